@@ -1,0 +1,335 @@
+//! The control messages of a link stream. Variants and fields are positional on the wire: append variants, never
+//! reorder or change them; a message that needs another field is a new variant.
+
+use bincode::{Decode, Encode};
+
+use super::ErrorCode;
+use crate::ids::{BootId, ClientId, NodeId, Offset, Seq, SessionId, TerminalSize, UserId};
+
+/// Version of the link protocol spoken by this build.
+pub const LINK_VERSION: u16 = 1;
+
+/// First frame of each side on every stream.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct Hello {
+    /// [`LINK_VERSION`] of the sender.
+    pub version: u16,
+    /// Feature bits of the sender; unknown bits are ignored. None is defined yet.
+    pub features: u64,
+    /// From the api: the node it means, if it knows it. From ptyd: itself.
+    pub node_id: Option<NodeId>,
+    /// From the api: the boot it means; ptyd refuses what is for another. From ptyd: its own.
+    pub boot_id: Option<BootId>,
+    /// The api's request id, for logs on both sides; at most 64 bytes.
+    pub request_id: String,
+}
+
+/// Second frame of the api: what the stream is for.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub enum Request {
+    /// Starts a session and, with `attach`, goes on as its attachment. Answer: `Created`, then as for `Attach`.
+    Create(Create),
+    /// Attaches to a session of `owner`. Answer: `Attached`, or `Failed`.
+    Attach { owner: UserId, session_id: SessionId, attach: Attach },
+    /// Lists the sessions of `owner`, ended ones included. Answer: `Sessions`.
+    List { owner: UserId },
+    /// Ends a session of `owner`. Answer: `Done` once the request is with the keeper, or `Failed`.
+    Terminate { owner: UserId, session_id: SessionId },
+    /// Asks what node this is. Answer: `Node`.
+    Info,
+}
+
+/// A session to start.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct Create {
+    /// Whose session it is.
+    pub owner: UserId,
+    /// The id it gets, unless `key` names one made before.
+    pub session_id: SessionId,
+    /// The same key from the same owner within 60 s gives the session made before.
+    pub key: Option<CreationKey>,
+    /// What to run.
+    pub spec: Spec,
+    /// Go on as an attachment on this stream.
+    pub attach: Option<Attach>,
+}
+
+/// What makes a repeated `connect` the same one (PROTOCOL section 3).
+#[derive(Clone, Debug, Decode, Encode, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct CreationKey {
+    /// The client that asks.
+    pub client_id: ClientId,
+    /// Its `request_id`; at most 128 bytes.
+    pub request_id: String,
+}
+
+/// What a local session runs, and how. Bounds are checked by the api and again by ptyd ([`Spec::check`]).
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct Spec {
+    /// A name for people.
+    pub name: Option<String>,
+    /// Program and arguments; empty: the user's login shell.
+    pub command: Vec<String>,
+    /// Where it starts; none: the user's home.
+    pub working_directory: Option<String>,
+    /// Added to the session's environment, in this order.
+    pub environment: Vec<(String, String)>,
+    /// The terminal's first size.
+    pub size: TerminalSize,
+}
+
+impl Spec {
+    /// Longest `name`, in bytes.
+    pub const MAX_NAME_BYTES: usize = 256;
+    /// Most arguments, program included.
+    pub const MAX_ARGUMENTS: usize = 256;
+    /// Longest `working_directory`, in bytes (PATH_MAX).
+    pub const MAX_PATH_BYTES: usize = 4096;
+    /// Most environment variables a client may add.
+    pub const MAX_VARIABLES: usize = 256;
+    /// Bytes of all arguments together, and of all variables together.
+    pub const MAX_TEXT_BYTES: usize = 64 << 10;
+
+    /// Names the first field that is out of bounds. No text may hold a NUL; a variable's name is not empty, has no `=`
+    /// and is not `DEVPOCKET_SESSION`.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let clean = |text: &str| !text.contains('\0');
+        if let Some(name) = &self.name
+            && (name.len() > Self::MAX_NAME_BYTES || !clean(name))
+        {
+            return Err("name");
+        }
+        let text: usize = self.command.iter().map(|a| a.len() + 1).sum();
+        let program_missing = self.command.first().is_some_and(String::is_empty);
+        if self.command.len() > Self::MAX_ARGUMENTS
+            || text > Self::MAX_TEXT_BYTES
+            || program_missing
+            || !self.command.iter().all(|a| clean(a))
+        {
+            return Err("command");
+        }
+        if let Some(path) = &self.working_directory
+            && (path.is_empty() || path.len() > Self::MAX_PATH_BYTES || !clean(path))
+        {
+            return Err("working_directory");
+        }
+        let text: usize = self.environment.iter().map(|(k, v)| k.len() + v.len() + 2).sum();
+        let good_name = |name: &str| !name.is_empty() && !name.contains('=') && name != "DEVPOCKET_SESSION";
+        if self.environment.len() > Self::MAX_VARIABLES
+            || text > Self::MAX_TEXT_BYTES
+            || !self.environment.iter().all(|(k, v)| good_name(k) && clean(k) && clean(v))
+        {
+            return Err("environment");
+        }
+        Ok(())
+    }
+}
+
+/// How a client attaches (PROTOCOL sections 3 and 6).
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct Attach {
+    /// The app instance, if it says.
+    pub client_id: Option<ClientId>,
+    /// The first output byte the client does not have yet.
+    pub offset: Option<Offset>,
+    /// The client's screen.
+    pub size: Option<TerminalSize>,
+    /// May it type?
+    pub mode: AttachMode,
+    /// What happens when it falls behind.
+    pub delivery: Delivery,
+    /// The most bytes sent beyond its last ack; none: the transport alone limits.
+    pub window: Option<u64>,
+    /// Scrollback lines wanted in a snapshot.
+    pub scrollback: u32,
+}
+
+/// What an attachment may do.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+pub enum AttachMode {
+    /// Type, resize, signal.
+    Control,
+    /// Watch only.
+    View,
+}
+
+/// What happens when a client falls behind.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+pub enum Delivery {
+    /// The program is held back, for a bounded time.
+    Lossless,
+    /// The client gets a snapshot in place of what it missed.
+    Realtime,
+}
+
+/// ptyd's answer to a [`Request`].
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub enum Answer {
+    /// The session runs; with `attach` asked for, `Attached` follows. `existing`: made before under the same key.
+    Created { session_id: SessionId, existing: bool },
+    /// The stream is an attachment from here on.
+    Attached(Attached),
+    /// The owner's sessions, oldest first.
+    Sessions(Vec<SessionInfo>),
+    /// This node.
+    Node(NodeInfo),
+    /// It was done.
+    Done,
+    /// It was not done.
+    Failed(Failure),
+}
+
+/// How an attach goes on.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct Attached {
+    /// The session attached to.
+    pub session_id: SessionId,
+    /// From where the output goes on, and how.
+    pub resume: Resume,
+    /// Where the output goes on.
+    pub offset: Offset,
+    /// Last input of this client that was applied; none: the session does not know this client.
+    pub input_seq: Option<Seq>,
+    /// The input whose write a worker kill interrupted: counts as applied, may not have been.
+    pub input_uncertain: Option<Seq>,
+    /// The window in force, in bytes.
+    pub window: Option<u64>,
+    /// The terminal's size at `offset`.
+    pub size: TerminalSize,
+}
+
+/// From where output goes on after an attach.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+pub enum Resume {
+    /// The session was made by this very request.
+    Fresh,
+    /// At exactly the offset asked for.
+    Replay,
+    /// A snapshot follows at once.
+    Snapshot,
+}
+
+/// One session of an owner.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct SessionInfo {
+    /// Its id.
+    pub session_id: SessionId,
+    /// Its name.
+    pub name: Option<String>,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub created_at_ms: u64,
+    /// The terminal's size.
+    pub size: TerminalSize,
+    /// Clients attached now.
+    pub attached_clients: u32,
+    /// Bytes of output so far.
+    pub bytes_out: u64,
+    /// How it ended, if it has.
+    pub exit: Option<Exit>,
+    /// Why it ended, if not by itself.
+    pub reason: Option<EndReason>,
+}
+
+/// A node.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct NodeInfo {
+    /// Its stable id.
+    pub node_id: NodeId,
+    /// The life of its keeper.
+    pub boot_id: BootId,
+    /// Live sessions.
+    pub sessions: u32,
+    /// Most sessions it takes.
+    pub capacity: u32,
+}
+
+/// Something was not done, and why.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct Failure {
+    /// The stable word.
+    pub code: ErrorCode,
+    /// For people; never holds terminal bytes or secrets.
+    pub message: String,
+    /// For `seq_gap`: the `seq` expected.
+    pub expected: Option<Seq>,
+}
+
+/// Control messages of an attached client.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub enum ToPtyd {
+    /// The client has drawn the output up to here.
+    Ack { offset: Offset },
+    /// The client's screen size; `claim` takes the geometry lease.
+    Resize { tag: u32, size: TerminalSize, claim: bool },
+    /// A signal for the foreground process group.
+    Signal { tag: u32, signal: Signal },
+    /// A control byte (0x00 to 0x1F), written ahead of queued input.
+    Key { tag: u32, byte: u8 },
+    /// Text to paste; framed by the daemon as the program's mode asks.
+    Paste { tag: u32, seq: Option<Seq>, text: String },
+    /// The client leaves on purpose.
+    Detach,
+    /// End the session.
+    Terminate { tag: u32 },
+}
+
+/// Signals a client may send.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+#[expect(missing_docs, reason = "named after POSIX")]
+pub enum Signal {
+    Int,
+    Quit,
+    Tstp,
+    Cont,
+    Term,
+    Hup,
+    Kill,
+    Usr1,
+    Usr2,
+    Winch,
+}
+
+/// Control messages to an attached client.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub enum ToApi {
+    /// Everything up to `seq` has been handed to the terminal.
+    InputAck { seq: Seq },
+    /// Bytes before `offset` belong to the old size.
+    Resized { offset: Offset, size: TerminalSize },
+    /// A message was not applied; `tag` is the message's own (0: it had none).
+    Error { tag: u32, failure: Failure },
+    /// The session is over and `offset` its last byte, already sent. The stream ends here.
+    Ended { offset: Offset, exit: Exit, reason: Option<EndReason> },
+    /// Another attach of the same client took over. The stream ends here.
+    Superseded,
+    /// The daemon moves away; attach again. The stream ends here.
+    Draining,
+}
+
+/// How a session's program ended.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub enum Exit {
+    /// With this exit code.
+    Code(i32),
+    /// By this signal, named `SIGHUP` and so on.
+    Signal(String),
+}
+
+/// Why a session ended, if not by itself.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+pub enum EndReason {
+    /// On request of its owner.
+    Terminated,
+}
+
+/// Why a snapshot was sent (PROTOCOL section 5 gives the numbers).
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+#[repr(u8)]
+pub enum SnapshotReason {
+    /// The client has nothing to go on from.
+    Attach = 0,
+    /// The client fell too far behind.
+    Lagged = 1,
+    /// The daemon recovered.
+    Recovered = 2,
+}
