@@ -235,7 +235,10 @@ pub fn put_snapshot(to: &mut BytesMut, header: SnapshotHeader, bytes: &[u8]) {
     to.put_slice(bytes);
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "payloads are bounded far below 4 GiB by the constants above")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "payloads are bounded far below 4 GiB by the constants above"
+)]
 fn put_header(to: &mut BytesMut, kind: FrameKind, payload_bytes: usize) {
     debug_assert!(payload_bytes <= MAX_PAYLOAD_BYTES);
     to.reserve(HEADER_BYTES + payload_bytes);
