@@ -1,1 +1,3 @@
+//! devpocket: the binary of the api tier.
+
 fn main() {}

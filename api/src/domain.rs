@@ -1,0 +1,3 @@
+//! What the api decides, free of HTTP and SQL.
+
+pub mod identity;

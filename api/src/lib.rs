@@ -1,0 +1,5 @@
+//! The api tier: accounts, HTTP, and the terminal stream in front of ptyd. Holds nothing between requests that the
+//! database or ptyd does not hold.
+#![forbid(unsafe_code)]
+
+pub mod domain;
