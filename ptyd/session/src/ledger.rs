@@ -53,7 +53,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
     /// Clients whose acks hold the program back, and how far each has drawn.
     pub fn holding_clients(&self) -> Vec<(Slot, Offset)> {
         slots()
-            .filter(|slot| self.client_bytes(*slot).is_some() && self.at(position(*slot, FLAGS)) & 1 == 1)
+            .filter(|slot| self.client_bytes(*slot).is_some() && self.holds(*slot))
             .map(|slot| (slot, self.acked(slot)))
             .collect()
     }
@@ -76,6 +76,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
     /// Up to where this client has drawn the output.
     pub fn acked(&self, slot: Slot) -> Offset {
         Offset(self.at(position(slot, ACKED)))
+    }
+
+    /// Whether this client's acks hold the program back.
+    pub fn holds(&self, slot: Slot) -> bool {
+        self.at(position(slot, FLAGS)) & 1 == 1
     }
 
     /// Notes how far this client has drawn, and whether that holds the program back.
