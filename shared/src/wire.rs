@@ -8,6 +8,8 @@
 pub mod code;
 pub mod codec;
 pub mod frame;
+#[cfg(test)]
+mod golden;
 pub mod message;
 #[cfg(feature = "transport")]
 pub mod stream;

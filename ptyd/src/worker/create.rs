@@ -40,6 +40,10 @@ pub(crate) async fn create(context: &Arc<Context>, create: Create) -> Result<Mad
     if let Err(field) = create.spec.check() {
         return Err(failure(ErrorCode::InvalidField, &format!("{field} is out of bounds")));
     }
+    // The same request again, after its answer was lost with a worker or a connection.
+    if let Some(session) = context.registry.find(create.owner, create.session_id) {
+        return Ok(Made { session, existing: true });
+    }
     let Some(key) = create.key.clone() else {
         return start(context, create).await.map(|session| Made { session, existing: false });
     };

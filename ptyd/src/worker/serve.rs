@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use devpocket_shared::wire::message::LINK_VERSION;
 use devpocket_shared::wire::stream::{FrameReader, FrameWriter, StreamError};
-use devpocket_shared::wire::{
-    Answer, Attach, ErrorCode, Failure, Frame, FrameError, Hello, NodeInfo, Request,
-};
+use devpocket_shared::wire::{Answer, Attach, ErrorCode, Failure, Hello, NodeInfo, Request};
 use tokio::time::timeout;
 use tracing::{Instrument, debug, info_span};
 
@@ -35,12 +33,12 @@ async fn serve_stream(
     mut writer: FrameWriter,
 ) -> Result<(), StreamError> {
     let opening = async {
-        let hello: Hello = next_control(&mut reader).await?;
-        let request: Request = next_control(&mut reader).await?;
-        Ok::<_, StreamError>((hello, request))
+        let hello: Option<Hello> = reader.next_control().await?;
+        let request: Option<Request> = reader.next_control().await?;
+        Ok::<_, StreamError>(hello.zip(request))
     };
     let Ok(opened) = timeout(OPENING, opening).await else { return Ok(()) };
-    let (hello, request) = opened?;
+    let Some((hello, request)) = opened? else { return Ok(()) };
     let own = Hello {
         version: LINK_VERSION,
         features: 0,
@@ -139,11 +137,6 @@ async fn run_attachment(
 async fn reply(writer: &mut FrameWriter, answer: &Answer) -> Result<(), StreamError> {
     writer.send(answer).await?;
     Ok(writer.finish().await?)
-}
-
-async fn next_control<T: bincode::Decode<()>>(reader: &mut FrameReader) -> Result<T, StreamError> {
-    let frame: Frame = reader.next().await?.ok_or(StreamError::Frame(FrameError::Malformed))?;
-    Ok(frame.control()?)
 }
 
 fn not_found() -> Failure {

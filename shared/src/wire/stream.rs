@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
+use super::codec::Message;
 use super::frame::{self, Frame, FrameError};
 
 /// First size of a reader's buffer, in bytes: most streams carry little.
@@ -95,6 +96,14 @@ impl FrameReader {
         }
     }
 
+    /// The next frame, which is to be a control message; none at a clean end. Cancel-safe.
+    pub async fn next_control<T: Message>(&mut self) -> Result<Option<T>, StreamError> {
+        match self.next().await? {
+            Some(frame) => Ok(Some(frame.control()?)),
+            None => Ok(None),
+        }
+    }
+
     /// A frame that has arrived whole already, without waiting.
     pub fn next_ready(&mut self) -> Result<Option<Frame>, StreamError> {
         Ok(Frame::take(&mut self.buffer)?)
@@ -113,7 +122,7 @@ impl FrameWriter {
     }
 
     /// Writes one control frame. Not cancel-safe.
-    pub async fn send<T: bincode::Encode>(&mut self, message: &T) -> Result<(), StreamError> {
+    pub async fn send<T: Message>(&mut self, message: &T) -> Result<(), StreamError> {
         let mut bytes = BytesMut::new();
         frame::put_control(&mut bytes, message)?;
         Ok(self.write_all(&bytes).await?)
