@@ -52,6 +52,7 @@ export class Screen implements Picture {
       fontSize: matchMedia("(max-width: 40rem)").matches ? 13 : 14,
       screenReaderMode: screenReader,
       scrollback: SCROLLBACK_LINES,
+      windowOptions: { pushTitle: true, popTitle: true },
       theme: { background: "#0d1117", foreground: "#d9e0e8", cursor: "#7ee2b8", selectionBackground: "#31507a" },
     });
     this.terminal = terminal;
