@@ -26,6 +26,8 @@ const IDLE_MS: u32 = 20_000;
 const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 const MAX_STREAMS_PER_CONNECTION: u32 = 4096;
+/// Room for the datagrams an api sends as signs of life; nobody reads them.
+const SIGNS_OF_LIFE_BYTES: usize = 1 << 10;
 
 pub(super) fn listen(
     udp: OwnedFd,
@@ -62,7 +64,7 @@ fn transport() -> TransportConfig {
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MS))))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
-        .datagram_receive_buffer_size(None);
+        .datagram_receive_buffer_size(Some(SIGNS_OF_LIFE_BYTES));
     transport
 }
 
