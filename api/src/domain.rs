@@ -1,5 +1,6 @@
 //! What the api decides, free of HTTP and SQL.
 
+pub mod accounts;
 pub mod clock;
 pub mod identity;
 pub mod lockout;

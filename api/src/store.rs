@@ -12,7 +12,7 @@ use time::{Duration, OffsetDateTime};
 use crate::domain::secret_token::SecretHash;
 use crate::domain::user::{Email, LoginName, NewDevice, Tier, User, Username};
 
-pub use sqlite::Sqlite;
+pub use sqlite::{Location, Sqlite};
 
 /// Storage failed.
 #[derive(Debug, thiserror::Error)]
@@ -32,11 +32,16 @@ impl From<sqlx::Error> for StoreError {
     fn from(err: sqlx::Error) -> Self {
         let busy = err.as_database_error().is_some_and(|err| {
             // SQLITE_BUSY, SQLITE_LOCKED and SQLITE_FULL, in their low byte (sqlite.org/rescode.html).
-            err.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| matches!(code & 0xff, 5 | 6 | 13))
+            err.code()
+                .and_then(|code| code.parse::<i32>().ok())
+                .is_some_and(|code| matches!(code & 0xff, 5 | 6 | 13))
         });
         let gone = matches!(
             err,
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed
+            sqlx::Error::Io(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed
         );
         if busy || gone { Self::Unavailable(err) } else { Self::Failed(err) }
     }
@@ -135,7 +140,12 @@ pub enum Standing {
 #[async_trait]
 pub trait DeviceStore: Send + Sync {
     /// Signs a device in with its first refresh token, and notes the login on its account.
-    async fn sign_in(&self, device: &NewDevice, refresh: NewRefresh, now: OffsetDateTime) -> Result<(), StoreError>;
+    async fn sign_in(
+        &self,
+        device: &NewDevice,
+        refresh: NewRefresh,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError>;
     /// Spends a refresh token and stores its successor, once, however many come at the same time. Spent longer than
     /// `grace` ago: its device is signed out.
     async fn rotate(

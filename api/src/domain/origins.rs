@@ -64,7 +64,9 @@ impl Origins {
         let (Some(own_port), Some(page)) = (self.loopback_port, origin.strip_prefix("http://")) else {
             return false;
         };
-        let Some((page_host, page_port)) = host_of(page).map(|host| (host, port_of(page))) else { return false };
+        let Some((page_host, page_port)) = host_of(page).map(|host| (host, port_of(page))) else {
+            return false;
+        };
         let reached_by = host.filter(|host| self.reaches(host)).map(port_of);
         LOOPBACK_HOSTS.contains(&page_host) && (page_port == own_port || Some(page_port) == reached_by)
     }
@@ -115,7 +117,9 @@ mod tests {
         check("https://A.example:443/x", Some("https://a.example"));
         check("http://a.example:80", Some("http://a.example"));
         check("http://[::1]:8000/", Some("http://[::1]:8000"));
-        for bad in ["", "a.example", "ftp://a.example", "http://", "http:///x", "http://a:b:c", "http://u@h", "*"] {
+        for bad in
+            ["", "a.example", "ftp://a.example", "http://", "http:///x", "http://a:b:c", "http://u@h", "*"]
+        {
             check(bad, None);
         }
     }

@@ -86,7 +86,8 @@ impl Passwords {
         let _turn = self.turn().await?;
         let known = stored.is_some();
         let stored = stored.unwrap_or(&self.decoy).clone();
-        let good = spawn_blocking(move || verify_now(password.expose_secret(), stored.expose_secret())).await?;
+        let good =
+            spawn_blocking(move || verify_now(password.expose_secret(), stored.expose_secret())).await?;
         Ok(good.map_err(PasswordError::Hash)? && known)
     }
 
@@ -137,7 +138,11 @@ mod tests {
     async fn a_password_opens_its_own_hash_and_no_decoy() {
         let passwords = Passwords::new().unwrap();
         let stored = passwords.hash(SecretString::from("Correct1!")).await.unwrap();
-        assert!(stored.expose_secret().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", stored.expose_secret());
+        assert!(
+            stored.expose_secret().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{}",
+            stored.expose_secret()
+        );
         let check = async |password: &str, stored: Option<&SecretString>| {
             passwords.verify(Arc::new(SecretString::from(password)), stored).await.unwrap()
         };

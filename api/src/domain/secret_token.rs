@@ -34,18 +34,18 @@ pub struct NoRandomness(#[from] getrandom::Error);
 pub fn random() -> Result<SecretString, NoRandomness> {
     let mut bytes = zeroize::Zeroizing::new([0_u8; 32]);
     getrandom::fill(bytes.as_mut())?;
-    Ok(hex(bytes.as_ref()))
+    Ok(SecretString::from(hex(bytes.as_ref())))
 }
 
 /// `bytes` as lower-case hex.
-pub fn hex(bytes: &[u8]) -> SecretString {
+pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
         for digit in [byte >> 4, byte & 15] {
             text.push(char::from_digit(u32::from(digit), 16).unwrap_or_default());
         }
     }
-    SecretString::from(text)
+    text
 }
 
 /// The hash of a secret.
@@ -63,7 +63,7 @@ mod tests {
         let text = a.expose_secret();
         assert!(text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()), "{text}");
         assert_ne!(text, b.expose_secret());
-        assert_eq!(hex(&[0, 0x5a, 0xff]).expose_secret(), "005aff");
+        assert_eq!(hex(&[0, 0x5a, 0xff]), "005aff");
     }
 
     #[test]

@@ -74,6 +74,9 @@ mod tests {
         }
         assert_eq!(tickets.take(Uuid::max(), t0 + Duration::seconds(35), t0), Taken::Full);
         assert_eq!(tickets.take(Uuid::from_u128(0), t0 + Duration::seconds(35), t0), Taken::Again);
-        assert_eq!(tickets.take(Uuid::max(), t0 + Duration::seconds(70), t0 + Duration::seconds(35)), Taken::First);
+        assert_eq!(
+            tickets.take(Uuid::max(), t0 + Duration::seconds(70), t0 + Duration::seconds(35)),
+            Taken::First
+        );
     }
 }

@@ -109,7 +109,7 @@ impl Tokens {
         validation.validate_exp = false;
         validation.validate_aud = false;
         Ok(Self {
-            key_id: hex(&Sha256::digest(subkey("devpocket key id"))[..8]).expose_secret().to_owned(),
+            key_id: hex(&Sha256::digest(subkey("devpocket key id"))[..8]),
             signing: EncodingKey::from_secret(secret),
             checking: DecodingKey::from_secret(secret),
             validation,
@@ -124,7 +124,12 @@ impl Tokens {
     }
 
     /// An access token for a device.
-    pub fn access(&self, user_id: UserId, device_id: DeviceId, now: OffsetDateTime) -> Result<String, SigningError> {
+    pub fn access(
+        &self,
+        user_id: UserId,
+        device_id: DeviceId,
+        now: OffsetDateTime,
+    ) -> Result<String, SigningError> {
         self.sign(Kind::Access, user_id, device_id, now, self.access_life, None)
     }
 
@@ -154,7 +159,7 @@ impl Tokens {
     /// The refresh token that follows `spent`: always the same one, so that a lost answer can be given again without
     /// keeping any token. Only who has the signing secret can compute it.
     pub fn refresh_after(&self, spent: &SecretString) -> SecretString {
-        hex(&self.refresh_chain.clone().chain_update(spent.expose_secret()).finalize().into_bytes())
+        hex(&self.refresh_chain.clone().chain_update(spent.expose_secret()).finalize().into_bytes()).into()
     }
 
     fn sign(
@@ -228,7 +233,8 @@ fn keyed(key: &[u8]) -> Hmac<Sha256> {
 fn at(seconds: i64) -> Result<OffsetDateTime, AuthError> {
     // Far enough from the type's own end for a leeway to be added.
     const FAR: i64 = 250_000_000_000;
-    (0..FAR).contains(&seconds)
+    (0..FAR)
+        .contains(&seconds)
         .then(|| OffsetDateTime::from_unix_timestamp(seconds).ok())
         .flatten()
         .ok_or(AuthError::Invalid)

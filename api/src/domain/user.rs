@@ -208,8 +208,23 @@ mod tests {
             check(good, true);
         }
         for bad in [
-            "", "a", "@b.co", "a@", "a@b", "a@.co", "a@b..co", "a@-b.co", "a b@c.de", "a@b@c.de", ".a@b.co", "a..b@c.de",
-            "a@b.co\n", "ä@b.co", "a@bücher.example", "\"a\"@b.co", "a@b.co,c@d.ef",
+            "",
+            "a",
+            "@b.co",
+            "a@",
+            "a@b",
+            "a@.co",
+            "a@b..co",
+            "a@-b.co",
+            "a b@c.de",
+            "a@b@c.de",
+            ".a@b.co",
+            "a..b@c.de",
+            "a@b.co\n",
+            "ä@b.co",
+            "a@bücher.example",
+            "\"a\"@b.co",
+            "a@b.co,c@d.ef",
         ] {
             check(bad, false);
         }

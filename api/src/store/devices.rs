@@ -20,7 +20,12 @@ struct ChainRow {
 
 #[async_trait]
 impl DeviceStore for Sqlite {
-    async fn sign_in(&self, device: &NewDevice, refresh: NewRefresh, now: OffsetDateTime) -> Result<(), StoreError> {
+    async fn sign_in(
+        &self,
+        device: &NewDevice,
+        refresh: NewRefresh,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin_with("begin immediate").await?;
         sqlx::query(
             "insert into devices (id, user_id, name, device_type, created_at, last_seen_at)

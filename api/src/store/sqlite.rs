@@ -1,5 +1,6 @@
 //! The SQLite database: opening, migrating, and whether it answers. Knows no table.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -18,6 +19,15 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Where the database is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Location {
+    /// A file, by its path.
+    File(PathBuf),
+    /// A `sqlite:` URL, with options of its own.
+    Url(String),
+}
+
 /// An open SQLite database, its schema up to date.
 #[derive(Clone, Debug)]
 pub struct Sqlite {
@@ -25,11 +35,15 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the database of a `sqlite:` URL, makes it if it is not there, and brings its schema up to date.
+    /// Opens the database, makes it if it is not there, and brings its schema up to date.
     ///
     /// An acknowledged write is on disk: WAL with a sync at every commit.
-    pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::from_str(url)?
+    pub async fn open(location: &Location) -> Result<Self, StoreError> {
+        let options = match location {
+            Location::File(path) => SqliteConnectOptions::new().filename(path),
+            Location::Url(url) => SqliteConnectOptions::from_str(url)?,
+        };
+        let options = options
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)

@@ -151,7 +151,8 @@ impl UserStore for Sqlite {
     }
 
     async fn any_user(&self) -> Result<bool, StoreError> {
-        let any: Option<i64> = sqlx::query_scalar("select 1 from users limit 1").fetch_optional(&self.pool).await?;
+        let any: Option<i64> =
+            sqlx::query_scalar("select 1 from users limit 1").fetch_optional(&self.pool).await?;
         Ok(any.is_some())
     }
 
@@ -168,12 +169,14 @@ impl UserStore for Sqlite {
             .bind(hash.expose_secret())
             .execute(&mut *transaction)
             .await?;
-        sqlx::query("update devices set revoked_at = $3 where user_id = $1 and id <> $2 and revoked_at is null")
-            .bind(id.uuid())
-            .bind(keep.uuid())
-            .bind(micros(now))
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(
+            "update devices set revoked_at = $3 where user_id = $1 and id <> $2 and revoked_at is null",
+        )
+        .bind(id.uuid())
+        .bind(keep.uuid())
+        .bind(micros(now))
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await?;
         Ok(())
     }

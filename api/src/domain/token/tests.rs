@@ -20,7 +20,8 @@ fn base64url(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
     for group in bytes.chunks(3) {
-        let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        let bits =
+            group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
         for digit in 0..=group.len() {
             text.push(char::from(ALPHABET[(bits >> (18 - 6 * digit)) as usize & 63]));
         }
@@ -47,7 +48,8 @@ fn forged(header: &Value, claims: &Value) -> String {
 
 fn forged_text(header: &str, claims: &str) -> String {
     let message = format!("{}.{}", base64url(header.as_bytes()), base64url(claims.as_bytes()));
-    let signature = sign(message.as_bytes(), &EncodingKey::from_secret(SECRET.as_bytes()), Algorithm::HS256).unwrap();
+    let signature =
+        sign(message.as_bytes(), &EncodingKey::from_secret(SECRET.as_bytes()), Algorithm::HS256).unwrap();
     format!("{message}.{signature}")
 }
 
@@ -65,10 +67,16 @@ fn without(mut value: Value, key: &str) -> Value {
 fn what_is_signed_is_read_back() {
     let (user, device) = (UserId::new(Uuid::from_u128(1)), DeviceId::new(Uuid::from_u128(2)));
     let access = tokens().check_access(&tokens().access(user, device, t0()).unwrap(), t0()).unwrap();
-    assert_eq!(access, AccessToken { user_id: user, device_id: device, expires_at: t0() + Duration::minutes(60) });
+    assert_eq!(
+        access,
+        AccessToken { user_id: user, device_id: device, expires_at: t0() + Duration::minutes(60) }
+    );
     let ticket = tokens().check_ticket(&tokens().ticket(access, t0()).unwrap(), t0()).unwrap();
     assert_eq!((ticket.access, ticket.gone_at), (access, t0() + TICKET_LIFE + LEEWAY));
-    assert!(tokens().check_access(&forged(&good_header(), &good_claims()), t0()).is_ok(), "the forger's base is good");
+    assert!(
+        tokens().check_access(&forged(&good_header(), &good_claims()), t0()).is_ok(),
+        "the forger's base is good"
+    );
 }
 
 #[test]
