@@ -3,3 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod domain;
+pub mod http;
+pub mod problem;
+pub mod state;
+pub mod store;
