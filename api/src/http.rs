@@ -8,6 +8,7 @@ pub mod page;
 pub mod peer;
 pub mod request;
 mod security_headers;
+pub mod sessions;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 pub fn router(state: AppState) -> Router {
     let routes = Router::new()
         .nest("/api/auth", auth_routes())
+        .route("/api/sessions", get(sessions::list))
         .merge(terminal::routes(terminal(&state)))
         .route("/health", get(health::all))
         .route("/health/live", get(health::live))
