@@ -13,6 +13,7 @@ mod session;
 mod sys;
 
 use std::os::fd::OwnedFd;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,32 @@ pub(crate) struct Context {
     pub(crate) tasks: TaskTracker,
     /// Told to stop: attachments tell their clients and end.
     pub(crate) stop: CancellationToken,
+}
+
+/// The worker process: logs, runtime, and [`run`] on the keeper's socket.
+pub fn start(log: &str) -> ExitCode {
+    // A shell of the same user could read this process's memory otherwise.
+    if nix::sys::prctl::set_dumpable(false).is_err() || devpocket_shared::telemetry::init(log).is_err() {
+        return ExitCode::FAILURE;
+    }
+    let ended = match (sys::take_keeper_socket(), tokio::runtime::Runtime::new()) {
+        (Ok(socket), Ok(runtime)) => runtime.block_on(run(socket)),
+        (Err(err), _) | (_, Err(err)) => {
+            error!(%err, "the worker cannot begin; it is started by the keeper alone");
+            return ExitCode::FAILURE;
+        }
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(WorkerError::Keeper(HandoverError::Closed)) => {
+            info!("the keeper is gone, and so is its worker");
+            ExitCode::SUCCESS
+        }
+        Err(err) => {
+            error!(err = %crate::chain(&err), "worker ends: {err}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Serves until the keeper says stop or goes away. `socket` is the keeper's end of the socket pair.

@@ -1,7 +1,7 @@
 //! The system calls the worker needs on a session's descriptors. Knows no session.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use devpocket_shared::ids::TerminalSize;
 use memmap2::MmapMut;
@@ -14,6 +14,18 @@ nix::ioctl_write_ptr_bad!(
     nix::libc::TIOCSWINSZ,
     nix::libc::winsize
 );
+
+/// Takes the keeper's socket, which stands at descriptor 3. Called once, first thing.
+pub(crate) fn take_keeper_socket() -> io::Result<OwnedFd> {
+    const KEEPER_SOCKET: RawFd = 3;
+    // SAFETY: fcntl on a number is harmless whatever it names.
+    let flags = unsafe { nix::libc::fcntl(KEEPER_SOCKET, nix::libc::F_SETFD, nix::libc::FD_CLOEXEC) };
+    if flags < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is open, and nothing else in this process has had time to take it.
+    Ok(unsafe { OwnedFd::from_raw_fd(KEEPER_SOCKET) })
+}
 
 /// Maps a session's memory.
 pub(crate) fn map(memory: &OwnedFd) -> io::Result<MmapMut> {
