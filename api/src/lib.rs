@@ -2,8 +2,11 @@
 //! database or ptyd does not hold.
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod domain;
 pub mod http;
 pub mod problem;
+pub mod run;
+pub mod server;
 pub mod state;
 pub mod store;
