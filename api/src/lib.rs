@@ -2,10 +2,13 @@
 //! database or ptyd does not hold.
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod domain;
 pub mod http;
 pub mod link;
 pub mod problem;
+pub mod run;
+pub mod server;
 pub mod state;
 pub mod store;
 pub mod terminal;
