@@ -4,10 +4,11 @@
 pub mod quic;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use devpocket_shared::certificates::{self, CertificateError};
 use devpocket_shared::wire::message::LINK_VERSION;
 use devpocket_shared::wire::stream::{self, FrameReader, FrameWriter, StreamError};
 use devpocket_shared::wire::{Answer, Hello, Request, frame};
@@ -16,6 +17,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use quic::Quic;
+
+use crate::config::PtydAddress;
 
 /// How long a request may take, retries while the worker restarts included.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -35,12 +38,37 @@ pub enum LinkError {
     /// QUIC refused to begin a connection.
     #[error("a connection to the node cannot be begun")]
     Connect(#[from] quinn::ConnectError),
+    /// Its name has no address.
+    #[error("the node's name has no address")]
+    NoAddress,
     /// It did not answer in time.
     #[error("the node did not answer within {REQUEST:?}")]
     TimedOut,
     /// It closed the stream without an answer.
     #[error("the node closed the stream without an answer")]
     Closed,
+}
+
+/// The link cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkSetupError {
+    /// QUIC without certificates.
+    #[error("LINK_CERT_DIR is needed for a ptyd over QUIC")]
+    NoCertificates,
+    /// A certificate file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The certificates do not fit.
+    #[error("the link's certificates cannot be used")]
+    Certificates(#[from] CertificateError),
+    /// QUIC cannot be set up.
+    #[error("QUIC cannot be set up")]
+    Quic(#[from] quic::QuicSetupError),
 }
 
 /// Where a ptyd is reached.
@@ -71,6 +99,28 @@ pub struct LinkStream {
 }
 
 impl Link {
+    /// The link a configuration asks for: to a socket of this host, or over QUIC with the certificates in `certificates`.
+    pub fn from_config(
+        address: PtydAddress,
+        certificates: Option<&Path>,
+        tasks: TaskTracker,
+    ) -> Result<Self, LinkSetupError> {
+        let target = match address {
+            PtydAddress::Unix(path) => Target::Unix(path),
+            PtydAddress::Quic(address) => {
+                let directory = certificates.ok_or(LinkSetupError::NoCertificates)?;
+                let read = |name: &str| {
+                    let path = directory.join(name);
+                    std::fs::read(&path).map_err(|source| LinkSetupError::Read { path, source })
+                };
+                let tls =
+                    certificates::client_config(&read("ca.pem")?, &read("api.pem")?, &read("api.key")?)?;
+                Target::Quic(Quic::new(address, tls)?)
+            }
+        };
+        Ok(Self::new(target, tasks))
+    }
+
     /// A link to `target`; its tasks run on `tasks`.
     pub fn new(target: Target, tasks: TaskTracker) -> Self {
         Self { target, tasks }

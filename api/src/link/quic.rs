@@ -1,6 +1,6 @@
 //! One QUIC connection to a ptyd, made again when it is lost, with a stream for each request.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -42,7 +42,8 @@ pub enum QuicSetupError {
 #[derive(Debug)]
 pub struct Quic {
     endpoint: Endpoint,
-    address: SocketAddr,
+    /// `host:port`, looked up at each connection.
+    address: String,
     /// Held while connecting, so that one connection serves all.
     connection: Mutex<Option<Connection>>,
     streams: Arc<AtomicUsize>,
@@ -60,12 +61,14 @@ impl Drop for Presence {
 
 impl Quic {
     /// A way to `address`, with the api's certificate in `tls`. Nothing is sent yet.
-    pub fn new(address: SocketAddr, tls: rustls::ClientConfig) -> Result<Self, QuicSetupError> {
+    pub fn new(address: String, tls: rustls::ClientConfig) -> Result<Self, QuicSetupError> {
         let crypto = QuicClientConfig::try_from(tls).map_err(|_| QuicSetupError::Tls)?;
         let mut client = ClientConfig::new(Arc::new(crypto));
         client.transport_config(Arc::new(transport()));
-        let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        let socket = UdpSocket::bind(any).map_err(QuicSetupError::Socket)?;
+        // Both families over one socket, where the host has both.
+        let socket = UdpSocket::bind("[::]:0")
+            .or_else(|_| UdpSocket::bind("0.0.0.0:0"))
+            .map_err(QuicSetupError::Socket)?;
         let runtime = Arc::new(quinn::TokioRuntime);
         let mut endpoint = Endpoint::new(EndpointConfig::default(), None, socket, runtime)
             .map_err(QuicSetupError::Socket)?;
@@ -89,7 +92,8 @@ impl Quic {
         if let Some(connection) = current.as_ref().filter(|connection| connection.close_reason().is_none()) {
             return Ok(connection.clone());
         }
-        let connecting = self.endpoint.connect(self.address, PTYD_NAME)?;
+        let address = tokio::net::lookup_host(&self.address).await?.next().ok_or(LinkError::NoAddress)?;
+        let connecting = self.endpoint.connect(address, PTYD_NAME)?;
         let connected = tokio::time::timeout(CONNECT, connecting).await.map_err(|_| LinkError::TimedOut)?;
         let connection = connected.map_err(LinkError::Quic)?;
         tasks.spawn(keep_alive(connection.clone(), Arc::clone(&self.streams)));
