@@ -70,7 +70,11 @@ async function main(): Promise<void> {
   fitToKeyboard();
   Object.defineProperty(window, "devpocket", {
     // For tests and support: what is on the screen, and how it stands. Read-only.
-    value: Object.freeze({ text: () => workspace.text, connection: () => connection.state.is }),
+    value: Object.freeze({
+      text: () => workspace.text,
+      connection: () => connection.state.is,
+      session: () => workspace.session,
+    }),
   });
   await enter(account, entry, signedIn);
 }

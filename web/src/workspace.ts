@@ -151,6 +151,12 @@ export class Workspace {
     return this.active?.screen.text ?? "";
   }
 
+  /** How the shown terminal's session stands: for tests. */
+  get session(): { id: string; phase: string; rows: number; cols: number } | null {
+    const session = this.active?.session;
+    return session?.id && session.size ? { id: session.id, phase: session.phase.is, ...session.size } : null;
+  }
+
   private create(): void {
     this.activate(this.addTab(null));
   }
