@@ -84,3 +84,6 @@ fn panicked(cause: Box<dyn Any + Send>) -> Response {
     error!("a handler panicked: {said}");
     Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR).into_response()
 }
+
+#[cfg(test)]
+mod tests;

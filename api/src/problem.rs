@@ -7,7 +7,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::domain::accounts::AccountError;
 use crate::domain::identity::AuthError;
@@ -97,7 +97,7 @@ impl Problem {
 
     /// Something we need is away or busy; the same request may succeed soon.
     pub fn unavailable(code: &'static str, cause: &(dyn Error + 'static)) -> Self {
-        error!(error = cause, "request refused: {cause}");
+        warn!(error = cause, "request refused: {cause}");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, "Not available now, please try again")
             .with_retry_after(RETRY_SECS)
     }

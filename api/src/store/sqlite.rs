@@ -58,6 +58,12 @@ impl Sqlite {
         Ok(Self { pool })
     }
 
+    /// For tests that look at rows, or change what no call does yet.
+    #[cfg(test)]
+    pub(crate) fn pool(&self) -> &SqlitePool {
+        &self.pool
+    }
+
     /// Asks the database for an answer.
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("select 1").execute(&self.pool).await?;
