@@ -1,1 +1,11 @@
-//! placeholder
+//! What the black-box tests and the benchmarks share: a stack of real processes, a client of the terminal stream
+//! written from docs/protocol.md alone, and a proxy that breaks connections. Knows no code of `api` or `ptyd`.
+
+pub mod client;
+pub mod proxy;
+pub mod random;
+pub mod stack;
+pub mod until;
+
+pub use random::Random;
+pub use until::{wait_for, wait_until};
