@@ -2,6 +2,8 @@
 //! written from docs/protocol.md alone, and a proxy that breaks connections. Knows no code of `api` or `ptyd`.
 
 pub mod client;
+pub mod corpus;
+pub mod flood;
 pub mod proxy;
 pub mod random;
 pub mod stack;

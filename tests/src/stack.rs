@@ -97,13 +97,8 @@ impl Stack {
         if options.link == LinkKind::Quic {
             make_certificates(&place);
         }
-        let keeper = launch_keeper(&place, &options, link_address);
-        let pid_file = place.path("ptyd").join("keeper.pid");
-        let pid = keeper.pid().to_string();
-        if wait_keeper(&pid_file, &pid).await.is_none() {
-            keeper.print_log();
-            panic!("the keeper did not listen within {START_LIMIT:?}");
-        }
+        let mut keeper = launch_keeper(&place, &options, link_address);
+        keeper_ready(&mut keeper, &place.path("ptyd/keeper.pid")).await;
         let mut apis = Vec::new();
         for index in 0..options.apis {
             let address = place::free_address();
@@ -189,7 +184,7 @@ impl Stack {
         let line = format!("listening on http://{}\n", api.address);
         let expected = line.repeat(api.starts);
         wait_until("the api prints its address and nothing else", START_LIMIT, async || {
-            assert!(api.process.ended().is_none(), "the api ended at once:\n{}", api.process.logged());
+            assert!(api.process.ended().is_none(), "the api ended at once");
             api.process.printed() == expected
         })
         .await;
@@ -222,12 +217,6 @@ impl Drop for Stack {
             api.process.kill();
         }
         self.keeper.end(END_LIMIT);
-        if std::thread::panicking() {
-            self.keeper.print_log();
-            for api in &self.apis {
-                api.process.print_log();
-            }
-        }
     }
 }
 
@@ -237,11 +226,13 @@ pub fn worker_of(keeper: Pid) -> Option<Pid> {
     proc::children(keeper).into_iter().find(is_worker).map(|process| process.pid)
 }
 
-async fn wait_keeper(pid_file: &Path, pid: &str) -> Option<()> {
-    let ready = wait_until("the keeper writes its pid", START_LIMIT, async || {
+async fn keeper_ready(keeper: &mut Process, pid_file: &Path) {
+    let pid = keeper.pid().to_string();
+    wait_until("the keeper writes its pid", START_LIMIT, async || {
+        assert!(keeper.ended().is_none(), "the keeper ended at once");
         fs::read_to_string(pid_file).is_ok_and(|text| text.trim() == pid)
-    });
-    tokio::time::timeout(START_LIMIT, ready).await.ok()
+    })
+    .await;
 }
 
 fn make_certificates(place: &Place) {

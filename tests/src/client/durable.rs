@@ -165,6 +165,11 @@ impl<S: Sink> Durable<S> {
         self.end.as_ref()
     }
 
+    /// Which of the openings the socket there is was opened by.
+    pub const fn opening_in_use(&self) -> usize {
+        (self.next_opening + self.options.openings.len() - 1) % self.options.openings.len()
+    }
+
     /// Whether it is attached now.
     pub const fn is_joined(&self) -> bool {
         matches!(self.link, Link::Joined { .. })

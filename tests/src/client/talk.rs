@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::event::{Event, ServerMessage, size};
 use super::opening::Opening;
 use super::socket::Socket;
+use crate::wait_for;
 
 /// How long anything may take that happens at once on an idle machine.
 pub const EVENT_LIMIT: Duration = Duration::from_secs(20);
@@ -92,6 +93,29 @@ impl Socket {
     /// Attaches to a session.
     pub async fn attach(&mut self, session: Uuid, data: Value) -> Attached {
         self.attached(json!({"type": "attach", "session_id": session, "data": data})).await
+    }
+
+    /// Attaches over a new socket, as often as it takes while the server is coming back.
+    pub async fn attach_patiently(opening: &Opening, session: Uuid, data: &Value) -> (Self, Attached) {
+        wait_for("an attach succeeds again", EVENT_LIMIT, async || {
+            let mut socket = Self::open(opening).await.ok()?;
+            socket.send(&json!({"type": "attach", "session_id": session, "data": data}));
+            // The server may be killed again or not be whole yet: anything but the answer is another attempt.
+            let answer = loop {
+                match timeout(ERROR_LIMIT, socket.next()).await.ok()?.ok()? {
+                    Event::Message(message) if message.status() == Some("connected") => break message,
+                    Event::Message(message) if message.error().is_some() => {
+                        assert!(message.is_retryable(), "the attach must succeed in the end: {}", message.body);
+                        return None;
+                    }
+                    Event::Closed { .. } => return None,
+                    _ => {}
+                }
+            };
+            let attached = Attached::read(&answer).unwrap_or_else(|| panic!("connected lacks a field: {}", answer.body));
+            Some((socket, attached))
+        })
+        .await
     }
 
     async fn attached(&mut self, message: Value) -> Attached {

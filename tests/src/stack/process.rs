@@ -113,7 +113,7 @@ impl Process {
     }
 
     /// Prints the end of its log, for a test that fails.
-    pub fn print_log(&self) {
+    fn print_log(&self) {
         for path in [&self.stdout, &self.stderr] {
             let log = fs::read(path).unwrap_or_default();
             let tail = &log[log.len().saturating_sub(LOG_TAIL_BYTES)..];
@@ -127,6 +127,9 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            self.print_log();
+        }
     }
 }
 

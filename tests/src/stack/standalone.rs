@@ -42,10 +42,7 @@ impl Standalone {
     async fn first_run_link(&mut self) -> String {
         let process = &mut self.process;
         let link = wait_for("standalone prints its first-run link", START_LIMIT, async || {
-            if process.ended().is_some() {
-                process.print_log();
-                panic!("standalone ended at once");
-            }
+            assert!(process.ended().is_none(), "standalone ended at once");
             let printed = process.printed();
             // A whole line only: the file may be read in the middle of a write.
             let (lines, _unfinished) = printed.rsplit_once('\n')?;
@@ -96,7 +93,6 @@ impl Drop for Standalone {
             process::send(keeper, Signal::SIGTERM);
         }
         if std::thread::panicking() {
-            self.process.print_log();
             let log = fs::read_to_string(self.place.path("data/log/ptyd.log")).unwrap_or_default();
             eprintln!("--- ptyd.log\n{log}");
         }
