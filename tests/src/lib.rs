@@ -8,6 +8,8 @@ pub mod proxy;
 pub mod random;
 pub mod stack;
 pub mod until;
+pub mod witness;
 
 pub use random::Random;
 pub use until::{wait_for, wait_until};
+pub use witness::Witness;
