@@ -7,6 +7,7 @@ pub mod frame;
 pub mod opening;
 pub mod sink;
 pub mod socket;
+pub mod start;
 pub mod talk;
 
 pub use durable::{Durable, DurableOptions, End};

@@ -9,15 +9,8 @@ use crate::Random;
 const PIECES: [&str; 8] = ["plain ", "words, ", "é", "ñ ", "漢字", "€ ", "🦀", "𝄞 "];
 
 /// Invalid UTF-8: bytes that never occur, a lone continuation, sequences cut short, an overlong form, a surrogate.
-const BROKEN: [&[u8]; 7] = [
-    b"\xFF",
-    b"\xFE\xFE",
-    b"\xBF",
-    b"\xE2\x82",
-    b"\xF0\x9F\xA6",
-    b"\xC0\xAF",
-    b"\xED\xA0\xAD",
-];
+const BROKEN: [&[u8]; 7] =
+    [b"\xFF", b"\xFE\xFE", b"\xBF", b"\xE2\x82", b"\xF0\x9F\xA6", b"\xC0\xAF", b"\xED\xA0\xAD"];
 
 /// Writes numbered lines of valid UTF-8, about `bytes` bytes of them and never fewer.
 pub fn write_lines(to: &mut impl Write, bytes: u64, random: &mut Random) -> io::Result<u64> {

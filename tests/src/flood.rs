@@ -40,7 +40,8 @@ pub struct Typist {
 impl Flood {
     /// Opens the session over a socket of its own; the flood begins when `go` is typed.
     pub async fn open(stack: &Stack, opening: &Opening, name: &str) -> Self {
-        let directory = stack.place.directory(&format!("work/{name}"), 0o755, stack.place.shell_user.as_ref());
+        let directory =
+            stack.place.directory(&format!("work/{name}"), 0o755, stack.place.shell_user.as_ref());
         let mut socket = Socket::must_open(opening).await;
         let program = stack.place.work("flood.pl");
         let command = json!(["perl", program, directory]);
@@ -156,7 +157,9 @@ impl Typist {
                 None if uncertain.contains(seq) => {}
                 None => {
                     let found: String = left.chars().take(80).collect();
-                    panic!("input {seq} {text:?} was not executed in its place (uncertain: {uncertain:?}); found {found:?}");
+                    panic!(
+                        "input {seq} {text:?} was not executed in its place (uncertain: {uncertain:?}); found {found:?}"
+                    );
                 }
             }
         }

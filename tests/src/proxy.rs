@@ -44,7 +44,8 @@ pub struct Plan {
 
 impl Plan {
     /// Never cut.
-    pub const UNBROKEN: Self = Self { to_client: u64::MAX, to_server: u64::MAX, cut: Cut::Reset, delay: None };
+    pub const UNBROKEN: Self =
+        Self { to_client: u64::MAX, to_server: u64::MAX, cut: Cut::Reset, delay: None };
 
     /// A plan by chance: most cuts come somewhere in the output, some in the input, a few in the handshake.
     pub fn random(random: &mut Random) -> Self {

@@ -112,7 +112,11 @@ impl Stack {
         }
         if !stack.apis.is_empty() {
             stack.admin = Account::register(stack.address(0), "owner").await;
-            assert!(stack.admin.user["is_admin"] == true, "the first account is an admin: {:?}", stack.admin.user);
+            assert!(
+                stack.admin.user["is_admin"] == true,
+                "the first account is an admin: {:?}",
+                stack.admin.user
+            );
         }
         stack
     }
@@ -222,7 +226,8 @@ impl Drop for Stack {
 
 /// The worker that a keeper runs now.
 pub fn worker_of(keeper: Pid) -> Option<Pid> {
-    let is_worker = |process: &proc::ProcessFacts| process.arguments.iter().skip(1).any(|word| word == "worker");
+    let is_worker =
+        |process: &proc::ProcessFacts| process.arguments.iter().skip(1).any(|word| word == "worker");
     proc::children(keeper).into_iter().find(is_worker).map(|process| process.pid)
 }
 

@@ -1,9 +1,9 @@
 //! Who is not let in: bad tokens, bad tickets, foreign origins, another account.
 
+use devpocket_tests::Witness;
 use devpocket_tests::client::{Credential, Event, Framing, OpenError, Opening, Socket};
 use devpocket_tests::stack::token::Token;
 use devpocket_tests::stack::{Account, Stack};
-use devpocket_tests::Witness;
 use serde_json::{Value, json};
 
 /// The status that an opening is refused with; none if it is let in.
@@ -53,7 +53,10 @@ async fn a_bad_token_is_refused_before_the_upgrade() {
         ("another audience", claim("aud", "elsewhere".into())),
         ("an unknown user", claim("sub", uuid::Uuid::new_v4().to_string().into())),
         ("an unknown device", claim("sid", uuid::Uuid::new_v4().to_string().into())),
-        ("another secret", Token::parse(good).sign("another secret, as long as the right one: 0123456789abcdef")),
+        (
+            "another secret",
+            Token::parse(good).sign("another secret, as long as the right one: 0123456789abcdef"),
+        ),
         ("alg none", unsigned("none")),
         ("alg None", unsigned("None")),
         ("another algorithm", header("alg", "HS512".into())),
@@ -71,7 +74,11 @@ async fn a_bad_token_is_refused_before_the_upgrade() {
         }
     }
     assert_eq!(refusal(&opening.clone().with_credential(Credential::None)).await, Some(401), "nothing shown");
-    assert_eq!(refusal(&opening.with_credential(Credential::Ticket("x".into()))).await, Some(401), "no ticket");
+    assert_eq!(
+        refusal(&opening.with_credential(Credential::Ticket("x".into()))).await,
+        Some(401),
+        "no ticket"
+    );
     witness.is_undisturbed().await;
 }
 
@@ -104,7 +111,8 @@ async fn a_ticket_opens_one_socket_only() {
 async fn a_signed_out_device_is_not_let_in() {
     let stack = Stack::start().await;
     let other = Account::login(stack.address(0), "owner").await;
-    let opening = stack.opening(0, Framing::Json).with_credential(Credential::Bearer(other.access_token.clone()));
+    let opening =
+        stack.opening(0, Framing::Json).with_credential(Credential::Bearer(other.access_token.clone()));
     assert_eq!(refusal(&opening).await, None);
     other.logout(stack.address(0)).await;
     assert_eq!(refusal(&opening).await, Some(401));
@@ -145,9 +153,15 @@ async fn another_account_reaches_nothing_of_the_first() {
     let rows = [
         (json!({"type": "connect", "data": {"session_type": "local"}}), "local_sessions_unavailable"),
         (json!({"type": "attach", "session_id": session, "data": {}}), "session_not_found"),
-        (json!({"type": "attach", "session_id": session, "data": {"client_id": "witness"}}), "session_not_found"),
+        (
+            json!({"type": "attach", "session_id": session, "data": {"client_id": "witness"}}),
+            "session_not_found",
+        ),
         (json!({"type": "attach", "session_id": session, "data": {"mode": "view"}}), "session_not_found"),
-        (json!({"type": "connect", "session_id": session, "data": {"session_type": "local"}}), "session_not_found"),
+        (
+            json!({"type": "connect", "session_id": session, "data": {"session_type": "local"}}),
+            "session_not_found",
+        ),
         (json!({"type": "terminate", "session_id": session}), "session_not_found"),
         (json!({"type": "input", "session_id": session, "data": "x"}), "not_attached"),
         (json!({"type": "signal", "session_id": session, "data": {"signal": "SIGKILL"}}), "not_attached"),
@@ -171,7 +185,8 @@ async fn a_socket_ends_with_4401_when_its_token_does() {
     let now = Token::parse(&stack.admin.access_token).claims["iat"].as_i64().expect("iat");
     let short = changed(&stack, |token| token.claims["exp"] = (now + 12).into()).sign(stack.jwt_secret());
     let opening = stack.opening(0, Framing::Json).with_credential(Credential::Bearer(short));
-    let (mut left_alone, mut renewed) = (Socket::must_open(&opening).await, Socket::must_open(&opening).await);
+    let (mut left_alone, mut renewed) =
+        (Socket::must_open(&opening).await, Socket::must_open(&opening).await);
     let session = renewed.connect(json!({"session_type": "local", "command": ["cat"]})).await.session;
     // A token with less than 120 s left is announced at once.
     let warning = renewed.wait("token_expiring", |event| match event {

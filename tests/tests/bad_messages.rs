@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use devpocket_tests::Witness;
 use devpocket_tests::client::{ERROR_LIMIT, Event, Framing, ServerMessage, Socket, frame};
 use devpocket_tests::stack::Stack;
-use devpocket_tests::Witness;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -31,7 +31,8 @@ async fn goes_on(socket: &mut Socket, after: &str) {
 /// A socket with a session whose program waits.
 async fn attached(stack: &Stack, framing: Framing) -> (Socket, Uuid) {
     let mut socket = Socket::must_open(&stack.opening(0, framing)).await;
-    let session = socket.connect(json!({"session_type": "local", "command": ["cat"], "client_id": "me"})).await.session;
+    let session =
+        socket.connect(json!({"session_type": "local", "command": ["cat"], "client_id": "me"})).await.session;
     (socket, session)
 }
 
@@ -42,7 +43,9 @@ async fn what_is_no_json_object_is_bad_json() {
     let (mut socket, _session) = attached(&stack, Framing::Json).await;
     let deep = "[".repeat(100_000);
     let deep_object = r#"{"type":"ping","data":"#.to_owned() + &deep;
-    for text in ["", "hello", "{", "[1, 2]", "42", "null", "\"ping\"", "{\"type\": \"ping\"", &deep, &deep_object] {
+    for text in
+        ["", "hello", "{", "[1, 2]", "42", "null", "\"ping\"", "{\"type\": \"ping\"", &deep, &deep_object]
+    {
         socket.send_text(text);
         let brief: String = text.chars().take(40).collect();
         let error = next_error(&mut socket, &brief).await;
@@ -72,18 +75,34 @@ fn envelope_rows(session: Uuid) -> Vec<Row> {
         ("no type", json!({}), "missing_field"),
         ("type of a wrong type", json!({"type": 5}), "invalid_field"),
         ("unknown type", json!({"type": "frobnicate"}), "unknown_type"),
-        ("a type of the server", json!({"type": "output", "session_id": session, "data": "x"}), "unknown_type"),
+        (
+            "a type of the server",
+            json!({"type": "output", "session_id": session, "data": "x"}),
+            "unknown_type",
+        ),
         ("attach without session", json!({"type": "attach", "data": {}}), "missing_field"),
         ("session of a wrong type", json!({"type": "attach", "session_id": 7, "data": {}}), "invalid_field"),
-        ("unknown session", json!({"type": "attach", "session_id": Uuid::new_v4(), "data": {}}), "session_not_found"),
+        (
+            "unknown session",
+            json!({"type": "attach", "session_id": Uuid::new_v4(), "data": {}}),
+            "session_not_found",
+        ),
         (
             "connect with an unknown session",
             json!({"type": "connect", "session_id": Uuid::new_v4(), "data": {"session_type": "local"}}),
             "session_not_found",
         ),
-        ("terminate an unknown session", json!({"type": "terminate", "session_id": Uuid::new_v4()}), "session_not_found"),
+        (
+            "terminate an unknown session",
+            json!({"type": "terminate", "session_id": Uuid::new_v4()}),
+            "session_not_found",
+        ),
         ("input without session", json!({"type": "input", "data": "x"}), "missing_field"),
-        ("input without attach", json!({"type": "input", "session_id": Uuid::new_v4(), "data": "x"}), "not_attached"),
+        (
+            "input without attach",
+            json!({"type": "input", "session_id": Uuid::new_v4(), "data": "x"}),
+            "not_attached",
+        ),
         ("detach without attach", json!({"type": "detach", "session_id": Uuid::new_v4()}), "not_attached"),
         (
             "resize without attach",
@@ -110,13 +129,21 @@ fn connect_rows() -> Vec<Row> {
         ("a variable with = in its name", json!({"environment": {"A=B": "x"}}), "invalid_field"),
         ("a variable without a name", json!({"environment": {"": "x"}}), "invalid_field"),
         ("a variable that is a number", json!({"environment": {"A": 5}}), "invalid_field"),
-        ("the variable that names the session", json!({"environment": {"DEVPOCKET_SESSION": "x"}}), "invalid_field"),
+        (
+            "the variable that names the session",
+            json!({"environment": {"DEVPOCKET_SESSION": "x"}}),
+            "invalid_field",
+        ),
         ("a working directory that is a number", json!({"working_directory": 5}), "invalid_field"),
         ("a name of a wrong type", json!({"name": ["x"]}), "invalid_field"),
         ("no rows", json!({"terminal_size": {"rows": 0, "cols": 80}}), "invalid_field"),
         ("negative rows", json!({"terminal_size": {"rows": -5, "cols": 80}}), "invalid_field"),
         ("1001 columns", json!({"terminal_size": {"rows": 24, "cols": 1001}}), "invalid_field"),
-        ("huge sizes", json!({"terminal_size": {"rows": 4_000_000_000_u64, "cols": u64::MAX}}), "invalid_field"),
+        (
+            "huge sizes",
+            json!({"terminal_size": {"rows": 4_000_000_000_u64, "cols": u64::MAX}}),
+            "invalid_field",
+        ),
         ("half a row", json!({"terminal_size": {"rows": 0.5, "cols": 80}}), "invalid_field"),
         ("rows in words", json!({"terminal_size": {"rows": "24", "cols": 80}}), "invalid_field"),
         ("a size without columns", json!({"terminal_size": {"rows": 24}}), "missing_field"),
@@ -126,7 +153,11 @@ fn connect_rows() -> Vec<Row> {
         ("a negative window", json!({"window": -1}), "invalid_field"),
         ("an unknown delivery", json!({"delivery": "sometimes"}), "invalid_field"),
         ("a program that does not exist", json!({"command": ["/no/such/program"]}), "spawn_failed"),
-        ("a directory that does not exist", json!({"working_directory": "/no/such/directory"}), "spawn_failed"),
+        (
+            "a directory that does not exist",
+            json!({"working_directory": "/no/such/directory"}),
+            "spawn_failed",
+        ),
     ];
     let rows = data.into_iter().map(|(name, mut data, code)| {
         if name != "no session type" && data["session_type"].is_null() {
@@ -273,11 +304,14 @@ async fn a_skipped_seq_is_not_applied_and_a_repeated_one_only_once() {
         }
         let mut acks = Vec::new();
         while acks.last() != Some(&3) {
-            acks.push(socket.wait("input_ack", |event| match event {
-                Event::InputAck { seq, .. } => Some(*seq),
-                _ => None,
-            })
-            .await);
+            acks.push(
+                socket
+                    .wait("input_ack", |event| match event {
+                        Event::InputAck { seq, .. } => Some(*seq),
+                        _ => None,
+                    })
+                    .await,
+            );
         }
         assert!(acks.is_sorted(), "acks never go back: {acks:?}");
         assert_eq!(socket.read_until(session, "three;").await, "one;two;three;", "{framing:?}");

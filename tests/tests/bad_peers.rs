@@ -30,14 +30,16 @@ struct Keys {
 
 impl Keys {
     fn read(directory: &Path, name: &str) -> Self {
-        let certificate = CertificateDer::from_pem_file(directory.join(format!("{name}.pem"))).expect("a certificate");
+        let certificate =
+            CertificateDer::from_pem_file(directory.join(format!("{name}.pem"))).expect("a certificate");
         let key = PrivateKeyDer::from_pem_file(directory.join(format!("{name}.key"))).expect("a key");
         Self { chain: vec![certificate], key }
     }
 
     /// A certificate for the api's name that no known authority signed.
     fn self_signed() -> Self {
-        let made = rcgen::generate_simple_self_signed(vec!["api.devpocket.internal".to_owned()]).expect("a certificate");
+        let made = rcgen::generate_simple_self_signed(vec!["api.devpocket.internal".to_owned()])
+            .expect("a certificate");
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
         Self { chain: vec![made.cert.der().clone()], key }
     }
@@ -45,7 +47,9 @@ impl Keys {
 
 fn authorities(directory: &Path) -> rustls::RootCertStore {
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(directory.join("ca.pem")).expect("the authority")).expect("a good authority");
+    roots
+        .add(CertificateDer::from_pem_file(directory.join("ca.pem")).expect("the authority"))
+        .expect("a good authority");
     roots
 }
 
@@ -97,10 +101,16 @@ async fn a_quic_peer_without_the_right_certificate_is_not_answered() {
     let directory = stack.place.path("keys");
     let ptyd = stack.link_address;
     // The right one is answered: else the others would prove nothing.
-    assert!(is_answered(ptyd, &directory, Some(Keys::read(&directory, "api")), LINK_PROTOCOL).await, "an api");
+    assert!(
+        is_answered(ptyd, &directory, Some(Keys::read(&directory, "api")), LINK_PROTOCOL).await,
+        "an api"
+    );
 
     assert!(!is_answered(ptyd, &directory, None, LINK_PROTOCOL).await, "no certificate");
-    assert!(!is_answered(ptyd, &directory, Some(Keys::self_signed()), LINK_PROTOCOL).await, "another authority");
+    assert!(
+        !is_answered(ptyd, &directory, Some(Keys::self_signed()), LINK_PROTOCOL).await,
+        "another authority"
+    );
     let wrong_role = Some(Keys::read(&directory, "ptyd"));
     assert!(!is_answered(ptyd, &directory, wrong_role, LINK_PROTOCOL).await, "ptyd's own role");
     let api = Some(Keys::read(&directory, "api"));
@@ -113,9 +123,12 @@ async fn an_api_does_not_speak_to_a_ptyd_with_the_role_of_an_api() {
     let mut stack = quic_stack().await;
     let directory = stack.place.path("keys");
     let keys = Keys::read(&directory, "api");
-    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(authorities(&directory).into(), provider())
-        .build()
-        .expect("a verifier");
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
+        authorities(&directory).into(),
+        provider(),
+    )
+    .build()
+    .expect("a verifier");
     let mut tls = rustls::ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("TLS 1.3")
@@ -123,7 +136,8 @@ async fn an_api_does_not_speak_to_a_ptyd_with_the_role_of_an_api() {
         .with_single_cert(keys.chain, keys.key)
         .expect("a good key");
     tls.alpn_protocols = vec![LINK_PROTOCOL.to_vec()];
-    let config = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).expect("a QUIC cipher")));
+    let config =
+        quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).expect("a QUIC cipher")));
     let impostor = quinn::Endpoint::server(config, (Ipv4Addr::LOCALHOST, 0).into()).expect("a UDP socket");
     let address = impostor.local_addr().expect("an address");
 

@@ -38,7 +38,8 @@ async fn text_arrives_equal_in_json_with_utf8_cut_at_every_place() {
     let file = stack.place.write_work("mixed", &bytes);
     let command = json!(["perl", stack.place.work("trickle.pl"), file]);
     let options = DurableOptions::lossless(vec![stack.opening(0, Framing::Json)]);
-    let mut client = Durable::connecting(options, json!({"session_type": "local", "command": command}), Vec::new());
+    let mut client =
+        Durable::connecting(options, json!({"session_type": "local", "command": command}), Vec::new());
     let mut begun = false;
     let total = (b"ready\r\n".len() + bytes.len()) as u64;
     let arrived = client.drive("all text has arrived", LIMIT, |client| {
@@ -63,7 +64,8 @@ async fn an_incomplete_character_at_the_end_of_a_session_becomes_one_replacement
     let options = DurableOptions::lossless(vec![stack.opening(0, Framing::Json)]);
     // The octal bytes are the first two of the three of the euro sign.
     let command = json!(["sh", "-c", r"stty raw -echo; printf 'half: \342\202'"]);
-    let mut client = Durable::connecting(options, json!({"session_type": "local", "command": command}), Vec::new());
+    let mut client =
+        Durable::connecting(options, json!({"session_type": "local", "command": command}), Vec::new());
     let ended = client.drive("the program has exited", LIMIT, |client| client.end().is_some()).await;
     ended.unwrap_or_else(|violation| panic!("{violation}"));
     assert_same_text(&String::from_utf8(client.sink.clone()).expect("UTF-8"), "half: \u{FFFD}");
@@ -123,5 +125,9 @@ fn assert_same_text(received: &str, expected: &str) {
     }
     let at = received.chars().zip(expected.chars()).take_while(|(got, wanted)| got == wanted).count();
     let around = |text: &str| -> String { text.chars().skip(at.saturating_sub(20)).take(60).collect() };
-    panic!("texts differ at character {at}: received {:?}, expected {:?}", around(received), around(expected));
+    panic!(
+        "texts differ at character {at}: received {:?}, expected {:?}",
+        around(received),
+        around(expected)
+    );
 }

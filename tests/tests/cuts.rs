@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use devpocket_tests::Random;
 use devpocket_tests::client::{Durable, DurableOptions, Framing, Hasher};
 use devpocket_tests::flood::{Flood, Typist};
 use devpocket_tests::proxy::{Plan, Proxy};
 use devpocket_tests::stack::{LinkKind, Options, Stack};
-use devpocket_tests::Random;
 
 /// Generous: 300 cuts take some seconds on an idle machine.
 const LIMIT: Duration = Duration::from_secs(240);

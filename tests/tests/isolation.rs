@@ -112,7 +112,8 @@ async fn a_session_cannot_reach_the_socket_of_the_daemon() {
     }
     let stack = Stack::start().await;
     let (probe, socket) = (stack.place.work("probe.pl"), stack.place.path("run/ptyd.sock"));
-    let words = ["perl".to_owned(), probe.display().to_string(), socket.display().to_string(), "00".to_owned()];
+    let words =
+        ["perl".to_owned(), probe.display().to_string(), socket.display().to_string(), "00".to_owned()];
     let output = run(&stack, json!({"session_type": "local", "command": words})).await;
     assert!(output.starts_with("refused: ") || output.starts_with("closed after 0 bytes"), "{output}");
 }
@@ -121,11 +122,16 @@ async fn a_session_cannot_reach_the_socket_of_the_daemon() {
 async fn a_fork_bomb_is_stopped_by_its_limits_and_the_next_session_is_served() {
     let stack = Stack::start().await;
     let mut socket = Socket::must_open(&stack.opening(0, Framing::Binary)).await;
-    let uid = stack.place.shell_user.as_ref().map_or_else(|| nix::unistd::getuid().as_raw(), |user| user.uid.as_raw());
+    let uid = stack
+        .place
+        .shell_user
+        .as_ref()
+        .map_or_else(|| nix::unistd::getuid().as_raw(), |user| user.uid.as_raw());
     let before = proc::tasks_of(uid);
     let bomb = json!({"session_type": "local", "command": ["bash", "-c", "bomb() { bomb | bomb & }; bomb; wait; read"]});
     let bomb = socket.connect(bomb).await.session;
-    wait_until("the bomb has many processes", BESIDE_BOMB_LIMIT, async || proc::tasks_of(uid) > before + 100).await;
+    wait_until("the bomb has many processes", BESIDE_BOMB_LIMIT, async || proc::tasks_of(uid) > before + 100)
+        .await;
 
     let mut other = Socket::must_open(&stack.opening(0, Framing::Binary)).await;
     let connect = json!({"type": "connect", "request_id": "beside", "data": {
@@ -133,7 +139,9 @@ async fn a_fork_bomb_is_stopped_by_its_limits_and_the_next_session_is_served() {
     other.send(&connect);
     let most = Duration::from_secs(60);
     let answer = other.wait_at_most(most, "connected or spawn_failed", |event| match event {
-        devpocket_tests::client::Event::Message(message) if message.request_id.as_deref() == Some("beside") => {
+        devpocket_tests::client::Event::Message(message)
+            if message.request_id.as_deref() == Some("beside") =>
+        {
             (message.status() != Some("connecting")).then(|| message.clone())
         }
         _ => None,

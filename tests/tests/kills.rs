@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use devpocket_tests::client::{Durable, DurableOptions, EVENT_LIMIT, Framing, Hasher, Socket};
 use devpocket_tests::flood::{Flood, Typist};
-use devpocket_tests::stack::{LinkKind, Options, Stack, START_LIMIT};
+use devpocket_tests::stack::{LinkKind, Options, START_LIMIT, Stack};
 use devpocket_tests::{Random, wait_until};
 use serde_json::json;
 
@@ -63,7 +63,8 @@ async fn kill_in_a_flood(name: &str, link: LinkKind, framing: Framing, kills: us
         let at = client.received();
         let goes_on = client.drive("the flood goes on", BACK_LIMIT, |client| {
             typist.type_lines(client, &mut random);
-            let replaced = matches!(blow, Blow::Api) || stack.worker_pid().is_some_and(|worker| worker != before);
+            let replaced =
+                matches!(blow, Blow::Api) || stack.worker_pid().is_some_and(|worker| worker != before);
             // More than was on its way: what comes now was sent after the blow.
             replaced && client.is_joined() && client.received() > at + (512 << 10)
         });
@@ -82,7 +83,8 @@ async fn kill_in_a_flood(name: &str, link: LinkKind, framing: Framing, kills: us
 
 /// As many kills of each kind as of the others, in random order, and the keeper re-executed after every fifth.
 fn blows(kills: usize, random: &mut Random) -> Vec<Blow> {
-    let mut blows: Vec<Blow> = [Blow::Api, Blow::Worker, Blow::Both].into_iter().cycle().take(kills).collect();
+    let mut blows: Vec<Blow> =
+        [Blow::Api, Blow::Worker, Blow::Both].into_iter().cycle().take(kills).collect();
     for last in (1..blows.len()).rev() {
         let other = usize::try_from(random.between(0, last as u64)).expect("an index");
         blows.swap(last, other);
@@ -101,9 +103,14 @@ async fn an_editor_on_the_screen_survives_kills_of_everything_but_the_keeper() {
     let proof = stack.place.work("keys-work");
     let command = json!(["vim", "-u", "NONE", "-n", "-i", "NONE", "-N", novel]);
     let keys = format!(":call writefile([getline('.')], '{}')\r", proof.display());
-    full_screen_program_survives(&mut stack, &json!(command), "paragraph number 1 of", &format!("42G{keys}"), ":q!\r", || {
-        fs::read_to_string(&proof).is_ok_and(|line| line == "paragraph number 42 of the novel\n")
-    })
+    full_screen_program_survives(
+        &mut stack,
+        &json!(command),
+        "paragraph number 1 of",
+        &format!("42G{keys}"),
+        ":q!\r",
+        || fs::read_to_string(&proof).is_ok_and(|line| line == "paragraph number 42 of the novel\n"),
+    )
     .await;
 }
 
@@ -133,7 +140,8 @@ async fn full_screen_program_survives(
 ) {
     let opening = stack.opening(0, Framing::Binary);
     let mut socket = Socket::must_open(&opening).await;
-    let connect = json!({"session_type": "local", "command": command, "terminal_size": {"rows": 24, "cols": 80}});
+    let connect =
+        json!({"session_type": "local", "command": command, "terminal_size": {"rows": 24, "cols": 80}});
     let session = socket.connect(connect).await.session;
     socket.read_until(session, on_screen).await;
 

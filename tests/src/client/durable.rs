@@ -218,7 +218,9 @@ impl<S: Sink> Durable<S> {
         while !done(self) {
             match timeout_at(deadline, self.step()).await {
                 Ok(stepped) => stepped?,
-                Err(_elapsed) => return Err(self.violation(&format!("waited {limit:?} in vain until {what}"))),
+                Err(_elapsed) => {
+                    return Err(self.violation(&format!("waited {limit:?} in vain until {what}")));
+                }
             }
         }
         Ok(())
@@ -307,7 +309,9 @@ impl<S: Sink> Durable<S> {
             Event::Snapshot { session, offset, bytes, reason, .. } => {
                 self.expect_session(session)?;
                 if self.options.exact {
-                    return Err(self.violation(&format!("a snapshot ({reason:?}) at {offset} to a lossless client")));
+                    return Err(
+                        self.violation(&format!("a snapshot ({reason:?}) at {offset} to a lossless client"))
+                    );
                 }
                 self.counts.snapshots += 1;
                 self.received = offset;
@@ -319,7 +323,9 @@ impl<S: Sink> Durable<S> {
                 self.inputs.acknowledge(seq).map_err(|what| self.violation(&what))
             }
             Event::Message(message) => self.message(&message),
-            Event::Closed { code: Some(4401), reason } => Err(self.violation(&format!("closed with 4401 {reason}"))),
+            Event::Closed { code: Some(4401), reason } => {
+                Err(self.violation(&format!("closed with 4401 {reason}")))
+            }
             Event::Closed { .. } => {
                 self.down();
                 Ok(())
@@ -334,12 +340,17 @@ impl<S: Sink> Durable<S> {
         }
         if offset != self.received || end <= offset {
             let what = if offset < self.received { "twice" } else { "with a gap" };
-            return Err(self.violation(&format!("output {what}: {offset}..{end}, expected {}", self.received)));
+            return Err(
+                self.violation(&format!("output {what}: {offset}..{end}, expected {}", self.received))
+            );
         }
         if let Some(window) = self.window
             && end - self.acked > window
         {
-            return Err(self.violation(&format!("output up to {end} with {} acked and a window of {window}", self.acked)));
+            return Err(self.violation(&format!(
+                "output up to {end} with {} acked and a window of {window}",
+                self.acked
+            )));
         }
         self.sink.output(bytes);
         self.received = end;
@@ -400,12 +411,15 @@ impl<S: Sink> Durable<S> {
     }
 
     fn exited(&mut self, message: &ServerMessage) -> Result<(), Violation> {
-        let offset = message.offset().ok_or_else(|| self.violation(&format!("exited without offset: {}", message.body)))?;
+        let offset = message
+            .offset()
+            .ok_or_else(|| self.violation(&format!("exited without offset: {}", message.body)))?;
         if offset != self.received {
             return Err(self.violation(&format!("exited at {offset}, but received {}", self.received)));
         }
         let data = message.data();
-        self.end = Some(End { exit: data["exit"].clone(), reason: data["reason"].as_str().map(str::to_owned) });
+        self.end =
+            Some(End { exit: data["exit"].clone(), reason: data["reason"].as_str().map(str::to_owned) });
         Ok(())
     }
 

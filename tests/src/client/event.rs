@@ -111,7 +111,8 @@ pub fn parse(text: &str) -> Result<Event, Violation> {
     if body["timestamp"].as_str().is_none_or(|time| !time.contains('T')) {
         return Err(broken("a message has no timestamp"));
     }
-    let number = |name: &str| body[name].as_u64().ok_or_else(|| broken(&format!("no {name} in the envelope")));
+    let number =
+        |name: &str| body[name].as_u64().ok_or_else(|| broken(&format!("no {name} in the envelope")));
     let needed = session.ok_or_else(|| broken("no session_id"));
     match kind.as_str() {
         "output" => {
@@ -124,7 +125,9 @@ pub fn parse(text: &str) -> Result<Event, Violation> {
             let (rows, cols) = size(&body["terminal_size"]).ok_or_else(|| broken("no terminal_size"))?;
             let word = body["reason"].as_str().or_else(|| body["data"]["reason"].as_str());
             let reason = word.and_then(Reason::from_word).ok_or_else(|| broken("no reason"))?;
-            let Value::String(bytes) = body["data"].take() else { return Err(broken("snapshot without text")) };
+            let Value::String(bytes) = body["data"].take() else {
+                return Err(broken("snapshot without text"));
+            };
             Ok(Event::Snapshot { session, offset, cols, rows, reason, more: false, bytes: bytes.into() })
         }
         "input_ack" => {

@@ -35,7 +35,15 @@ pub fn parse(mut frame: Bytes) -> Option<ServerFrame> {
             let (cols, rows) = (frame.try_get_u16().ok()?, frame.try_get_u16().ok()?);
             let flags = frame.try_get_u8().ok()?;
             let (reason, more) = (flags & !SNAPSHOT_MORE, flags & SNAPSHOT_MORE != 0);
-            (reason <= 2).then_some(ServerFrame::Snapshot { channel, offset, cols, rows, reason, more, bytes: frame })
+            (reason <= 2).then_some(ServerFrame::Snapshot {
+                channel,
+                offset,
+                cols,
+                rows,
+                reason,
+                more,
+                bytes: frame,
+            })
         }
         INPUT_ACK => {
             let seq = frame.try_get_u64().ok()?;
@@ -74,7 +82,8 @@ mod tests {
         assert_eq!(&ack(1, 256)[..], b"\x04\0\x01\0\0\0\0\0\0\x01\0");
         let frame = parse(Bytes::from_static(b"\x02\0\x07\0\0\0\0\0\0\0\x09\0\x50\0\x18\x81hi")).unwrap();
         let bytes = Bytes::from_static(b"hi");
-        let expected = ServerFrame::Snapshot { channel: 7, offset: 9, cols: 80, rows: 24, reason: 1, more: true, bytes };
+        let expected =
+            ServerFrame::Snapshot { channel: 7, offset: 9, cols: 80, rows: 24, reason: 1, more: true, bytes };
         assert_eq!(frame, expected);
     }
 

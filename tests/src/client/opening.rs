@@ -87,9 +87,9 @@ impl Opening {
         let (socket, response) = answer.map_err(|err| match err {
             tungstenite::Error::Http(response) => OpenError::Refused(response.status()),
             // The server must echo the subprotocol that was offered; tungstenite looks at it first.
-            tungstenite::Error::Protocol(tungstenite::error::ProtocolError::SecWebSocketSubProtocolError(_)) => {
-                OpenError::Violation("the subprotocol was not echoed, or one was that was not offered")
-            }
+            tungstenite::Error::Protocol(
+                tungstenite::error::ProtocolError::SecWebSocketSubProtocolError(_),
+            ) => OpenError::Violation("the subprotocol was not echoed, or one was that was not offered"),
             other => failed(other),
         })?;
         let echoed = response.headers().get(http::header::SEC_WEBSOCKET_PROTOCOL);

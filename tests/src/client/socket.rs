@@ -80,7 +80,9 @@ impl Socket {
     /// Queues typed bytes in the socket's framing; in JSON mode they must be UTF-8.
     pub fn send_input(&mut self, session: Uuid, seq: Option<u64>, bytes: &[u8]) {
         match (self.framing, self.channel(session)) {
-            (Framing::Binary, Some(channel)) => self.send_binary(frame::input(channel, seq.unwrap_or(0), bytes)),
+            (Framing::Binary, Some(channel)) => {
+                self.send_binary(frame::input(channel, seq.unwrap_or(0), bytes))
+            }
             _ => {
                 let text = str::from_utf8(bytes).expect("UTF-8 in JSON mode");
                 let mut message = json!({"type": "input", "session_id": session, "data": text});
@@ -190,7 +192,8 @@ impl Socket {
 
     fn closed(&mut self, close: Option<CloseFrame>) -> Event {
         self.over = true;
-        let (code, reason) = close.map_or((None, String::new()), |close| (Some(close.code.into()), close.reason.to_string()));
+        let (code, reason) =
+            close.map_or((None, String::new()), |close| (Some(close.code.into()), close.reason.to_string()));
         Event::Closed { code, reason }
     }
 
@@ -202,7 +205,9 @@ impl Socket {
         let frame = frame::parse(bytes).ok_or_else(|| Violation(format!("a malformed frame: {head:?}")))?;
         let session = |channel: u16| {
             let session = self.channels.get(&channel).copied();
-            session.ok_or_else(|| Violation(format!("a frame on channel {channel}, which is not attached: {head:?}")))
+            session.ok_or_else(|| {
+                Violation(format!("a frame on channel {channel}, which is not attached: {head:?}"))
+            })
         };
         Ok(match frame {
             ServerFrame::Output { channel, offset, bytes } => {
@@ -223,9 +228,13 @@ impl Socket {
             }
             (Event::Message(message), Framing::Binary) => match message.status() {
                 Some("connected") => {
-                    let session = message.session.ok_or_else(|| Violation("connected without session_id".to_owned()))?;
-                    let channel = message.data()["channel"].as_u64().and_then(|number| u16::try_from(number).ok());
-                    let channel = channel.ok_or_else(|| Violation(format!("connected without channel: {}", message.body)))?;
+                    let session = message
+                        .session
+                        .ok_or_else(|| Violation("connected without session_id".to_owned()))?;
+                    let channel =
+                        message.data()["channel"].as_u64().and_then(|number| u16::try_from(number).ok());
+                    let channel = channel
+                        .ok_or_else(|| Violation(format!("connected without channel: {}", message.body)))?;
                     if !self.used_channels.insert(channel) {
                         return Err(Violation(format!("channel {channel} was used before on this socket")));
                     }

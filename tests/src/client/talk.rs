@@ -105,14 +105,19 @@ impl Socket {
                 match timeout(ERROR_LIMIT, socket.next()).await.ok()?.ok()? {
                     Event::Message(message) if message.status() == Some("connected") => break message,
                     Event::Message(message) if message.error().is_some() => {
-                        assert!(message.is_retryable(), "the attach must succeed in the end: {}", message.body);
+                        assert!(
+                            message.is_retryable(),
+                            "the attach must succeed in the end: {}",
+                            message.body
+                        );
                         return None;
                     }
                     Event::Closed { .. } => return None,
                     _ => {}
                 }
             };
-            let attached = Attached::read(&answer).unwrap_or_else(|| panic!("connected lacks a field: {}", answer.body));
+            let attached =
+                Attached::read(&answer).unwrap_or_else(|| panic!("connected lacks a field: {}", answer.body));
             Some((socket, attached))
         })
         .await
@@ -162,7 +167,9 @@ impl Socket {
     /// Waits for a status of a session.
     pub async fn wait_status(&mut self, session: Uuid, status: &str) -> ServerMessage {
         self.wait(&format!("status {status}"), |event| match event {
-            Event::Message(message) if message.session == Some(session) && message.status() == Some(status) => {
+            Event::Message(message)
+                if message.session == Some(session) && message.status() == Some(status) =>
+            {
                 Some(message.clone())
             }
             _ => None,
@@ -182,7 +189,9 @@ impl Socket {
                     {
                         Some(bytes.clone())
                     }
-                    Event::Message(message) if message.status() == Some("exited") && message.session == Some(session) => {
+                    Event::Message(message)
+                        if message.status() == Some("exited") && message.session == Some(session) =>
+                    {
                         panic!("the session ended before {what}: {}", message.body)
                     }
                     _ => None,
@@ -202,7 +211,9 @@ impl Socket {
             let ended = self
                 .wait("output or exited", |event| match event {
                     Event::Output { session: of, bytes, .. } if *of == session => Some(Err(bytes.clone())),
-                    Event::Message(message) if message.session == Some(session) && message.status() == Some("exited") => {
+                    Event::Message(message)
+                        if message.session == Some(session) && message.status() == Some("exited") =>
+                    {
                         Some(Ok(message.clone()))
                     }
                     _ => None,
@@ -233,7 +244,10 @@ impl Socket {
         if let Event::Closed { code, reason } = &event
             && !what.contains("closed")
         {
-            panic!("the connection ended ({code:?} {reason}) while waiting for {what}; before: {:?}", Brief(self));
+            panic!(
+                "the connection ended ({code:?} {reason}) while waiting for {what}; before: {:?}",
+                Brief(self)
+            );
         }
         event
     }

@@ -36,7 +36,8 @@ impl Account {
 
     /// Signs `username` in again, as another device.
     pub async fn login(api: SocketAddr, username: &str) -> Self {
-        let body = json!({"username": username, "password": PASSWORD, "device_name": "other", "device_type": "cli"});
+        let body =
+            json!({"username": username, "password": PASSWORD, "device_name": "other", "device_type": "cli"});
         Self::from_tokens(post(api, "/api/auth/login", None, &body).await, StatusCode::OK).await
     }
 
@@ -55,7 +56,8 @@ impl Account {
 
     /// Signs this device out.
     pub async fn logout(&self, api: SocketAddr) {
-        checked(post(api, "/api/auth/logout", Some(&self.access_token), &json!({})).await, StatusCode::OK).await;
+        checked(post(api, "/api/auth/logout", Some(&self.access_token), &json!({})).await, StatusCode::OK)
+            .await;
     }
 
     async fn from_tokens(answer: Response, expected: StatusCode) -> Self {

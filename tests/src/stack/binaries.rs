@@ -18,8 +18,9 @@ pub fn bring(into: &Path) {
     let from = directory();
     for name in NAMES {
         let (source, target) = (from.join(name), into.join(name));
-        let metadata = fs::metadata(&source)
-            .unwrap_or_else(|err| panic!("{}: {err}; build it first: cargo build --release", source.display()));
+        let metadata = fs::metadata(&source).unwrap_or_else(|err| {
+            panic!("{}: {err}; build it first: cargo build --release", source.display())
+        });
         let linked = if metadata.permissions().mode() & 0o055 == 0o055 {
             fs::hard_link(&source, &target)
         } else {

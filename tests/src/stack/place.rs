@@ -31,7 +31,8 @@ impl Place {
     /// Makes the directory with the binaries in it; unprivileged users can pass through and reach their own parts.
     pub fn make() -> Self {
         // Not the user's TMPDIR: its parents may be closed to the unprivileged users.
-        let root = tempfile::Builder::new().prefix("devpocket-").tempdir_in("/tmp").expect("a temporary directory");
+        let root =
+            tempfile::Builder::new().prefix("devpocket-").tempdir_in("/tmp").expect("a temporary directory");
         mode(root.path(), 0o711);
         let (api_user, shell_user) = if users::is_root() {
             users::ensure(users::WORKER);

@@ -52,7 +52,9 @@ impl Process {
         if let Some(user) = launch.user {
             command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
         }
-        let child = command.spawn().unwrap_or_else(|err| panic!("{} does not start: {err}", launch.program.display()));
+        let child = command
+            .spawn()
+            .unwrap_or_else(|err| panic!("{} does not start: {err}", launch.program.display()));
         Self { name: launch.name.to_owned(), child, stdout, stderr }
     }
 

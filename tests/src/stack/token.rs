@@ -32,7 +32,11 @@ impl Token {
 
     /// Header and claims, without a signature.
     pub fn unsigned(&self) -> String {
-        format!("{}.{}", to_base64url(self.header.to_string().as_bytes()), to_base64url(self.claims.to_string().as_bytes()))
+        format!(
+            "{}.{}",
+            to_base64url(self.header.to_string().as_bytes()),
+            to_base64url(self.claims.to_string().as_bytes())
+        )
     }
 }
 
@@ -73,7 +77,9 @@ mod tests {
     /// The example of RFC 7515 appendix A.1 has another key encoding; this vector is from RFC 4648 section 10.
     #[test]
     fn base64url_is_that_of_the_rfc() {
-        for (plain, text) in [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("fooba", "Zm9vYmE")] {
+        for (plain, text) in
+            [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("fooba", "Zm9vYmE")]
+        {
             assert_eq!(to_base64url(plain.as_bytes()), text);
             assert_eq!(from_base64url(text), plain.as_bytes());
         }
