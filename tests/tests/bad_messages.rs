@@ -319,6 +319,29 @@ async fn a_skipped_seq_is_not_applied_and_a_repeated_one_only_once() {
 }
 
 #[tokio::test]
+async fn numbered_input_of_a_client_without_a_name_is_refused() {
+    let stack = Stack::start().await;
+    let mut socket = Socket::must_open(&stack.opening(0, Framing::Json)).await;
+    let session = socket.connect(json!({"session_type": "local", "command": ["cat"]})).await.session;
+    let error =
+        socket.ask_error(json!({"type": "input", "session_id": session, "seq": 1, "data": "x"})).await;
+    assert_eq!(error.error(), Some("invalid_field"), "{}", error.body);
+    goes_on(&mut socket, "a number without a name").await;
+}
+
+#[tokio::test]
+async fn two_hundred_bad_messages_at_once_close_their_socket_with_1008() {
+    let stack = Stack::start().await;
+    let mut witness = Witness::start(&stack).await;
+    let mut socket = Socket::must_open(&stack.opening(0, Framing::Json)).await;
+    for _ in 0..250 {
+        socket.send_text("nonsense");
+    }
+    assert_eq!(socket.wait_closed(ERROR_LIMIT).await, Some(1008));
+    witness.is_undisturbed().await;
+}
+
+#[tokio::test]
 async fn a_view_attachment_cannot_type_resize_or_signal() {
     let stack = Stack::start().await;
     let (mut owner, session) = attached(&stack, Framing::Json).await;

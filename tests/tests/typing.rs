@@ -33,7 +33,9 @@ async fn every_byte_value_reaches_the_program() {
     let stack = Stack::start().await;
     let script =
         "printf ready; dd bs=1 count=256 2>/dev/null | od -An -v -tu1 | tr -s ' \\n' ' '; printf '|'";
-    let (mut socket, attached) = session(&stack, Framing::Binary, raw_script(script)).await;
+    let mut data = raw_script(script);
+    data["client_id"] = "me".into();
+    let (mut socket, attached) = session(&stack, Framing::Binary, data).await;
     socket.read_until(attached.session, "ready").await;
     let all: Vec<u8> = (0..=255).collect();
     socket.send_input(attached.session, Some(1), &all);
@@ -44,22 +46,19 @@ async fn every_byte_value_reaches_the_program() {
 }
 
 #[tokio::test]
-async fn a_paste_is_framed_as_the_program_asks_and_cannot_end_itself() {
+async fn a_paste_counts_with_the_inputs_and_is_applied_once() {
     let stack = Stack::start().await;
-    for (script, expected) in [
-        ("printf ready; exec cat", "one\rtwo|"),
-        ("printf '\\033[?2004hready'; exec cat", "\u{1b}[200~one\rtwo|\u{1b}[201~"),
-    ] {
-        let (mut socket, attached) = session(&stack, Framing::Json, raw_script(script)).await;
-        socket.read_until(attached.session, "ready").await;
-        let text = "one\ntwo\u{1b}[201~|";
-        let paste = json!({"type": "paste", "session_id": attached.session, "data": text});
-        socket.send(&paste);
-        let seen =
-            socket.read_until(attached.session, if expected.ends_with('|') { "|" } else { "201~" }).await;
-        // Terminals paste a line end as it is or as Return; both are right.
-        assert_eq!(seen.replace('\n', "\r"), expected);
+    let mut data = raw_script("printf ready; exec cat");
+    data["client_id"] = "me".into();
+    let (mut socket, attached) = session(&stack, Framing::Json, data).await;
+    let id = attached.session;
+    socket.read_until(id, "ready").await;
+    for (kind, seq, text) in
+        [("input", 1, "typed "), ("paste", 2, "pasted "), ("paste", 2, "pasted "), ("input", 3, "on|")]
+    {
+        socket.send(&json!({"type": kind, "session_id": id, "seq": seq, "data": text}));
     }
+    assert_eq!(socket.read_until(id, "|").await, "typed pasted on|");
 }
 
 #[tokio::test]
