@@ -121,7 +121,7 @@ export class Account {
     return ticket;
   }
 
-  /** The account's live sessions; null when this server has no such list. */
+  /** The account's live sessions, oldest first; null when this server has no such list. */
   async sessions(): Promise<ListedSession[] | null> {
     try {
       const answer = await this.authorized((token) =>
@@ -131,10 +131,14 @@ export class Account {
       if (!Array.isArray(listed)) {
         return null;
       }
-      return listed.filter(isRecord).flatMap((session) => {
-        const id = textOf(session["id"]);
-        return id === null ? [] : [{ id, name: textOf(session["name"]) }];
-      });
+      const createdAt = (session: Record<string, unknown>): number => Date.parse(textOf(session["created_at"]) ?? "") || 0;
+      return listed
+        .filter(isRecord)
+        .sort((one, other) => createdAt(one) - createdAt(other))
+        .flatMap((session) => {
+          const id = textOf(session["id"]);
+          return id === null ? [] : [{ id, name: textOf(session["name"]) }];
+        });
     } catch (error) {
       if (error instanceof Problem && (error.status === 404 || error.status === 405)) {
         return null;

@@ -6,17 +6,19 @@ import type { Terminal } from "@xterm/xterm";
 const SLOP_PX = 8;
 
 /**
- * Turns vertical drags into wheel events, so that they do what a wheel does there: scroll back, or reach a program that
- * asked for the mouse.
+ * Turns vertical drags into what a wheel would do: scroll back through the lines, or reach the program where it has the
+ * mouse or the alternate screen.
  */
 export function enableTouchScroll(terminal: Terminal, host: HTMLElement): void {
   let lastY: number | null = null;
-  let moved = 0;
+  let movedPx = 0;
+  let restPx = 0;
   host.addEventListener(
     "touchstart",
     (event) => {
       lastY = event.touches.length === 1 ? (event.touches[0]?.clientY ?? null) : null;
-      moved = 0;
+      movedPx = 0;
+      restPx = 0;
     },
     { passive: true },
   );
@@ -28,22 +30,27 @@ export function enableTouchScroll(terminal: Terminal, host: HTMLElement): void {
         return;
       }
       const deltaY = lastY - touch.clientY;
-      moved += Math.abs(deltaY);
       lastY = touch.clientY;
-      if (moved < SLOP_PX) {
+      movedPx += Math.abs(deltaY);
+      if (movedPx < SLOP_PX) {
         return;
       }
-      const target = terminal.element?.querySelector(".xterm-screen");
-      target?.dispatchEvent(
-        new WheelEvent("wheel", {
-          deltaY,
-          clientX: touch.clientX,
-          clientY: touch.clientY,
-          bubbles: true,
-          cancelable: true,
-        }),
-      );
       event.preventDefault();
+      const screen = terminal.element?.querySelector<HTMLElement>(".xterm-screen");
+      if (!screen) {
+        return;
+      }
+      if (terminal.modes.mouseTrackingMode !== "none" || terminal.buffer.active.type === "alternate") {
+        const { clientX, clientY } = touch;
+        screen.dispatchEvent(new WheelEvent("wheel", { deltaY, clientX, clientY, bubbles: true, cancelable: true }));
+        return;
+      }
+      // Not as wheel events: browsers disagree on their direction when a script makes them.
+      const linePx = screen.clientHeight / terminal.rows;
+      restPx += deltaY;
+      const lines = Math.trunc(restPx / linePx);
+      restPx -= lines * linePx;
+      terminal.scrollLines(lines);
     },
     { passive: false },
   );

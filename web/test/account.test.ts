@@ -141,10 +141,22 @@ describe("calls", () => {
     await tab.login("owner", "secret");
     server.answer = () => new Response("{}", { status: 404 });
     expect(await tab.sessions()).toBeNull();
-    server.answer = () => Response.json({ sessions: [{ id: "s1", name: "build" }, { id: "s2" }, { name: "no id" }], total: 3 });
+    server.answer = () => Response.json({ sessions: [], total: 0 });
+    expect(await tab.sessions()).toEqual([]);
+  });
+
+  it("lists sessions oldest first", async () => {
+    const tab = server.tab();
+    await tab.login("owner", "secret");
+    const sessions = [
+      { id: "new", created_at: "2026-02-01T10:00:00.5Z" },
+      { id: "old", created_at: "2026-02-01T10:00:00Z", name: "build" },
+      { name: "no id" },
+    ];
+    server.answer = () => Response.json({ sessions, total: 3 });
     expect(await tab.sessions()).toEqual([
-      { id: "s1", name: "build" },
-      { id: "s2", name: null },
+      { id: "old", name: "build" },
+      { id: "new", name: null },
     ]);
   });
 
