@@ -19,9 +19,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a migration is tried, and the wait between: a second in all, where each takes milliseconds.
-const MIGRATION_TRIES: u32 = 10;
-const MIGRATION_WAIT: Duration = Duration::from_millis(100);
+/// How often opening is tried, and the wait between: two seconds in all, where it takes milliseconds.
+const OPENING_TRIES: u32 = 20;
+const OPENING_WAIT: Duration = Duration::from_millis(100);
 
 /// Where the database is.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -53,13 +53,15 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options)
-            .await?;
-        migrate(&pool).await?;
-        Ok(Self { pool })
+        // Several apis may start at once. SQLite has no lock that spans the switch to WAL and sqlx's migrations, so one of
+        // them can find the file locked, or a table that another made a moment ago; when it looks again all is done.
+        for _ in 1..OPENING_TRIES {
+            if let Ok(pool) = connect(&options).await {
+                return Ok(Self { pool });
+            }
+            tokio::time::sleep(OPENING_WAIT).await;
+        }
+        Ok(Self { pool: connect(&options).await? })
     }
 
     /// For tests that look at rows, or change what no call does yet.
@@ -80,14 +82,12 @@ impl Sqlite {
     }
 }
 
-/// Brings the schema up to date. Several apis may start at once: SQLite has no lock that spans sqlx's migrations, so one
-/// of them can find a table that another made a moment ago, and then finds the migration done when it looks again.
-async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
-    for _ in 1..MIGRATION_TRIES {
-        if MIGRATIONS.run(pool).await.is_ok() {
-            return Ok(());
-        }
-        tokio::time::sleep(MIGRATION_WAIT).await;
-    }
-    Ok(MIGRATIONS.run(pool).await?)
+async fn connect(options: &SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
+    let pool = SqlitePoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options.clone())
+        .await?;
+    MIGRATIONS.run(&pool).await?;
+    Ok(pool)
 }
