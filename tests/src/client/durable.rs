@@ -347,6 +347,8 @@ impl<S: Sink> Durable<S> {
                 self.inputs.refuse();
                 Ok(())
             }
+            // What was on its way when the attachment was interrupted comes to nothing; it is sent again.
+            (_, Some("not_attached")) if !self.is_joined() => Ok(()),
             (_, Some(_)) if message.is_retryable() => {
                 self.idle();
                 Ok(())
