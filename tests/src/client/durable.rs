@@ -154,7 +154,8 @@ impl<S: Sink> Durable<S> {
         self.link = Link::Down { retry: Instant::now() };
     }
 
-    /// Steps until `done`, which is asked after every step and at least every [`BACKOFF`], and may type.
+    /// Steps until `done`, which may type. It is asked after every step: while attached at least every 25 ms, otherwise
+    /// after each attempt to attach.
     pub async fn drive(
         &mut self,
         what: &str,
