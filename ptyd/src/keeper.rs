@@ -54,6 +54,9 @@ use worker::Worker;
 
 /// How often old tombstones and empty control groups are looked for, in milliseconds.
 const HOUSEKEEPING: Millis = 60_000;
+/// How often, and with what pauses in milliseconds, emptying control groups are tried to be removed at the end.
+const CGROUP_TRIES: u32 = 50;
+const CGROUP_PAUSE: u8 = 10;
 
 /// The keeper cannot start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -264,7 +267,13 @@ impl Keeper {
         }
         self.reap(sys::monotonic());
         if let Some(cgroups) = &self.cgroups {
-            cgroups.remove_all();
+            // What was killed is reaped by others where it was not our child.
+            for _ in 0..CGROUP_TRIES {
+                if cgroups.remove_all() {
+                    break;
+                }
+                let _paused = poll(&mut [], PollTimeout::from(CGROUP_PAUSE));
+            }
         }
         self.log.info("ended", &[]);
     }

@@ -21,8 +21,9 @@ const STOP_GRACE: Millis = 5000;
 /// Back-off between failures doubles from the first to the second.
 const FIRST_DELAY: Millis = 50;
 const MOST_DELAY: Millis = 5000;
-/// A worker that lived this long did not fail at its start.
-const GOOD_LIFE: Millis = 10_000;
+/// A worker that lived this long did not fail at its start: whatever ended it, the next one may come at once, and a
+/// restart a second costs nobody anything.
+const GOOD_LIFE: Millis = 1000;
 /// Pause when the kernel has no room although the socket says it has.
 const BUSY_PAUSE: Millis = 5;
 /// Packets waiting for the worker. A worker that lets more pile up asks without listening, and is replaced.
@@ -403,10 +404,10 @@ mod tests {
         let start = |worker: &mut Worker, now| worker.started(pid, socket::pair().unwrap().0, now);
         for expected in [0, 50, 100] {
             start(&mut worker, 0);
-            assert_eq!(worker.reaped(pid, 9_999), Some(Gone { asked: false, delay: expected }));
+            assert_eq!(worker.reaped(pid, 999), Some(Gone { asked: false, delay: expected }));
         }
         start(&mut worker, 0);
-        assert_eq!(worker.reaped(pid, 10_000), Some(Gone { asked: false, delay: 0 }));
+        assert_eq!(worker.reaped(pid, 1000), Some(Gone { asked: false, delay: 0 }));
         start(&mut worker, 0);
         worker.stop(0);
         assert_eq!(worker.reaped(pid, 1), Some(Gone { asked: true, delay: 0 }));
