@@ -155,13 +155,14 @@ impl Keeper {
             self.judge_worker(flushed);
             let ready = self.wait(now)?;
             let now = sys::monotonic();
-            // Life signs are read before anything is judged by the clock: after a pause of the host both are late.
             if ready.writable {
                 let flushed = self.worker.writable(&self.sessions, now);
                 self.judge_worker(flushed);
             }
             if ready.readable {
                 self.read_worker(now);
+            } else if self.worker.expire_silent(now) {
+                self.log.error("the worker is killed: it was silent for too long", &[]);
             }
             self.hear_starting(now);
             self.take_signals(now);
@@ -172,8 +173,8 @@ impl Keeper {
 
     /// Does what is due. True: the end has come.
     fn advance(&mut self, now: Millis) -> bool {
-        if let Some(reason) = self.worker.expire(now) {
-            self.log.error("the worker is killed", &[("reason", &reason)]);
+        if self.worker.expire(now) {
+            self.log.error("the worker is killed: it did not stop when told to", &[]);
         }
         if self.shutdown.is_none() && self.worker.start_due(now) {
             self.start_worker(now);
