@@ -4,15 +4,30 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
-use clap::{Args, Parser};
+use clap::{Args, Parser, Subcommand};
 
 /// The terminal-multiplexing daemon: holds shells that survive everything in front of them.
 #[derive(Debug, Parser)]
-#[command(name = "ptyd", version)]
+#[command(name = "ptyd", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
+    /// What to be; the keeper if nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// What the keeper is told.
     #[command(flatten)]
     pub keeper: KeeperConfig,
+}
+
+/// The processes ptyd is made of, beside the keeper.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serves sessions; started by the keeper alone, which it meets on descriptor 3.
+    #[command(hide = true)]
+    Worker {
+        /// Log filter.
+        #[arg(long, env = "PTYD_LOG", default_value = "info")]
+        log: String,
+    },
 }
 
 /// What the keeper is told.
@@ -40,7 +55,7 @@ pub struct KeeperConfig {
     #[arg(long, env = "PTYD_LINK_USER")]
     pub link_user: Option<String>,
     /// Output bytes each session's ring holds; rounded up to whole pages.
-    #[arg(long, env = "PTYD_RING_BYTES", default_value_t = 1 << 20, value_parser = clap::value_parser!(u64).range(64 << 10..=1 << 30))]
+    #[arg(long, env = "PTYD_RING_BYTES", default_value_t = 1 << 20, value_parser = clap::value_parser!(u64).range(128 << 10..=1 << 30))]
     pub ring_bytes: u64,
     /// Most live sessions; the host's terminals and open files may allow fewer.
     #[arg(long, env = "PTYD_MAX_SESSIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
@@ -81,6 +96,6 @@ mod tests {
     fn a_ring_too_small_or_too_large_is_refused() {
         assert!(Cli::try_parse_from(["ptyd", "--ring-bytes", "4096"]).is_err());
         assert!(Cli::try_parse_from(["ptyd", "--ring-bytes", "2000000000"]).is_err());
-        assert!(Cli::try_parse_from(["ptyd", "--ring-bytes", "65536"]).is_ok());
+        assert!(Cli::try_parse_from(["ptyd", "--ring-bytes", "131072"]).is_ok());
     }
 }

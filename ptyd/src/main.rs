@@ -4,16 +4,19 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use ptyd::config::Cli;
-use ptyd::keeper;
+use ptyd::config::{Cli, Command};
+use ptyd::{keeper, worker};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match keeper::run(cli.keeper) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            keeper::report(&error);
-            ExitCode::FAILURE
-        }
+    match cli.command {
+        Some(Command::Worker { log }) => worker::start(&log),
+        None => match keeper::run(cli.keeper) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                keeper::report(&error);
+                ExitCode::FAILURE
+            }
+        },
     }
 }

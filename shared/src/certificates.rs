@@ -1,0 +1,94 @@
+//! Certificates of the link: who may speak as an api, who as a ptyd, and how TLS checks it. Takes PEM bytes and knows
+//! nothing of sockets.
+//!
+//! One private CA signs one leaf a role. The role stands in the leaf twice, as its only extended key usage and as its
+//! only name, so that neither side can pose as the other with a certificate that is good for its own side.
+
+mod issue;
+mod tls;
+
+use std::path::PathBuf;
+
+pub use issue::make_all;
+pub use tls::{client_config, server_config};
+
+/// The name in every api's certificate.
+pub const API_NAME: &str = "api.devpocket.internal";
+/// The name in every ptyd's certificate, and the one an api dials.
+pub const PTYD_NAME: &str = "ptyd.devpocket.internal";
+/// The only application protocol of the link's TLS.
+pub const ALPN: &[u8] = b"devpocket-link/1";
+
+/// Which side of the link a certificate speaks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// Dials: clientAuth, [`API_NAME`].
+    Api,
+    /// Is dialled: serverAuth, [`PTYD_NAME`].
+    Ptyd,
+}
+
+impl Role {
+    /// Both roles.
+    pub const ALL: [Self; 2] = [Self::Api, Self::Ptyd];
+
+    /// The name in the role's certificate.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Api => API_NAME,
+            Self::Ptyd => PTYD_NAME,
+        }
+    }
+
+    /// File name of the role's certificate.
+    pub const fn certificate_file(self) -> &'static str {
+        match self {
+            Self::Api => "api.pem",
+            Self::Ptyd => "ptyd.pem",
+        }
+    }
+
+    /// File name of the role's private key.
+    pub const fn key_file(self) -> &'static str {
+        match self {
+            Self::Api => "api.key",
+            Self::Ptyd => "ptyd.key",
+        }
+    }
+}
+
+/// Certificates could not be made or used.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// A file could not be read or written.
+    #[error("certificate file {}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The PEM text holds no certificate or key where one is needed.
+    #[error("{what} is not PEM")]
+    Pem {
+        /// What was being read.
+        what: &'static str,
+        /// Why not.
+        source: rustls_pki_types::pem::Error,
+    },
+    /// Key generation or signing failed.
+    #[error("certificate could not be issued")]
+    Issue(#[from] rcgen::Error),
+    /// The certificates do not fit each other, or TLS does not take them.
+    #[error("certificate not usable for TLS")]
+    Tls(#[from] rustls::Error),
+    /// No verifier could be built from the CA certificate.
+    #[error("CA certificate not usable")]
+    Verifier(#[from] rustls::client::VerifierBuilderError),
+    /// A leaf must be renewed, but the CA's key is kept elsewhere.
+    #[error("{} has expired, is about to, or does not fit its CA, and there is no ca.key to renew it with", path.display())]
+    CannotRenew {
+        /// The certificate in question.
+        path: PathBuf,
+    },
+}

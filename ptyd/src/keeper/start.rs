@@ -248,6 +248,7 @@ impl Keeper {
             sessions: u32::try_from(self.sessions.adoptable()).unwrap_or(u32::MAX),
             capacity: self.capacity(),
             ring_bytes: self.ring_bytes(),
+            link_uid: self.users.link.as_ref().map(|account| account.uid),
             descriptors: kinds,
         }));
         // Into the empty buffer of a socket nobody reads yet: whether it can be sent is known before a worker exists.

@@ -1,0 +1,112 @@
+//! What a credential is worth now: access tokens, tickets, and whether a device is still signed in.
+
+use devpocket_shared::ids::{DeviceId, UserId};
+use time::Duration;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::{AccountError, Accounts, LocalSessions, locked};
+use crate::domain::identity::{AuthError, Identity};
+use crate::domain::ticket::Taken;
+use crate::domain::token::{AccessToken, TICKET_LIFE};
+use crate::domain::user::User;
+use crate::store::{Standing, StoreError};
+
+/// A ticket for one socket.
+#[derive(Debug)]
+pub struct IssuedTicket {
+    /// For `/ws/terminal?ticket=`.
+    pub ticket: String,
+    /// How long it may be used.
+    pub life: Duration,
+}
+
+impl Accounts {
+    /// Who an access token speaks for.
+    ///
+    /// With the database down, a good token of a device not known to be signed out still does (DESIGN section 9), as an
+    /// administrator only if it was last seen as one.
+    pub async fn identify_access(&self, token: &str) -> Result<Identity, AuthError> {
+        let access = self.tokens.check_access(token, self.clock.now())?;
+        self.identify(access).await
+    }
+
+    /// Who a ticket speaks for, once: a second use is refused, also of two at the same moment. The identity ends with the
+    /// access token the ticket was made from.
+    pub async fn identify_ticket(&self, ticket: &str) -> Result<Identity, AuthError> {
+        let now = self.clock.now();
+        let ticket = self.tokens.check_ticket(ticket, now)?;
+        let identity = self.identify(ticket.access).await?;
+        let taken = locked(&self.used_tickets).take(ticket.id, ticket.gone_at, now);
+        match taken {
+            Taken::First => Ok(identity),
+            Taken::Again => Err(AuthError::Invalid),
+            Taken::Full => Err(AuthError::Busy),
+        }
+    }
+
+    /// A ticket that opens one socket as `identity`.
+    pub fn issue_ticket(&self, identity: &Identity) -> Result<IssuedTicket, AccountError> {
+        let access = AccessToken {
+            user_id: identity.user_id,
+            device_id: identity.device_id,
+            expires_at: identity.expires_at,
+        };
+        Ok(IssuedTicket { ticket: self.tokens.ticket(access, self.clock.now())?, life: TICKET_LIFE })
+    }
+
+    /// Whether the device of an open socket may go on; the answer is at most a second old. Says nothing of
+    /// `expires_at`.
+    ///
+    /// # Errors
+    /// The database did not answer and the device is not known to be signed out: the socket may go on (DESIGN section 9).
+    pub async fn still_signed_in(&self, identity: &Identity) -> Result<bool, StoreError> {
+        Ok(self.standing(identity.user_id, identity.device_id).await? != Standing::SignedOut)
+    }
+
+    /// Whether `identity` may open sessions on the server itself.
+    pub fn may_open_local(&self, identity: &Identity) -> bool {
+        match self.policy.local_sessions {
+            LocalSessions::Off => false,
+            LocalSessions::Admin => identity.is_admin,
+            LocalSessions::All => true,
+        }
+    }
+
+    /// The account behind `identity`.
+    pub async fn me(&self, identity: &Identity) -> Result<Option<User>, AccountError> {
+        Ok(self.users.user(identity.user_id).await?)
+    }
+
+    async fn identify(&self, access: AccessToken) -> Result<Identity, AuthError> {
+        let AccessToken { user_id, device_id, expires_at } = access;
+        let standing = match self.standing(user_id, device_id).await {
+            Ok(standing) => standing,
+            Err(err) => {
+                warn!(error = &err as &dyn std::error::Error, "going by the token alone: {err}");
+                self.standings.last(user_id, device_id).unwrap_or(Standing::SignedIn { is_admin: false })
+            }
+        };
+        match standing {
+            Standing::SignedIn { is_admin } => Ok(Identity { user_id, device_id, is_admin, expires_at }),
+            Standing::SignedOut => Err(AuthError::SignedOut),
+        }
+    }
+
+    async fn standing(&self, user_id: UserId, device_id: DeviceId) -> Result<Standing, StoreError> {
+        if let Some(standing) = self.standings.fresh(user_id, device_id) {
+            return Ok(standing);
+        }
+        let asked = Instant::now();
+        match self.devices.standing(user_id, device_id).await {
+            Ok(standing) => {
+                self.standings.note(user_id, device_id, standing, asked);
+                Ok(standing)
+            }
+            Err(_) if self.standings.last(user_id, device_id) == Some(Standing::SignedOut) => {
+                Ok(Standing::SignedOut)
+            }
+            Err(err) => Err(err),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Going on with a refresh token: each is good once, its successor is the next.
+
+use secrecy::SecretString;
+use time::Duration;
+
+use super::{AccountError, Accounts, SignedIn};
+use crate::domain::secret_token::hash;
+use crate::store::Rotation;
+
+/// How long a spent token still gives its successor again: an answer may be lost on a bad network, and tabs may share
+/// one token.
+const GRACE: Duration = Duration::seconds(60);
+
+impl Accounts {
+    /// Spends a refresh token for a new pair. The same token within [`GRACE`] gives the same successor; later it is a
+    /// stolen copy, and the whole device is signed out.
+    pub async fn refresh(&self, token: SecretString) -> Result<SignedIn, AccountError> {
+        let now = self.clock.now();
+        let refresh_token = self.tokens.refresh_after(&token);
+        let next = self.refresh_to_store(&refresh_token);
+        let (user_id, device_id) = match self.devices.rotate(hash(&token), next, GRACE, now).await? {
+            Rotation::Spent(user_id, device_id) => (user_id, device_id),
+            Rotation::Reused(device_id) => {
+                self.standings.signed_out(device_id);
+                return Err(AccountError::RefreshReused);
+            }
+            Rotation::Refused => return Err(AccountError::RefreshRefused),
+        };
+        let user = self.users.user(user_id).await?.ok_or(AccountError::RefreshRefused)?;
+        let access_token = self.tokens.access(user_id, device_id, now)?;
+        Ok(SignedIn { user, device_id, access_token, refresh_token, access_life: self.tokens.access_life() })
+    }
+}

@@ -1,0 +1,55 @@
+//! Making an account.
+
+use devpocket_shared::ids::UserId;
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use super::{AccountError, Accounts, FirstAccount, SignedIn};
+use crate::domain::password::weakness;
+use crate::domain::user::{DeviceInfo, Email, Tier, Username};
+use crate::store::{Created, NewUser};
+
+/// What somebody registers with, its form checked.
+#[derive(Debug)]
+pub struct NewAccount {
+    /// Where mail reaches them.
+    pub email: Email,
+    /// What they sign in with.
+    pub username: Username,
+    /// At most `password::MAX_CHARACTERS`.
+    pub password: SecretString,
+    /// A name for people.
+    pub display_name: Option<String>,
+    /// The device they do it on.
+    pub device: DeviceInfo,
+}
+
+impl Accounts {
+    /// Makes an account and signs its device in. The very first one becomes what the policy says.
+    pub async fn register(&self, new: NewAccount) -> Result<SignedIn, AccountError> {
+        if !self.policy.registration_open {
+            return Err(AccountError::RegistrationClosed);
+        }
+        if let Some(weakness) = weakness(new.password.expose_secret()) {
+            return Err(AccountError::WeakPassword(weakness));
+        }
+        let user = NewUser {
+            id: UserId::new(Uuid::now_v7()),
+            email: new.email,
+            username: new.username,
+            display_name: new.display_name,
+            password_hash: Some(self.passwords.hash(new.password).await?),
+            created_at: self.clock.now(),
+            if_first: match self.policy.first_account {
+                FirstAccount::Plain => None,
+                FirstAccount::Admin => Some(Tier::Free),
+                FirstAccount::Owner => Some(Tier::Enterprise),
+            },
+        };
+        match self.users.create_user(&user).await? {
+            Created::User(user) => self.sign_in_device(*user, new.device).await,
+            Created::EmailTaken => Err(AccountError::EmailTaken),
+            Created::UsernameTaken => Err(AccountError::UsernameTaken),
+        }
+    }
+}

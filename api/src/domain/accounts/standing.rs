@@ -1,0 +1,68 @@
+//! What the database last said of devices, for at most a second: sockets ask every second, and many sockets are one
+//! device.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use devpocket_shared::ids::{DeviceId, UserId};
+use tokio::time::Instant;
+
+use super::locked;
+use crate::store::Standing;
+
+/// How long an answer is used; revoking a device closes its terminals within it (DESIGN section 2).
+const FRESH: Duration = Duration::from_secs(1);
+/// Devices remembered; at about 100 bytes each. Full: all are forgotten and asked again.
+const CAPACITY: usize = 50_000;
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    user_id: UserId,
+    standing: Standing,
+    at: Instant,
+}
+
+/// Last known standings by device.
+#[derive(Debug, Default)]
+pub(super) struct Standings(Mutex<HashMap<DeviceId, Known>>);
+
+impl Standings {
+    /// The standing of a device of this account, if the answer is fresh.
+    pub(super) fn fresh(&self, user_id: UserId, device_id: DeviceId) -> Option<Standing> {
+        self.of(user_id, device_id).filter(|known| known.at.elapsed() < FRESH).map(|known| known.standing)
+    }
+
+    /// The standing of a device of this account when it was last asked, however long ago that is.
+    pub(super) fn last(&self, user_id: UserId, device_id: DeviceId) -> Option<Standing> {
+        self.of(user_id, device_id).map(|known| known.standing)
+    }
+
+    /// Notes an answer to a question asked at `asked`. A sign-out noted since stands.
+    pub(super) fn note(&self, user_id: UserId, device_id: DeviceId, standing: Standing, asked: Instant) {
+        let mut held = locked(&self.0);
+        if held.get(&device_id).is_some_and(|known| known.user_id == user_id && known.at > asked) {
+            return;
+        }
+        if held.len() >= CAPACITY {
+            held.clear();
+        }
+        held.insert(device_id, Known { user_id, standing, at: asked });
+    }
+
+    /// Notes that a device was signed out by this process.
+    pub(super) fn signed_out(&self, device_id: DeviceId) {
+        if let Some(known) = locked(&self.0).get_mut(&device_id) {
+            *known = Known { standing: Standing::SignedOut, at: Instant::now(), ..*known };
+        }
+    }
+
+    /// Forgets all devices of an account.
+    pub(super) fn forget_user(&self, user_id: UserId) {
+        locked(&self.0).retain(|_, known| known.user_id != user_id);
+    }
+
+    fn of(&self, user_id: UserId, device_id: DeviceId) -> Option<Known> {
+        locked(&self.0).get(&device_id).copied().filter(|known| known.user_id == user_id)
+    }
+}

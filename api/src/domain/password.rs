@@ -1,0 +1,153 @@
+//! What a password must be, and hashing it off the async threads. Knows nothing of accounts.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+/// argon2id with 19 MiB, two passes, one lane (OWASP password storage cheat sheet).
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+/// How long a request waits for its turn before it is told to come back. Hashing takes about 20 ms.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Fewest characters of a password.
+pub const MIN_CHARACTERS: usize = 8;
+/// Most characters of a password.
+pub const MAX_CHARACTERS: usize = 128;
+
+/// A password could not be hashed or checked.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// Too many others are being checked.
+    #[error("password checks are backed up")]
+    Busy,
+    /// The hash function failed, or a stored hash is none.
+    #[error("password hashing failed")]
+    Hash(argon2::password_hash::Error),
+    /// The blocking task died.
+    #[error("password task failed")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// Names what a new password lacks; none if it is strong enough.
+///
+/// Counts characters, not bytes. Longer than [`MAX_CHARACTERS`] is for the caller to refuse earlier.
+pub fn weakness(password: &str) -> Option<&'static str> {
+    if password.chars().count() < MIN_CHARACTERS {
+        Some("The password needs at least 8 characters")
+    } else if !password.chars().any(char::is_uppercase) {
+        Some("The password needs an upper-case letter")
+    } else if !password.chars().any(char::is_lowercase) {
+        Some("The password needs a lower-case letter")
+    } else if !password.chars().any(char::is_numeric) {
+        Some("The password needs a digit")
+    } else if password.chars().all(char::is_alphanumeric) {
+        Some("The password needs a special character")
+    } else {
+        None
+    }
+}
+
+/// Hashes and checks passwords, as many at once as there are processors: each takes 19 MiB while it runs.
+#[derive(Debug)]
+pub struct Passwords {
+    turns: Semaphore,
+    /// Checked where there is no account or no password, so that the answer takes as long.
+    decoy: SecretString,
+}
+
+impl Passwords {
+    /// Ready to check; makes one hash, which takes about 20 ms.
+    pub fn new() -> Result<Self, PasswordError> {
+        let decoy = hash_now("no account has this password").map_err(PasswordError::Hash)?;
+        Ok(Self { turns: Semaphore::new(available_parallelism().map_or(1, usize::from)), decoy })
+    }
+
+    /// The PHC text to store for `password`.
+    pub async fn hash(&self, password: SecretString) -> Result<SecretString, PasswordError> {
+        let _turn = self.turn().await?;
+        spawn_blocking(move || hash_now(password.expose_secret())).await?.map_err(PasswordError::Hash)
+    }
+
+    /// Whether `password` is the one of `stored`; false, after the same time, if nothing is stored.
+    pub async fn verify(
+        &self,
+        password: Arc<SecretString>,
+        stored: Option<&SecretString>,
+    ) -> Result<bool, PasswordError> {
+        let _turn = self.turn().await?;
+        let known = stored.is_some();
+        let stored = stored.unwrap_or(&self.decoy).clone();
+        let good =
+            spawn_blocking(move || verify_now(password.expose_secret(), stored.expose_secret())).await?;
+        Ok(good.map_err(PasswordError::Hash)? && known)
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, PasswordError> {
+        timeout(PATIENCE, self.turns.acquire()).await.ok().and_then(Result::ok).ok_or(PasswordError::Busy)
+    }
+}
+
+fn hasher() -> Result<Argon2<'static>, argon2::password_hash::Error> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+fn hash_now(password: &str) -> Result<SecretString, argon2::password_hash::Error> {
+    Ok(SecretString::from(hasher()?.hash_password(password.as_bytes())?.to_string()))
+}
+
+fn verify_now(password: &str, stored: &str) -> Result<bool, argon2::password_hash::Error> {
+    match hasher()?.verify_password(password.as_bytes(), &PasswordHash::new(stored)?) {
+        Ok(()) => Ok(true),
+        Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
+        Err(err) => Err(err),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weak_password_is_told_what_it_lacks() {
+        let check = |password: &str, lacks: &str| {
+            let told = weakness(password).unwrap_or("");
+            assert!(told.contains(lacks) && told.is_empty() == lacks.is_empty(), "{password:?}: {told:?}");
+        };
+        check("", "8 characters");
+        check("Aa1!aaa", "8 characters");
+        check("aa1!aaaa", "upper-case");
+        check("AA1!AAAA", "lower-case");
+        check("Aa!!aaaa", "digit");
+        check("Aa1aaaaa", "special");
+        check("Aa1!aaaa", "");
+        check("Aa1 äöüß", "");
+        check("Ää1😀äääß", "");
+    }
+
+    #[tokio::test]
+    async fn a_password_opens_its_own_hash_and_no_decoy() {
+        let passwords = Passwords::new().unwrap();
+        let stored = passwords.hash(SecretString::from("Correct1!")).await.unwrap();
+        assert!(
+            stored.expose_secret().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{}",
+            stored.expose_secret()
+        );
+        let check = async |password: &str, stored: Option<&SecretString>| {
+            passwords.verify(Arc::new(SecretString::from(password)), stored).await.unwrap()
+        };
+        assert!(check("Correct1!", Some(&stored)).await);
+        assert!(!check("correct1!", Some(&stored)).await);
+        assert!(!check("no account has this password", None).await);
+    }
+}

@@ -1,0 +1,244 @@
+//! Signed tokens: access tokens and one-time tickets (API.md section 3), and the chain of refresh tokens. Says what a
+//! token proves, not whether its device is still signed in.
+
+mod hs256;
+
+use devpocket_shared::ids::{DeviceId, UserId};
+use hmac::{Hmac, KeyInit, Mac};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::identity::AuthError;
+use super::secret_token::hex;
+
+/// Fewest bytes of a signing secret (RFC 7518 section 3.2: no shorter than the hash).
+pub const MIN_SECRET_BYTES: usize = 32;
+/// How long a ticket may be used.
+pub const TICKET_LIFE: Duration = Duration::seconds(30);
+/// How far another api's clock may be off.
+const LEEWAY: Duration = Duration::seconds(5);
+/// Longest token looked at; ours are about 500 bytes.
+const MAX_TOKEN_BYTES: usize = 4096;
+const ISSUER: &str = "devpocket";
+const AUDIENCE: &str = "devpocket-api";
+
+/// What a good access token says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AccessToken {
+    /// Whose it is.
+    pub user_id: UserId,
+    /// The device it was given to.
+    pub device_id: DeviceId,
+    /// When it ends.
+    pub expires_at: OffsetDateTime,
+}
+
+/// What a good ticket says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ticket {
+    /// The ticket's own id: it is used once.
+    pub id: Uuid,
+    /// When nobody accepts it any more.
+    pub gone_at: OffsetDateTime,
+    /// What the access token it came from said.
+    pub access: AccessToken,
+}
+
+/// Signs and checks tokens with one secret.
+pub struct Tokens {
+    key_id: String,
+    signing: EncodingKey,
+    checking: DecodingKey,
+    validation: Validation,
+    refresh_chain: Hmac<Sha256>,
+    access_life: Duration,
+}
+
+/// A token could not be signed.
+#[derive(Debug, thiserror::Error)]
+#[error("token could not be signed")]
+pub struct SigningError(#[from] jsonwebtoken::errors::Error);
+
+/// The secret has fewer than [`MIN_SECRET_BYTES`] bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("needs at least {MIN_SECRET_BYTES} bytes")]
+pub struct SecretTooShort;
+
+#[derive(Deserialize, Serialize)]
+struct Claims {
+    sub: UserId,
+    sid: DeviceId,
+    jti: Uuid,
+    iat: i64,
+    exp: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nbf: Option<i64>,
+    iss: String,
+    aud: String,
+    #[serde(rename = "type")]
+    kind: Kind,
+    /// In a ticket: when its access token ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_exp: Option<i64>,
+}
+
+#[derive(Clone, Copy, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Access,
+    Ticket,
+}
+
+impl Tokens {
+    /// Tokens signed with `secret`; access tokens live for `access_life`.
+    pub fn new(secret: &SecretString, access_life: Duration) -> Result<Self, SecretTooShort> {
+        hs256::install();
+        let secret = secret.expose_secret().as_bytes();
+        if secret.len() < MIN_SECRET_BYTES {
+            return Err(SecretTooShort);
+        }
+        let subkey = |purpose: &str| keyed(secret).chain_update(purpose).finalize().into_bytes();
+        let mut validation = Validation::new(Algorithm::HS256);
+        // Dates and names are checked below, against our own clock and by strict types: this crate would take a list as
+        // `aud`.
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        Ok(Self {
+            key_id: hex(&Sha256::digest(subkey("devpocket key id"))[..8]),
+            signing: EncodingKey::from_secret(secret),
+            checking: DecodingKey::from_secret(secret),
+            validation,
+            refresh_chain: keyed(&subkey("devpocket refresh chain")),
+            access_life,
+        })
+    }
+
+    /// How long an access token lives.
+    pub fn access_life(&self) -> Duration {
+        self.access_life
+    }
+
+    /// An access token for a device.
+    pub fn access(
+        &self,
+        user_id: UserId,
+        device_id: DeviceId,
+        now: OffsetDateTime,
+    ) -> Result<String, SigningError> {
+        self.sign(Kind::Access, user_id, device_id, now, self.access_life, None)
+    }
+
+    /// What an access token says, if it is one of ours and good now.
+    pub fn check_access(&self, token: &str, now: OffsetDateTime) -> Result<AccessToken, AuthError> {
+        let claims = self.check(Kind::Access, token, now)?;
+        Ok(AccessToken { user_id: claims.sub, device_id: claims.sid, expires_at: at(claims.exp)? })
+    }
+
+    /// A ticket that stands for `access` for [`TICKET_LIFE`].
+    pub fn ticket(&self, access: AccessToken, now: OffsetDateTime) -> Result<String, SigningError> {
+        let access_exp = Some(access.expires_at.unix_timestamp());
+        self.sign(Kind::Ticket, access.user_id, access.device_id, now, TICKET_LIFE, access_exp)
+    }
+
+    /// What a ticket says, if it is one of ours, good now, and its access token is too.
+    pub fn check_ticket(&self, token: &str, now: OffsetDateTime) -> Result<Ticket, AuthError> {
+        let claims = self.check(Kind::Ticket, token, now)?;
+        let expires_at = at(claims.access_exp.ok_or(AuthError::Invalid)?)?;
+        if expires_at + LEEWAY <= now {
+            return Err(AuthError::Expired);
+        }
+        let access = AccessToken { user_id: claims.sub, device_id: claims.sid, expires_at };
+        Ok(Ticket { id: claims.jti, gone_at: at(claims.exp)? + LEEWAY, access })
+    }
+
+    /// The refresh token that follows `spent`: always the same one, so that a lost answer can be given again without
+    /// keeping any token. Only who has the signing secret can compute it.
+    pub fn refresh_after(&self, spent: &SecretString) -> SecretString {
+        hex(&self.refresh_chain.clone().chain_update(spent.expose_secret()).finalize().into_bytes()).into()
+    }
+
+    fn sign(
+        &self,
+        kind: Kind,
+        sub: UserId,
+        sid: DeviceId,
+        now: OffsetDateTime,
+        life: Duration,
+        access_exp: Option<i64>,
+    ) -> Result<String, SigningError> {
+        let claims = Claims {
+            sub,
+            sid,
+            jti: Uuid::new_v4(),
+            iat: now.unix_timestamp(),
+            exp: (now + life).unix_timestamp(),
+            nbf: None,
+            iss: ISSUER.to_owned(),
+            aud: AUDIENCE.to_owned(),
+            kind,
+            access_exp,
+        };
+        let mut header = Header::new(Algorithm::HS256);
+        header.kid = Some(self.key_id.clone());
+        Ok(encode(&header, &claims, &self.signing)?)
+    }
+
+    fn check(&self, kind: Kind, token: &str, now: OffsetDateTime) -> Result<Claims, AuthError> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(AuthError::Invalid);
+        }
+        let header = decode_header(token).map_err(|_| AuthError::Invalid)?;
+        if !self.takes(&header) {
+            return Err(AuthError::Invalid);
+        }
+        let claims: Claims =
+            decode(token, &self.checking, &self.validation).map_err(|_| AuthError::Invalid)?.claims;
+        if claims.kind != kind || claims.iss != ISSUER || claims.aud != AUDIENCE {
+            return Err(AuthError::Invalid);
+        }
+        let starts = at(claims.nbf.unwrap_or(claims.iat).max(claims.iat))?;
+        if starts > now + LEEWAY {
+            return Err(AuthError::Invalid);
+        }
+        if at(claims.exp)? + LEEWAY <= now {
+            return Err(AuthError::Expired);
+        }
+        Ok(claims)
+    }
+
+    /// The key decides the algorithm. A header that needs understanding (`crit`, RFC 7515 section 4.1.11; `b64`, RFC 7797)
+    /// or says the token is something else is refused; those that point to keys (`jku`, `jwk`, `x5u`) are not looked at.
+    fn takes(&self, header: &Header) -> bool {
+        header.alg == Algorithm::HS256
+            && header.typ.as_deref() == Some("JWT")
+            && header.kid.as_deref() == Some(&self.key_id)
+            && header.crit.is_none()
+            && header.zip.is_none()
+            && header.enc.is_none()
+            && header.cty.is_none()
+            && !header.extras.inner().contains_key("b64")
+    }
+}
+
+#[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("any key length")
+}
+
+fn at(seconds: i64) -> Result<OffsetDateTime, AuthError> {
+    // Far enough from the type's own end for a leeway to be added.
+    const FAR: i64 = 250_000_000_000;
+    (0..FAR)
+        .contains(&seconds)
+        .then(|| OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .flatten()
+        .ok_or(AuthError::Invalid)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! The HTTP surface: which path is whose, and what every request passes through. Decides nothing.
+
+pub mod auth;
+pub mod current_user;
+pub mod fields;
+pub mod health;
+pub mod page;
+pub mod peer;
+pub mod request;
+mod security_headers;
+pub mod sessions;
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tower::Layer;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::normalize_path::NormalizePathLayer;
+use tower_http::timeout::TimeoutLayer;
+use tracing::error;
+
+use crate::problem::Problem;
+use crate::state::AppState;
+use crate::terminal::{self, Terminal};
+
+/// Largest body of a request (API.md section 1).
+pub const MAX_BODY_BYTES: usize = 1 << 20;
+/// How long a request may take from its last header byte to its answer's first; a socket's upgrade counts as answered.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Every route, ready to serve.
+pub fn router(state: AppState) -> Router {
+    let routes = Router::new()
+        .nest("/api/auth", auth_routes())
+        .route("/api/sessions", get(sessions::list))
+        .merge(terminal::routes(terminal(&state)))
+        .route("/health", get(health::all))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::all))
+        .fallback(page::file)
+        .method_not_allowed_fallback(async || Problem::of_status(StatusCode::METHOD_NOT_ALLOWED))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(state.clone(), request::check_host))
+        .layer(from_fn_with_state(state.clone(), security_headers::add))
+        .layer(from_fn(request::trace))
+        .with_state(state);
+    // Around the router: it must see the path before a route is chosen.
+    Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(routes))
+}
+
+fn terminal(state: &AppState) -> Arc<Terminal> {
+    Arc::new(Terminal {
+        gate: state.accounts.clone(),
+        link: state.link.clone(),
+        tasks: state.tasks.clone(),
+        stop: state.stop.clone(),
+    })
+}
+
+fn auth_routes() -> Router<AppState> {
+    Router::new()
+        .route("/register", post(auth::register))
+        .route("/login", post(auth::login))
+        .route("/refresh", post(auth::refresh))
+        .route("/logout", post(auth::logout))
+        .route("/me", get(auth::me))
+        .route("/ws-ticket", post(auth::ws_ticket))
+        .route("/change-password", post(auth::change_password))
+        .route("/first-run", post(auth::first_run))
+}
+
+fn panicked(cause: Box<dyn Any + Send>) -> Response {
+    let said = cause.downcast_ref::<&str>().copied();
+    let said = said.or_else(|| cause.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+    error!("a handler panicked: {said}");
+    Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! Reads a body's fields one by one and remembers all that is wrong with them. Knows no particular request.
+//!
+//! By hand rather than by derive: serde stops at the first error, and its messages repeat what was sent.
+
+use std::error::Error;
+
+use axum::Form;
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+use super::MAX_BODY_BYTES;
+use crate::problem::{FieldError, Problem};
+
+/// The fields of a JSON object.
+#[derive(Debug)]
+pub struct Fields {
+    values: Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+/// The fields of a JSON object or of a form.
+#[derive(Debug)]
+pub struct FormOrJson(pub Fields);
+
+impl Fields {
+    /// Text that must be there, of at most `most` characters. What is wrong is remembered; see [`Fields::done`].
+    pub fn text(&mut self, field: &'static str, most: usize) -> String {
+        let text = self.optional_text(field, most);
+        if text.is_none() && !self.errors.iter().any(|err| err.field == field) {
+            self.wrong(field, "missing", "is needed");
+        }
+        text.unwrap_or_default()
+    }
+
+    /// Text that may be left out or null.
+    pub fn optional_text(&mut self, field: &'static str, most: usize) -> Option<String> {
+        match self.values.remove(field) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) if text.chars().count() <= most => Some(text),
+            Some(Value::String(_)) => {
+                self.wrong(field, "too_long", format!("has at most {most} characters"));
+                None
+            }
+            Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                self.wrong(field, "wrong_type", "must be text");
+                None
+            }
+        }
+    }
+
+    /// A secret text that must be there.
+    pub fn secret(&mut self, field: &'static str, most: usize) -> SecretString {
+        self.text(field, most).into()
+    }
+
+    /// Text that must be there and be understood by `parse`, which is told what it should be.
+    pub fn parsed<T>(
+        &mut self,
+        field: &'static str,
+        most: usize,
+        should_be: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let before = self.errors.len();
+        let text = self.text(field, most);
+        let parsed = if self.errors.len() == before { parse(&text) } else { return None };
+        if parsed.is_none() {
+            self.wrong(field, "invalid", should_be);
+        }
+        parsed
+    }
+
+    /// Text that may be left out, but must be understood by `parse` if it is there.
+    pub fn optional_parsed<T>(
+        &mut self,
+        field: &'static str,
+        most: usize,
+        should_be: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let text = self.optional_text(field, most)?;
+        let parsed = parse(&text);
+        if parsed.is_none() {
+            self.wrong(field, "invalid", should_be);
+        }
+        parsed
+    }
+
+    /// 422 with everything that was wrong, if anything was. Call it after the last field.
+    pub fn done(self) -> Result<(), Problem> {
+        if self.errors.is_empty() { Ok(()) } else { Err(self.refused()) }
+    }
+
+    /// The 422 of [`Fields::done`], for who knows that something was wrong.
+    pub fn refused(self) -> Problem {
+        Problem::invalid_fields(self.errors)
+    }
+
+    fn wrong(&mut self, field: &'static str, code: &'static str, message: impl Into<String>) {
+        self.errors.push(FieldError { field, code, message: message.into() });
+    }
+
+    fn of_json(body: &[u8]) -> Result<Self, Problem> {
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(values)) => Ok(Self { values, errors: Vec::new() }),
+            Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                Err(Problem::new(status, "invalid_fields", "The body must be a JSON object"))
+            }
+            Err(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "malformed_json", "The body is not JSON")),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        match media_type(&request).as_deref() {
+            Some("application/json") => Self::of_json(&body(request).await?),
+            _ => {
+                Err(Problem::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+                    .with_detail("send application/json"))
+            }
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for FormOrJson {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match media_type(&request).as_deref() {
+            Some("application/x-www-form-urlencoded") => {
+                let form = Form::<Vec<(String, String)>>::from_request(request, state).await;
+                let Form(pairs) = form.map_err(|rejection| Problem::of_status(rejection.status()))?;
+                let values = pairs.into_iter().map(|(key, value)| (key, Value::String(value))).collect();
+                Ok(Self(Fields { values, errors: Vec::new() }))
+            }
+            _ => Fields::from_request(request, state).await.map(Self),
+        }
+    }
+}
+
+fn media_type(request: &Request) -> Option<String> {
+    let text = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+    Some(text.split(';').next()?.trim().to_ascii_lowercase())
+}
+
+async fn body(request: Request) -> Result<Bytes, Problem> {
+    to_bytes(request.into_body(), MAX_BODY_BYTES).await.map_err(|err| {
+        let too_large = err.source().is_some_and(|err| err.is::<http_body_util::LengthLimitError>());
+        Problem::of_status(if too_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST })
+    })
+}

@@ -1,0 +1,115 @@
+//! What every request passes through: an id, a span, the shape of errors, and whether it is meant for us at all.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use tokio::time::Instant;
+use tracing::{Instrument, debug, info_span};
+use uuid::Uuid;
+
+use crate::problem::Problem;
+use crate::state::AppState;
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest request id taken from a client; also the link's bound.
+const MAX_ID_BYTES: usize = 64;
+
+/// Names a request in logs, answers and on the link: the client's own word for it, if that is a short token, else made.
+#[derive(Clone, Debug)]
+pub struct RequestId(Arc<str>);
+
+impl RequestId {
+    /// As text, at most 64 bytes.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn of(request: &Request) -> Self {
+        let given = request.headers().get(&X_REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| {
+            (1..=MAX_ID_BYTES).contains(&id.len())
+                && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        });
+        Self(given.map_or_else(|| Uuid::now_v7().to_string().into(), Into::into))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for RequestId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().cloned().unwrap_or_else(|| Self("none".into())))
+    }
+}
+
+/// Names the request, runs it in a span, and gives every error its one shape.
+pub(super) async fn trace(mut request: Request, next: Next) -> Response {
+    let id = RequestId::of(&request);
+    request.extensions_mut().insert(id.clone());
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    // Never the path or query as sent: a query may hold a token.
+    let span =
+        info_span!("request", request.id = id.as_str(), http.method = %request.method(), http.route = route);
+    async move {
+        let began = Instant::now();
+        let mut response = shaped(next.run(request).await, &id);
+        if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+            response.headers_mut().insert(&X_REQUEST_ID, value);
+        }
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let status = response.status().as_u16();
+        debug!(http.status = status, took_ms, "answered {status}");
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// Refuses a request whose `Host` cannot mean this listener.
+pub(super) async fn check_host(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let host = request.headers().get(HOST).map(|host| host.to_str().unwrap_or_default());
+    if host.is_none_or(|host| state.accounts.host_reaches(host)) {
+        Ok(next.run(request).await)
+    } else {
+        let status = StatusCode::MISDIRECTED_REQUEST;
+        let detail = "this server listens on loopback; to reach it by another name, set PUBLIC_URL";
+        Err(Problem::new(status, "misdirected_request", "Not a name of this server").with_detail(detail))
+    }
+}
+
+fn shaped(response: Response, id: &RequestId) -> Response {
+    let status = response.status();
+    if let Some(problem) = response.extensions().get::<Problem>() {
+        return keeping_headers(problem.respond(id.as_str()), &response);
+    }
+    let is_error = status.is_client_error() || status.is_server_error();
+    let has_shape = response.headers().get(CONTENT_TYPE).is_some_and(|kind| {
+        // A health check's 503 says which dependency it is, in JSON of its own.
+        kind.as_bytes().starts_with(b"application/")
+    });
+    if is_error && !has_shape {
+        return keeping_headers(Problem::of_status(status).respond(id.as_str()), &response);
+    }
+    response
+}
+
+/// The headers that stood on the answer (`Allow`, the security headers) and are not of its old body.
+fn keeping_headers(mut shaped: Response, plain: &Response) -> Response {
+    for (name, value) in plain.headers() {
+        if !["content-type", "content-length"].contains(&name.as_str())
+            && !shaped.headers().contains_key(name)
+        {
+            shaped.headers_mut().append(name, value.clone());
+        }
+    }
+    shaped
+}

@@ -1,0 +1,80 @@
+//! The link a standalone start prints.
+
+use secrecy::ExposeSecret;
+
+use super::*;
+
+async fn token(api: &Api) -> Option<String> {
+    api.accounts.first_run_token().await.unwrap().map(|token| token.expose_secret().to_owned())
+}
+
+async fn first_run(api: &Api, token: &str) -> Answer {
+    api.post("/api/auth/first-run", json!({"token": token, "device_name": "Laptop", "device_type": "web"}))
+        .await
+}
+
+#[tokio::test]
+async fn the_link_makes_the_owner_once() {
+    let api = Api::new().await;
+    let link = token(&api).await.unwrap();
+    first_run(&api, "").await.is_problem(401, "token_invalid");
+    first_run(&api, &link[1..]).await.is_problem(401, "token_invalid");
+    let owner = first_run(&api, &link).await;
+    assert_eq!(owner.status, StatusCode::OK, "{owner:?}");
+    let user = &owner.body["user"];
+    assert_eq!((&user["username"], &user["is_admin"]), (&json!("owner"), &json!(true)));
+    assert_eq!(user["subscription_tier"], "enterprise");
+    assert_eq!(api.me(owner.access()).await.status, StatusCode::OK);
+    first_run(&api, &link).await.is_problem(401, "token_invalid");
+}
+
+#[tokio::test]
+async fn of_a_link_opened_twice_at_once_one_works() {
+    let api = Api::new().await;
+    let link = token(&api).await.unwrap();
+    let answers = futures_util::future::join_all((0..10).map(|_| first_run(&api, &link))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == StatusCode::OK).count(), 1);
+}
+
+#[tokio::test]
+async fn each_start_prints_another_until_the_owner_has_a_password() {
+    let api = Api::new().await;
+    let first = token(&api).await.unwrap();
+    let second = token(&api).await.unwrap();
+    first_run(&api, &first).await.is_problem(401, "token_invalid");
+    let owner = first_run(&api, &second).await;
+    let again = first_run(&api, &token(&api).await.unwrap()).await;
+    assert_eq!(again.body["user"]["id"], owner.body["user"]["id"]);
+
+    api.login("owner", PASSWORD).await.is_problem(401, "invalid_credentials");
+    let set =
+        api.post_as(again.access(), "/api/auth/change-password", json!({"new_password": PASSWORD})).await;
+    assert_eq!(set.status, StatusCode::OK, "{set:?}");
+    assert_eq!(api.login("owner", PASSWORD).await.status, StatusCode::OK);
+    assert_eq!(token(&api).await, None);
+}
+
+#[tokio::test]
+async fn a_link_works_for_an_hour() {
+    let api = Api::new().await;
+    let link = token(&api).await.unwrap();
+    api.pass(3600);
+    first_run(&api, &link).await.is_problem(401, "token_invalid");
+}
+
+#[tokio::test]
+async fn who_registered_first_is_who_an_open_link_signs_in() {
+    let api = Api::new().await;
+    let link = token(&api).await.unwrap();
+    let ann = api.register("ann").await;
+    api.register("bob").await;
+    assert_eq!(first_run(&api, &link).await.body["user"]["id"], ann.body["user"]["id"]);
+}
+
+#[tokio::test]
+async fn without_a_link_nothing_opens_and_accounts_without_an_admin_get_none() {
+    let api = Api::with(|policy| policy.first_account = FirstAccount::Plain).await;
+    first_run(&api, "").await.is_problem(401, "token_invalid");
+    api.register("ann").await;
+    assert_eq!(token(&api).await, None);
+}

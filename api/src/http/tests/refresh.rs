@@ -1,0 +1,89 @@
+//! The chain of refresh tokens: lost answers are given again, copies are found out.
+
+use super::*;
+
+#[tokio::test]
+async fn each_refresh_token_leads_to_the_next() {
+    let api = Api::new().await;
+    let mut last = api.register("ann").await;
+    for _ in 0..5 {
+        api.pass(600);
+        let next = api.refresh(last.refresh()).await;
+        assert_eq!(next.status, StatusCode::OK, "{next:?}");
+        assert_ne!(next.refresh(), last.refresh());
+        assert_eq!(
+            (next.text_of("device_id"), &next.body["user"]["username"]),
+            (last.text_of("device_id"), &json!("ann"))
+        );
+        assert_eq!(api.me(next.access()).await.status, StatusCode::OK);
+        last = next;
+    }
+}
+
+#[tokio::test]
+async fn twenty_at_once_and_a_lost_answer_get_the_same_successor() {
+    let api = Api::new().await;
+    let first = api.register("ann").await;
+    let answers = futures_util::future::join_all((0..20).map(|_| api.refresh(first.refresh()))).await;
+    for answer in &answers {
+        assert_eq!((answer.status, answer.refresh()), (StatusCode::OK, answers[0].refresh()));
+    }
+    let children: i64 = sqlx::query_scalar("select count(*) from refresh_tokens")
+        .fetch_one(api.database.pool())
+        .await
+        .unwrap();
+    assert_eq!(children, 2, "one successor, however many asked");
+    api.pass(59);
+    assert_eq!(api.refresh(first.refresh()).await.refresh(), answers[0].refresh());
+    assert_eq!(api.refresh(answers[0].refresh()).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_copy_used_later_signs_the_device_out_and_no_other() {
+    let api = Api::new().await;
+    let (first, other) = (api.register("ann").await, api.login("ann", PASSWORD).await);
+    let second = api.refresh(first.refresh()).await;
+    let identity = api.accounts.identify_access(second.access()).await.unwrap();
+    api.pass(61);
+    api.refresh(first.refresh()).await.is_problem(401, "token_reused");
+
+    assert!(!api.accounts.still_signed_in(&identity).await.unwrap(), "its sockets end");
+    api.me(second.access()).await.is_problem(401, "token_revoked");
+    api.refresh(second.refresh()).await.is_problem(401, "token_invalid");
+    assert_eq!(api.refresh(other.refresh()).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_is_no_refresh_token_refreshes_nothing() {
+    let api = Api::new().await;
+    let signed_in = api.register("ann").await;
+    let unused = Tokens::new(&SecretString::from(SECRET), Duration::minutes(60)).unwrap();
+    let early = unused.refresh_after(&SecretString::from(signed_in.refresh()));
+    for token in
+        ["", "x", signed_in.access(), secrecy::ExposeSecret::expose_secret(&early), &"f".repeat(4096)]
+    {
+        api.refresh(token).await.is_problem(401, "token_invalid");
+    }
+    assert_eq!(
+        api.refresh(signed_in.refresh()).await.status,
+        StatusCode::OK,
+        "and none of it spent the good one"
+    );
+    let last = api.login("ann", PASSWORD).await;
+    api.pass(30 * 24 * 3600);
+    api.refresh(last.refresh()).await.is_problem(401, "token_invalid");
+}
+
+#[tokio::test]
+async fn a_token_is_stored_as_its_hash_alone() {
+    let api = Api::new().await;
+    let signed_in = api.register("ann").await;
+    let next = api.refresh(signed_in.refresh()).await;
+    sqlx::query("pragma wal_checkpoint(truncate)").execute(api.database.pool()).await.unwrap();
+    let file = std::fs::read(api._directory.path().join("devpocket.db")).unwrap();
+    let holds = |text: &str| file.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds("ann@example.com"), "the file is the one that is written");
+    for secret in [signed_in.refresh(), next.refresh(), signed_in.access(), PASSWORD] {
+        assert!(!holds(secret));
+    }
+}

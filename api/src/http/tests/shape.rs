@@ -1,0 +1,182 @@
+//! What every answer has, whatever it is about.
+
+use super::*;
+
+async fn send(api: &Api, method: &str, path: &str, kind: &str, body: impl Into<Body>) -> Answer {
+    let request = Request::builder().method(method).uri(path).header("content-type", kind);
+    api.send(request.body(body.into()).unwrap()).await
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_has_one_shape() {
+    let api = Api::new().await;
+    let json = "application/json";
+    let long = format!("{{\"username\": \"{}\"}}", "a".repeat(1 << 20));
+    let deep = "[".repeat(100_000);
+    for (method, path, kind, body, status, code) in [
+        ("GET", "/nothing", json, "", 404, "not_found"),
+        ("GET", "/api/auth/nothing", json, "", 404, "not_found"),
+        ("POST", "/nothing", json, "", 404, "not_found"),
+        ("GET", "/../etc/passwd", json, "", 404, "not_found"),
+        ("GET", "/api/auth/login", json, "", 405, "method_not_allowed"),
+        ("DELETE", "/health", json, "", 405, "method_not_allowed"),
+        ("TRACE", "/api/auth/login", json, "", 405, "method_not_allowed"),
+        ("PROPFIND", "/", json, "", 405, "method_not_allowed"),
+        ("POST", "/api/auth/login", "text/plain", "{}", 415, "unsupported_media_type"),
+        (
+            "POST",
+            "/api/auth/register",
+            "application/x-www-form-urlencoded",
+            "a=b",
+            415,
+            "unsupported_media_type",
+        ),
+        ("POST", "/api/auth/login", json, &long, 413, "payload_too_large"),
+        ("POST", "/api/auth/login", json, "", 400, "malformed_json"),
+        ("POST", "/api/auth/login", json, "{\"username\":", 400, "malformed_json"),
+        ("POST", "/api/auth/login", json, "\u{feff}{}", 400, "malformed_json"),
+        ("POST", "/api/auth/login", json, "{\"username\": \"\\ud800\"}", 400, "malformed_json"),
+        ("POST", "/api/auth/login", json, &deep, 400, "malformed_json"),
+        ("POST", "/api/auth/login", json, "[]", 422, "invalid_fields"),
+        ("POST", "/api/auth/login", json, "{}", 422, "invalid_fields"),
+        (
+            "POST",
+            "/api/auth/login",
+            "application/x-www-form-urlencoded",
+            "username=ann",
+            422,
+            "invalid_fields",
+        ),
+        ("POST", "/api/auth/login", json, "{\"username\": 1, \"password\": []}", 422, "invalid_fields"),
+        ("GET", "/api/auth/me", json, "", 401, "not_authenticated"),
+        ("POST", "/api/auth/ws-ticket", json, "", 401, "not_authenticated"),
+        ("POST", "/api/auth/logout", json, "", 401, "not_authenticated"),
+        ("POST", "/api/auth/change-password", json, "{}", 401, "not_authenticated"),
+    ] {
+        let answer = send(&api, method, path, kind, body.to_owned()).await;
+        answer.is_problem(status, code);
+        assert_eq!(answer.headers["x-content-type-options"], "nosniff", "{method} {path}");
+    }
+    let bytes = send(&api, "POST", "/api/auth/login", json, vec![0xff, 0xfe, b'{', b'}']).await;
+    bytes.is_problem(400, "malformed_json");
+}
+
+#[tokio::test]
+async fn fields_are_named_all_at_once_and_never_repeated() {
+    let api = Api::new().await;
+    let sent =
+        json!({"email": "s3cret-mail", "username": "s3cret name", "password": 5, "device_type": "s3cret"});
+    let answer = api.post("/api/auth/register", sent).await;
+    answer.is_problem(422, "invalid_fields");
+    let named: Vec<_> = answer.body["errors"].as_array().unwrap().iter().map(|err| &err["field"]).collect();
+    assert_eq!(named, ["email", "username", "password", "device_type"]);
+    assert!(!answer.text.contains("s3cret"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn a_body_without_length_is_cut_off_at_the_limit() {
+    let api = Api::new().await;
+    let endless = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 1 << 16]));
+    send(&api, "POST", "/api/auth/login", "application/json", Body::from_stream(endless))
+        .await
+        .is_problem(413, "payload_too_large");
+}
+
+#[tokio::test]
+async fn a_trailing_slash_is_the_same_path() {
+    let api = Api::new().await;
+    let answer = send(&api, "POST", "/api/auth/login/", "application/json", "{}").await;
+    answer.is_problem(422, "invalid_fields");
+    assert_eq!(send(&api, "GET", "/health/", "", "").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_request_id_is_taken_over_if_it_is_a_short_token() {
+    let api = Api::new().await;
+    let check = async |given: &str, kept: bool| {
+        let request = Request::get("/health/live").header("x-request-id", given).body(Body::empty()).unwrap();
+        let answer = api.send(request).await;
+        let id = answer.headers["x-request-id"].to_str().unwrap();
+        assert_eq!(id == given, kept, "{given:?} became {id:?}");
+        assert!(!id.is_empty());
+    };
+    check("abc-1.2_X", true).await;
+    check("", false).await;
+    check("a b", false).await;
+    check("a\"b", false).await;
+    check(&"a".repeat(65), false).await;
+}
+
+#[tokio::test]
+async fn every_answer_tells_browsers_to_be_careful() {
+    let api = Api::new().await;
+    let page = send(&api, "GET", "/", "", "").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"));
+    assert_eq!(page.headers["cache-control"], "no-cache");
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("script-src 'self';") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    let data = send(&api, "GET", "/health/live", "", "").await;
+    assert_eq!(data.headers["content-security-policy"], "default-src 'none'; frame-ancestors 'none'");
+    assert_eq!(data.headers["cache-control"], "no-store");
+    for answer in [page, data] {
+        assert_eq!(answer.headers["x-frame-options"], "DENY");
+        assert_eq!(answer.headers["referrer-policy"], "no-referrer");
+        assert!(!answer.headers.contains_key("strict-transport-security"));
+        assert!(!answer.headers.contains_key("access-control-allow-origin"));
+    }
+}
+
+#[tokio::test]
+async fn a_rebound_host_is_turned_away() {
+    let api = Api::new().await;
+    for (host, good) in
+        [("localhost:8000", true), ("127.0.0.1:9", true), ("evil.example:8000", false), ("\u{e4}", false)]
+    {
+        let request =
+            Request::get("/health/live").header("host", host.as_bytes()).body(Body::empty()).unwrap();
+        let answer = api.send(request).await;
+        if good {
+            assert_eq!(answer.status, StatusCode::OK, "{host}");
+        } else {
+            answer.is_problem(421, "misdirected_request");
+        }
+    }
+}
+
+#[tokio::test]
+async fn health_tells_a_closed_database_and_life_does_not_ask_it() {
+    let api = Api::new().await;
+    for path in ["/health", "/health/ready"] {
+        let answer = send(&api, "GET", path, "", "").await;
+        assert_eq!((answer.status, &answer.body["status"]), (StatusCode::OK, &json!("ok")));
+    }
+    let token = api.register("ann").await.access().to_owned();
+    api.database.close().await;
+    for path in ["/health", "/health/ready"] {
+        let answer = send(&api, "GET", path, "", "").await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.body["dependencies"]["database"], "unavailable");
+    }
+    assert_eq!(send(&api, "GET", "/health/live", "", "").await.status, StatusCode::OK);
+    let login = api.login("ann", PASSWORD).await;
+    login.is_problem(503, "database_unavailable");
+    assert!(login.headers.contains_key("retry-after"));
+    assert!(api.accounts.identify_access(&token).await.is_ok(), "a good token goes on without the database");
+}
+
+#[tokio::test]
+async fn a_panic_is_a_problem_and_the_next_request_is_served() {
+    let panicking: Router = Router::new()
+        .route("/", axum::routing::get(async || -> &'static str { panic!("s3cret") }))
+        .layer(tower_http::catch_panic::CatchPanicLayer::custom(super::super::panicked))
+        .layer(axum::middleware::from_fn(crate::http::request::trace));
+    for _ in 0..2 {
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        let response = panicking.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = to_bytes(response.into_body(), 1 << 16).await.unwrap();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        assert!(text.contains("\"code\":\"internal\"") && !text.contains("s3cret"), "{text}");
+    }
+}

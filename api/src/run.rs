@@ -1,0 +1,131 @@
+//! One life of an api: opens what it needs, serves, and puts it away. `main` and tests start here.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::config::{Config, Mode, Registration};
+use crate::domain::accounts::{AccountError, Accounts, FirstAccount, Policy};
+use crate::domain::clock::Clock;
+use crate::domain::origins::{Origin, Origins};
+use crate::domain::password::PasswordError;
+use crate::domain::token::{SecretTooShort, Tokens};
+use crate::http::router;
+use crate::link::{Link, LinkSetupError};
+use crate::server::{self, Limits};
+use crate::state::AppState;
+use crate::store::{Sqlite, StoreError};
+
+/// How long sockets have to say goodbye once the api stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The api could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The listener has no address.
+    #[error("the listener has no address")]
+    Listener(#[source] io::Error),
+    /// The database cannot be opened.
+    #[error("the database cannot be opened")]
+    Database(#[from] StoreError),
+    /// The signing secret is no good.
+    #[error("JWT_SECRET_KEY")]
+    Secret(#[from] SecretTooShort),
+    /// Passwords cannot be hashed.
+    #[error("passwords cannot be hashed")]
+    Passwords(#[from] PasswordError),
+    /// The link to ptyd cannot be set up.
+    #[error("the link to ptyd cannot be set up")]
+    Link(#[from] LinkSetupError),
+    /// No first-run link could be made.
+    #[error("the first-run link could not be made")]
+    FirstRun(#[source] AccountError),
+}
+
+/// What an api says once it serves.
+#[derive(Debug)]
+pub struct Ready {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The secret of a first-run link; standalone only, while the owner has no password.
+    pub first_run: Option<SecretString>,
+}
+
+/// Serves on `listener` until `stop`. Calls `ready` once, when requests are answered.
+pub async fn run(
+    config: Config,
+    listener: TcpListener,
+    stop: CancellationToken,
+    ready: impl FnOnce(Ready),
+) -> Result<(), RunError> {
+    let address = listener.local_addr().map_err(RunError::Listener)?;
+    let database = Sqlite::open(&config.database).await?;
+    let tokens = Tokens::new(&config.jwt_secret, config.access_life)?;
+    let store = Arc::new(database.clone());
+    let accounts = Arc::new(Accounts::new(store, tokens, policy(&config, address), Clock::system())?);
+    let first_run = match config.mode {
+        Mode::Served => None,
+        Mode::Standalone => accounts.first_run_token().await.map_err(RunError::FirstRun)?,
+    };
+    let tasks = TaskTracker::new();
+    let link = Link::from_config(config.ptyd.clone(), config.link_cert_dir.as_deref(), tasks.clone())?;
+    let state = AppState {
+        accounts,
+        link: Arc::new(link),
+        database,
+        behind_tls: config
+            .public_url
+            .as_ref()
+            .is_some_and(|url| url.to_ascii_lowercase().starts_with("https:")),
+        tasks,
+        stop: stop.clone(),
+    };
+    let router = router(state.clone());
+    ready(Ready { address, first_run });
+    info!("serving on {address}");
+    server::serve(listener, router, Limits::for_open_files(open_files()), &stop).await;
+
+    state.tasks.close();
+    if timeout(GRACE, state.tasks.wait()).await.is_err() {
+        warn!(left = state.tasks.len(), "sockets still open after {GRACE:?}");
+    }
+    state.database.close().await;
+    info!("stopped");
+    Ok(())
+}
+
+fn policy(config: &Config, address: SocketAddr) -> Policy {
+    let on_loopback = address.ip().is_loopback();
+    let public = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let named = Origin::of_url(&public).into_iter().chain(config.cors_origins.iter().cloned()).collect();
+    Policy {
+        registration_open: config.registration.map_or(on_loopback, |word| word == Registration::Open),
+        first_account: match (on_loopback, config.mode) {
+            (false, _) => FirstAccount::Plain,
+            (true, Mode::Served) => FirstAccount::Admin,
+            (true, Mode::Standalone) => FirstAccount::Owner,
+        },
+        local_sessions: config.local_sessions,
+        origins: Origins::new(address, named),
+        refresh_life: config.refresh_life,
+    }
+}
+
+/// Raises the limit of open files as far as it goes, and says what it is now.
+fn open_files() -> u64 {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(err) = raised {
+        warn!("the limit of open files stays as it is: {err}");
+    }
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(now, _)| now)
+}

@@ -1,0 +1,93 @@
+//! The SQLite database: opening, migrating, and whether it answers. Knows no table.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::SqlitePool;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use super::StoreError;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+
+/// Readers beside the one writer SQLite allows. Queries take well under a millisecond, so more would only wait.
+const CONNECTIONS: u32 = 8;
+/// How long a writer waits for the one before it.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a request waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a migration is tried, and the wait between: a second in all, where each takes milliseconds.
+const MIGRATION_TRIES: u32 = 10;
+const MIGRATION_WAIT: Duration = Duration::from_millis(100);
+
+/// Where the database is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Location {
+    /// A file, by its path.
+    File(PathBuf),
+    /// A `sqlite:` URL, with options of its own.
+    Url(String),
+}
+
+/// An open SQLite database, its schema up to date.
+#[derive(Clone, Debug)]
+pub struct Sqlite {
+    pub(super) pool: SqlitePool,
+}
+
+impl Sqlite {
+    /// Opens the database, makes it if it is not there, and brings its schema up to date.
+    ///
+    /// An acknowledged write is on disk: WAL with a sync at every commit.
+    pub async fn open(location: &Location) -> Result<Self, StoreError> {
+        let options = match location {
+            Location::File(path) => SqliteConnectOptions::new().filename(path),
+            Location::Url(url) => SqliteConnectOptions::from_str(url)?,
+        };
+        let options = options
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options)
+            .await?;
+        migrate(&pool).await?;
+        Ok(Self { pool })
+    }
+
+    /// For tests that look at rows, or change what no call does yet.
+    #[cfg(test)]
+    pub(crate) fn pool(&self) -> &SqlitePool {
+        &self.pool
+    }
+
+    /// Asks the database for an answer.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("select 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Closes every connection; what is written is kept in the database file alone.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Brings the schema up to date. Several apis may start at once: SQLite has no lock that spans sqlx's migrations, so one
+/// of them can find a table that another made a moment ago, and then finds the migration done when it looks again.
+async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
+    for _ in 1..MIGRATION_TRIES {
+        if MIGRATIONS.run(pool).await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(MIGRATION_WAIT).await;
+    }
+    Ok(MIGRATIONS.run(pool).await?)
+}
