@@ -54,6 +54,9 @@ use worker::Worker;
 
 /// How often old tombstones and empty control groups are looked for, in milliseconds.
 const HOUSEKEEPING: Millis = 60_000;
+/// How often, and with what pauses in milliseconds, emptying control groups are tried to be removed at the end.
+const CGROUP_TRIES: u32 = 50;
+const CGROUP_PAUSE: u8 = 10;
 
 /// The keeper cannot start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -152,13 +155,14 @@ impl Keeper {
             self.judge_worker(flushed);
             let ready = self.wait(now)?;
             let now = sys::monotonic();
-            // Life signs are read before anything is judged by the clock: after a pause of the host both are late.
             if ready.writable {
                 let flushed = self.worker.writable(&self.sessions, now);
                 self.judge_worker(flushed);
             }
             if ready.readable {
                 self.read_worker(now);
+            } else if self.worker.expire_silent(now) {
+                self.log.error("the worker is killed: it was silent for too long", &[]);
             }
             self.hear_starting(now);
             self.take_signals(now);
@@ -169,8 +173,8 @@ impl Keeper {
 
     /// Does what is due. True: the end has come.
     fn advance(&mut self, now: Millis) -> bool {
-        if let Some(reason) = self.worker.expire(now) {
-            self.log.error("the worker is killed", &[("reason", &reason)]);
+        if self.worker.expire(now) {
+            self.log.error("the worker is killed: it did not stop when told to", &[]);
         }
         if self.shutdown.is_none() && self.worker.start_due(now) {
             self.start_worker(now);
@@ -264,7 +268,13 @@ impl Keeper {
         }
         self.reap(sys::monotonic());
         if let Some(cgroups) = &self.cgroups {
-            cgroups.remove_all();
+            // What was killed is reaped by others where it was not our child.
+            for _ in 0..CGROUP_TRIES {
+                if cgroups.remove_all() {
+                    break;
+                }
+                let _paused = poll(&mut [], PollTimeout::from(CGROUP_PAUSE));
+            }
         }
         self.log.info("ended", &[]);
     }
