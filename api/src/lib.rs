@@ -8,5 +8,6 @@ pub mod http;
 pub mod problem;
 pub mod run;
 pub mod server;
+pub mod standalone;
 pub mod state;
 pub mod store;
