@@ -1,7 +1,7 @@
 //! devpocket: the binary of the api tier. Reads flags and environment, then calls what does the work.
 
 use std::io::{Write, stdout};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::pin;
 
@@ -115,14 +115,11 @@ fn welcome(ready: &Ready, public_url: Option<&str>) {
 
 /// What a browser on this machine calls the server.
 fn local_url(address: SocketAddr) -> String {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_loopback() || ip.is_unspecified() => {
-            format!("http://localhost:{}", address.port())
-        }
-        IpAddr::V6(ip) if ip.is_loopback() || ip.is_unspecified() => {
-            format!("http://localhost:{}", address.port())
-        }
-        _ => format!("http://{address}"),
+    let ip = address.ip();
+    if ip.is_unspecified() || ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST {
+        format!("http://localhost:{}", address.port())
+    } else {
+        format!("http://{address}")
     }
 }
 

@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use self::keeper::Keeper;
 use self::layout::Layout;
 use self::users::Users;
-use crate::config::ServeArgs;
+use crate::config::{ConfigError, ServeArgs};
 
 pub use child::{ApiChild, ChildError};
 pub use launch::launch_keeper;
@@ -62,6 +62,9 @@ pub enum StandaloneError {
         /// Why not.
         source: io::Error,
     },
+    /// A variable is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The data directory cannot be used.
     #[error("DATA_DIR")]
     Layout(#[from] layout::LayoutError),
@@ -91,6 +94,7 @@ pub enum StandaloneError {
 /// Runs until SIGINT or SIGTERM, then ends sessions, ptyd and the api in that order (`keep`: the api alone). `say` is
 /// called with what the person at the keyboard should know.
 pub async fn supervise(args: StandaloneArgs, say: &dyn Fn(&str)) -> Result<(), StandaloneError> {
+    args.serve.jwt_secret()?;
     let users = Uid::effective().is_root().then(Users::ensure).transpose()?;
     let layout = Layout::prepare(&args.serve.data_dir, users.as_ref(), say)?;
     let _lock = layout.lock()?;

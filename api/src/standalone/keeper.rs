@@ -253,3 +253,83 @@ fn quote(path: &Path, from: u64) -> String {
     };
     read().unwrap_or_else(|err| format!("({}: {err})", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    fn layout(dir: &tempfile::TempDir) -> Layout {
+        Layout::prepare(dir.path(), None, &|_| {}).unwrap()
+    }
+
+    #[test]
+    fn who_listens_is_who_answers() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("ptyd.sock");
+        assert_eq!(answering(&socket), None);
+        let listener = UnixListener::bind(&socket).unwrap();
+        assert_eq!(answering(&socket), Some(std::process::id()));
+        drop(listener);
+        assert_eq!(answering(&socket), None, "a socket nobody listens on is left over");
+    }
+
+    #[test]
+    fn a_process_runs_the_file_it_was_started_from_and_no_other() {
+        let ourselves = std::env::current_exe().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let rebuilt = dir.path().join("ptyd");
+        fs::copy(&ourselves, &rebuilt).unwrap();
+        assert!(!may_be_older(std::process::id(), &ourselves));
+        assert!(may_be_older(std::process::id(), &rebuilt));
+        assert!(may_be_older(u32::MAX, &ourselves), "one that cannot be seen");
+    }
+
+    #[tokio::test]
+    async fn a_zombie_is_gone() {
+        assert!(runs(std::process::id()));
+        // Not tokio's: that one reaps by itself.
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        timeout(START_LIMIT, async {
+            let mut looks = interval(LOOK);
+            while runs(child.id()) {
+                looks.tick().await;
+            }
+        })
+        .await
+        .expect("a zombie counts as gone before it is waited for");
+        child.wait().unwrap();
+        assert!(!runs(child.id()));
+    }
+
+    #[test]
+    fn a_keeper_learns_nothing_it_does_not_need() {
+        let dir = tempfile::tempdir().unwrap();
+        let environment = environment(&layout(&dir), None);
+        let hidden = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO"));
+        assert!(hidden.count() > 0, "there is something to hide");
+        for (name, _) in &environment {
+            let name = name.to_string_lossy();
+            assert!(PASSED_ON.contains(&&*name) || name.starts_with("PTYD_"), "{name}");
+        }
+        let socket = environment.iter().filter(|(name, _)| name == "PTYD_SOCKET").collect::<Vec<_>>();
+        assert_eq!(socket, [&("PTYD_SOCKET".into(), dir.path().join("run/ptyd.sock").into())]);
+    }
+
+    #[test]
+    fn an_error_quotes_this_start_alone_and_a_long_log_is_put_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ptyd.log");
+        fs::write(&path, "of a former life\n").unwrap();
+        let (_log, from) = open_log(&path).unwrap();
+        fs::write(&path, "of a former life\nno terminals here\n").unwrap();
+        assert_eq!(quote(&path, from), "no terminals here");
+        File::create(&path).unwrap().set_len(MAX_LOG_BYTES + 1).unwrap();
+        let (_log, from) = open_log(&path).unwrap();
+        assert_eq!(
+            (from, fs::metadata(dir.path().join("ptyd.log.1")).unwrap().len()),
+            (0, MAX_LOG_BYTES + 1)
+        );
+    }
+}

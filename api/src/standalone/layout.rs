@@ -3,9 +3,9 @@
 //! As root everything is root's but `api/`, which is the api's user's: whoever takes over the api must not reach what
 //! root's keeper trusts. Therefore the directory itself is only passable for others (0711), not theirs.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User, chown};
@@ -90,7 +90,9 @@ impl Layout {
     /// Holds the directory against a second supervisor until the file is dropped.
     pub(super) fn lock(&self) -> Result<File, LayoutError> {
         let path = self.run().join("standalone.lock");
-        let file = File::create(&path).map_err(|source| file_error(&path, source))?;
+        // 0600: whoever can open it can lock it.
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        let file = file.map_err(|source| file_error(&path, source))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(LayoutError::InUse { path: self.root.clone() }),
