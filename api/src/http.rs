@@ -8,8 +8,10 @@ pub mod page;
 pub mod peer;
 pub mod request;
 mod security_headers;
+pub mod sessions;
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -26,6 +28,7 @@ use tracing::error;
 
 use crate::problem::Problem;
 use crate::state::AppState;
+use crate::terminal::{self, Terminal};
 
 /// Largest body of a request (API.md section 1).
 pub const MAX_BODY_BYTES: usize = 1 << 20;
@@ -36,6 +39,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 pub fn router(state: AppState) -> Router {
     let routes = Router::new()
         .nest("/api/auth", auth_routes())
+        .route("/api/sessions", get(sessions::list))
+        .merge(terminal::routes(terminal(&state)))
         .route("/health", get(health::all))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::all))
@@ -50,6 +55,15 @@ pub fn router(state: AppState) -> Router {
         .with_state(state);
     // Around the router: it must see the path before a route is chosen.
     Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(routes))
+}
+
+fn terminal(state: &AppState) -> Arc<Terminal> {
+    Arc::new(Terminal {
+        gate: state.accounts.clone(),
+        link: state.link.clone(),
+        tasks: state.tasks.clone(),
+        stop: state.stop.clone(),
+    })
 }
 
 fn auth_routes() -> Router<AppState> {

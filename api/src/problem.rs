@@ -12,6 +12,7 @@ use tracing::{error, warn};
 use crate::domain::accounts::AccountError;
 use crate::domain::identity::AuthError;
 use crate::domain::password::PasswordError;
+use crate::link::LinkError;
 use crate::store::StoreError;
 
 /// Seconds after which a request may be tried again when something of ours is down or busy.
@@ -239,5 +240,11 @@ impl From<AccountError> for Problem {
             | AccountError::Signing(_) => Self::internal(&err),
             AccountError::Store(err) => err.into(),
         }
+    }
+}
+
+impl From<LinkError> for Problem {
+    fn from(err: LinkError) -> Self {
+        Self::unavailable("node_unavailable", &err)
     }
 }

@@ -20,6 +20,7 @@ use crate::domain::origins::{Origin, Origins};
 use crate::domain::password::PasswordError;
 use crate::domain::token::{SecretTooShort, Tokens};
 use crate::http::router;
+use crate::link::{Link, LinkSetupError};
 use crate::server::{self, Limits};
 use crate::state::AppState;
 use crate::store::{Sqlite, StoreError};
@@ -42,6 +43,9 @@ pub enum RunError {
     /// Passwords cannot be hashed.
     #[error("passwords cannot be hashed")]
     Passwords(#[from] PasswordError),
+    /// The link to ptyd cannot be set up.
+    #[error("the link to ptyd cannot be set up")]
+    Link(#[from] LinkSetupError),
     /// No first-run link could be made.
     #[error("the first-run link could not be made")]
     FirstRun(#[source] AccountError),
@@ -72,14 +76,17 @@ pub async fn run(
         Mode::Served => None,
         Mode::Standalone => accounts.first_run_token().await.map_err(RunError::FirstRun)?,
     };
+    let tasks = TaskTracker::new();
+    let link = Link::from_config(config.ptyd.clone(), config.link_cert_dir.as_deref(), tasks.clone())?;
     let state = AppState {
         accounts,
+        link: Arc::new(link),
         database,
         behind_tls: config
             .public_url
             .as_ref()
             .is_some_and(|url| url.to_ascii_lowercase().starts_with("https:")),
-        tasks: TaskTracker::new(),
+        tasks,
         stop: stop.clone(),
     };
     let router = router(state.clone());

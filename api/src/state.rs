@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::accounts::Accounts;
+use crate::link::Link;
 use crate::store::Sqlite;
 
 /// Shared by all requests of one api; cloning is cheap.
@@ -13,6 +14,8 @@ use crate::store::Sqlite;
 pub struct AppState {
     /// Who is who.
     pub accounts: Arc<Accounts>,
+    /// The way to the sessions.
+    pub link: Arc<Link>,
     /// Asked by the health checks alone; everything else goes through a service.
     pub database: Sqlite,
     /// Whether `PUBLIC_URL` is https: then browsers are told to stay there (HSTS).

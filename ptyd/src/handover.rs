@@ -53,6 +53,8 @@ pub struct Welcome {
     pub capacity: u32,
     /// Output bytes a new session's ring holds (a multiple of the page size).
     pub ring_bytes: u64,
+    /// The user that may connect to the link's Unix socket, besides root and the worker's own.
+    pub link_uid: Option<u32>,
     /// What the packet's descriptors are, in order.
     pub descriptors: Vec<Descriptor>,
 }

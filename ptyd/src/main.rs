@@ -1,5 +1,22 @@
-//! ptyd: the terminal-multiplexing daemon. `ptyd` is the keeper, `ptyd worker` the worker it starts.
+//! ptyd: the terminal-multiplexing daemon. `ptyd` is the keeper, `ptyd worker` the worker it starts. Knows no more
+//! than which of them to run.
 
-mod handover;
+use std::process::ExitCode;
 
-fn main() {}
+use clap::Parser;
+use ptyd::config::{Cli, Command};
+use ptyd::{keeper, worker};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Command::Worker { log }) => worker::start(&log),
+        None => match keeper::run(cli.keeper) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                keeper::report(&error);
+                ExitCode::FAILURE
+            }
+        },
+    }
+}

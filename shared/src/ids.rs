@@ -106,7 +106,9 @@ impl TryFrom<String> for ClientId {
 }
 
 impl<C> Decode<C> for ClientId {
-    fn decode<D: bincode::de::Decoder<Context = C>>(decoder: &mut D) -> Result<Self, bincode::error::DecodeError> {
+    fn decode<D: bincode::de::Decoder<Context = C>>(
+        decoder: &mut D,
+    ) -> Result<Self, bincode::error::DecodeError> {
         Self::try_from(String::decode(decoder)?)
             .map_err(|_| bincode::error::DecodeError::Other("client id out of bounds"))
     }
@@ -192,7 +194,9 @@ impl TerminalSize {
 }
 
 impl<C> Decode<C> for TerminalSize {
-    fn decode<D: bincode::de::Decoder<Context = C>>(decoder: &mut D) -> Result<Self, bincode::error::DecodeError> {
+    fn decode<D: bincode::de::Decoder<Context = C>>(
+        decoder: &mut D,
+    ) -> Result<Self, bincode::error::DecodeError> {
         Self::new(u16::decode(decoder)?, u16::decode(decoder)?)
             .map_err(|_| bincode::error::DecodeError::Other("terminal size out of bounds"))
     }

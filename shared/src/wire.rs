@@ -5,9 +5,11 @@
 //! its own [`Hello`] and then an [`Answer`]. After `Answer::Attached` both sides speak [`ToPtyd`] and [`ToApi`], with the
 //! terminal's bytes as raw frames beside them.
 
-pub mod codec;
 pub mod code;
+pub mod codec;
 pub mod frame;
+#[cfg(test)]
+mod golden;
 pub mod message;
 #[cfg(feature = "transport")]
 pub mod stream;
@@ -15,6 +17,6 @@ pub mod stream;
 pub use code::ErrorCode;
 pub use frame::{Frame, FrameError, FrameHeader, FrameKind};
 pub use message::{
-    Answer, Attach, AttachMode, Attached, Create, CreationKey, Delivery, EndReason, Exit, Failure, Hello, NodeInfo, Request,
-    Resume, SessionInfo, Signal, SnapshotReason, Spec, ToApi, ToPtyd,
+    Answer, Attach, AttachMode, Attached, Create, CreationKey, Delivery, EndReason, Exit, Failure, Hello,
+    NodeInfo, Request, Resume, SessionInfo, Signal, SnapshotReason, Spec, ToApi, ToPtyd,
 };

@@ -1,1 +1,15 @@
-//! placeholder
+//! What the black-box tests and the benchmarks share: a stack of real processes, a client of the terminal stream
+//! written from docs/protocol.md alone, and a proxy that breaks connections. Knows no code of `api` or `ptyd`.
+
+pub mod client;
+pub mod corpus;
+pub mod flood;
+pub mod proxy;
+pub mod random;
+pub mod stack;
+pub mod until;
+pub mod witness;
+
+pub use random::Random;
+pub use until::{wait_for, wait_until};
+pub use witness::Witness;

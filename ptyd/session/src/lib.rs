@@ -1,1 +1,34 @@
-//! placeholder
+//! The session engine: what a session's memory holds and who is sent what, decided without I/O. It knows no socket, no
+//! clock and no random numbers: bytes, times and keys come in as arguments.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "test data is made by wrapping"))]
+
+pub mod attachment;
+pub mod fill;
+pub mod holds;
+pub mod input;
+pub mod lease;
+pub mod ledger;
+pub mod region;
+pub mod ring;
+pub mod sizes;
+
+pub use attachment::{Attachment, Outgoing, STALL_LIMIT, View};
+pub use holds::Holds;
+pub use input::{Accepted, InputQueue, Refused};
+pub use lease::{Holder, Lease};
+pub use ledger::Slot;
+pub use region::{Region, RegionError, region_bytes};
+
+#[cfg(test)]
+mod test_clock {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+
+    /// Some instant, the same at each call; tests only add to it.
+    pub(crate) fn t0() -> Instant {
+        static T0: OnceLock<Instant> = OnceLock::new();
+        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+        *T0.get_or_init(Instant::now)
+    }
+}

@@ -25,6 +25,11 @@ pub enum CodecError {
     Trailing(usize),
 }
 
+/// What the codec can write and read.
+pub trait Message: Encode + Decode<()> {}
+
+impl<T: Encode + Decode<()>> Message for T {}
+
 /// Writes `message` as bytes.
 pub fn encode<T: Encode>(message: &T) -> Result<Vec<u8>, CodecError> {
     bincode::encode_to_vec(message, CONFIG).map_err(CodecError::Encode)

@@ -12,7 +12,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::codec::{self, CodecError, MAX_CONTROL_BYTES};
+use super::codec::{self, CodecError, MAX_CONTROL_BYTES, Message};
 use super::message::SnapshotReason;
 use crate::ids::{Offset, Seq, TerminalSize};
 
@@ -142,7 +142,7 @@ impl Frame {
     }
 
     /// The control message in a control frame.
-    pub fn control<T: bincode::Decode<()>>(&self) -> Result<T, FrameError> {
+    pub fn control<T: Message>(&self) -> Result<T, FrameError> {
         if self.kind != FrameKind::Control {
             return Err(FrameError::Malformed);
         }
@@ -204,7 +204,7 @@ impl Frame {
 }
 
 /// Appends a control frame to `to`.
-pub fn put_control<T: bincode::Encode>(to: &mut BytesMut, message: &T) -> Result<(), FrameError> {
+pub fn put_control<T: Message>(to: &mut BytesMut, message: &T) -> Result<(), FrameError> {
     let payload = codec::encode(message)?;
     put_header(to, FrameKind::Control, payload.len());
     to.put_slice(&payload);
@@ -235,7 +235,10 @@ pub fn put_snapshot(to: &mut BytesMut, header: SnapshotHeader, bytes: &[u8]) {
     to.put_slice(bytes);
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "payloads are bounded far below 4 GiB by the constants above")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "payloads are bounded far below 4 GiB by the constants above"
+)]
 fn put_header(to: &mut BytesMut, kind: FrameKind, payload_bytes: usize) {
     debug_assert!(payload_bytes <= MAX_PAYLOAD_BYTES);
     to.reserve(HEADER_BYTES + payload_bytes);

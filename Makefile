@@ -1,0 +1,62 @@
+# The face of the repository: what a person or CI wants done, one word each. `make help` lists the words.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+WEB_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts web/tsconfig.json -type f)
+# Arguments for `make run`, such as ARGS=--keep, and for `make bench`.
+ARGS ?=
+
+.PHONY: help build run test test-web check fmt bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: web/dist/index.html ## Build the page and the release binaries
+	@scripts/install-packages.sh build
+	cargo build --release --locked
+
+run: build ## Build and start everything on this machine (ARGS=--keep leaves sessions at Ctrl-C)
+	@exec $(TARGET)/release/devpocket standalone $(ARGS)
+
+test: build test-web ## Run every test, on the real binaries, a browser included
+	@scripts/install-packages.sh test
+	@scripts/install-cargo-tools.sh cargo-nextest
+	cargo nextest run --workspace --locked
+
+test-web: web/node_modules/.package-lock.json
+	cd web && npm run --silent test
+
+check: web/node_modules/.package-lock.json ## Check format, lints, docs, dependencies and types
+	@scripts/install-packages.sh build
+	@scripts/install-cargo-tools.sh cargo-deny cargo-machete
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	cargo deny --locked --log-level warn check bans licenses sources
+	cargo machete --skip-target-dir
+	cd web && npm run --silent typecheck
+	node scripts/check-docs.mjs
+	scripts/check-file-length.sh
+
+fmt: ## Format the Rust code
+	cargo fmt --all
+
+bench: build ## Measure, each figure beside a baseline (a few minutes)
+	@scripts/install-packages.sh bench
+	cargo run --release --locked -p devpocket-bench -- $(ARGS)
+
+clean: ## Remove everything that was built; ./data stays
+	cargo clean
+	rm -rf web/dist web/node_modules
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	@scripts/require-node.sh
+	cd web && npm ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
+web/dist/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
+	cd web && npm run --silent build

@@ -1,0 +1,194 @@
+//! The api's side of the link: a stream to the ptyd of a session, over the Unix socket of this host or over QUIC. Knows
+//! neither clients nor what travels after a request's answer.
+
+pub mod quic;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use devpocket_shared::certificates::{self, CertificateError};
+use devpocket_shared::wire::message::LINK_VERSION;
+use devpocket_shared::wire::stream::{self, FrameReader, FrameWriter, StreamError};
+use devpocket_shared::wire::{Answer, Hello, Request, frame};
+use tokio::net::UnixStream;
+use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
+
+use quic::Quic;
+
+use crate::config::PtydAddress;
+
+/// How long a request may take, retries while the worker restarts included.
+const REQUEST: Duration = Duration::from_secs(10);
+/// First wait before a request is tried again; it doubles up to [`MAX_RETRY`].
+const FIRST_RETRY: Duration = Duration::from_millis(10);
+const MAX_RETRY: Duration = Duration::from_millis(500);
+
+/// The node cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The transport failed.
+    #[error("the node cannot be reached")]
+    Transport(#[from] StreamError),
+    /// QUIC could not connect or open a stream.
+    #[error("the node cannot be reached over QUIC")]
+    Quic(#[source] quinn::ConnectionError),
+    /// QUIC refused to begin a connection.
+    #[error("a connection to the node cannot be begun")]
+    Connect(#[from] quinn::ConnectError),
+    /// Its name has no address.
+    #[error("the node's name has no address")]
+    NoAddress,
+    /// It did not answer in time.
+    #[error("the node did not answer within {REQUEST:?}")]
+    TimedOut,
+    /// It closed the stream without an answer.
+    #[error("the node closed the stream without an answer")]
+    Closed,
+}
+
+/// The link cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkSetupError {
+    /// QUIC without certificates.
+    #[error("LINK_CERT_DIR is needed for a ptyd over QUIC")]
+    NoCertificates,
+    /// A certificate file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The certificates do not fit.
+    #[error("the link's certificates cannot be used")]
+    Certificates(#[from] CertificateError),
+    /// QUIC cannot be set up.
+    #[error("QUIC cannot be set up")]
+    Quic(#[from] quic::QuicSetupError),
+}
+
+/// Where a ptyd is reached.
+#[derive(Debug)]
+pub enum Target {
+    /// On this host.
+    Unix(PathBuf),
+    /// On another.
+    Quic(Quic),
+}
+
+/// The way to the one ptyd of a static placement.
+#[derive(Debug)]
+pub struct Link {
+    target: Target,
+    tasks: TaskTracker,
+}
+
+/// A stream whose request was answered.
+#[derive(Debug)]
+pub struct LinkStream {
+    /// Frames from ptyd.
+    pub reader: FrameReader,
+    /// Frames to ptyd.
+    pub writer: FrameWriter,
+    /// Keeps the connection's keep-alive short for as long as the stream lives.
+    pub presence: Option<quic::Presence>,
+}
+
+impl Link {
+    /// The link a configuration asks for: to a socket of this host, or over QUIC with the certificates in `certificates`.
+    pub fn from_config(
+        address: PtydAddress,
+        certificates: Option<&Path>,
+        tasks: TaskTracker,
+    ) -> Result<Self, LinkSetupError> {
+        let target = match address {
+            PtydAddress::Unix(path) => Target::Unix(path),
+            PtydAddress::Quic(address) => {
+                let directory = certificates.ok_or(LinkSetupError::NoCertificates)?;
+                let read = |name: &str| {
+                    let path = directory.join(name);
+                    std::fs::read(&path).map_err(|source| LinkSetupError::Read { path, source })
+                };
+                let tls =
+                    certificates::client_config(&read("ca.pem")?, &read("api.pem")?, &read("api.key")?)?;
+                Target::Quic(Quic::new(address, tls)?)
+            }
+        };
+        Ok(Self::new(target, tasks))
+    }
+
+    /// A link to `target`; its tasks run on `tasks`.
+    pub fn new(target: Target, tasks: TaskTracker) -> Self {
+        Self { target, tasks }
+    }
+
+    /// Sends a request and waits for its answer, trying again while the node's worker restarts: requests are such that a
+    /// repeat does no harm.
+    pub async fn request(
+        &self,
+        request_id: &str,
+        request: &Request,
+    ) -> Result<(Answer, LinkStream), LinkError> {
+        let mut opening = BytesMut::new();
+        let hello = Hello {
+            version: LINK_VERSION,
+            features: 0,
+            node_id: None,
+            boot_id: None,
+            request_id: request_id.to_owned(),
+        };
+        frame::put_control(&mut opening, &hello).map_err(StreamError::from)?;
+        frame::put_control(&mut opening, request).map_err(StreamError::from)?;
+        let mut failure = LinkError::TimedOut;
+        let trying = async {
+            let mut wait = FIRST_RETRY;
+            loop {
+                match self.try_once(&opening).await {
+                    Ok(answered) => return answered,
+                    Err(err) => failure = err,
+                }
+                sleep(wait).await;
+                wait = (wait * 2).min(MAX_RETRY);
+            }
+        };
+        timeout(REQUEST, trying).await.map_err(|_| failure)
+    }
+
+    /// Reads one more answer: `Attached` after `Created`.
+    pub async fn next_answer(stream: &mut LinkStream) -> Result<Answer, LinkError> {
+        let answer = timeout(REQUEST, stream.reader.next_control()).await.map_err(|_| LinkError::TimedOut)?;
+        answer?.ok_or(LinkError::Closed)
+    }
+
+    async fn try_once(&self, opening: &[u8]) -> Result<(Answer, LinkStream), LinkError> {
+        let mut stream = self.open().await?;
+        stream.writer.write_all(opening).await.map_err(StreamError::from)?;
+        let _its_hello: Hello = stream.reader.next_control().await?.ok_or(LinkError::Closed)?;
+        let answer = stream.reader.next_control().await?.ok_or(LinkError::Closed)?;
+        Ok((answer, stream))
+    }
+
+    async fn open(&self) -> Result<LinkStream, LinkError> {
+        match &self.target {
+            Target::Unix(path) => {
+                let socket = UnixStream::connect(path).await.map_err(StreamError::from)?;
+                let (reader, writer) = stream::over_unix(socket);
+                Ok(LinkStream { reader, writer, presence: None })
+            }
+            Target::Quic(quic) => {
+                let (reader, writer, presence) = quic.open(&self.tasks).await?;
+                Ok(LinkStream { reader, writer, presence: Some(presence) })
+            }
+        }
+    }
+}
+
+impl From<io::Error> for LinkError {
+    fn from(err: io::Error) -> Self {
+        Self::Transport(err.into())
+    }
+}

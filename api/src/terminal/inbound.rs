@@ -1,0 +1,328 @@
+//! Reads one client's socket: parses what it says, attaches sessions, passes input on. Everything it has to say goes
+//! through the outbound side, so that a client that does not read delays nothing here but its own replies.
+
+mod attach;
+mod tags;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::extract::ws::{Message, WebSocket};
+use bytes::{Buf, Bytes, BytesMut};
+use devpocket_shared::ids::{Offset, Seq, SessionId};
+use devpocket_shared::wire::stream::FrameWriter;
+use devpocket_shared::wire::{Delivery, ErrorCode, ToPtyd, frame};
+use futures_util::StreamExt;
+use futures_util::stream::SplitStream;
+use serde_json::Value;
+use time::OffsetDateTime;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+
+pub(super) use tags::Tags;
+
+use super::message::{self, Body, ClientMessage};
+use super::outbound::{Out, code};
+use super::upgrade::MAX_MESSAGE_BYTES;
+use super::{Channel, Credential, Encoding, Names, Terminal, reply};
+use crate::domain::identity::Identity;
+
+/// A peer that is silent for this long is dropped (PROTOCOL section 1).
+const SILENCE: Duration = Duration::from_secs(45);
+/// How often a socket asks whether its device is still signed in.
+const RECHECK: Duration = Duration::from_millis(500);
+/// How long before its token's end a client is told.
+const EXPIRY_NOTICE: Duration = Duration::from_secs(120);
+/// Messages that were not taken, within [`FLOOD_SPAN`], that end a socket.
+const FLOOD: u32 = 200;
+const FLOOD_SPAN: Duration = Duration::from_secs(10);
+/// How long what a client is still sending is read after its close, so that the close code reaches it.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Nobody writes to the client any more.
+struct Gone;
+
+/// Why a socket's loop ends.
+enum End {
+    /// The client left, or is silent, or cannot be written to.
+    Left,
+    /// The socket is closed with this code.
+    Close(u16, &'static str),
+}
+
+impl From<Gone> for End {
+    fn from(Gone: Gone) -> Self {
+        Self::Left
+    }
+}
+
+struct Inbound<'a> {
+    terminal: &'a Arc<Terminal>,
+    identity: Identity,
+    encoding: Encoding,
+    to_client: mpsc::Sender<Out>,
+    attached: BTreeMap<SessionId, Attached>,
+    by_channel: BTreeMap<Channel, SessionId>,
+    last_channel: u16,
+    request_id: String,
+    complaints: u32,
+    complaints_since: Instant,
+    expiry_told: bool,
+}
+
+/// A session attached on this socket.
+struct Attached {
+    names: Names,
+    writer: FrameWriter,
+    /// Nothing more comes from it: it ended or was interrupted.
+    over: Arc<AtomicBool>,
+    tags: Tags,
+}
+
+/// Serves a client until it leaves or has to.
+pub(super) async fn run(
+    terminal: &Arc<Terminal>,
+    identity: Identity,
+    encoding: Encoding,
+    mut stream: SplitStream<WebSocket>,
+    to_client: mpsc::Sender<Out>,
+) {
+    let mut inbound = Inbound {
+        terminal,
+        identity,
+        encoding,
+        to_client,
+        attached: BTreeMap::new(),
+        by_channel: BTreeMap::new(),
+        last_channel: 0,
+        request_id: uuid::Uuid::new_v4().simple().to_string(),
+        complaints: 0,
+        complaints_since: Instant::now(),
+        expiry_told: false,
+    };
+    let end = inbound.serve(&mut stream).await;
+    if let Err(End::Close(code, reason)) = end {
+        drop(inbound.to_client.send(Out::Close(code, reason)).await);
+        drop(inbound);
+        let draining = async { while let Some(Ok(_)) = stream.next().await {} };
+        drop(timeout(DRAIN, draining).await);
+    }
+}
+
+impl Inbound<'_> {
+    async fn serve(&mut self, stream: &mut SplitStream<WebSocket>) -> Result<(), End> {
+        let mut recheck = interval(RECHECK);
+        recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = Instant::now();
+        loop {
+            tokio::select! {
+                message = stream.next() => {
+                    heard = Instant::now();
+                    match message {
+                        Some(Ok(message)) => self.handle(message).await?,
+                        // Larger than anything that is read: there is no telling where its end is.
+                        Some(Err(_)) => return Err(End::Close(code::TOO_BIG, "message_too_big")),
+                        None => return Err(End::Left),
+                    }
+                }
+                () = sleep_until(heard + SILENCE) => return Err(End::Left),
+                _ = recheck.tick() => self.check_identity().await?,
+                () = self.terminal.stop.cancelled() => return Err(End::Close(code::GOING_AWAY, "server_going_away")),
+            }
+        }
+    }
+
+    async fn check_identity(&mut self) -> Result<(), End> {
+        let left = self.identity.expires_at - OffsetDateTime::now_utc();
+        if left <= time::Duration::ZERO || !self.terminal.gate.still_signed_in(&self.identity).await {
+            return Err(End::Close(code::TOKEN, "token_expired_or_revoked"));
+        }
+        if left <= EXPIRY_NOTICE && !self.expiry_told {
+            self.expiry_told = true;
+            let message = "send auth with a fresh token soon";
+            self.reply(reply::status("token_expiring", None, message, None)).await?;
+        }
+        Ok(())
+    }
+
+    async fn handle(&mut self, message: Message) -> Result<(), End> {
+        match message {
+            Message::Text(text) => {
+                if text.len() > MAX_MESSAGE_BYTES {
+                    return Err(End::Close(code::TOO_BIG, "message_too_big"));
+                }
+                self.handle_text(text.as_str()).await
+            }
+            Message::Binary(bytes) => {
+                if bytes.len() > MAX_MESSAGE_BYTES {
+                    return Err(End::Close(code::TOO_BIG, "message_too_big"));
+                }
+                self.handle_binary(bytes).await
+            }
+            // The library answers pings and closes; it goes on being read until there is nothing more.
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) => Ok(()),
+        }
+    }
+
+    async fn handle_text(&mut self, text: &str) -> Result<(), End> {
+        let default = match self.encoding {
+            Encoding::Json => Delivery::Lossless,
+            Encoding::Binary => Delivery::Realtime,
+        };
+        let ClientMessage { session_id, request_id, body } = match message::parse(text, default) {
+            Ok(message) => message,
+            Err(complaint) => return self.complain(reply::complaint(complaint)).await,
+        };
+        match (body, session_id) {
+            (Body::Ping(data), _) => {
+                Ok(self.reply(reply::pong(session_id, data).answering(request_id)).await?)
+            }
+            (Body::Auth { token }, _) => self.renew(&token).await,
+            (Body::Connect(connect), Some(session_id)) => {
+                self.attach(session_id, connect.attach, request_id).await
+            }
+            (Body::Connect(connect), None) => self.connect(connect, request_id).await,
+            (Body::Attach(attach), Some(session_id)) => self.attach(session_id, attach, request_id).await,
+            (Body::Terminate, Some(session_id)) if !self.is_attached(session_id) => {
+                self.terminate_elsewhere(session_id, request_id);
+                Ok(())
+            }
+            (body, Some(session_id)) if self.is_attached(session_id) => {
+                self.handle_attached(session_id, body, request_id).await
+            }
+            (_, session_id) => {
+                self.complain(reply::not_attached(None, session_id).answering(request_id)).await
+            }
+        }
+    }
+
+    /// A message about a session that is attached on this socket.
+    async fn handle_attached(
+        &mut self,
+        session_id: SessionId,
+        body: Body,
+        request_id: Option<String>,
+    ) -> Result<(), End> {
+        let Some(attached) = self.attached.get_mut(&session_id) else { return Ok(()) };
+        let tags = attached.tags.clone();
+        let mut bytes = BytesMut::new();
+        let control = match body {
+            Body::Input { text, seq } => {
+                frame::put_input(&mut bytes, tags.give(request_id), seq, text.as_bytes());
+                None
+            }
+            Body::Paste { text, seq } => Some(ToPtyd::Paste { tag: tags.give(request_id), seq, text }),
+            Body::Ack(offset) => Some(ToPtyd::Ack { offset }),
+            Body::Resize { size, claim } => Some(ToPtyd::Resize { tag: tags.give(request_id), size, claim }),
+            Body::Signal(signal) => Some(ToPtyd::Signal { tag: tags.give(request_id), signal }),
+            Body::Key(byte) => Some(ToPtyd::Key { tag: tags.give(request_id), byte }),
+            Body::Terminate => {
+                tags.give_terminate(request_id.clone());
+                Some(ToPtyd::Terminate { tag: tags.give(request_id) })
+            }
+            Body::Detach => return self.detach(session_id, request_id).await,
+            Body::PromptReply => {
+                let message = "no such prompt is open";
+                let error = reply::error(Some(session_id), ErrorCode::PromptUnknown, message, Value::Null);
+                return self.complain(error.answering(request_id)).await;
+            }
+            // Handled before: they need no attached session.
+            Body::Connect(_) | Body::Attach(_) | Body::Auth { .. } | Body::Ping(_) => None,
+        };
+        if let Some(control) = control
+            && frame::put_control(&mut bytes, &control).is_err()
+        {
+            let error = reply::error(
+                Some(session_id),
+                ErrorCode::InvalidField,
+                "the message is too long",
+                Value::Null,
+            );
+            return self.complain(error).await;
+        }
+        self.send(session_id, &bytes).await;
+        Ok(())
+    }
+
+    async fn handle_binary(&mut self, mut bytes: Bytes) -> Result<(), End> {
+        const INPUT: u8 = 0x03;
+        const ACK: u8 = 0x04;
+        const HEADER_BYTES: usize = 11;
+        if self.encoding == Encoding::Json || bytes.len() < HEADER_BYTES {
+            return self.complain_bad_frame("the frame is cut short, or binary was not agreed on").await;
+        }
+        let kind = bytes.get_u8();
+        let channel = Channel(bytes.get_u16());
+        let number = bytes.get_u64();
+        if ![INPUT, ACK].contains(&kind) || (kind == ACK && !bytes.is_empty()) {
+            return self.complain_bad_frame("the frame's kind is not known").await;
+        }
+        let Some(session_id) = self.by_channel.get(&channel).copied().filter(|id| self.is_attached(*id))
+        else {
+            return self.complain(reply::not_attached(None, None)).await;
+        };
+        let mut out = BytesMut::new();
+        if kind == INPUT {
+            frame::put_input(&mut out, 0, (number != 0).then_some(Seq(number)), &bytes);
+        } else if frame::put_control(&mut out, &ToPtyd::Ack { offset: Offset(number) }).is_err() {
+            return Ok(());
+        }
+        self.send(session_id, &out).await;
+        Ok(())
+    }
+
+    async fn renew(&mut self, token: &str) -> Result<(), End> {
+        match self.terminal.gate.identify(Credential::Access(token)).await {
+            Ok(fresh)
+                if (fresh.user_id, fresh.device_id) == (self.identity.user_id, self.identity.device_id) =>
+            {
+                self.identity = fresh;
+                self.expiry_told = false;
+                Ok(())
+            }
+            Ok(_) | Err(_) => Err(End::Close(code::TOKEN, "token_not_accepted")),
+        }
+    }
+
+    /// Sends encoded frames to a session; if that fails its feed tells the client.
+    async fn send(&mut self, session_id: SessionId, bytes: &[u8]) {
+        if let Some(attached) = self.attached.get_mut(&session_id)
+            && attached.writer.write_all(bytes).await.is_err()
+        {
+            self.forget(session_id);
+        }
+    }
+
+    fn is_attached(&self, session_id: SessionId) -> bool {
+        self.attached.get(&session_id).is_some_and(|attached| !attached.over.load(Ordering::Acquire))
+    }
+
+    fn forget(&mut self, session_id: SessionId) {
+        if let Some(attached) = self.attached.remove(&session_id) {
+            self.by_channel.remove(&attached.names.channel);
+        }
+    }
+
+    async fn reply(&self, reply: reply::Reply) -> Result<(), Gone> {
+        self.to_client.send(Out::Reply(reply)).await.map_err(|_| Gone)
+    }
+
+    /// Says what was wrong with a message; a flood of such messages ends the socket.
+    async fn complain(&mut self, error: reply::Reply) -> Result<(), End> {
+        let now = Instant::now();
+        if now.duration_since(self.complaints_since) > FLOOD_SPAN {
+            (self.complaints, self.complaints_since) = (0, now);
+        }
+        self.complaints += 1;
+        if self.complaints > FLOOD {
+            return Err(End::Close(code::POLICY, "bad_message_flood"));
+        }
+        Ok(self.reply(error).await?)
+    }
+
+    async fn complain_bad_frame(&mut self, message: &str) -> Result<(), End> {
+        self.complain(reply::error(None, ErrorCode::BadFrame, message, Value::Null)).await
+    }
+}

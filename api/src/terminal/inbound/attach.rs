@@ -1,0 +1,223 @@
+//! Making, attaching, leaving and ending sessions for a client: what needs the link's requests.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use devpocket_shared::ids::SessionId;
+use devpocket_shared::wire::stream::StreamError;
+use devpocket_shared::wire::{
+    self, Answer, AttachMode, Create, CreationKey, Delivery, ErrorCode, FrameKind, Request, ToApi, ToPtyd,
+};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::super::message::Connect;
+use super::super::outbound::{Feed, Out};
+use super::super::{Channel, Names, reply};
+use super::{Attached, End, Inbound, Tags};
+use crate::link::{Link, LinkError, LinkStream};
+
+/// Sessions one socket carries (PROTOCOL section 1).
+const MAX_SESSIONS: usize = 64;
+/// How long the end of a session is waited for: HUP, five seconds, KILL, and some.
+const TERMINATE: Duration = Duration::from_secs(12);
+
+impl Inbound<'_> {
+    /// Makes a session and attaches to it.
+    pub(super) async fn connect(&mut self, connect: Connect, request_id: Option<String>) -> Result<(), End> {
+        if connect.ssh {
+            let message = "SSH sessions are not offered by this release";
+            let error = reply::error(None, ErrorCode::InvalidField, message, Value::Null);
+            return self.complain(error.answering(request_id)).await;
+        }
+        if !self.terminal.gate.may_open_local(&self.identity) {
+            let message = "this account may not open local sessions here";
+            let error = reply::error(None, ErrorCode::LocalSessionsUnavailable, message, Value::Null);
+            return self.complain(error.answering(request_id)).await;
+        }
+        let key = match (&connect.attach.client_id, &request_id) {
+            (Some(client_id), Some(request_id)) => {
+                Some(CreationKey { client_id: client_id.clone(), request_id: request_id.clone() })
+            }
+            _ => None,
+        };
+        let create = Create {
+            owner: self.identity.user_id,
+            session_id: SessionId::new(Uuid::now_v7()),
+            key,
+            spec: connect.spec,
+            attach: Some(connect.attach),
+        };
+        self.open(&Request::Create(create), None, request_id).await
+    }
+
+    /// Attaches to a session that exists.
+    pub(super) async fn attach(
+        &mut self,
+        session_id: SessionId,
+        attach: wire::Attach,
+        request_id: Option<String>,
+    ) -> Result<(), End> {
+        let request = Request::Attach { owner: self.identity.user_id, session_id, attach };
+        self.open(&request, Some(session_id), request_id).await
+    }
+
+    /// Leaves a session on purpose; it lives on.
+    pub(super) async fn detach(
+        &mut self,
+        session_id: SessionId,
+        request_id: Option<String>,
+    ) -> Result<(), End> {
+        if let Some(mut attached) = self.attached.remove(&session_id) {
+            self.by_channel.remove(&attached.names.channel);
+            // If that fails the node is restarting, and the client is gone from it anyway.
+            drop(attached.writer.send(&ToPtyd::Detach).await);
+            self.out(Out::Left(attached.names.channel)).await?;
+        }
+        let status = reply::status("detached", Some(session_id), "the session lives on", None);
+        Ok(self.reply(status.answering(request_id)).await?)
+    }
+
+    /// Ends a session that is not attached here, and tells when it has ended.
+    pub(super) fn terminate_elsewhere(&self, session_id: SessionId, request_id: Option<String>) {
+        let (link, owner) = (Arc::clone(&self.terminal.link), self.identity.user_id);
+        let (to_client, link_id) = (self.to_client.clone(), self.request_id.clone());
+        self.terminal.tasks.spawn(async move {
+            let ending = end_session(&link, &link_id, owner, session_id);
+            let reply = match timeout(TERMINATE, ending).await {
+                Ok(Ok(reply)) => reply,
+                Ok(Err(_)) | Err(_) => unavailable(Some(session_id)),
+            };
+            // A client that left needs no answer.
+            drop(to_client.send(Out::Reply(reply.answering(request_id))).await);
+        });
+    }
+
+    async fn open(
+        &mut self,
+        request: &Request,
+        session_id: Option<SessionId>,
+        request_id: Option<String>,
+    ) -> Result<(), End> {
+        let replaces = session_id.is_some_and(|id| self.attached.contains_key(&id));
+        self.attached.retain(|_, attached| !attached.over.load(std::sync::atomic::Ordering::Acquire));
+        let attached = &self.attached;
+        self.by_channel.retain(|_, id| attached.contains_key(id));
+        let channel = self.last_channel.checked_add(1);
+        let (Some(channel), true) = (channel, replaces || self.attached.len() < MAX_SESSIONS) else {
+            let message = format!("a socket carries {MAX_SESSIONS} sessions; open another");
+            let error = reply::error(session_id, ErrorCode::RateLimited, &message, Value::Null);
+            return self.complain(error.answering(request_id)).await;
+        };
+        let answered = self.terminal.link.request(&self.request_id, request).await;
+        let (answer, mut stream) = match answered {
+            Ok(answered) => answered,
+            Err(err) => return self.unreachable(&err, session_id, request_id).await,
+        };
+        let answer = if let Answer::Created { .. } = answer {
+            match Link::next_answer(&mut stream).await {
+                Ok(answer) => answer,
+                Err(err) => return self.unreachable(&err, session_id, request_id).await,
+            }
+        } else {
+            answer
+        };
+        match answer {
+            Answer::Attached(attached) => {
+                self.last_channel = channel;
+                self.attached_now(&attached, Channel(channel), stream, request_id).await
+            }
+            Answer::Failed(failure) => {
+                self.complain(reply::failure(session_id, &failure).answering(request_id)).await
+            }
+            Answer::Created { .. } | Answer::Sessions(_) | Answer::Node(_) | Answer::Done => {
+                let error = reply::error(
+                    session_id,
+                    ErrorCode::Internal,
+                    "the node answered out of turn",
+                    Value::Null,
+                );
+                self.complain(error.answering(request_id)).await
+            }
+        }
+    }
+
+    async fn attached_now(
+        &mut self,
+        answer: &wire::Attached,
+        channel: Channel,
+        stream: LinkStream,
+        request_id: Option<String>,
+    ) -> Result<(), End> {
+        let LinkStream { reader, writer, presence } = stream;
+        let names = Names { session_id: answer.session_id, channel };
+        let over = Arc::new(AtomicBool::new(false));
+        let tags = Tags::default();
+        let feed = Feed { names, reader, over: Arc::clone(&over), tags: tags.clone(), presence };
+        let attached = Attached { names, writer, over, tags };
+        if let Some(before) = self.attached.insert(answer.session_id, attached) {
+            self.by_channel.remove(&before.names.channel);
+            self.out(Out::Left(before.names.channel)).await?;
+        }
+        self.by_channel.insert(channel, answer.session_id);
+        let reply = reply::connected(answer, channel).answering(request_id);
+        self.out(Out::Attached { reply, feed: Box::new(feed) }).await
+    }
+
+    async fn unreachable(
+        &mut self,
+        err: &LinkError,
+        session_id: Option<SessionId>,
+        request_id: Option<String>,
+    ) -> Result<(), End> {
+        tracing::warn!(err = %crate::chain(err), "a node could not be reached for a client");
+        self.complain(unavailable(session_id).answering(request_id)).await
+    }
+
+    async fn out(&self, out: Out) -> Result<(), End> {
+        self.to_client.send(out).await.map_err(|_: mpsc::error::SendError<Out>| End::Left)
+    }
+}
+
+fn unavailable(session_id: Option<SessionId>) -> reply::Reply {
+    let message = "the session's node cannot be reached now; try again";
+    reply::error(session_id, ErrorCode::NodeUnavailable, message, Value::Null)
+}
+
+/// Asks for a session's end and waits for it, as a client that watches would see it.
+async fn end_session(
+    link: &Link,
+    link_id: &str,
+    owner: devpocket_shared::ids::UserId,
+    session_id: SessionId,
+) -> Result<reply::Reply, LinkError> {
+    let terminate = Request::Terminate { owner, session_id };
+    if let (Answer::Failed(failure), _) = link.request(link_id, &terminate).await? {
+        return Ok(reply::failure(Some(session_id), &failure));
+    }
+    let attach = wire::Attach {
+        client_id: None,
+        offset: None,
+        size: None,
+        mode: AttachMode::View,
+        delivery: Delivery::Realtime,
+        window: None,
+        scrollback: 0,
+    };
+    let watch = Request::Attach { owner, session_id, attach };
+    let (answer, mut stream) = link.request(link_id, &watch).await?;
+    if let Answer::Failed(failure) = answer {
+        return Ok(reply::failure(Some(session_id), &failure));
+    }
+    while let Some(frame) = stream.reader.next().await? {
+        if frame.kind == FrameKind::Control
+            && let ToApi::Ended { offset, exit, reason } = frame.control().map_err(StreamError::from)?
+        {
+            return Ok(reply::exited(session_id, offset, &exit, reason));
+        }
+    }
+    Err(LinkError::Closed)
+}

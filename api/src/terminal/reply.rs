@@ -1,0 +1,177 @@
+//! What the server says on the terminal stream, as JSON text (PROTOCOL section 4). Knows neither socket nor link.
+
+use devpocket_shared::ids::{Offset, Seq, SessionId, TerminalSize};
+use devpocket_shared::wire::{Attached, EndReason, ErrorCode, Exit, Failure, Resume, SnapshotReason};
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::message::Complaint;
+use super::{Channel, Names};
+
+/// One message, being put together.
+pub(super) struct Reply {
+    envelope: Map<String, Value>,
+}
+
+impl Reply {
+    fn new(kind: &str, session_id: Option<SessionId>, data: Value) -> Self {
+        let mut envelope = Map::new();
+        envelope.insert("type".to_owned(), kind.into());
+        envelope.insert("session_id".to_owned(), session_id.map(|id| id.to_string()).into());
+        envelope.insert("timestamp".to_owned(), now_text().into());
+        envelope.insert("data".to_owned(), data);
+        Self { envelope }
+    }
+
+    /// Repeats the `request_id` of the message this answers.
+    pub(super) fn answering(mut self, request_id: Option<String>) -> Self {
+        if let Some(request_id) = request_id {
+            self.envelope.insert("request_id".to_owned(), request_id.into());
+        }
+        self
+    }
+
+    fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.envelope.insert(field.to_owned(), value.into());
+        self
+    }
+
+    /// The message as text.
+    pub(super) fn into_text(self) -> String {
+        Value::Object(self.envelope).to_string()
+    }
+}
+
+/// `status: connected`.
+pub(super) fn connected(attached: &Attached, channel: Channel) -> Reply {
+    let (kind, message) = match attached.resume {
+        Resume::Fresh => ("fresh", "session started"),
+        Resume::Replay => ("replay", "session resumed where you left off"),
+        Resume::Snapshot => ("snapshot", "session resumed with a fresh picture"),
+    };
+    let mut resume = json!({
+        "kind": kind,
+        "offset": attached.offset.0,
+        "input_seq": attached.input_seq.map(|seq| seq.0),
+        "window": attached.window,
+    });
+    if let Some(Seq(seq)) = attached.input_uncertain {
+        resume["input_uncertain"] = seq.into();
+    }
+    let data = json!({
+        "status": "connected",
+        "message": message,
+        "terminal_size": size(attached.size),
+        "channel": channel.0,
+        "resume": resume,
+        "server_info": { "version": env!("CARGO_PKG_VERSION") },
+    });
+    Reply::new("status", Some(attached.session_id), data)
+}
+
+/// `status` without more to it than a reason.
+pub(super) fn status(
+    status: &str,
+    session_id: Option<SessionId>,
+    message: &str,
+    reason: Option<&str>,
+) -> Reply {
+    let mut data = json!({ "status": status, "message": message });
+    if let Some(reason) = reason {
+        data["reason"] = reason.into();
+    }
+    Reply::new("status", session_id, data)
+}
+
+/// `status: exited`.
+pub(super) fn exited(session_id: SessionId, offset: Offset, exit: &Exit, reason: Option<EndReason>) -> Reply {
+    let (exit, message) = match exit {
+        Exit::Code(code) => (json!({ "code": code }), format!("the program ended with code {code}")),
+        Exit::Signal(signal) => (json!({ "signal": signal }), format!("the program was ended by {signal}")),
+    };
+    let mut data = json!({ "status": "exited", "message": message, "exit": exit, "offset": offset.0 });
+    if let Some(EndReason::Terminated) = reason {
+        data["reason"] = "terminated".into();
+    }
+    Reply::new("status", Some(session_id), data).with("offset", offset.0)
+}
+
+/// `output` of a JSON client.
+pub(super) fn output(session_id: SessionId, text: super::text::Text) -> Reply {
+    Reply::new("output", Some(session_id), text.text.into())
+        .with("offset", text.offset.0)
+        .with("end", text.end.0)
+}
+
+/// `snapshot` of a JSON client.
+pub(super) fn snapshot(
+    session_id: SessionId,
+    offset: Offset,
+    terminal_size: TerminalSize,
+    reason: SnapshotReason,
+    text: String,
+) -> Reply {
+    let reason = match reason {
+        SnapshotReason::Attach => "attach",
+        SnapshotReason::Lagged => "lagged",
+        SnapshotReason::Recovered => "recovered",
+    };
+    Reply::new("snapshot", Some(session_id), text.into())
+        .with("offset", offset.0)
+        .with("terminal_size", size(terminal_size))
+        .with("reason", reason)
+}
+
+/// `input_ack`.
+pub(super) fn input_ack(session_id: SessionId, seq: Seq) -> Reply {
+    Reply::new("input_ack", Some(session_id), json!({ "seq": seq.0 }))
+}
+
+/// `resized`.
+pub(super) fn resized(session_id: SessionId, offset: Offset, to: TerminalSize) -> Reply {
+    Reply::new("resized", Some(session_id), size(to)).with("offset", offset.0)
+}
+
+/// `pong`.
+pub(super) fn pong(session_id: Option<SessionId>, data: Value) -> Reply {
+    Reply::new("pong", session_id, data)
+}
+
+/// `error` about a message that was not taken.
+pub(super) fn complaint(complaint: Complaint) -> Reply {
+    let Complaint { session_id, request_id, code, message, details } = complaint;
+    error(session_id, code, &message, details).answering(request_id)
+}
+
+/// `error` as ptyd tells it.
+pub(super) fn failure(session_id: Option<SessionId>, failure: &Failure) -> Reply {
+    let details = failure.expected.map_or(Value::Null, |seq| json!({ "expected": seq.0 }));
+    error(session_id, failure.code, &failure.message, details)
+}
+
+/// `error`.
+pub(super) fn error(session_id: Option<SessionId>, code: ErrorCode, message: &str, details: Value) -> Reply {
+    let data = json!({
+        "error": code.as_str(),
+        "code": code.as_str(),
+        "message": message,
+        "details": if details.is_null() { json!({}) } else { details },
+        "retryable": code.retryable(),
+    });
+    Reply::new("error", session_id, data)
+}
+
+/// `error` about a channel or session that is not attached on this socket.
+pub(super) fn not_attached(names: Option<Names>, session_id: Option<SessionId>) -> Reply {
+    let session_id = names.map(|names| names.session_id).or(session_id);
+    error(session_id, ErrorCode::NotAttached, "attach to the session on this socket first", Value::Null)
+}
+
+fn size(size: TerminalSize) -> Value {
+    json!({ "rows": size.rows(), "cols": size.cols() })
+}
+
+fn now_text() -> String {
+    OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
+}

@@ -1,0 +1,78 @@
+//! Opens a terminal socket: who asks, from which page, in which encoding (PROTOCOL section 1).
+
+use std::sync::Arc;
+
+use axum::extract::ws::{WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::{Credential, Encoding, Terminal, inbound, outbound};
+use crate::http::current_user::bearer;
+use crate::problem::Problem;
+
+/// Subprotocol that carries terminal bytes in binary frames.
+const BINARY: &str = "devpocket.bin.v1";
+/// Largest client message (PROTOCOL section 1).
+pub(super) const MAX_MESSAGE_BYTES: usize = 1 << 20;
+/// Largest message read at all: one over [`MAX_MESSAGE_BYTES`] is read to its end, so that the close code arrives.
+const MAX_READ_BYTES: usize = 4 << 20;
+/// Bytes waiting for a client's socket; the outbound task waits when they are there.
+const WRITE_BUFFER_BYTES: usize = 64 << 10;
+const MAX_WRITE_BUFFER_BYTES: usize = 4 << 20;
+
+/// The query of a terminal socket.
+#[derive(Deserialize)]
+pub(super) struct Opening {
+    ticket: Option<String>,
+    token: Option<String>,
+}
+
+/// `GET /ws/terminal`.
+pub(super) async fn upgrade(
+    State(terminal): State<Arc<Terminal>>,
+    Query(opening): Query<Opening>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("null"));
+    if !terminal.gate.origin_allowed(text(header::ORIGIN), text(header::HOST)) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "origin_not_allowed", "Origin not allowed"));
+    }
+    let identity = terminal.gate.identify(credential(&headers, &opening)?).await?;
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return Ok(rejection.into_response()),
+    };
+    let offered =
+        headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    let binary = offered.flat_map(|value| value.split(',')).any(|name| name.trim() == BINARY);
+    let encoding = if binary { Encoding::Binary } else { Encoding::Json };
+    let upgrade = upgrade
+        .protocols([BINARY])
+        .max_message_size(MAX_READ_BYTES)
+        .max_frame_size(MAX_READ_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES);
+    Ok(upgrade.on_upgrade(move |socket: WebSocket| async move {
+        let (sink, stream) = futures_util::StreamExt::split(socket);
+        let (to_client, outgoing) = outbound::queue();
+        let writing = terminal.tasks.spawn(outbound::run(sink, outgoing, encoding));
+        inbound::run(&terminal, identity, encoding, stream, to_client).await;
+        // The outbound task ends when everything that was to be said is said, or nobody listens any more.
+        drop(writing.await);
+    }))
+}
+
+/// The first credential that is there: header, ticket, token.
+fn credential<'a>(headers: &'a HeaderMap, opening: &'a Opening) -> Result<Credential<'a>, Problem> {
+    if let Some(token) = bearer(headers)? {
+        return Ok(Credential::Access(token));
+    }
+    match (&opening.ticket, &opening.token) {
+        (Some(ticket), _) => Ok(Credential::Ticket(ticket)),
+        (None, Some(token)) => Ok(Credential::Access(token)),
+        (None, None) => Err(Problem::new(StatusCode::UNAUTHORIZED, "not_authenticated", "Sign in first")),
+    }
+}

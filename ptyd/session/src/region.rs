@@ -1,0 +1,180 @@
+//! The layout of a session's shared memory: a header, the clients' ledger, the ring. What is written here outlives the
+//! worker that wrote it, so every change is ordered such that a kill between two stores leaves a readable state.
+//!
+//! ```text
+//! 0      magic u64 | version u64 | ring bytes u64 | fill key u64 | head u64 | claimed u64 | filled u64   little-endian
+//! 64     size log: count u64, then entries of 16 bytes
+//! 4096   ledger: 64 slots of 128 bytes
+//! 16384  ring
+//! ```
+
+use std::ops::Range;
+use std::sync::atomic::{Ordering, compiler_fence};
+
+use devpocket_shared::ids::{Offset, TerminalSize};
+
+/// Bytes before the ring.
+pub const HEADER_BYTES: usize = 16 << 10;
+/// The smallest ring: eight times the largest window of fill ahead of the head.
+pub const MIN_RING_BYTES: u64 = 512 << 10;
+/// The largest ring.
+pub const MAX_RING_BYTES: u64 = 1 << 30;
+
+const MAGIC: u64 = u64::from_le_bytes(*b"DPREGION");
+const VERSION: u64 = 1;
+
+pub(crate) const AT_SIZES: usize = 64;
+pub(crate) const AT_LEDGER: usize = 4096;
+
+const AT_MAGIC: usize = 0;
+const AT_VERSION: usize = 8;
+const AT_RING_BYTES: usize = 16;
+const AT_KEY: usize = 24;
+const AT_HEAD: usize = 32;
+const AT_CLAIMED: usize = 40;
+const AT_FILLED: usize = 48;
+
+/// How large a session's memory is for a ring of `ring_bytes`, both in bytes.
+pub const fn region_bytes(ring_bytes: u64) -> u64 {
+    ring_bytes + HEADER_BYTES as u64
+}
+
+/// A session's memory cannot be used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum RegionError {
+    /// The memory's length fits no ring within bounds.
+    #[error("{0} bytes of memory fit no ring")]
+    Length(usize),
+    /// The memory was not written by this layout.
+    #[error("the memory holds no session of a known layout")]
+    Layout,
+    /// A stored number contradicts another.
+    #[error("the memory's positions contradict each other")]
+    Positions,
+}
+
+/// A session's memory: anything that is a stretch of bytes, shared with nobody while this value lives.
+#[derive(Debug)]
+pub struct Region<M> {
+    memory: M,
+    /// Mirrors of what is stored, so that the hot path reads no shared memory twice.
+    pub(crate) ring_bytes: u64,
+    pub(crate) key: u64,
+    /// End of the output read so far.
+    pub(crate) head: u64,
+    /// Everything before `claimed - ring_bytes` may be overwritten. `head <= filled <= claimed`.
+    pub(crate) claimed: u64,
+    /// End of the fill ahead of the head.
+    pub(crate) filled: u64,
+    /// How far the fill reaches ahead of the head after the next read.
+    pub(crate) window: u64,
+}
+
+impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
+    /// Makes `memory`, zeroed, that of a new session. `key` is random and this session's own.
+    pub fn create(memory: M, key: u64, size: TerminalSize) -> Result<Self, RegionError> {
+        let ring_bytes = ring_bytes_of(memory.as_ref())?;
+        let mut region =
+            Self { memory, ring_bytes, key, head: 0, claimed: 0, filled: 0, window: crate::ring::MIN_WINDOW };
+        region.put(AT_RING_BYTES, ring_bytes);
+        region.put(AT_KEY, key);
+        region.record_size(size);
+        region.refill();
+        region.put(AT_VERSION, VERSION);
+        fence();
+        region.put(AT_MAGIC, MAGIC);
+        Ok(region)
+    }
+
+    /// Takes over the memory of a session from a worker that may have died at any instruction. Bytes it had read but not
+    /// accounted for are found and counted (see [`crate::ring`]).
+    pub fn recover(memory: M) -> Result<Self, RegionError> {
+        let ring_bytes = ring_bytes_of(memory.as_ref())?;
+        let mut region = Self {
+            memory,
+            ring_bytes,
+            key: 0,
+            head: 0,
+            claimed: 0,
+            filled: 0,
+            window: crate::ring::MIN_WINDOW,
+        };
+        if region.at(AT_MAGIC) != MAGIC || region.at(AT_VERSION) != VERSION {
+            return Err(RegionError::Layout);
+        }
+        region.key = region.at(AT_KEY);
+        region.head = region.at(AT_HEAD);
+        region.claimed = region.at(AT_CLAIMED);
+        region.filled = region.at(AT_FILLED);
+        let ordered = region.head <= region.filled && region.filled <= region.claimed;
+        if region.at(AT_RING_BYTES) != ring_bytes || !ordered || region.claimed - region.head > ring_bytes {
+            return Err(RegionError::Positions);
+        }
+        region.find_unaccounted();
+        region.recover_ledger();
+        Ok(region)
+    }
+
+    /// The output held: from the oldest byte to the newest.
+    pub fn held(&self) -> Range<Offset> {
+        Offset(self.claimed.saturating_sub(self.ring_bytes).min(self.head))..Offset(self.head)
+    }
+
+    /// How much output the ring takes, in bytes.
+    pub fn ring_bytes(&self) -> u64 {
+        self.ring_bytes
+    }
+
+    pub(crate) fn at(&self, position: usize) -> u64 {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&self.memory.as_ref()[position..position + 8]);
+        u64::from_le_bytes(bytes)
+    }
+
+    pub(crate) fn put(&mut self, position: usize, value: u64) {
+        self.memory.as_mut()[position..position + 8].copy_from_slice(&value.to_le_bytes());
+    }
+
+    pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
+        &self.memory.as_ref()[range]
+    }
+
+    pub(crate) fn bytes_mut(&mut self, range: Range<usize>) -> &mut [u8] {
+        &mut self.memory.as_mut()[range]
+    }
+
+    pub(crate) fn store_head(&mut self, head: u64) {
+        self.head = head;
+        fence();
+        self.put(AT_HEAD, head);
+        fence();
+    }
+
+    pub(crate) fn store_claimed(&mut self, claimed: u64) {
+        self.claimed = claimed;
+        fence();
+        self.put(AT_CLAIMED, claimed);
+        fence();
+    }
+
+    pub(crate) fn store_filled(&mut self, filled: u64) {
+        self.filled = filled;
+        fence();
+        self.put(AT_FILLED, filled);
+        fence();
+    }
+}
+
+/// Keeps the compiler from moving stores across. A killed process leaves its memory as its own instructions wrote it, in
+/// program order, so no fence of the processor is needed.
+pub(crate) fn fence() {
+    compiler_fence(Ordering::SeqCst);
+}
+
+fn ring_bytes_of(memory: &[u8]) -> Result<u64, RegionError> {
+    let ring_bytes = memory.len().checked_sub(HEADER_BYTES).ok_or(RegionError::Length(memory.len()))? as u64;
+    if !(MIN_RING_BYTES..=MAX_RING_BYTES).contains(&ring_bytes) || !ring_bytes.is_multiple_of(4096) {
+        return Err(RegionError::Length(memory.len()));
+    }
+    Ok(ring_bytes)
+}

@@ -1,0 +1,109 @@
+//! The terminal's sizes along the output: which size belongs to which byte. Kept in the session's memory.
+
+use devpocket_shared::ids::{Offset, TerminalSize};
+
+use crate::region::{AT_SIZES, Region, fence};
+
+/// Size changes remembered; the oldest are forgotten first.
+pub const MAX_SIZES: u64 = 128;
+
+const ENTRY_BYTES: usize = 16;
+
+impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
+    /// Remembers that output from the head on belongs to `size`.
+    pub fn record_size(&mut self, size: TerminalSize) {
+        let count = self.at(AT_SIZES);
+        let offset = self.held().end;
+        // A change at the very place of the one before replaces it.
+        let index = match count.checked_sub(1) {
+            Some(last) if self.size_entry(last).0 == offset => last,
+            Some(_) | None => count,
+        };
+        let position = entry_position(index);
+        self.put(position + 8, u64::from(size.rows()) << 16 | u64::from(size.cols()));
+        self.put(position, offset.0);
+        fence();
+        self.put(AT_SIZES, index + 1);
+    }
+
+    /// The terminal's size now.
+    pub fn size(&self) -> TerminalSize {
+        self.at(AT_SIZES).checked_sub(1).map_or(TerminalSize::DEFAULT, |last| self.size_entry(last).1)
+    }
+
+    /// The size that the byte at `offset` belongs to; the oldest one remembered, if it lies before that.
+    pub fn size_at(&self, offset: Offset) -> TerminalSize {
+        let newest_first = self.remembered().rev().map(|index| self.size_entry(index));
+        let mut oldest = TerminalSize::DEFAULT;
+        for (from, size) in newest_first {
+            if from <= offset {
+                return size;
+            }
+            oldest = size;
+        }
+        oldest
+    }
+
+    /// Where the size changes next after `offset`.
+    pub fn next_size_change(&self, offset: Offset) -> Option<Offset> {
+        let newest_first = self.remembered().rev().map(|index| self.size_entry(index).0);
+        newest_first.take_while(|from| *from > offset).last()
+    }
+
+    fn remembered(&self) -> std::ops::Range<u64> {
+        let count = self.at(AT_SIZES);
+        count.saturating_sub(MAX_SIZES)..count
+    }
+
+    fn size_entry(&self, index: u64) -> (Offset, TerminalSize) {
+        let position = entry_position(index);
+        let packed = self.at(position + 8);
+        let side = |value: u64| u16::try_from(value & 0xFFFF).unwrap_or(0);
+        let size = TerminalSize::new(side(packed >> 16), side(packed)).unwrap_or(TerminalSize::DEFAULT);
+        (Offset(self.at(position)), size)
+    }
+}
+
+fn entry_position(index: u64) -> usize {
+    AT_SIZES + 16 + crate::ring::as_usize(index % MAX_SIZES) * ENTRY_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::region::{MIN_RING_BYTES, region_bytes};
+    use crate::ring::as_usize;
+
+    #[test]
+    fn every_byte_has_the_size_it_was_printed_at() {
+        let mut region =
+            Region::create(vec![0; as_usize(region_bytes(MIN_RING_BYTES))], 1, TerminalSize::DEFAULT)
+                .unwrap();
+        let (small, large) = (TerminalSize::new(5, 6).unwrap(), TerminalSize::new(50, 60).unwrap());
+        region.commit(10);
+        region.record_size(large);
+        region.record_size(small);
+        region.commit(10);
+        region.record_size(large);
+        assert_eq!(region.size_at(Offset(9)), TerminalSize::DEFAULT);
+        assert_eq!(region.size_at(Offset(10)), small);
+        assert_eq!(region.next_size_change(Offset(0)), Some(Offset(10)));
+        assert_eq!(region.next_size_change(Offset(10)), Some(Offset(20)));
+        assert_eq!(region.next_size_change(Offset(20)), None);
+        assert_eq!(region.size(), large);
+    }
+
+    #[test]
+    fn the_oldest_changes_are_forgotten_first() {
+        let mut region =
+            Region::create(vec![0; as_usize(region_bytes(MIN_RING_BYTES))], 1, TerminalSize::DEFAULT)
+                .unwrap();
+        for cols in 1..=500 {
+            region.commit(1);
+            region.record_size(TerminalSize::new(10, cols).unwrap());
+        }
+        assert_eq!(region.size().cols(), 500);
+        assert_eq!(region.size_at(Offset(450)).cols(), 450);
+        assert_eq!(region.size_at(Offset(0)).cols(), 373);
+    }
+}

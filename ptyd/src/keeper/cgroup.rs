@@ -1,0 +1,159 @@
+//! A control group per session with a limit of processes, where the host lets us: version 2, or version 1's pids
+//! controller. Best effort everywhere; knows nothing of sessions but their ids.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use devpocket_shared::ids::{NodeId, SessionId};
+use nix::unistd::Pid;
+
+use super::limits;
+
+const V1_ROOT: &str = "/sys/fs/cgroup/pids";
+const V2_ROOT: &str = "/sys/fs/cgroup";
+
+/// The group that holds the groups of this node's sessions.
+#[derive(Clone, Debug)]
+pub(super) struct Cgroups {
+    base: PathBuf,
+}
+
+impl Cgroups {
+    /// Makes the node's group; `None` where that is not possible.
+    pub(super) fn make(node_id: NodeId) -> Option<Self> {
+        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let name = format!("devpocket-{node_id}");
+        let made = own_group(&own, "pids").and_then(|own| make_v1(Path::new(V1_ROOT), own, &name).ok());
+        let base = made.or_else(|| make_v2(Path::new(V2_ROOT), own_group(&own, "")?, &name).ok())?;
+        Some(Self { base })
+    }
+
+    /// Goes on with the group of the keeper that ran in this process before.
+    pub(super) fn resume(base: PathBuf) -> Self {
+        Self { base }
+    }
+
+    /// Where it is.
+    pub(super) fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// Makes a session's group; a process that writes to the file enters it.
+    pub(super) fn enter(&self, session_id: SessionId) -> io::Result<File> {
+        let group = self.group(session_id);
+        make_dir(&group)?;
+        fs::write(group.join("pids.max"), limits::PROCESSES.to_string())?;
+        OpenOptions::new().write(true).open(group.join("cgroup.procs"))
+    }
+
+    /// The processes in a session's group, wherever they went with setsid(2).
+    pub(super) fn members(&self, session_id: SessionId) -> Vec<Pid> {
+        let text = fs::read_to_string(self.group(session_id).join("cgroup.procs")).unwrap_or_default();
+        text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 1).map(Pid::from_raw).collect()
+    }
+
+    /// Removes a session's group, if nobody is left in it.
+    pub(super) fn remove(&self, session_id: SessionId) {
+        // Who is left in it keeps it: `sweep` comes again.
+        let _in_use = fs::remove_dir(self.group(session_id));
+    }
+
+    /// Removes the groups of all sessions but these that nobody is left in.
+    pub(super) fn sweep(&self, held: &BTreeSet<SessionId>) {
+        for entry in fs::read_dir(&self.base).into_iter().flatten().flatten() {
+            let session_id = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            if let Some(session_id) = session_id.filter(|session_id| !held.contains(session_id)) {
+                self.remove(session_id);
+            }
+        }
+    }
+
+    /// Removes the node's group, if no session's is left.
+    pub(super) fn remove_all(&self) {
+        self.sweep(&BTreeSet::new());
+        let _in_use = fs::remove_dir(&self.base);
+    }
+
+    fn group(&self, session_id: SessionId) -> PathBuf {
+        self.base.join(session_id.to_string())
+    }
+}
+
+/// The path of our own group in /proc/self/cgroup (cgroups(7)): `controller` is empty for version 2.
+fn own_group<'a>(text: &'a str, controller: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next()?, fields.next()?);
+        controllers.split(',').any(|one| one == controller).then(|| path.trim_start_matches('/'))
+    })
+}
+
+fn make_v1(root: &Path, own: &str, name: &str) -> io::Result<PathBuf> {
+    let base = root.join(own).join(name);
+    make_dir(&base)?;
+    // The group of a container is elsewhere than its path says: only one that has the controller will do.
+    fs::metadata(base.join("pids.max")).map(|_| base)
+}
+
+/// A group with members of its own cannot have groups with controllers below it, so the keeper moves to a group beside
+/// its sessions first. Only a group that is ours alone, as systemd's `Delegate=` gives, may be arranged like that.
+fn make_v2(root: &Path, own: &str, name: &str) -> io::Result<PathBuf> {
+    let own = root.join(own);
+    let base = own.join(name);
+    if own == root {
+        make_dir(&base)?;
+    } else {
+        let alone = fs::read_to_string(own.join("cgroup.procs"))?.trim() == std::process::id().to_string();
+        if !alone {
+            return Err(io::Error::other("the control group is not ours alone"));
+        }
+        let keeper = own.join("keeper");
+        make_dir(&keeper)?;
+        fs::write(keeper.join("cgroup.procs"), "0")?;
+        if let Err(error) =
+            fs::write(own.join("cgroup.subtree_control"), "+pids").and_then(|()| make_dir(&base))
+        {
+            fs::write(own.join("cgroup.procs"), "0")?;
+            fs::remove_dir(&keeper)?;
+            return Err(error);
+        }
+    }
+    match fs::write(base.join("cgroup.subtree_control"), "+pids") {
+        Ok(()) => Ok(base),
+        Err(error) => {
+            fs::remove_dir(&base)?;
+            Err(error)
+        }
+    }
+}
+
+fn make_dir(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_group_is_found_in_either_version() {
+        let text = "9:name=systemd:/\n8:cpu,pids:/a/b:c\n0::/user.slice/x\n";
+        assert_eq!(own_group(text, "pids"), Some("a/b:c"));
+        assert_eq!(own_group(text, ""), Some("user.slice/x"));
+        assert_eq!(own_group("8:cpu:/a\n", "pids"), None);
+    }
+
+    #[test]
+    fn a_group_that_others_are_in_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("shared")).unwrap();
+        fs::write(root.path().join("shared/cgroup.procs"), "10\n11\n").unwrap();
+        assert!(make_v2(root.path(), "shared", "devpocket").is_err());
+        assert!(!root.path().join("shared/keeper").exists());
+    }
+}

@@ -1,0 +1,257 @@
+//! The keeper's state in writing, for the keeper that takes over in the same process: what it holds, and under which
+//! descriptor numbers. The format is this file's alone; knows nothing of how it gets to its reader.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read, Write};
+use std::os::fd::{OwnedFd, RawFd};
+
+use bincode::{Decode, Encode};
+use devpocket_shared::ids::{BootId, NodeId, SessionId, UserId};
+use devpocket_shared::wire::codec::{self, CodecError, MAX_CONTROL_BYTES};
+
+use super::sys;
+use crate::handover::ExitStatus;
+
+/// First bytes of a state, whatever its version.
+const MAGIC: [u8; 8] = *b"ptydkeep";
+/// The version written. Every version that a neighbouring release may write is read; a change of the structs below is a
+/// new version with structs of its own.
+const VERSION: u32 = 1;
+
+/// A state cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum SavedError {
+    /// The file failed.
+    #[error("the saved state cannot be read or written")]
+    Io(#[from] io::Error),
+    /// It is no state of a keeper.
+    #[error("this is no saved state")]
+    Foreign,
+    /// It was written by a release too far away.
+    #[error("the saved state has version {0}, which this release cannot read")]
+    Version(u32),
+    /// A part is not what it should be.
+    #[error("the saved state is malformed")]
+    Malformed(#[from] CodecError),
+    /// A part is longer than any can be.
+    #[error("the saved state has a part of {0} bytes")]
+    TooLong(usize),
+    /// What it says is open is not.
+    #[error("descriptor {0} of the saved state is not open")]
+    Descriptor(RawFd),
+}
+
+/// All of a keeper.
+#[derive(Debug, PartialEq)]
+pub(super) struct Saved {
+    /// All but the sessions.
+    pub(super) keeper: SavedKeeper,
+    /// The sessions.
+    pub(super) sessions: Vec<SavedSession>,
+}
+
+/// A keeper but for its sessions. Descriptors are numbers.
+#[derive(Debug, Decode, Encode, PartialEq)]
+pub(super) struct SavedKeeper {
+    pub(super) node_id: NodeId,
+    pub(super) boot_id: BootId,
+    pub(super) state_dir: Vec<u8>,
+    pub(super) lock: RawFd,
+    pub(super) executable: Vec<u8>,
+    pub(super) listener: RawFd,
+    pub(super) listener_path: Vec<u8>,
+    pub(super) udp: Option<RawFd>,
+    pub(super) worker: Option<SavedWorker>,
+    pub(super) inherited_files: u64,
+    pub(super) oom_protected: bool,
+    pub(super) cgroup: Option<Vec<u8>>,
+    pub(super) sessions: u32,
+}
+
+/// A running worker that knows all sessions.
+#[derive(Debug, Decode, Encode, PartialEq)]
+pub(super) struct SavedWorker {
+    pub(super) pid: i32,
+    pub(super) socket: RawFd,
+}
+
+/// A session whose program was started.
+#[derive(Debug, Decode, Encode, PartialEq)]
+pub(super) struct SavedSession {
+    pub(super) session_id: SessionId,
+    pub(super) owner: UserId,
+    pub(super) pid: i32,
+    pub(super) ring: RawFd,
+    pub(super) master: Option<RawFd>,
+    pub(super) record: Vec<u8>,
+    pub(super) end: Option<(ExitStatus, u64)>,
+    pub(super) kill: Option<(u64, u8)>,
+    pub(super) process_limit: Option<u64>,
+}
+
+impl Saved {
+    /// Every descriptor that must stay open for the reader.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        let keeper = &self.keeper;
+        let worker = keeper.worker.as_ref().map(|worker| worker.socket);
+        let own = [Some(keeper.lock), Some(keeper.listener), keeper.udp, worker];
+        let sessions = self.sessions.iter().flat_map(|session| [Some(session.ring), session.master]);
+        own.into_iter().chain(sessions).flatten()
+    }
+
+    /// Writes it.
+    pub(super) fn write(&self, mut to: impl Write) -> Result<(), SavedError> {
+        to.write_all(&MAGIC)?;
+        to.write_all(&VERSION.to_le_bytes())?;
+        write_part(&mut to, &self.keeper)?;
+        for session in &self.sessions {
+            write_part(&mut to, session)?;
+        }
+        Ok(to.flush()?)
+    }
+
+    /// Reads it.
+    pub(super) fn read(mut from: impl Read) -> Result<Self, SavedError> {
+        let (mut magic, mut version) = ([0; MAGIC.len()], [0; 4]);
+        from.read_exact(&mut magic)?;
+        from.read_exact(&mut version)?;
+        if magic != MAGIC {
+            return Err(SavedError::Foreign);
+        }
+        match u32::from_le_bytes(version) {
+            VERSION => {}
+            other => return Err(SavedError::Version(other)),
+        }
+        let keeper: SavedKeeper = read_part(&mut from)?;
+        let sessions = (0..keeper.sessions).map(|_| read_part(&mut from)).collect::<Result<_, _>>()?;
+        Ok(Self { keeper, sessions })
+    }
+}
+
+/// Takes possession of descriptors that came through exec, each once.
+#[derive(Debug, Default)]
+pub(super) struct Inherited {
+    taken: BTreeSet<RawFd>,
+}
+
+impl Inherited {
+    /// Takes one.
+    pub(super) fn take(&mut self, fd: RawFd) -> Result<OwnedFd, SavedError> {
+        let taken = if self.taken.insert(fd) { sys::take_inherited(fd) } else { None };
+        taken.ok_or(SavedError::Descriptor(fd))
+    }
+}
+
+fn write_part<T: Encode>(to: &mut impl Write, part: &T) -> Result<(), SavedError> {
+    let bytes = codec::encode(part)?;
+    let length = u32::try_from(bytes.len()).map_err(|_| SavedError::TooLong(bytes.len()))?;
+    to.write_all(&length.to_le_bytes())?;
+    Ok(to.write_all(&bytes)?)
+}
+
+fn read_part<T: Decode<()>>(from: &mut impl Read) -> Result<T, SavedError> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length)?;
+    let length = u32::from_le_bytes(length) as usize;
+    if length > MAX_CONTROL_BYTES {
+        return Err(SavedError::TooLong(length));
+    }
+    let mut bytes = vec![0; length];
+    from.read_exact(&mut bytes)?;
+    Ok(codec::decode(&bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    const GOLDEN: &str = "\
+        707479646b65657001000000380000000000000000000000000000000000000100000000000000000000000000000002\
+        022f7306022f7808022f6c00010e0afb00040101022f6301320000000000000000000000000000000000000a00000000\
+        0000000000000000000000038c1001120201010101120501060101fb0002";
+
+    fn saved() -> Saved {
+        let keeper = SavedKeeper {
+            node_id: NodeId::new(Uuid::from_u128(1)),
+            boot_id: BootId::new(Uuid::from_u128(2)),
+            state_dir: b"/s".to_vec(),
+            lock: 3,
+            executable: b"/x".to_vec(),
+            listener: 4,
+            listener_path: b"/l".to_vec(),
+            udp: None,
+            worker: Some(SavedWorker { pid: 7, socket: 5 }),
+            inherited_files: 1024,
+            oom_protected: true,
+            cgroup: Some(b"/c".to_vec()),
+            sessions: 2,
+        };
+        let session = |number| SavedSession {
+            session_id: SessionId::new(Uuid::from_u128(number)),
+            owner: UserId::new(Uuid::from_u128(3)),
+            pid: 70,
+            ring: 8,
+            master: Some(9),
+            record: vec![1; 8 << 10],
+            end: Some((ExitStatus::Signal(9), 5)),
+            kill: Some((6, 1)),
+            process_limit: Some(512),
+        };
+        Saved { keeper, sessions: vec![session(10), session(11)] }
+    }
+
+    fn bytes() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        saved().write(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        assert_eq!(Saved::read(&bytes()[..]).unwrap(), saved());
+        assert_eq!(saved().descriptors().collect::<Vec<_>>(), [3, 4, 5, 8, 9, 8, 9]);
+    }
+
+    #[test]
+    fn a_state_cut_anywhere_is_refused() {
+        let bytes = bytes();
+        for length in 0..bytes.len() {
+            assert!(Saved::read(&bytes[..length]).is_err(), "{length} bytes of {}", bytes.len());
+        }
+    }
+
+    #[test]
+    fn a_foreign_or_newer_state_is_refused() {
+        let mut newer = bytes();
+        newer[8] = 2;
+        assert!(matches!(Saved::read(&newer[..]), Err(SavedError::Version(2))));
+        newer[0] = b'X';
+        assert!(matches!(Saved::read(&newer[..]), Err(SavedError::Foreign)));
+    }
+
+    #[test]
+    fn version_one_keeps_its_bytes() {
+        let mut saved = saved();
+        saved.sessions.truncate(1);
+        saved.keeper.sessions = 1;
+        saved.sessions[0].record.truncate(2);
+        let mut bytes = Vec::new();
+        saved.write(&mut bytes).unwrap();
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, GOLDEN);
+    }
+
+    #[test]
+    fn a_descriptor_that_is_not_open_or_named_twice_is_refused() {
+        let file: OwnedFd = std::fs::File::open("/dev/null").unwrap().into();
+        let fd = std::os::fd::IntoRawFd::into_raw_fd(file);
+        let mut inherited = Inherited::default();
+        let first = inherited.take(fd).unwrap();
+        assert!(inherited.take(fd).is_err());
+        assert!(inherited.take(0).is_err(), "standard descriptors are nobody's");
+        assert!(inherited.take(60_000).is_err());
+        drop(first);
+    }
+}

@@ -1,0 +1,309 @@
+//! How a keeper begins: afresh, or with the state of the one that ran in this process before; and how it starts a
+//! worker. Knows nothing of what happens afterwards.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+use devpocket_shared::ids::{BootId, SessionId};
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::Pid;
+use uuid::Uuid;
+
+use super::cgroup::Cgroups;
+use super::limits::{self, Limits, TaskCount};
+use super::log::Log;
+use super::reexec::Reexec;
+use super::saved::{Inherited, Saved, SavedError, SavedSession};
+use super::session::{Kill, Session, Sessions};
+use super::sockets::{SocketError, Sockets, key_files};
+use super::state_dir::StateDir;
+use super::sys::child::{self, Plan, Program};
+use super::sys::{self, Millis};
+use super::users::Users;
+use super::worker::Worker;
+use super::{HOUSEKEEPING, Keeper, KeeperError, chain};
+use crate::config::KeeperConfig;
+use crate::handover::socket::{self, HandoverError};
+use crate::handover::{Descriptor, MAX_PACKET_BYTES, ToWorker, Welcome};
+
+/// What a worker finds as its PATH; it starts no programs.
+const WORKER_PATH: &str = "PATH=/usr/local/bin:/usr/bin:/bin";
+
+/// No worker could be started.
+#[derive(Debug, thiserror::Error)]
+enum WorkerError {
+    #[error("the worker's program cannot be opened")]
+    Open(#[source] io::Error),
+    #[error(transparent)]
+    KeyFiles(#[from] SocketError),
+    #[error("{what} failed")]
+    Os { what: &'static str, source: Errno },
+    #[error("the worker cannot be welcomed")]
+    Welcome(#[from] HandoverError),
+}
+
+/// Says whether this binary, configured like this, could take over the state in `fd`.
+pub(super) fn check(config: &KeeperConfig, fd: i32) -> Result<(), KeeperError> {
+    let state = Inherited::default().take(fd)?;
+    Saved::read(File::from(state))?;
+    Users::find(config)?;
+    Ok(())
+}
+
+impl Keeper {
+    /// Becomes the keeper.
+    pub(super) fn start(config: KeeperConfig) -> Result<Self, KeeperError> {
+        let os = |what| move |source| KeeperError::Os { what, source };
+        sys::fill_standard_descriptors();
+        // A shell of the same user could read our memory and environment, or trace us.
+        prctl::set_dumpable(false).map_err(os("prctl"))?;
+        // An exec by descriptor may have named us after its number.
+        prctl::set_name(c"ptyd").map_err(os("prctl"))?;
+        umask(Mode::from_bits_truncate(0o077));
+        // Before the first child, and for ever: over exec too, so that no end of a child goes unseen.
+        let mask: SigSet =
+            [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
+        mask.thread_block().map_err(os("sigprocmask"))?;
+        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            .map_err(os("signalfd"))?;
+        let null = OpenOptions::new().read(true).write(true).open("/dev/null");
+        let null = null.map_err(|error| os("opening /dev/null")(errno(&error)))?.into();
+        let users = Users::find(&config)?;
+        match config.resume_state {
+            None => Self::afresh(config, users, signals, null),
+            Some(fd) => Self::resume(config, users, signals, null, fd),
+        }
+    }
+
+    fn afresh(
+        config: KeeperConfig,
+        users: Users,
+        signals: SignalFd,
+        null: OwnedFd,
+    ) -> Result<Self, KeeperError> {
+        let log = Log::new(&config.log);
+        let path = config.state_dir.clone().ok_or(KeeperError::Missing("PTYD_STATE_DIR"))?;
+        if config.link_listen.is_some() && config.link_cert_dir.is_none() {
+            return Err(SocketError::NoCertificates.into());
+        }
+        let state_dir = StateDir::open(&path)?;
+        let (node_id, owner) = (state_dir.node_id()?, state_dir.owner()?);
+        key_files(&state_dir, certificates(&config))?;
+        let socket = config.socket.clone().unwrap_or_else(|| state_dir.path().join("ptyd.sock"));
+        let sockets = Sockets::bind(&socket, state_dir.path(), users.link.as_ref(), config.link_listen)?;
+        let executable = std::env::current_exe()
+            .map_err(|error| KeeperError::Os { what: "finding our own binary", source: errno(&error) })?;
+        let limits = Limits::raise(None)
+            .map_err(|source| KeeperError::Os { what: "raising the open-files limit", source })?;
+        let now = sys::monotonic();
+        let keeper = Self {
+            log,
+            executable,
+            state_dir,
+            node_id,
+            boot_id: BootId::new(Uuid::new_v4()),
+            sockets,
+            users,
+            owner,
+            lang: super::environment::host_lang(),
+            limits,
+            tasks: TaskCount::default(),
+            cgroups: Cgroups::make(node_id),
+            oom_score: limits::protect_from_oom(),
+            null,
+            signals,
+            buffer: vec![0; MAX_PACKET_BYTES],
+            sessions: Sessions::default(),
+            worker: Worker::down(now),
+            reexec: Reexec::Idle,
+            shutdown: None,
+            settle_at: 0,
+            housekeeping_at: now + HOUSEKEEPING,
+            config,
+        };
+        keeper.state_dir.write_pid()?;
+        let cgroups = keeper.cgroups.is_some();
+        keeper.log.info(
+            format_args!("keeping sessions as node {node_id}"),
+            &[
+                ("node.id", &node_id),
+                ("boot.id", &keeper.boot_id),
+                ("capacity", &keeper.capacity()),
+                ("cgroups", &cgroups),
+            ],
+        );
+        Ok(keeper)
+    }
+
+    fn resume(
+        config: KeeperConfig,
+        users: Users,
+        signals: SignalFd,
+        null: OwnedFd,
+        fd: i32,
+    ) -> Result<Self, KeeperError> {
+        let log = Log::new(&config.log);
+        let mut inherited = Inherited::default();
+        let Saved { keeper: saved, sessions: saved_sessions } = Saved::read(File::from(inherited.take(fd)?))?;
+        let state_dir = StateDir::resume(path(saved.state_dir), inherited.take(saved.lock)?);
+        let sockets = Sockets {
+            listener: inherited.take(saved.listener)?,
+            path: path(saved.listener_path),
+            udp: saved.udp.map(|udp| inherited.take(udp)).transpose()?,
+        };
+        let now = sys::monotonic();
+        let mut worker = match saved.worker {
+            Some(worker) => Worker::resume(Pid::from_raw(worker.pid), inherited.take(worker.socket)?, now),
+            None => Worker::down(now),
+        };
+        let mut sessions = Sessions::default();
+        for saved in saved_sessions {
+            let session_id = saved.session_id;
+            match session(saved, &mut inherited) {
+                Ok((session_id, session)) => sessions.insert(session_id, session),
+                // One session lost is better than all.
+                Err(error) => {
+                    log.error("a session is lost", &[("session.id", &session_id), ("error", &error)])
+                }
+            }
+        }
+        let limits = Limits::raise(Some(saved.inherited_files))
+            .map_err(|source| KeeperError::Os { what: "raising the open-files limit", source })?;
+        let owner = state_dir.owner()?;
+        // The worker that runs is of the old binary: the next one takes over from it.
+        worker.stop(now);
+        log.info(
+            format_args!("replaced in place, keeping {} sessions", sessions.live()),
+            &[
+                ("node.id", &saved.node_id),
+                ("boot.id", &saved.boot_id),
+                ("version", &env!("CARGO_PKG_VERSION")),
+            ],
+        );
+        Ok(Self {
+            log,
+            executable: path(saved.executable),
+            state_dir,
+            node_id: saved.node_id,
+            boot_id: saved.boot_id,
+            sockets,
+            users,
+            owner,
+            lang: super::environment::host_lang(),
+            limits,
+            tasks: TaskCount::default(),
+            cgroups: saved.cgroup.map(|base| Cgroups::resume(path(base))),
+            oom_score: if saved.oom_protected { limits::protect_from_oom() } else { None },
+            null,
+            signals,
+            buffer: vec![0; MAX_PACKET_BYTES],
+            sessions,
+            worker,
+            reexec: Reexec::Idle,
+            shutdown: None,
+            settle_at: 0,
+            housekeeping_at: now + HOUSEKEEPING,
+            config,
+        })
+    }
+
+    /// Starts a worker, or says when the next attempt is.
+    pub(super) fn start_worker(&mut self, now: Millis) {
+        match self.try_start_worker() {
+            Ok((pid, socket)) => {
+                self.log.info("the worker is started", &[("worker.pid", &pid)]);
+                self.worker.started(pid, socket, now);
+            }
+            Err(error) => {
+                let delay = self.worker.not_started(now);
+                self.log.error(
+                    "the worker cannot be started",
+                    &[("error", &chain(&error)), ("restart_in_ms", &delay)],
+                );
+            }
+        }
+    }
+
+    fn try_start_worker(&self) -> Result<(Pid, OwnedFd), WorkerError> {
+        let os = |what| move |source| WorkerError::Os { what, source };
+        let files = key_files(&self.state_dir, certificates(&self.config))?;
+        let program = self.config.worker_program.as_ref().unwrap_or(&self.executable);
+        // Opened by us: the worker's user may not be able to reach its path.
+        let binary = File::open(program).map_err(WorkerError::Open)?;
+        let (socket, theirs) = socket::pair().map_err(os("socketpair"))?;
+        let files = files.iter().map(|(descriptor, file)| (*descriptor, file.as_fd()));
+        let (kinds, descriptors): (Vec<Descriptor>, Vec<BorrowedFd<'_>>) =
+            self.own_descriptors().into_iter().chain(files).unzip();
+        let welcome = ToWorker::Welcome(Box::new(Welcome {
+            node_id: self.node_id,
+            boot_id: self.boot_id,
+            sessions: u32::try_from(self.sessions.adoptable()).unwrap_or(u32::MAX),
+            capacity: self.capacity(),
+            ring_bytes: self.ring_bytes(),
+            link_uid: self.users.link.as_ref().map(|account| account.uid),
+            descriptors: kinds,
+        }));
+        // Into the empty buffer of a socket nobody reads yet: whether it can be sent is known before a worker exists.
+        socket::send(socket.as_fd(), &welcome, &descriptors)?;
+        let arguments =
+            [OsStr::new("ptyd")].into_iter().chain(self.config.worker_argument.iter().map(OsStr::new));
+        let arguments: Vec<CString> =
+            arguments.filter_map(|text| CString::new(text.as_bytes()).ok()).collect();
+        let environment = [format!("PTYD_LOG={}", self.config.log), WORKER_PATH.to_owned()];
+        let environment: Vec<CString> =
+            environment.into_iter().filter_map(|text| CString::new(text).ok()).collect();
+        let stderr = io::stderr();
+        let pid = child::start(&Plan {
+            standard: [self.null.as_fd(), stderr.as_fd(), stderr.as_fd()],
+            terminal: false,
+            extra: Some(theirs.as_fd()),
+            report: None,
+            cgroup: None,
+            oom_score: self.oom_score,
+            limits: &[limits::NO_CORE],
+            identity: self.users.by_root.then(|| self.users.worker.identity()),
+            home: Some(c"/"),
+            directory: None,
+            program: Program::Open(binary.as_fd(), &arguments),
+            environment: &environment,
+        })
+        .map_err(os("fork"))?;
+        Ok((pid, socket))
+    }
+}
+
+fn session(saved: SavedSession, inherited: &mut Inherited) -> Result<(SessionId, Session), SavedError> {
+    let session = Session {
+        owner: saved.owner,
+        pid: Pid::from_raw(saved.pid),
+        ring: inherited.take(saved.ring)?,
+        master: saved.master.map(|master| inherited.take(master)).transpose()?,
+        record: saved.record,
+        end: saved.end,
+        starting: None,
+        kill: saved.kill.map(|(at, rounds)| Kill { at, rounds }),
+        process_limit: saved.process_limit,
+    };
+    Ok((saved.session_id, session))
+}
+
+/// The directory of the link's certificates, if the link uses them.
+fn certificates(config: &KeeperConfig) -> Option<&std::path::Path> {
+    config.link_cert_dir.as_deref().filter(|_| config.link_listen.is_some())
+}
+
+fn path(bytes: Vec<u8>) -> PathBuf {
+    OsString::from_vec(bytes).into()
+}
+
+fn errno(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
+}

@@ -1,0 +1,198 @@
+//! The state directory: what a node keeps over every boot, and the lock that makes its keeper the only one. Knows
+//! nothing of sessions.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use devpocket_shared::ids::{NodeId, UserId};
+use nix::libc;
+use uuid::Uuid;
+
+/// QUIC's reset key, then its connection-id key.
+const SECRET_BYTES: usize = 64;
+
+/// The state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateDirError {
+    /// Another keeper holds it.
+    #[error("another keeper runs on {}", .0.display())]
+    Taken(PathBuf),
+    /// Something in it cannot be read or written.
+    #[error("cannot use {} in the state directory", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    /// A file in it does not hold what it should.
+    #[error("{} does not hold {what}", .path.display())]
+    Damaged { path: PathBuf, what: &'static str },
+}
+
+/// An open and locked state directory.
+#[derive(Debug)]
+pub(super) struct StateDir {
+    path: PathBuf,
+    lock: OwnedFd,
+}
+
+impl StateDir {
+    /// Opens `path` for this keeper alone; makes it if it is missing.
+    pub(super) fn open(path: &Path) -> Result<Self, StateDirError> {
+        let io = |source| StateDirError::Io { path: path.to_owned(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
+        fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(io)?;
+        let path = path.canonicalize().map_err(io)?;
+        let lock_path = path.join("keeper.lock");
+        let io = |source| StateDirError::Io { path: lock_path.clone(), source };
+        let file = open_private(OpenOptions::new().write(true).create(true), &lock_path).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { path, lock: file.into() }),
+            Err(TryLockError::WouldBlock) => Err(StateDirError::Taken(path)),
+            Err(TryLockError::Error(source)) => Err(io(source)),
+        }
+    }
+
+    /// Goes on with the lock of the keeper that ran in this process before.
+    pub(super) fn resume(path: PathBuf, lock: OwnedFd) -> Self {
+        Self { path, lock }
+    }
+
+    /// Where it is, as an absolute path.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What holds the lock as long as it is open anywhere.
+    pub(super) fn lock(&self) -> &OwnedFd {
+        &self.lock
+    }
+
+    /// The node's id; made at the first start.
+    pub(super) fn node_id(&self) -> Result<NodeId, StateDirError> {
+        if let Some(id) = self.read_id("node_id", "a node id")? {
+            return Ok(id);
+        }
+        let id = NodeId::new(Uuid::new_v4());
+        self.write("node_id", 0o600, format!("{id}\n").as_bytes())?;
+        Ok(id)
+    }
+
+    /// The one account served without a uid range, if there has been one.
+    pub(super) fn owner(&self) -> Result<Option<UserId>, StateDirError> {
+        self.read_id("owner", "an account's id")
+    }
+
+    /// Makes `owner` the one account served.
+    pub(super) fn set_owner(&self, owner: UserId) -> Result<(), StateDirError> {
+        self.write("owner", 0o600, format!("{owner}\n").as_bytes())
+    }
+
+    /// The link's secrets, opened for reading; made at the first start.
+    pub(super) fn link_secrets(&self) -> Result<File, StateDirError> {
+        let path = self.path.join("link_secrets");
+        let io = |source| StateDirError::Io { path: path.clone(), source };
+        let file = match open_private(OpenOptions::new().read(true), &path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut secrets = [0; SECRET_BYTES];
+                getrandom::fill(&mut secrets).map_err(|error| io(error.into()))?;
+                self.write("link_secrets", 0o600, &secrets)?;
+                open_private(OpenOptions::new().read(true), &path)
+            }
+            opened => opened,
+        }
+        .map_err(io)?;
+        let damaged = file.metadata().map_err(io)?.len() != SECRET_BYTES as u64;
+        if damaged { Err(StateDirError::Damaged { path, what: "64 secret bytes" }) } else { Ok(file) }
+    }
+
+    /// Says which process keeps this directory.
+    pub(super) fn write_pid(&self) -> Result<(), StateDirError> {
+        self.write("keeper.pid", 0o644, format!("{}\n", std::process::id()).as_bytes())
+    }
+
+    /// Says that no process does.
+    pub(super) fn remove_pid(&self) {
+        // Nobody may rely on the file being gone: a keeper killed by SIGKILL leaves it too. The lock is the truth.
+        let _left_behind = fs::remove_file(self.path.join("keeper.pid"));
+    }
+
+    fn read_id<T: FromStr>(&self, name: &str, what: &'static str) -> Result<Option<T>, StateDirError> {
+        let path = self.path.join(name);
+        match fs::read_to_string(&path) {
+            Ok(text) => match text.trim().parse() {
+                Ok(id) => Ok(Some(id)),
+                Err(_) => Err(StateDirError::Damaged { path, what }),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StateDirError::Io { path, source }),
+        }
+    }
+
+    /// Replaces a file as a whole: whoever reads it sees the old or the new content.
+    fn write(&self, name: &str, mode: u32, content: &[u8]) -> Result<(), StateDirError> {
+        let (path, new) = (self.path.join(name), self.path.join(format!(".{name}.new")));
+        let written = (|| {
+            let mut file = open_private(OpenOptions::new().write(true).create(true).truncate(true), &new)?;
+            file.set_permissions(Permissions::from_mode(mode))?;
+            file.write_all(content)?;
+            file.sync_all()?;
+            fs::rename(&new, &path)
+        })();
+        written.map_err(|source| StateDirError::Io { path, source })
+    }
+}
+
+fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    options.mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_and_secrets_stay_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/state");
+        let state = StateDir::open(&path).unwrap();
+        let (node, secrets) =
+            (state.node_id().unwrap(), io::read_to_string(Hex(state.link_secrets().unwrap())).unwrap());
+        drop(state);
+        let state = StateDir::open(&path).unwrap();
+        assert_eq!(state.node_id().unwrap(), node);
+        assert_eq!(io::read_to_string(Hex(state.link_secrets().unwrap())).unwrap(), secrets);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(path.join("link_secrets")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_second_keeper_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = StateDir::open(dir.path()).unwrap();
+        assert!(matches!(StateDir::open(dir.path()), Err(StateDirError::Taken(_))));
+    }
+
+    #[test]
+    fn damage_is_said_and_not_papered_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path()).unwrap();
+        fs::write(dir.path().join("node_id"), "zero").unwrap();
+        fs::write(dir.path().join("link_secrets"), "short").unwrap();
+        assert!(matches!(state.node_id(), Err(StateDirError::Damaged { .. })));
+        assert!(matches!(state.link_secrets(), Err(StateDirError::Damaged { .. })));
+    }
+
+    /// Reads bytes as characters of one byte each.
+    struct Hex(File);
+
+    impl io::Read for Hex {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let mut raw = vec![0; buffer.len() / 2];
+            let read = self.0.read(&mut raw)?;
+            let text: String = raw.iter().take(read).map(|byte| format!("{byte:02x}")).collect();
+            buffer[..text.len()].copy_from_slice(text.as_bytes());
+            Ok(text.len())
+        }
+    }
+}

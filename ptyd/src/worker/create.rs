@@ -1,0 +1,169 @@
+//! Brings sessions into being: new ones through the keeper, old ones from a worker before. Knows no stream.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use devpocket_shared::ids::SessionId;
+use devpocket_shared::wire::{Create, ErrorCode, Failure};
+use ptyd_session::{Region, RegionError, region_bytes};
+
+use super::drive::{drive, now};
+use super::record::Record;
+use super::registry::{KEY_LIFE, Reserved};
+use super::session::Session;
+use super::{Context, sys};
+use crate::handover::{Adopt, Spawn};
+
+/// A session could not be taken over.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AdoptError {
+    #[error("a descriptor is missing")]
+    Descriptor,
+    #[error("its memory cannot be mapped")]
+    Map(#[source] std::io::Error),
+    #[error("its memory cannot be read")]
+    Region(#[from] RegionError),
+    #[error("its record cannot be read")]
+    Record,
+}
+
+/// A session made, or found under the same key.
+pub(crate) struct Made {
+    pub(crate) session: Arc<Session>,
+    /// It was made before.
+    pub(crate) existing: bool,
+}
+
+/// Makes the session asked for, or finds the one made before under its key.
+pub(crate) async fn create(context: &Arc<Context>, create: Create) -> Result<Made, Failure> {
+    if let Err(field) = create.spec.check() {
+        return Err(failure(ErrorCode::InvalidField, &format!("{field} is out of bounds")));
+    }
+    // The same request again, after its answer was lost with a worker or a connection.
+    if let Some(session) = context.registry.find(create.owner, create.session_id) {
+        return Ok(Made { session, existing: true });
+    }
+    let Some(key) = create.key.clone() else {
+        return start(context, create).await.map(|session| Made { session, existing: false });
+    };
+    let owner = create.owner;
+    // The keeper's answer must find its session even if whoever asked has gone: the work is not cut with the stream.
+    loop {
+        match context.registry.reserve(owner, &key).await {
+            Reserved::New => {
+                let result = start(context, create).await;
+                let made = result.as_ref().ok().map(|session| session.id);
+                context.registry.settle(owner, key, made, KEY_LIFE);
+                return result.map(|session| Made { session, existing: false });
+            }
+            Reserved::Made(session_id) => {
+                if let Some(session) = context.registry.find(owner, session_id) {
+                    return Ok(Made { session, existing: true });
+                }
+                // Ended and forgotten since.
+                context.registry.settle(owner, key.clone(), None, KEY_LIFE);
+            }
+        }
+    }
+}
+
+/// Takes over one session from the keeper.
+pub(crate) async fn adopt(
+    context: &Arc<Context>,
+    adopt: Adopt,
+    descriptors: Vec<OwnedFd>,
+) -> Result<(), AdoptError> {
+    let mut descriptors = descriptors.into_iter();
+    let memory = descriptors.next().ok_or(AdoptError::Descriptor)?;
+    let master = descriptors.next();
+    let record = Record::from_bytes(&adopt.record).ok_or(AdoptError::Record)?;
+    let map = sys::map(&memory).map_err(AdoptError::Map)?;
+    // A worker killed before it had written anything: the session is new to this one.
+    let untouched = map.iter().take(8).all(|byte| *byte == 0);
+    let region = if untouched {
+        Region::create(map, random_key(), devpocket_shared::ids::TerminalSize::DEFAULT)?
+    } else {
+        Region::recover(map)?
+    };
+    let age = Duration::from_millis(now_ms().saturating_sub(record.created_at_ms));
+    if let Some(key) = record.key.clone()
+        && age < KEY_LIFE
+        && context.registry.reserve(adopt.owner, &key).await == Reserved::New
+    {
+        context.registry.settle(adopt.owner, key, Some(adopt.session_id), KEY_LIFE - age);
+    }
+    let session = Arc::new(Session::new(adopt.session_id, adopt.owner, record, region, adopt.exit, now()));
+    run_session(context, &session, master);
+    Ok(())
+}
+
+async fn start(context: &Arc<Context>, create: Create) -> Result<Arc<Session>, Failure> {
+    let Create { owner, session_id, key, spec, attach: _ } = create;
+    if context.registry.contains(session_id) {
+        return Err(failure(ErrorCode::InvalidField, "the session id is taken"));
+    }
+    let size = spec.size;
+    let record = Record { name: spec.name.clone(), created_at_ms: now_ms(), key, terminated: false };
+    let Some(stored) = record.to_bytes() else {
+        return Err(failure(ErrorCode::InvalidField, "name or request_id is too long"));
+    };
+    let region_bytes = region_bytes(context.ring_bytes);
+    let spawn = Spawn { request: 0, session_id, owner, spec, region_bytes, record: stored };
+    let spawned = context.keeper.spawn(spawn).await;
+    let (_pid, descriptors) = spawned
+        .map_err(|_| failure(ErrorCode::NodeUnavailable, "the node is restarting"))?
+        .map_err(|(code, message)| failure(code, &message))?;
+    let session = open(session_id, owner, record, descriptors, size);
+    let (session, master) = session.map_err(|err| {
+        tracing::error!(session.id = %session_id, err = %crate::chain(&err), "session {session_id} cannot be opened");
+        failure(ErrorCode::Internal, "the session cannot be opened")
+    })?;
+    run_session(context, &session, Some(master));
+    Ok(session)
+}
+
+fn open(
+    session_id: SessionId,
+    owner: devpocket_shared::ids::UserId,
+    record: Record,
+    descriptors: Vec<OwnedFd>,
+    size: devpocket_shared::ids::TerminalSize,
+) -> Result<(Arc<Session>, OwnedFd), AdoptError> {
+    let mut descriptors = descriptors.into_iter();
+    let (Some(memory), Some(master)) = (descriptors.next(), descriptors.next()) else {
+        return Err(AdoptError::Descriptor);
+    };
+    let map = sys::map(&memory).map_err(AdoptError::Map)?;
+    let region = Region::create(map, random_key(), size)?;
+    Ok((Arc::new(Session::new(session_id, owner, record, region, None, now())), master))
+}
+
+fn run_session(context: &Arc<Context>, session: &Arc<Session>, master: Option<OwnedFd>) {
+    if !context.registry.insert(session) {
+        return;
+    }
+    match master {
+        Some(master) => {
+            context.tasks.spawn(drive(Arc::clone(context), Arc::clone(session), master));
+        }
+        None => {
+            session.lock().ended = true;
+            context.registry.ended(session.id, now());
+        }
+    }
+}
+
+pub(crate) fn failure(code: ErrorCode, message: &str) -> Failure {
+    Failure { code, message: message.to_owned(), expected: None }
+}
+
+/// A ring's fill key: it need not be secret, only different from what programs print.
+fn random_key() -> u64 {
+    getrandom::u64().unwrap_or(0x5EED_0F0F_F111_0000)
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,205 @@
+//! The one task that owns a session's terminal: reads it into the ring, writes input to it, sets its size, and sees its
+//! end. It decides nothing that the session engine can decide.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::unix::AsyncFd;
+use tracing::{info, warn};
+
+use super::session::{Session, Shared};
+use super::{Context, sys};
+use crate::handover::ToKeeper;
+
+/// Most bytes read before other tasks get their turn and attachments are told: what one frame carries.
+const READ_BYTES: usize = 64 << 10;
+/// Most input writes before other tasks get their turn.
+const WRITES: usize = 16;
+/// How often a terminal is tried again whose other side is closed while its leader lives: it may be opened again.
+const HUNG_UP_RETRY: Duration = Duration::from_millis(100);
+
+/// What the terminal can take or give now.
+#[derive(Debug, Default)]
+struct State {
+    /// It takes no input now; wait until it is writable.
+    write_blocked: bool,
+    /// Its other side is closed; try again then.
+    hung_up_until: Option<Instant>,
+}
+
+/// Runs the session's terminal until its end, or until the worker stops.
+pub(crate) async fn drive(context: Arc<Context>, session: Arc<Session>, master: OwnedFd) {
+    let master = match sys::watch(master) {
+        Ok(master) => master,
+        Err(err) => {
+            warn!(session.id = %session.id, %err, "terminal of session {} cannot be watched", session.id);
+            return;
+        }
+    };
+    let mut state = State::default();
+    loop {
+        let plan = plan(&session, &state, &master);
+        tokio::select! {
+            () = context.stop.cancelled() => return,
+            ready = master.writable(), if plan.write => {
+                if let Ok(mut ready) = ready && write_some(&session, &master, &mut state) {
+                    ready.clear_ready();
+                }
+            }
+            ready = master.readable(), if plan.read => {
+                let Ok(mut ready) = ready else { return };
+                match read_some(&session, &master) {
+                    Progress::More => {}
+                    Progress::Empty => ready.clear_ready(),
+                    Progress::HungUp => state.hung_up_until = Some(now() + HUNG_UP_RETRY),
+                }
+            }
+            () = session.work.notified() => state.hung_up_until = state.hung_up_until.filter(|_| !exited(&session)),
+            () = until(plan.deadline) => {
+                state.hung_up_until = None;
+                let over = session.lock().holds.handle_timeout(now());
+                let mut shared = session.lock();
+                for slot in over {
+                    let acked = shared.region.acked(slot);
+                    shared.region.note_acked(slot, acked, false);
+                }
+            }
+        }
+        if exited(&session) && read_to_end(&session, &master) {
+            break;
+        }
+    }
+    end(&context, &session).await;
+}
+
+/// The monotonic time, as a paused clock moves it.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Completes at `deadline`; never without one.
+pub(crate) async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+struct Plan {
+    read: bool,
+    write: bool,
+    deadline: Option<Instant>,
+}
+
+/// Sets a wanted size and says what to wait for.
+fn plan(session: &Session, state: &State, master: &AsyncFd<OwnedFd>) -> Plan {
+    let mut shared = session.lock();
+    if let Some(size) = shared.wanted_size.take() {
+        match sys::resize(master.get_ref().as_fd(), size) {
+            Ok(()) => shared.region.record_size(size),
+            Err(err) => {
+                warn!(session.id = %session.id, %err, "terminal of session {} keeps its size", session.id)
+            }
+        }
+        session.publish();
+    }
+    let hold = shared.holds.lowest();
+    shared.held_back = shared.region.space(hold).is_empty();
+    let deadlines = [shared.holds.poll_timeout(), state.hung_up_until];
+    Plan {
+        read: !shared.held_back && state.hung_up_until.is_none(),
+        write: !shared.input.is_empty(),
+        deadline: deadlines.into_iter().flatten().min(),
+    }
+}
+
+enum Progress {
+    /// There may be more.
+    More,
+    /// Nothing is there now.
+    Empty,
+    /// The other side is closed now.
+    HungUp,
+}
+
+/// Reads until nothing is there, a hold forbids, or others are due.
+fn read_some(session: &Session, master: &AsyncFd<OwnedFd>) -> Progress {
+    let mut total = 0;
+    let progress = loop {
+        if total >= READ_BYTES {
+            break Progress::More;
+        }
+        let mut guard = session.lock();
+        let Shared { region, holds, held_back, .. } = &mut *guard;
+        let space = region.space(holds.lowest());
+        if space.is_empty() {
+            *held_back = true;
+            break Progress::More;
+        }
+        match sys::read(master.get_ref().as_fd(), space) {
+            Ok(0) => break Progress::HungUp,
+            Ok(read) => {
+                region.commit(read);
+                total += read;
+            }
+            Err(err) if err.kind() == io::ErrorKind::WouldBlock => break Progress::Empty,
+            Err(_) => break Progress::HungUp,
+        }
+    };
+    if total > 0 {
+        session.publish();
+    }
+    progress
+}
+
+/// Writes waiting input; true when the terminal takes no more now.
+fn write_some(session: &Session, master: &AsyncFd<OwnedFd>, state: &mut State) -> bool {
+    let mut applied = false;
+    state.write_blocked = false;
+    for _ in 0..WRITES {
+        let mut guard = session.lock();
+        let Shared { region, input, .. } = &mut *guard;
+        if input.is_empty() {
+            break;
+        }
+        let next = input.next_write(region);
+        let written = if next.is_empty() { Ok(0) } else { sys::write(master.get_ref().as_fd(), next) };
+        if written.is_err() {
+            // Full, or closed at the other side: either way nothing was taken, and the end of the session settles it.
+            input.wrote(region, 0);
+            state.write_blocked = true;
+            break;
+        }
+        applied |= input.wrote(region, written.unwrap_or(0)).is_some();
+    }
+    if applied {
+        session.publish();
+    }
+    state.write_blocked
+}
+
+fn exited(session: &Session) -> bool {
+    session.lock().exit.is_some()
+}
+
+/// Reads what an ended program left behind; true when nothing is left.
+fn read_to_end(session: &Session, master: &AsyncFd<OwnedFd>) -> bool {
+    matches!(read_some(session, master), Progress::Empty | Progress::HungUp)
+}
+
+async fn end(context: &Context, session: &Session) {
+    {
+        let mut shared = session.lock();
+        shared.ended = true;
+        shared.holds = ptyd_session::Holds::default();
+    }
+    session.publish();
+    info!(session.id = %session.id, "session {} ended", session.id);
+    context.registry.ended(session.id, now());
+    if context.keeper.send(&ToKeeper::Drained { session_id: session.id }).await.is_err() {
+        // The keeper is gone: this worker is about to end, and so is the need to tell.
+        context.stop.cancel();
+    }
+}

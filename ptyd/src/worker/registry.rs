@@ -1,0 +1,173 @@
+//! Which sessions this worker has, ended ones included, and which creations were asked for lately. Its lock is never held
+//! over I/O.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use devpocket_shared::ids::{SessionId, UserId};
+use devpocket_shared::wire::CreationKey;
+use tokio::sync::Notify;
+
+use super::Context;
+use super::drive::now;
+use super::session::Session;
+use crate::handover::{ExitStatus, ToKeeper};
+
+/// Ended sessions kept; beyond that the oldest is forgotten.
+const MAX_TOMBSTONES: usize = 1000;
+/// How long an ended session is kept.
+const TOMBSTONE_LIFE: Duration = Duration::from_hours(24);
+/// How long a repeated creation gives the session made before (PROTOCOL section 3).
+pub(crate) const KEY_LIFE: Duration = Duration::from_mins(1);
+
+/// All sessions of this worker.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    inner: Mutex<Inner>,
+    /// A creation was completed or given up.
+    created: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    sessions: BTreeMap<SessionId, Arc<Session>>,
+    /// In order of their end.
+    tombstones: VecDeque<(Instant, SessionId)>,
+    creations: BTreeMap<(UserId, CreationKey), Creation>,
+    /// Exits told by the keeper before the session was put here.
+    early_exits: BTreeMap<SessionId, ExitStatus>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Creation {
+    Running,
+    Done { session_id: SessionId, until: Instant },
+}
+
+/// What a creation with a key has to do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Reserved {
+    /// Make the session, then call [`Registry::settle`].
+    New,
+    /// It was made before.
+    Made(SessionId),
+}
+
+impl Registry {
+    /// A session of `owner`; somebody else's is not there.
+    pub(crate) fn find(&self, owner: UserId, session_id: SessionId) -> Option<Arc<Session>> {
+        self.lock().sessions.get(&session_id).filter(|session| session.owner == owner).cloned()
+    }
+
+    /// The sessions of `owner`, oldest first.
+    pub(crate) fn of_owner(&self, owner: UserId) -> Vec<Arc<Session>> {
+        let sessions = self.lock().sessions.values().cloned().collect::<Vec<_>>();
+        let mut own: Vec<_> = sessions.into_iter().filter(|session| session.owner == owner).collect();
+        own.sort_by_key(|session| (session.record().created_at_ms, session.id));
+        own
+    }
+
+    /// Live sessions.
+    pub(crate) fn live(&self) -> usize {
+        let inner = self.lock();
+        inner.sessions.len() - inner.tombstones.len()
+    }
+
+    /// Puts a session in. An id that is there already is refused.
+    pub(crate) fn insert(&self, session: &Arc<Session>) -> bool {
+        let mut inner = self.lock();
+        if inner.sessions.contains_key(&session.id) {
+            return false;
+        }
+        inner.sessions.insert(session.id, Arc::clone(session));
+        if let Some(exit) = inner.early_exits.remove(&session.id) {
+            session.exited(exit);
+        }
+        true
+    }
+
+    /// Whether an id is taken.
+    pub(crate) fn contains(&self, session_id: SessionId) -> bool {
+        self.lock().sessions.contains_key(&session_id)
+    }
+
+    /// The leader of a session was reaped.
+    pub(crate) fn exited(&self, session_id: SessionId, exit: ExitStatus) {
+        let mut inner = self.lock();
+        match inner.sessions.get(&session_id).cloned() {
+            Some(session) => session.exited(exit),
+            None => drop(inner.early_exits.insert(session_id, exit)),
+        }
+    }
+
+    /// A session has ended and becomes a tombstone.
+    pub(crate) fn ended(&self, session_id: SessionId, now: Instant) {
+        self.lock().tombstones.push_back((now, session_id));
+    }
+
+    /// Drops tombstones that are too many or too old, here and at the keeper.
+    pub(crate) async fn forget_old_tombstones(&self, context: &Context) {
+        while let Some(session_id) = self.next_to_forget() {
+            if context.keeper.send(&ToKeeper::Forget { session_id }).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Begins a creation with a key, waiting while the same one runs.
+    pub(crate) async fn reserve(&self, owner: UserId, key: &CreationKey) -> Reserved {
+        loop {
+            let created = self.created.notified();
+            tokio::pin!(created);
+            created.as_mut().enable();
+            {
+                let mut inner = self.lock();
+                let now = now();
+                inner
+                    .creations
+                    .retain(|_, creation| !matches!(creation, Creation::Done { until, .. } if *until <= now));
+                match inner.creations.get(&(owner, key.clone())) {
+                    None => {
+                        inner.creations.insert((owner, key.clone()), Creation::Running);
+                        return Reserved::New;
+                    }
+                    Some(Creation::Done { session_id, .. }) => return Reserved::Made(*session_id),
+                    Some(Creation::Running) => {}
+                }
+            }
+            created.await;
+        }
+    }
+
+    /// Ends a creation begun with [`Registry::reserve`]; none: it failed and may be tried again. `life` is how long a
+    /// repeat finds it.
+    pub(crate) fn settle(&self, owner: UserId, key: CreationKey, made: Option<SessionId>, life: Duration) {
+        let mut inner = self.lock();
+        match made {
+            Some(session_id) => {
+                let done = Creation::Done { session_id, until: now() + life };
+                inner.creations.insert((owner, key), done);
+            }
+            None => drop(inner.creations.remove(&(owner, key))),
+        }
+        drop(inner);
+        self.created.notify_waiters();
+    }
+
+    fn next_to_forget(&self) -> Option<SessionId> {
+        let mut inner = self.lock();
+        let (ended, session_id) = *inner.tombstones.front()?;
+        let old = now().saturating_duration_since(ended) >= TOMBSTONE_LIFE;
+        if !old && inner.tombstones.len() <= MAX_TOMBSTONES {
+            return None;
+        }
+        inner.tombstones.pop_front();
+        inner.sessions.remove(&session_id);
+        Some(session_id)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

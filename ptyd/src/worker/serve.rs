@@ -1,0 +1,144 @@
+//! Serves one link stream: its hello, its request, and then the attachment it may become.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use devpocket_shared::wire::message::LINK_VERSION;
+use devpocket_shared::wire::stream::{FrameReader, FrameWriter, StreamError};
+use devpocket_shared::wire::{Answer, Attach, ErrorCode, Failure, Hello, NodeInfo, Request};
+use tokio::time::timeout;
+use tracing::{Instrument, debug, info_span};
+
+use super::Context;
+use super::create::failure;
+use super::drive::now;
+use super::session::Session;
+use super::{attach, create};
+
+/// How long a stream may take to say what it is for.
+const OPENING: Duration = Duration::from_secs(5);
+/// Longest request id taken into a log line, in bytes.
+const MAX_REQUEST_ID_BYTES: usize = 64;
+
+/// Serves a stream to its end. What goes wrong on it concerns nobody else.
+pub(crate) async fn serve(context: Arc<Context>, reader: FrameReader, writer: FrameWriter) {
+    if let Err(err) = serve_stream(&context, reader, writer).await {
+        debug!(err = %crate::chain(&err), "link stream ended early");
+    }
+}
+
+async fn serve_stream(
+    context: &Arc<Context>,
+    mut reader: FrameReader,
+    mut writer: FrameWriter,
+) -> Result<(), StreamError> {
+    let opening = async {
+        let hello: Option<Hello> = reader.next_control().await?;
+        let request: Option<Request> = reader.next_control().await?;
+        Ok::<_, StreamError>(hello.zip(request))
+    };
+    let Ok(opened) = timeout(OPENING, opening).await else { return Ok(()) };
+    let Some((hello, request)) = opened? else { return Ok(()) };
+    let own = Hello {
+        version: LINK_VERSION,
+        features: 0,
+        node_id: Some(context.node_id),
+        boot_id: Some(context.boot_id),
+        request_id: String::new(),
+    };
+    writer.send(&own).await?;
+    if let Some(refusal) = refuse(context, &hello) {
+        writer.send(&Answer::Failed(refusal)).await?;
+        return Ok(writer.finish().await?);
+    }
+    let span = info_span!("request", request.id = %hello.request_id);
+    answer(context, request, reader, writer).instrument(span).await
+}
+
+/// Why this node does not serve the sender of `hello`, if it does not.
+fn refuse(context: &Context, hello: &Hello) -> Option<Failure> {
+    if hello.version != LINK_VERSION || hello.request_id.len() > MAX_REQUEST_ID_BYTES {
+        return Some(failure(ErrorCode::NodeUnavailable, "the link's versions do not fit"));
+    }
+    let other_node = hello.node_id.is_some_and(|node| node != context.node_id);
+    let other_boot = hello.boot_id.is_some_and(|boot| boot != context.boot_id);
+    (other_node || other_boot)
+        .then(|| failure(ErrorCode::NodeUnavailable, "meant for another node or an earlier boot"))
+}
+
+async fn answer(
+    context: &Arc<Context>,
+    request: Request,
+    reader: FrameReader,
+    mut writer: FrameWriter,
+) -> Result<(), StreamError> {
+    let answer = match request {
+        Request::Create(request) => {
+            let wanted = request.attach.clone();
+            // A task of its own: a client that vanishes half way must not leave half a session.
+            let creating = context.tasks.spawn({
+                let context = Arc::clone(context);
+                async move { create::create(&context, request).await }
+            });
+            let made =
+                creating.await.unwrap_or_else(|_| Err(failure(ErrorCode::Internal, "creating failed")));
+            match made {
+                Err(failure) => Answer::Failed(failure),
+                Ok(made) => {
+                    let created = Answer::Created { session_id: made.session.id, existing: made.existing };
+                    let Some(wanted) = wanted else { return reply(&mut writer, &created).await };
+                    writer.send(&created).await?;
+                    return run_attachment(context, &made.session, &wanted, !made.existing, reader, writer)
+                        .await;
+                }
+            }
+        }
+        Request::Attach { owner, session_id, attach } => match context.registry.find(owner, session_id) {
+            Some(session) => return run_attachment(context, &session, &attach, false, reader, writer).await,
+            None => Answer::Failed(not_found()),
+        },
+        Request::List { owner } => {
+            Answer::Sessions(context.registry.of_owner(owner).iter().map(|session| session.info()).collect())
+        }
+        Request::Terminate { owner, session_id } => match context.registry.find(owner, session_id) {
+            Some(session) => {
+                attach::terminate(context, &session).await;
+                Answer::Done
+            }
+            None => Answer::Failed(not_found()),
+        },
+        Request::Info => Answer::Node(NodeInfo {
+            node_id: context.node_id,
+            boot_id: context.boot_id,
+            sessions: u32::try_from(context.registry.live()).unwrap_or(u32::MAX),
+            capacity: context.capacity,
+        }),
+    };
+    reply(&mut writer, &answer).await
+}
+
+async fn run_attachment(
+    context: &Arc<Context>,
+    session: &Arc<Session>,
+    wanted: &Attach,
+    fresh: bool,
+    reader: FrameReader,
+    mut writer: FrameWriter,
+) -> Result<(), StreamError> {
+    match session.attach(wanted, fresh, now()) {
+        Some(begun) => attach::run(context, session, begun, reader, writer).await,
+        None => {
+            let full = failure(ErrorCode::RateLimited, "too many clients are attached to this session");
+            reply(&mut writer, &Answer::Failed(full)).await
+        }
+    }
+}
+
+async fn reply(writer: &mut FrameWriter, answer: &Answer) -> Result<(), StreamError> {
+    writer.send(answer).await?;
+    Ok(writer.finish().await?)
+}
+
+fn not_found() -> Failure {
+    failure(ErrorCode::SessionNotFound, "no such session")
+}

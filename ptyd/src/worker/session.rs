@@ -1,0 +1,379 @@
+//! One session as the worker's tasks share it: its memory, its holds, its waiting input, who is attached. Every method
+//! takes the lock, decides and lets go; none waits.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use devpocket_shared::ids::{Offset, Seq, SessionId, TerminalSize, UserId};
+use devpocket_shared::wire::{self, AttachMode, Attached, EndReason, Exit, Resume, SessionInfo};
+use memmap2::MmapMut;
+use ptyd_session::{Accepted, Attachment, Holder, Holds, InputQueue, Lease, Refused, Region, Slot};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::record::Record;
+use crate::handover::ExitStatus;
+
+/// Attachments one session takes at once.
+pub(crate) const MAX_ATTACHMENTS: usize = 64;
+
+/// One session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) owner: UserId,
+    shared: Mutex<Shared>,
+    /// Counts changes that attachments want to see: output, applied input, the end.
+    changed: watch::Sender<u64>,
+    /// Wakes the session's own task: input waits, a size is wanted, a hold moved, the leader is gone.
+    pub(crate) work: Notify,
+}
+
+/// What is behind the session's lock.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) region: Region<MmapMut>,
+    pub(crate) input: InputQueue,
+    pub(crate) holds: Holds,
+    pub(crate) wanted_size: Option<TerminalSize>,
+    /// The leader was reaped.
+    pub(crate) exit: Option<ExitStatus>,
+    /// ... and the terminal read to its end.
+    pub(crate) ended: bool,
+    /// Reading stopped at a hold; whoever moves a hold wakes the session's task.
+    pub(crate) held_back: bool,
+    record: Record,
+    lease: Lease,
+    attached: BTreeMap<u64, Entry>,
+    next_attachment: u64,
+}
+
+/// A living attachment, as the session knows it.
+#[derive(Debug)]
+struct Entry {
+    slot: Option<Slot>,
+    holder: Holder,
+    mode: AttachMode,
+    size: Option<TerminalSize>,
+    superseded: CancellationToken,
+}
+
+/// An attachment just begun.
+pub(crate) struct Begun {
+    /// Its number in the session.
+    pub(crate) number: u64,
+    pub(crate) slot: Option<Slot>,
+    pub(crate) attachment: Attachment,
+    pub(crate) answer: Attached,
+    /// Cancelled when another attach of the same client takes over.
+    pub(crate) superseded: CancellationToken,
+}
+
+/// Why a client's message was not applied.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum NotApplied {
+    /// It was superseded; nothing more is applied from it.
+    Superseded,
+    /// It only watches.
+    View,
+    /// The session is over.
+    Ended,
+    /// A number without a client id at attach.
+    NoClientId,
+    /// The input queue refused.
+    Refused(Refused),
+}
+
+/// How an attachment ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Left {
+    /// On purpose.
+    Detached,
+    /// Its connection ended, or its client took over from elsewhere.
+    Lost,
+}
+
+impl Session {
+    pub(crate) fn new(
+        id: SessionId,
+        owner: UserId,
+        record: Record,
+        region: Region<MmapMut>,
+        exit: Option<ExitStatus>,
+        now: Instant,
+    ) -> Self {
+        let mut holds = Holds::default();
+        // After a worker kill: clients that held the program back have their ten seconds to come again.
+        for (slot, offset) in region.holding_clients() {
+            holds.linger(slot, offset, now);
+        }
+        let shared = Shared {
+            region,
+            input: InputQueue::default(),
+            holds,
+            wanted_size: None,
+            exit,
+            ended: false,
+            held_back: false,
+            record,
+            lease: Lease::default(),
+            attached: BTreeMap::new(),
+            next_attachment: 1,
+        };
+        Self { id, owner, shared: Mutex::new(shared), changed: watch::Sender::new(0), work: Notify::new() }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Shared> {
+        // A panic under the lock leaves the memory as a kill would: in a state the next worker could take over too.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells attachments to look again.
+    pub(crate) fn publish(&self) {
+        self.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Begins an attachment; none if as many as may be are there.
+    pub(crate) fn attach(&self, attach: &wire::Attach, fresh: bool, now: Instant) -> Option<Begun> {
+        let mut guard = self.lock();
+        let shared = &mut *guard;
+        let in_use = |slot| {
+            shared.attached.values().any(|entry| entry.slot == Some(slot)) || shared.holds.lingers(slot)
+        };
+        let known = attach.client_id.as_ref().and_then(|client| shared.region.find_client(client));
+        let slot = match &attach.client_id {
+            Some(client) => Some(shared.region.admit_client(client, in_use)?),
+            None => None,
+        };
+        if let Some(slot) = slot {
+            shared.supersede(slot);
+            shared.holds.release_client(slot);
+        }
+        if shared.attached.len() >= MAX_ATTACHMENTS {
+            return None;
+        }
+        let number = shared.next_attachment;
+        shared.next_attachment += 1;
+        let (attachment, resume) = Attachment::new(attach, &shared.region, fresh);
+        let holder = match &attach.client_id {
+            Some(client) => Holder::Client(client.clone()),
+            None => Holder::Attachment(number),
+        };
+        let superseded = CancellationToken::new();
+        let mode = attach.mode;
+        let entry = Entry { slot, holder, mode, size: attach.size, superseded: superseded.clone() };
+        if mode == AttachMode::Control {
+            let wanted = shared.lease.attach(&entry.holder, attach.size, now);
+            shared.want_size(wanted);
+        }
+        shared.attached.insert(number, entry);
+        shared.note_hold(number, slot, &attachment);
+        let answer = Attached {
+            session_id: self.id,
+            resume,
+            offset: attachment.cursor(),
+            input_seq: known.map(|slot| shared.region.applied(slot)),
+            input_uncertain: known.and_then(|slot| shared.region.uncertain(slot)),
+            window: attachment.window(),
+            size: match resume {
+                Resume::Fresh | Resume::Replay => shared.region.size_at(attachment.cursor()),
+                Resume::Snapshot => shared.region.size(),
+            },
+        };
+        drop(guard);
+        self.work.notify_one();
+        Some(Begun { number, slot, attachment, answer, superseded })
+    }
+
+    /// Ends an attachment. A lost one's hold and lease go on for their time.
+    pub(crate) fn leave(&self, number: u64, attachment: &Attachment, left: Left, now: Instant) {
+        let mut guard = self.lock();
+        let shared = &mut *guard;
+        shared.holds.set(number, None);
+        let Some(entry) = shared.attached.remove(&number) else {
+            // Superseded: what it had belongs to its successor.
+            drop(guard);
+            self.work.notify_one();
+            return;
+        };
+        match left {
+            Left::Detached => shared.lease.detach(&entry.holder),
+            Left::Lost => shared.lease.lose(&entry.holder, now),
+        }
+        if let Some(slot) = entry.slot {
+            let lingering = attachment.lingering_hold().filter(|_| left == Left::Lost && !shared.ended);
+            match lingering {
+                Some(offset) => shared.holds.linger(slot, offset, now),
+                None => {
+                    let acked = shared.region.acked(slot);
+                    shared.region.note_acked(slot, acked, false);
+                }
+            }
+        }
+        drop(guard);
+        self.work.notify_one();
+    }
+
+    /// Takes typed bytes of an attachment.
+    pub(crate) fn input(&self, number: u64, seq: Option<Seq>, bytes: &[u8]) -> Result<Accepted, NotApplied> {
+        let mut guard = self.lock();
+        let shared = &mut *guard;
+        let slot = shared.may_act(number)?;
+        let accepted = match (seq, slot) {
+            (Some(_), None) => return Err(NotApplied::NoClientId),
+            (Some(seq), Some(slot)) => {
+                shared.input.push_sequenced(&mut shared.region, slot, seq, bytes.to_vec())
+            }
+            (None, _) => shared.input.push(bytes.to_vec()).map(|()| Accepted::Queued),
+        }
+        .map_err(NotApplied::Refused)?;
+        if accepted == Accepted::Queued {
+            shared.act(number, None);
+            drop(guard);
+            self.work.notify_one();
+        }
+        Ok(accepted)
+    }
+
+    /// Takes a control byte ahead of waiting input.
+    pub(crate) fn key(&self, number: u64, byte: u8) -> Result<(), NotApplied> {
+        let mut guard = self.lock();
+        guard.may_act(number)?;
+        guard.input.push_urgent(byte).map_err(NotApplied::Refused)?;
+        guard.act(number, None);
+        drop(guard);
+        self.work.notify_one();
+        Ok(())
+    }
+
+    /// Notes an attachment's screen size, and sets it if the lease says so.
+    pub(crate) fn resize(&self, number: u64, size: TerminalSize, claim: bool) -> Result<(), NotApplied> {
+        let mut guard = self.lock();
+        guard.may_act(number)?;
+        if claim {
+            guard.act(number, Some(size));
+        } else if let Some(entry) = guard.attached.get_mut(&number) {
+            entry.size = Some(size);
+            let holder = entry.holder.clone();
+            let wanted = guard.lease.report(&holder, size);
+            guard.want_size(wanted);
+        }
+        drop(guard);
+        self.work.notify_one();
+        Ok(())
+    }
+
+    /// Whether an attachment may send signals and end the session.
+    pub(crate) fn check_may_act(&self, number: u64) -> Result<(), NotApplied> {
+        self.lock().may_act(number).map(|_| ())
+    }
+
+    /// Marks the session as ended on request; returns the record to store.
+    pub(crate) fn mark_terminated(&self) -> Option<Vec<u8>> {
+        let mut shared = self.lock();
+        shared.record.terminated = true;
+        shared.record.to_bytes()
+    }
+
+    /// The leader was reaped.
+    pub(crate) fn exited(&self, exit: ExitStatus) {
+        self.lock().exit = Some(exit);
+        self.work.notify_one();
+    }
+
+    pub(crate) fn info(&self) -> SessionInfo {
+        let shared = self.lock();
+        SessionInfo {
+            session_id: self.id,
+            name: shared.record.name.clone(),
+            created_at_ms: shared.record.created_at_ms,
+            size: shared.region.size(),
+            attached_clients: u32::try_from(shared.attached.len()).unwrap_or(u32::MAX),
+            bytes_out: shared.region.held().end.0,
+            exit: shared.end().map(|(exit, _)| exit),
+            reason: shared.end().and_then(|(_, reason)| reason),
+        }
+    }
+
+    pub(crate) fn record(&self) -> Record {
+        self.lock().record.clone()
+    }
+}
+
+impl Shared {
+    /// How the session ended, once it has and its terminal was read to the end.
+    pub(crate) fn end(&self) -> Option<(Exit, Option<EndReason>)> {
+        let exit = self.exit.filter(|_| self.ended)?;
+        let reason = self.record.terminated.then_some(EndReason::Terminated);
+        Some((wire_exit(exit), reason))
+    }
+
+    /// Stores how far an attachment's client has drawn and what it holds; wakes nobody.
+    pub(crate) fn note_hold(&mut self, number: u64, slot: Option<Slot>, attachment: &Attachment) {
+        if !self.attached.contains_key(&number) {
+            return;
+        }
+        self.holds.set(number, attachment.hold());
+        if let Some(slot) = slot {
+            let hold = attachment.lingering_hold();
+            let acked = hold.unwrap_or_else(|| self.region.acked(slot));
+            if self.region.acked(slot) != acked || hold.is_some() != self.region.holds(slot) {
+                self.region.note_acked(slot, acked, hold.is_some());
+            }
+        }
+    }
+
+    /// Where a plain redraw begins: see [`Region::line_start_within`].
+    pub(crate) fn redraw_from(&self, most: u64) -> Offset {
+        self.region.line_start_within(most)
+    }
+
+    fn supersede(&mut self, slot: Slot) {
+        let before =
+            self.attached.iter().filter(|(_, entry)| entry.slot == Some(slot)).map(|(number, _)| *number);
+        for number in before.collect::<Vec<_>>() {
+            if let Some(entry) = self.attached.remove(&number) {
+                entry.superseded.cancel();
+            }
+            self.holds.set(number, None);
+        }
+    }
+
+    fn may_act(&self, number: u64) -> Result<Option<Slot>, NotApplied> {
+        let entry = self.attached.get(&number).ok_or(NotApplied::Superseded)?;
+        if entry.mode == AttachMode::View {
+            return Err(NotApplied::View);
+        }
+        if self.ended { Err(NotApplied::Ended) } else { Ok(entry.slot) }
+    }
+
+    /// An attachment acted: it takes the geometry lease if its screen is known.
+    fn act(&mut self, number: u64, size: Option<TerminalSize>) {
+        let Some(entry) = self.attached.get_mut(&number) else { return };
+        entry.size = size.or(entry.size);
+        let wanted = self.lease.act(&entry.holder, entry.size);
+        self.want_size(wanted);
+    }
+
+    fn want_size(&mut self, wanted: Option<TerminalSize>) {
+        if let Some(size) = wanted {
+            self.wanted_size = (size != self.region.size()).then_some(size);
+        }
+    }
+}
+
+/// A signal as clients see it, by name.
+fn wire_exit(exit: ExitStatus) -> Exit {
+    match exit {
+        ExitStatus::Code(code) => Exit::Code(code),
+        ExitStatus::Signal(number) => {
+            let name = nix::sys::signal::Signal::try_from(number).map(|signal| signal.as_str().to_owned());
+            Exit::Signal(name.unwrap_or_else(|_| format!("SIG{number}")))
+        }
+    }
+}

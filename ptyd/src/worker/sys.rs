@@ -1,0 +1,70 @@
+//! The system calls the worker needs on a session's descriptors. Knows no session.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use devpocket_shared::ids::TerminalSize;
+use memmap2::MmapMut;
+use nix::errno::Errno;
+use tokio::io::unix::AsyncFd;
+
+nix::ioctl_write_ptr_bad!(
+    /// Sets a terminal's size (ioctl_tty(2)); the foreground process group gets SIGWINCH.
+    set_window_size,
+    nix::libc::TIOCSWINSZ,
+    nix::libc::winsize
+);
+
+/// Takes the keeper's socket, which stands at descriptor 3. Called once, first thing.
+pub(crate) fn take_keeper_socket() -> io::Result<OwnedFd> {
+    const KEEPER_SOCKET: RawFd = 3;
+    // SAFETY: fcntl on a number is harmless whatever it names.
+    let flags = unsafe { nix::libc::fcntl(KEEPER_SOCKET, nix::libc::F_SETFD, nix::libc::FD_CLOEXEC) };
+    if flags < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is open, and nothing else in this process has had time to take it.
+    Ok(unsafe { OwnedFd::from_raw_fd(KEEPER_SOCKET) })
+}
+
+/// Maps a session's memory.
+pub(crate) fn map(memory: &OwnedFd) -> io::Result<MmapMut> {
+    // SAFETY: the keeper never maps the memfd and starts one worker at a time, only after the one before was reaped; the
+    // memfd is sealed against resizing. So nobody else reads, writes or shortens it while this mapping lives.
+    unsafe { MmapMut::map_mut(memory) }
+}
+
+/// Has the runtime watch a non-blocking descriptor.
+pub(crate) fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` owns a valid descriptor, always the same one, and `AsyncFd` owns it from here on.
+    Ok(unsafe { AsyncFd::register(descriptor) }?)
+}
+
+/// Sets the size of the terminal behind its master.
+pub(crate) fn resize(master: BorrowedFd<'_>, size: TerminalSize) -> io::Result<()> {
+    let size = nix::libc::winsize { ws_row: size.rows(), ws_col: size.cols(), ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: `size` is a live winsize for the length of the call, and the descriptor is borrowed.
+    unsafe { set_window_size(master.as_fd().as_raw_fd(), &raw const size) }?;
+    Ok(())
+}
+
+/// Reads what a terminal printed; 0 when its other side is closed now, which does not mean that the session is over.
+pub(crate) fn read(master: BorrowedFd<'_>, to: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match nix::unistd::read(master, to) {
+            Err(Errno::EINTR) => {}
+            Err(Errno::EIO) => return Ok(0),
+            other => return other.map_err(io::Error::from),
+        }
+    }
+}
+
+/// Writes typed bytes to a terminal.
+pub(crate) fn write(master: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match nix::unistd::write(master, bytes) {
+            Err(Errno::EINTR) => {}
+            other => return other.map_err(io::Error::from),
+        }
+    }
+}

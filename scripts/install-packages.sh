@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that building (build), testing (test) or measuring (bench) needs and that are not there.
+# Does nothing, and needs neither root nor network, when every command is found.
+set -euo pipefail
+
+# command:package, for each purpose
+build="cc:build-essential"
+test="chromium:chromium vim:vim less:less perl:perl python3:python3 ps:procps stty:coreutils"
+bench="ssh:openssh-client ssh-keygen:openssh-client sshd:openssh-server"
+
+case "${1:-}" in
+build) wanted=$build ;;
+test) wanted="$build $test" ;;
+bench) wanted="$build $bench" ;;
+*)
+    echo "usage: $0 build|test|bench" >&2
+    exit 2
+    ;;
+esac
+
+# sshd and useradd live where an ordinary user's PATH does not reach.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+missing=()
+for pair in $wanted; do
+    command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+done
+if [ ${#missing[@]} -eq 0 ]; then
+    exit 0
+fi
+mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+
+if ! command -v apt-get >/dev/null; then
+    echo "Please install what these Debian packages hold: ${missing[*]}" >&2
+    exit 1
+fi
+if [ "$(id -u)" -eq 0 ]; then
+    as_root=(env)
+elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    as_root=(sudo -n env)
+else
+    echo "Missing packages. Please run: sudo apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 1
+fi
+
+echo "Installing: ${missing[*]}"
+# RUNLEVEL=1 keeps invoke-rc.d from starting services: the benchmarks start an sshd of their own on a loopback port.
+apt=("${as_root[@]}" DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq -o DPkg::Lock::Timeout=300)
+install=("${apt[@]}" install -y --no-install-recommends "${missing[@]}")
+if ! "${install[@]}"; then
+    # The lists of packages may be old or not there at all.
+    "${apt[@]}" update
+    "${install[@]}"
+fi
+if printf '%s\n' "${missing[@]}" | grep -qx openssh-server && [ -d /run/systemd/system ]; then
+    # Nobody asked for a machine that can be logged in to after the next start.
+    "${as_root[@]}" systemctl disable --quiet ssh.service ssh.socket || true
+fi

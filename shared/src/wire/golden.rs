@@ -1,0 +1,192 @@
+//! The bytes of every message, pinned: two neighbouring releases must understand each other.
+
+use bytes::BytesMut;
+use uuid::Uuid;
+
+use super::*;
+use crate::ids::{BootId, ClientId, NodeId, Offset, Seq, SessionId, TerminalSize, UserId};
+use codec::Message;
+
+#[test]
+fn requests_keep_their_bytes() {
+    check(
+        &Hello {
+            version: 1,
+            features: 0,
+            node_id: Some(NodeId::new(id(1))),
+            boot_id: None,
+            request_id: "r".to_owned(),
+        },
+        "01000101010101010101010101010101010101000172",
+    );
+    check(
+        &Request::Create(create()),
+        "000202020202020202020202020202020203030303030303030303030303030303010163017201016e010273680001014101621850010101630101011850010101fc0000010002",
+    );
+    check(
+        &Request::Attach { owner: UserId::new(id(2)), session_id: SessionId::new(id(3)), attach: attach() },
+        "0102020202020202020202020202020202030303030303030303030303030303030101630101011850010101fc0000010002",
+    );
+    check(&Request::List { owner: UserId::new(id(2)) }, "0202020202020202020202020202020202");
+    check(
+        &Request::Terminate { owner: UserId::new(id(2)), session_id: SessionId::new(id(3)) },
+        "030202020202020202020202020202020203030303030303030303030303030303",
+    );
+    check(&Request::Info, "04");
+}
+
+#[test]
+fn answers_keep_their_bytes() {
+    check(
+        &Answer::Created { session_id: SessionId::new(id(3)), existing: true },
+        "000303030303030303030303030303030301",
+    );
+    check(
+        &Answer::Attached(Attached {
+            session_id: SessionId::new(id(3)),
+            resume: Resume::Replay,
+            offset: Offset(70_000),
+            input_seq: Some(Seq(7)),
+            input_uncertain: None,
+            window: Some(4096),
+            size: TerminalSize::DEFAULT,
+        }),
+        "010303030303030303030303030303030301fc7011010001070001fb00101850",
+    );
+    check(
+        &Answer::Sessions(vec![SessionInfo {
+            session_id: SessionId::new(id(3)),
+            name: None,
+            created_at_ms: 5,
+            size: TerminalSize::DEFAULT,
+            attached_clients: 1,
+            bytes_out: 300,
+            exit: Some(Exit::Code(-1)),
+            reason: Some(EndReason::Terminated),
+        }]),
+        "0201030303030303030303030303030303030005185001fb2c010100010100",
+    );
+    check(
+        &Answer::Node(NodeInfo {
+            node_id: NodeId::new(id(1)),
+            boot_id: BootId::new(id(4)),
+            sessions: 2,
+            capacity: 1000,
+        }),
+        "03010101010101010101010101010101010404040404040404040404040404040402fbe803",
+    );
+    check(&Answer::Done, "04");
+    let failure = Failure { code: ErrorCode::Internal, message: "m".to_owned(), expected: Some(Seq(2)) };
+    check(&Answer::Failed(failure), "0511016d0102");
+}
+
+#[test]
+fn messages_to_ptyd_keep_their_bytes() {
+    check(&ToPtyd::Ack { offset: Offset(1) }, "0001");
+    check(&ToPtyd::Resize { tag: 1, size: TerminalSize::DEFAULT, claim: true }, "0101185001");
+    check(&ToPtyd::Signal { tag: 0, signal: Signal::Winch }, "020009");
+    check(&ToPtyd::Key { tag: 0, byte: 3 }, "030003");
+    check(&ToPtyd::Paste { tag: 0, seq: Some(Seq(1)), text: "p".to_owned() }, "040001010170");
+    check(&ToPtyd::Detach, "05");
+    check(&ToPtyd::Terminate { tag: 9 }, "0609");
+}
+
+#[test]
+fn messages_to_the_api_keep_their_bytes() {
+    check(&ToApi::InputAck { seq: Seq(1) }, "0001");
+    check(&ToApi::Resized { offset: Offset(2), size: TerminalSize::DEFAULT }, "01021850");
+    let failure = Failure { code: ErrorCode::BadJson, message: String::new(), expected: None };
+    check(&ToApi::Error { tag: 3, failure }, "0203000000");
+    check(
+        &ToApi::Ended { offset: Offset(4), exit: Exit::Signal("SIGHUP".to_owned()), reason: None },
+        "0304010653494748555000",
+    );
+    check(&ToApi::Superseded, "04");
+    check(&ToApi::Draining, "05");
+}
+
+#[test]
+fn raw_frames_keep_their_bytes() {
+    let mut bytes = BytesMut::new();
+    frame::put_output_header(&mut bytes, Offset(258), 1);
+    bytes.extend_from_slice(b"x");
+    assert_eq!(hex(&bytes), "0000000901000000000000010278");
+    let frame = Frame::take(&mut bytes).unwrap().unwrap();
+    assert_eq!(frame.output().unwrap(), (Offset(258), &b"x"[..]));
+    assert_eq!(hex(&frame.into_channel_frame(0x01, 5)), "010005000000000000010278");
+
+    let header = frame::SnapshotHeader {
+        offset: Offset(1),
+        size: TerminalSize::DEFAULT,
+        reason: SnapshotReason::Lagged,
+        more: true,
+    };
+    frame::put_snapshot(&mut bytes, header, b"s");
+    assert_eq!(hex(&bytes), "0000000e020000000000000001005000188173");
+    let frame = Frame::take(&mut bytes).unwrap().unwrap();
+    assert_eq!(frame.snapshot().unwrap(), (header, &b"s"[..]));
+
+    frame::put_input(&mut bytes, 1, Some(Seq(2)), b"i");
+    assert_eq!(hex(&bytes), "0000000d0300000001000000000000000269");
+    let input = Frame::take(&mut bytes).unwrap().unwrap().into_input().unwrap();
+    assert_eq!((input.tag, input.seq, &input.bytes[..]), (1, Some(Seq(2)), &b"i"[..]));
+}
+
+#[test]
+fn hostile_frames_cost_an_error_and_no_memory() {
+    let check = |bytes: &[u8]| Frame::take(&mut BytesMut::from(bytes));
+    assert!(matches!(check(&[0xFF, 0xFF, 0xFF, 0xFF, 0]), Err(FrameError::TooLong(_))));
+    assert!(matches!(check(&[0, 0, 0, 0, 9]), Err(FrameError::UnknownKind(9))));
+    assert!(matches!(check(&[0, 0, 0, 9]), Ok(None)));
+    let short = check(&[0, 0, 0, 1, 1, 7]).unwrap().unwrap();
+    assert!(matches!(short.output(), Err(FrameError::Malformed)));
+    // A list that claims to have 2^64-1 entries.
+    let claim = [2, 0xFD, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
+    assert!(codec::decode::<Answer>(&claim).is_err());
+    assert!(matches!(codec::decode::<ToPtyd>(&[5, 0]), Err(codec::CodecError::Trailing(1))));
+}
+
+fn check<T: Message + PartialEq + std::fmt::Debug>(message: &T, expected: &str) {
+    let bytes = codec::encode(message).unwrap();
+    assert_eq!(hex(&bytes), expected, "{message:?}");
+    assert_eq!(&codec::decode::<T>(&bytes).unwrap(), message);
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn id(byte: u8) -> Uuid {
+    Uuid::from_bytes([byte; 16])
+}
+
+fn attach() -> Attach {
+    Attach {
+        client_id: Some(ClientId::try_from("c".to_owned()).unwrap()),
+        offset: Some(Offset(1)),
+        size: Some(TerminalSize::DEFAULT),
+        mode: AttachMode::View,
+        delivery: Delivery::Realtime,
+        window: Some(65_536),
+        scrollback: 2,
+    }
+}
+
+fn create() -> Create {
+    Create {
+        owner: UserId::new(id(2)),
+        session_id: SessionId::new(id(3)),
+        key: Some(CreationKey {
+            client_id: ClientId::try_from("c".to_owned()).unwrap(),
+            request_id: "r".to_owned(),
+        }),
+        spec: Spec {
+            name: Some("n".to_owned()),
+            command: vec!["sh".to_owned()],
+            working_directory: None,
+            environment: vec![("A".to_owned(), "b".to_owned())],
+            size: TerminalSize::DEFAULT,
+        },
+        attach: Some(attach()),
+    }
+}

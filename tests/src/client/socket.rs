@@ -1,0 +1,253 @@
+//! One WebSocket: messages out, events in, both at once, so that neither side can wait for the other for ever. Must not
+//! know what the events are for.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::{Sink as _, Stream as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{self, Message};
+use uuid::Uuid;
+
+use super::event::{self, Event, Reason, Violation};
+use super::frame::{self, ServerFrame};
+use super::opening::{Framing, OpenError, Opening};
+
+/// An open socket.
+pub struct Socket {
+    stream: WebSocketStream<TcpStream>,
+    framing: Framing,
+    /// Messages that the connection has not taken yet.
+    outgoing: VecDeque<Message>,
+    unflushed: bool,
+    /// The session behind each open channel.
+    channels: BTreeMap<u16, Uuid>,
+    /// Every channel of this socket's life: none is used twice (section 9).
+    used_channels: BTreeSet<u16>,
+    over: bool,
+    /// Events read while another was waited for (see `talk`).
+    pub(super) inbox: VecDeque<Event>,
+    pub(super) requests: u64,
+}
+
+impl Socket {
+    /// Opens a socket.
+    pub async fn open(opening: &Opening) -> Result<Self, OpenError> {
+        Ok(Self {
+            stream: opening.open().await?,
+            framing: opening.framing,
+            outgoing: VecDeque::new(),
+            unflushed: false,
+            channels: BTreeMap::new(),
+            used_channels: BTreeSet::new(),
+            over: false,
+            inbox: VecDeque::new(),
+            requests: 0,
+        })
+    }
+
+    /// How terminal bytes travel.
+    pub const fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// The channel of a session that is attached here, in binary mode.
+    pub fn channel(&self, session: Uuid) -> Option<u16> {
+        self.channels.iter().find(|(_, attached)| **attached == session).map(|(channel, _)| *channel)
+    }
+
+    /// Queues a text message, which need not be a good one.
+    pub fn send_text(&mut self, text: impl Into<String>) {
+        self.outgoing.push_back(Message::text(text.into()));
+    }
+
+    /// Queues a JSON message.
+    pub fn send(&mut self, message: &Value) {
+        self.send_text(message.to_string());
+    }
+
+    /// Queues a binary message, which need not be a good one.
+    pub fn send_binary(&mut self, bytes: Bytes) {
+        self.outgoing.push_back(Message::Binary(bytes));
+    }
+
+    /// Queues typed bytes in the socket's framing; in JSON mode they must be UTF-8.
+    pub fn send_input(&mut self, session: Uuid, seq: Option<u64>, bytes: &[u8]) {
+        match (self.framing, self.channel(session)) {
+            (Framing::Binary, Some(channel)) => {
+                self.send_binary(frame::input(channel, seq.unwrap_or(0), bytes))
+            }
+            _ => {
+                let text = str::from_utf8(bytes).expect("UTF-8 in JSON mode");
+                let mut message = json!({"type": "input", "session_id": session, "data": text});
+                if let Some(seq) = seq {
+                    message["seq"] = seq.into();
+                }
+                self.send(&message);
+            }
+        }
+    }
+
+    /// Queues an ack in the socket's framing.
+    pub fn send_ack(&mut self, session: Uuid, offset: u64) {
+        match (self.framing, self.channel(session)) {
+            (Framing::Binary, Some(channel)) => self.send_binary(frame::ack(channel, offset)),
+            _ => self.send(&json!({"type": "ack", "session_id": session, "data": {"offset": offset}})),
+        }
+    }
+
+    /// Queues a close frame.
+    pub fn send_close(&mut self) {
+        self.outgoing.push_back(Message::Close(None));
+    }
+
+    /// The next event. Cancel-safe. After `Closed` it must not be called again.
+    pub async fn next(&mut self) -> Result<Event, Violation> {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// Waits until everything queued is with the kernel; what is read meanwhile waits in the inbox.
+    pub async fn flush(&mut self) -> Result<(), Violation> {
+        poll_fn(|context| {
+            loop {
+                if self.over || self.poll_write(context)?.is_ready() {
+                    return Poll::Ready(Ok(()));
+                }
+                match self.poll_read(context) {
+                    Poll::Ready(event) => {
+                        let event = event?;
+                        self.inbox.push_back(event);
+                    }
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        })
+        .await
+    }
+
+    /// Messages queued and not yet with the kernel.
+    pub fn queued(&self) -> usize {
+        self.outgoing.len()
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Event, Violation>> {
+        if let Poll::Ready(Err(violation)) = self.poll_write(context) {
+            return Poll::Ready(Err(violation));
+        }
+        self.poll_read(context)
+    }
+
+    /// Ready once nothing is left to write. A connection that does not take any more is for `poll_read` to notice.
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Violation>> {
+        let mut stream = Pin::new(&mut self.stream);
+        while !self.outgoing.is_empty() {
+            match stream.as_mut().poll_ready(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => break,
+                Poll::Ready(Ok(())) => {}
+            }
+            let Some(message) = self.outgoing.pop_front() else { break };
+            self.unflushed = true;
+            if stream.as_mut().start_send(message).is_err() {
+                break;
+            }
+        }
+        if self.unflushed {
+            match stream.poll_flush(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(_) => self.unflushed = false,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<Event, Violation>> {
+        assert!(!self.over, "read after the end of the connection");
+        loop {
+            let message = match Pin::new(&mut self.stream).poll_next(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(message) => message,
+            };
+            let event = match message {
+                Some(Ok(Message::Binary(bytes))) => self.binary(bytes),
+                Some(Ok(Message::Text(text))) => event::parse(&text).and_then(|event| self.text(event)),
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+                Some(Ok(Message::Close(close))) => Ok(self.closed(close)),
+                Some(Err(tungstenite::Error::Protocol(
+                    tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
+                )))
+                | Some(Err(tungstenite::Error::Io(_) | tungstenite::Error::ConnectionClosed))
+                | None => Ok(self.closed(None)),
+                Some(Err(err)) => Err(Violation(format!("the server broke WebSocket: {err}"))),
+            };
+            return Poll::Ready(event);
+        }
+    }
+
+    fn closed(&mut self, close: Option<CloseFrame>) -> Event {
+        self.over = true;
+        let (code, reason) =
+            close.map_or((None, String::new()), |close| (Some(close.code.into()), close.reason.to_string()));
+        Event::Closed { code, reason }
+    }
+
+    fn binary(&self, bytes: Bytes) -> Result<Event, Violation> {
+        if self.framing == Framing::Json {
+            return Err(Violation("a binary frame in JSON mode".to_owned()));
+        }
+        let head = bytes.slice(..bytes.len().min(16));
+        let frame = frame::parse(bytes).ok_or_else(|| Violation(format!("a malformed frame: {head:?}")))?;
+        let session = |channel: u16| {
+            let session = self.channels.get(&channel).copied();
+            session.ok_or_else(|| {
+                Violation(format!("a frame on channel {channel}, which is not attached: {head:?}"))
+            })
+        };
+        Ok(match frame {
+            ServerFrame::Output { channel, offset, bytes } => {
+                Event::Output { session: session(channel)?, offset, end: offset + bytes.len() as u64, bytes }
+            }
+            ServerFrame::Snapshot { channel, offset, cols, rows, reason, more, bytes } => {
+                let reason = Reason::from_number(reason).expect("checked by the parser");
+                Event::Snapshot { session: session(channel)?, offset, cols, rows, reason, more, bytes }
+            }
+            ServerFrame::InputAck { channel, seq } => Event::InputAck { session: session(channel)?, seq },
+        })
+    }
+
+    fn text(&mut self, event: Event) -> Result<Event, Violation> {
+        match (&event, self.framing) {
+            (Event::Output { .. } | Event::Snapshot { .. } | Event::InputAck { .. }, Framing::Binary) => {
+                return Err(Violation(format!("terminal bytes as text in binary mode: {event:?}")));
+            }
+            (Event::Message(message), Framing::Binary) => match message.status() {
+                Some("connected") => {
+                    let session = message
+                        .session
+                        .ok_or_else(|| Violation("connected without session_id".to_owned()))?;
+                    let channel =
+                        message.data()["channel"].as_u64().and_then(|number| u16::try_from(number).ok());
+                    let channel = channel
+                        .ok_or_else(|| Violation(format!("connected without channel: {}", message.body)))?;
+                    if !self.used_channels.insert(channel) {
+                        return Err(Violation(format!("channel {channel} was used before on this socket")));
+                    }
+                    self.channels.retain(|_, attached| *attached != session);
+                    self.channels.insert(channel, session);
+                }
+                Some("detached" | "exited" | "interrupted" | "lost") => {
+                    self.channels.retain(|_, attached| Some(*attached) != message.session);
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+        Ok(event)
+    }
+}

@@ -1,0 +1,314 @@
+//! A whole system of real processes in a private directory: a keeper with its worker, any number of apis, an account.
+//! Must not know what a test does with it. Everything it started ends in `Drop`; a failing test prints the logs.
+
+pub mod account;
+mod binaries;
+pub mod place;
+pub mod proc;
+pub mod process;
+pub mod standalone;
+pub mod token;
+pub mod users;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+pub use account::Account;
+pub use place::Place;
+pub use process::{Launch, Process};
+pub use standalone::Standalone;
+
+use crate::client::{Credential, Framing, Opening};
+use crate::{wait_for, wait_until};
+
+/// How long a process may take to be ready on a busy machine.
+pub const START_LIMIT: Duration = Duration::from_secs(30);
+/// How long the keeper may take to end all sessions (5 s for those that ignore HUP) and itself.
+pub const END_LIMIT: Duration = Duration::from_secs(10);
+
+/// What the apis and ptyd speak over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LinkKind {
+    /// A Unix socket.
+    Unix,
+    /// QUIC with mutual TLS.
+    Quic,
+}
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What the apis and ptyd speak over.
+    pub link: LinkKind,
+    /// How many apis, with one database.
+    pub apis: usize,
+    /// Added to the keeper's environment.
+    pub keeper_environment: Vec<(String, String)>,
+    /// Added to the environment of the apis.
+    pub api_environment: Vec<(String, String)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { link: LinkKind::Unix, apis: 1, keeper_environment: Vec::new(), api_environment: Vec::new() }
+    }
+}
+
+/// One api: its address stays the same over its lives.
+struct Api {
+    address: SocketAddr,
+    process: Process,
+    starts: usize,
+}
+
+/// A running system.
+pub struct Stack {
+    /// What to start again after a kill.
+    options: Options,
+    /// The secret that the apis sign tokens with.
+    jwt_secret: String,
+    /// Where ptyd's UDP socket is bound, over QUIC.
+    pub link_address: SocketAddr,
+    /// The first account, an admin.
+    pub admin: Account,
+    // Fields are dropped in this order: apis before the keeper, the directory last.
+    apis: Vec<Api>,
+    keeper: Process,
+    /// The stack's directory.
+    pub place: Place,
+}
+
+impl Stack {
+    /// A keeper and one api over a Unix socket.
+    pub async fn start() -> Self {
+        Self::start_with(Options::default()).await
+    }
+
+    /// A keeper and apis as `options` say, all ready, with the first account signed in.
+    pub async fn start_with(options: Options) -> Self {
+        let place = Place::make();
+        let link_address = place::free_address();
+        let jwt_secret = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+        if options.link == LinkKind::Quic {
+            make_certificates(&place);
+        }
+        let mut keeper = launch_keeper(&place, &options, link_address);
+        keeper_ready(&mut keeper, &place.path("ptyd/keeper.pid")).await;
+        let mut apis = Vec::new();
+        for index in 0..options.apis {
+            let address = place::free_address();
+            let process = launch_api(&place, &options, index, address, link_address, &jwt_secret);
+            apis.push(Api { address, process, starts: 1 });
+        }
+        let mut stack =
+            Self { options, jwt_secret, link_address, admin: Account::nobody(), apis, keeper, place };
+        for index in 0..stack.apis.len() {
+            stack.api_ready(index).await;
+        }
+        if !stack.apis.is_empty() {
+            stack.admin = Account::register(stack.address(0), "owner").await;
+            assert!(
+                stack.admin.user["is_admin"] == true,
+                "the first account is an admin: {:?}",
+                stack.admin.user
+            );
+        }
+        stack
+    }
+
+    /// Where an api listens.
+    pub fn address(&self, api: usize) -> SocketAddr {
+        self.apis[api].address
+    }
+
+    /// How the admin opens a socket at an api.
+    pub fn opening(&self, api: usize, framing: Framing) -> Opening {
+        self.opening_at(self.address(api), framing)
+    }
+
+    /// How the admin opens a socket through a proxy in front of an api.
+    pub fn opening_at(&self, address: SocketAddr, framing: Framing) -> Opening {
+        Opening::new(address, framing, Credential::Bearer(self.admin.access_token.clone()))
+    }
+
+    /// The secret that the apis sign tokens with.
+    pub fn jwt_secret(&self) -> &str {
+        &self.jwt_secret
+    }
+
+    /// The keeper's process id.
+    pub fn keeper_pid(&self) -> Pid {
+        self.keeper.pid()
+    }
+
+    /// The process id of an api.
+    pub fn api_pid(&self, api: usize) -> Pid {
+        self.apis[api].process.pid()
+    }
+
+    /// The worker's process id, if it runs now.
+    pub fn worker_pid(&self) -> Option<Pid> {
+        worker_of(self.keeper_pid())
+    }
+
+    /// Waits for a worker and gives its process id.
+    pub async fn worker_ready(&self) -> Pid {
+        wait_for("a worker runs", START_LIMIT, async || self.worker_pid()).await
+    }
+
+    /// SIGKILLs the worker; false if none runs now.
+    pub fn kill_worker(&self) -> bool {
+        let Some(pid) = self.worker_pid() else { return false };
+        process::send(pid, Signal::SIGKILL);
+        true
+    }
+
+    /// SIGKILLs an api and waits until it is gone.
+    pub fn kill_api(&mut self, api: usize) {
+        self.apis[api].process.kill();
+    }
+
+    /// Starts a killed api again on the same address; does not wait for it.
+    pub fn start_api(&mut self, api: usize) {
+        let address = self.apis[api].address;
+        let process =
+            launch_api(&self.place, &self.options, api, address, self.link_address, &self.jwt_secret);
+        self.apis[api].process = process;
+        self.apis[api].starts += 1;
+    }
+
+    /// Waits until an api says that it listens, and checks that this is all it prints.
+    pub async fn api_ready(&mut self, index: usize) {
+        let api = &mut self.apis[index];
+        let line = format!("listening on http://{}\n", api.address);
+        let expected = line.repeat(api.starts);
+        wait_until("the api prints its address and nothing else", START_LIMIT, async || {
+            assert!(api.process.ended().is_none(), "the api ended at once");
+            api.process.printed() == expected
+        })
+        .await;
+    }
+
+    /// Asks the keeper to execute itself again in place.
+    pub fn reexec_keeper(&mut self) {
+        self.keeper.signal(Signal::SIGHUP);
+    }
+
+    /// Asks the keeper to end everything, and waits for it.
+    pub fn end_keeper(&mut self) -> bool {
+        self.keeper.end(END_LIMIT)
+    }
+
+    /// What the keeper and its workers have logged.
+    pub fn keeper_log(&self) -> String {
+        self.keeper.logged()
+    }
+
+    /// What an api has logged in all its lives.
+    pub fn api_log(&self, api: usize) -> String {
+        self.apis[api].process.logged()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        for api in &mut self.apis {
+            api.process.kill();
+        }
+        self.keeper.end(END_LIMIT);
+    }
+}
+
+/// The worker that a keeper runs now.
+pub fn worker_of(keeper: Pid) -> Option<Pid> {
+    let is_worker =
+        |process: &proc::ProcessFacts| process.arguments.iter().skip(1).any(|word| word == "worker");
+    proc::children(keeper).into_iter().find(is_worker).map(|process| process.pid)
+}
+
+async fn keeper_ready(keeper: &mut Process, pid_file: &Path) {
+    let pid = keeper.pid().to_string();
+    wait_until("the keeper writes its pid", START_LIMIT, async || {
+        assert!(keeper.ended().is_none(), "the keeper ended at once");
+        fs::read_to_string(pid_file).is_ok_and(|text| text.trim() == pid)
+    })
+    .await;
+}
+
+fn make_certificates(place: &Place) {
+    let keys = place.path("keys");
+    devpocket_shared::certificates::make_all(&keys).expect("link certificates can be made");
+    for (side, owner) in [("ptyd", None), ("api", place.api_user.as_ref())] {
+        let directory = place.directory(&format!("link-{side}"), 0o700, owner);
+        for file in ["ca.pem".to_owned(), format!("{side}.pem"), format!("{side}.key")] {
+            place.hand_over(&keys.join(&file), &directory.join(&file), owner);
+        }
+    }
+}
+
+fn launch_keeper(place: &Place, options: &Options, link_address: SocketAddr) -> Process {
+    let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+    let mut environment = vec![
+        ("PTYD_STATE_DIR".to_owned(), text(place.path("ptyd"))),
+        ("PTYD_SOCKET".to_owned(), text(place.path("run/ptyd.sock"))),
+    ];
+    if users::is_root() {
+        environment.push(("PTYD_SHELL_USER".to_owned(), users::SHELL.to_owned()));
+        environment.push(("PTYD_WORKER_USER".to_owned(), users::WORKER.to_owned()));
+        environment.push(("PTYD_LINK_USER".to_owned(), users::API.to_owned()));
+    }
+    if options.link == LinkKind::Quic {
+        environment.push(("PTYD_LINK_LISTEN".to_owned(), link_address.to_string()));
+        environment.push(("PTYD_LINK_CERT_DIR".to_owned(), text(place.path("link-ptyd"))));
+    }
+    environment.extend(options.keeper_environment.iter().cloned());
+    Process::start(&Launch {
+        name: "ptyd",
+        program: &place.path("bin/ptyd"),
+        arguments: &[],
+        environment: &environment,
+        user: None,
+        logs: &place.path("log"),
+    })
+}
+
+fn launch_api(
+    place: &Place,
+    options: &Options,
+    index: usize,
+    address: SocketAddr,
+    link_address: SocketAddr,
+    jwt_secret: &str,
+) -> Process {
+    let directory = place.path("api");
+    let ptyd = match options.link {
+        LinkKind::Unix => format!("unix:{}", place.path("run/ptyd.sock").display()),
+        LinkKind::Quic => format!("quic:{link_address}"),
+    };
+    let mut environment = vec![
+        ("LISTEN".to_owned(), address.to_string()),
+        ("DATA_DIR".to_owned(), directory.display().to_string()),
+        ("DATABASE_URL".to_owned(), format!("sqlite://{}", directory.join("devpocket.db").display())),
+        ("JWT_SECRET_KEY".to_owned(), jwt_secret.to_owned()),
+        ("PTYD_ADDRESS".to_owned(), ptyd),
+        ("LOCAL_SESSIONS".to_owned(), "admin".to_owned()),
+        ("REGISTRATION".to_owned(), "open".to_owned()),
+    ];
+    if options.link == LinkKind::Quic {
+        environment.push(("LINK_CERT_DIR".to_owned(), place.path("link-api").display().to_string()));
+    }
+    environment.extend(options.api_environment.iter().cloned());
+    Process::start(&Launch {
+        name: &format!("api-{index}"),
+        program: &place.path("bin/devpocket"),
+        arguments: &["serve"],
+        environment: &environment,
+        user: place.api_user.as_ref(),
+        logs: &place.path("log"),
+    })
+}

@@ -1,0 +1,48 @@
+//! Where the binaries under test are. Must not know how they are started.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Environment variable that names the directory of the binaries.
+const DIRECTORY_VARIABLE: &str = "DEVPOCKET_BIN_DIR";
+
+/// Names of the binaries under test.
+const NAMES: [&str; 2] = ["devpocket", "ptyd"];
+
+/// Puts the binaries into `into`, so that unprivileged users reach them wherever the checkout is.
+///
+/// Hard links where possible: a copy of both costs about 100 MB of writing for each stack.
+pub fn bring(into: &Path) {
+    let from = directory();
+    for name in NAMES {
+        let (source, target) = (from.join(name), into.join(name));
+        let metadata = fs::metadata(&source).unwrap_or_else(|err| {
+            panic!("{}: {err}; build it first: cargo build --release", source.display())
+        });
+        let linked = if metadata.permissions().mode() & 0o055 == 0o055 {
+            fs::hard_link(&source, &target)
+        } else {
+            Err(io::ErrorKind::PermissionDenied.into())
+        };
+        if linked.is_err() {
+            fs::copy(&source, &target).expect("the binary can be copied");
+            fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).expect("its mode can be set");
+        }
+    }
+}
+
+/// [`DIRECTORY_VARIABLE`], else `release` in the target directory that the test was built into.
+#[expect(clippy::disallowed_methods, reason = "a test binary has no configuration but this variable")]
+fn directory() -> PathBuf {
+    if let Some(directory) = std::env::var_os(DIRECTORY_VARIABLE) {
+        return directory.into();
+    }
+    let executable = std::env::current_exe().expect("the path of the test");
+    let target = executable
+        .ancestors()
+        .find(|path| path.join("CACHEDIR.TAG").exists())
+        .expect("the test lies in cargo's target directory");
+    target.join("release")
+}

@@ -1,0 +1,117 @@
+//! `devpocket standalone` in a private directory, as a person at home starts it. Must not know what a test does with it.
+
+use std::fs;
+use std::net::SocketAddr;
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use super::process::{self, Launch, Process};
+use super::{END_LIMIT, Place, START_LIMIT, place, proc};
+use crate::wait_for;
+
+/// A standalone stack; the directory outlives every start.
+pub struct Standalone {
+    /// Where the api listens.
+    pub address: SocketAddr,
+    process: Process,
+    starts: usize,
+    /// The stack's directory.
+    pub place: Place,
+}
+
+impl Standalone {
+    /// Starts it on an empty data directory and waits for the link it prints.
+    pub async fn start() -> (Self, String) {
+        let place = Place::make();
+        let address = place::free_address();
+        let process = launch(&place, address, 1, &[]);
+        let mut standalone = Self { address, process, starts: 1, place };
+        let link = standalone.first_run_link().await;
+        (standalone, link)
+    }
+
+    /// Starts it again on the same directory and address, after it ended or was killed.
+    pub async fn start_again(&mut self) -> String {
+        self.starts += 1;
+        self.process = launch(&self.place, self.address, self.starts, &[]);
+        self.first_run_link().await
+    }
+
+    /// The one-time link that this start printed.
+    async fn first_run_link(&mut self) -> String {
+        let process = &mut self.process;
+        let link = wait_for("standalone prints its first-run link", START_LIMIT, async || {
+            assert!(process.ended().is_none(), "standalone ended at once");
+            let printed = process.printed();
+            // A whole line only: the file may be read in the middle of a write.
+            let (lines, _unfinished) = printed.rsplit_once('\n')?;
+            let link = lines.split_whitespace().find(|word| word.contains("#first-run="))?;
+            Some(link.to_owned())
+        });
+        link.await
+    }
+
+    /// The token in a first-run link.
+    pub fn token_of(link: &str) -> &str {
+        link.split_once("#first-run=").expect("a first-run link").1
+    }
+
+    /// Everything it printed since its last start.
+    pub fn printed(&self) -> String {
+        self.process.printed()
+    }
+
+    /// SIGKILLs every process of the api: what was started, and what it started, but not ptyd.
+    pub fn kill_api(&mut self) {
+        let program = self.place.path("bin/devpocket").display().to_string();
+        for process in proc::all() {
+            if process.arguments.first() == Some(&program) {
+                process::send(process.pid, Signal::SIGKILL);
+            }
+        }
+        self.process.kill();
+    }
+
+    /// Asks it to end, and waits for it. True if it went by itself in time.
+    pub fn end(&mut self) -> bool {
+        self.process.end(END_LIMIT)
+    }
+
+    /// The process id of its keeper, while that lives.
+    pub fn keeper_pid(&self) -> Option<Pid> {
+        let text = fs::read_to_string(self.place.path("data/ptyd/keeper.pid")).ok()?;
+        let pid = Pid::from_raw(text.trim().parse().ok()?);
+        proc::facts(pid).filter(|process| process.state != 'Z').map(|process| process.pid)
+    }
+}
+
+impl Drop for Standalone {
+    fn drop(&mut self) {
+        self.process.end(END_LIMIT);
+        if let Some(keeper) = self.keeper_pid() {
+            process::send(keeper, Signal::SIGTERM);
+        }
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.place.path("data/log/ptyd.log")).unwrap_or_default();
+            eprintln!("--- ptyd.log\n{log}");
+        }
+    }
+}
+
+fn launch(place: &Place, address: SocketAddr, start: usize, arguments: &[&str]) -> Process {
+    let environment = [
+        ("LISTEN".to_owned(), address.to_string()),
+        ("DATA_DIR".to_owned(), place.path("data").display().to_string()),
+        ("PTYD_SHELL_USER".to_owned(), super::users::SHELL.to_owned()),
+    ];
+    let environment = if super::users::is_root() { &environment[..] } else { &environment[..2] };
+    Process::start(&Launch {
+        name: &format!("standalone-{start}"),
+        program: &place.path("bin/devpocket"),
+        arguments: &[&["standalone"], arguments].concat(),
+        environment,
+        user: None,
+        logs: &place.path("log"),
+    })
+}

@@ -1,0 +1,97 @@
+//! `devpocket standalone`, as a person at home uses it: one command to a terminal that survives.
+
+use std::time::Duration;
+
+use devpocket_tests::client::start::raw_script;
+use devpocket_tests::client::{Credential, Durable, DurableOptions, Framing, Opening, Socket};
+use devpocket_tests::stack::{Account, Standalone, proc, users};
+use devpocket_tests::wait_until;
+use serde_json::json;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+async fn opening(standalone: &Standalone, link: &str) -> Opening {
+    let account = Account::first_run(standalone.address, Standalone::token_of(link)).await;
+    assert_eq!(account.user["is_admin"], true, "{}", account.user);
+    Opening::new(standalone.address, Framing::Binary, Credential::Bearer(account.access_token))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_run_link_signs_the_owner_in_once() {
+    let (standalone, link) = Standalone::start().await;
+    let port = standalone.address.port();
+    assert!(link.starts_with(&format!("http://localhost:{port}/#first-run=")), "{link}");
+    assert!(standalone.printed().contains(&port.to_string()), "{}", standalone.printed());
+    let mut socket = Socket::must_open(&opening(&standalone, &link).await).await;
+    let session = socket.connect(json!({"session_type": "local"})).await.session;
+    socket.send_input(session, None, b"echo $((6*7)) uid=$(id -u).\n");
+    let seen = socket.read_until(session, "42 uid=").await;
+    if users::is_root() {
+        assert!(!seen.contains("42 uid=0."), "{seen}");
+    }
+    let body = json!({"token": Standalone::token_of(&link)});
+    let again =
+        devpocket_tests::stack::account::post(standalone.address, "/api/auth/first-run", None, &body).await;
+    assert!(again.status().is_client_error(), "the link works once: {}", again.status());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_api_leaves_the_session_and_the_next_start_takes_it_back() {
+    let (mut standalone, link) = Standalone::start().await;
+    let options = DurableOptions::lossless(vec![opening(&standalone, &link).await]);
+    let mut client = Durable::connecting(options, raw_script("printf ready; exec cat"), Vec::new());
+    let ready = client.drive("the program is ready", LIMIT, |client| client.sink == b"ready").await;
+    ready.unwrap_or_else(|violation| panic!("{violation}"));
+    let keeper = standalone.keeper_pid().expect("a keeper");
+
+    standalone.kill_api();
+    client.input("typed while the api was dead;");
+    let link = standalone.start_again().await;
+    assert_eq!(standalone.keeper_pid(), Some(keeper), "the keeper is the same");
+    let next = opening(&standalone, &link).await;
+    client.set_openings(vec![next]);
+    let goes_on = client.drive("the session goes on", LIMIT, |client| client.sink.ends_with(b"dead;")).await;
+    goes_on.unwrap_or_else(|violation| panic!("{violation}"));
+    assert_eq!(client.sink, b"readytyped while the api was dead;");
+
+    assert!(standalone.end(), "SIGTERM ends it");
+    wait_until("the keeper is gone", LIMIT, async || {
+        proc::facts(keeper).is_none_or(|left| left.state == 'Z')
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn its_end_tells_clients_and_leaves_no_process_behind() {
+    let (mut standalone, link) = Standalone::start().await;
+    let mut socket = Socket::must_open(&opening(&standalone, &link).await).await;
+    let session = socket.connect(raw_script("echo \"$$ \"; sleep 1234567")).await.session;
+    let seen = socket.read_until(session, " ").await;
+    let program = nix::unistd::Pid::from_raw(seen.trim().parse().expect("a pid"));
+    let keeper = standalone.keeper_pid().expect("a keeper");
+    let (ended, ()) = tokio::join!(
+        tokio::task::spawn_blocking(move || {
+            let went = standalone.end();
+            (went, standalone)
+        }),
+        async {
+            // Told of its end, or told to come back: never just a dead connection.
+            let told = socket.wait("exited, or the socket is closed", |event| match event {
+                devpocket_tests::client::Event::Message(message) => {
+                    (message.status() == Some("exited")).then_some(true)
+                }
+                devpocket_tests::client::Event::Closed { code, .. } => {
+                    Some(matches!(code, Some(1001 | 1012)))
+                }
+                _ => None,
+            });
+            assert!(told.await, "the client was not told");
+        }
+    );
+    let (went, _standalone) = ended.expect("no panic");
+    assert!(went, "SIGTERM ends it in time");
+    for (name, pid) in [("program", program), ("keeper", keeper)] {
+        let gone = async || proc::facts(pid).is_none_or(|left| left.state == 'Z');
+        wait_until(&format!("the {name} is gone"), LIMIT, gone).await;
+    }
+}
