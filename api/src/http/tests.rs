@@ -21,10 +21,12 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::peer::Peer;
+use crate::config::PtydAddress;
 use crate::domain::accounts::{Accounts, FirstAccount, LocalSessions, Policy};
 use crate::domain::clock::Clock;
 use crate::domain::origins::Origins;
 use crate::domain::token::Tokens;
+use crate::link::Link;
 use crate::state::AppState;
 use crate::store::{Location, Sqlite};
 
@@ -72,11 +74,15 @@ impl Api {
         let clock = Clock::from_fn(move || start + Duration::seconds(moved.load(Ordering::SeqCst)));
         let tokens = Tokens::new(&SecretString::from(SECRET), Duration::minutes(60)).unwrap();
         let accounts = Arc::new(Accounts::new(Arc::new(database.clone()), tokens, policy, clock).unwrap());
+        let tasks = TaskTracker::new();
+        let nowhere = PtydAddress::Unix(directory.path().join("ptyd.sock"));
+        let link = Link::from_config(nowhere, None, tasks.clone()).unwrap();
         let state = AppState {
             accounts: accounts.clone(),
+            link: Arc::new(link),
             database: database.clone(),
             behind_tls: false,
-            tasks: TaskTracker::new(),
+            tasks,
             stop: CancellationToken::new(),
         };
         Self { router: super::router(state), accounts, database, seconds, _directory: directory }
