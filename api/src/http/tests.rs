@@ -21,12 +21,11 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::peer::Peer;
-use crate::config::PtydAddress;
 use crate::domain::accounts::{Accounts, FirstAccount, LocalSessions, Policy};
 use crate::domain::clock::Clock;
 use crate::domain::origins::Origins;
 use crate::domain::token::Tokens;
-use crate::link::Link;
+use crate::link::{Link, Target};
 use crate::state::AppState;
 use crate::store::{Location, Sqlite};
 
@@ -75,11 +74,11 @@ impl Api {
         let tokens = Tokens::new(&SecretString::from(SECRET), Duration::minutes(60)).unwrap();
         let accounts = Arc::new(Accounts::new(Arc::new(database.clone()), tokens, policy, clock).unwrap());
         let tasks = TaskTracker::new();
-        let nowhere = PtydAddress::Unix(directory.path().join("ptyd.sock"));
-        let link = Link::from_config(nowhere, None, tasks.clone()).unwrap();
+        // No ptyd is there: what needs one is tested against the real thing in `tests`.
+        let link = Arc::new(Link::new(Target::Unix("/nonexistent/ptyd.sock".into()), tasks.clone()));
         let state = AppState {
             accounts: accounts.clone(),
-            link: Arc::new(link),
+            link,
             database: database.clone(),
             behind_tls: false,
             tasks,

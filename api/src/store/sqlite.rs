@@ -19,6 +19,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often a migration is tried, and the wait between: a second in all, where each takes milliseconds.
+const MIGRATION_TRIES: u32 = 10;
+const MIGRATION_WAIT: Duration = Duration::from_millis(100);
+
 /// Where the database is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Location {
@@ -59,7 +63,7 @@ impl Sqlite {
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_with(options)
             .await?;
-        MIGRATIONS.run(&pool).await?;
+        migrate(&pool).await?;
         Ok(Self { pool })
     }
 
@@ -79,4 +83,16 @@ impl Sqlite {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// Brings the schema up to date. Several apis may start at once: SQLite has no lock that spans sqlx's migrations, so one
+/// of them can find a table that another made a moment ago, and then finds the migration done when it looks again.
+async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
+    for _ in 1..MIGRATION_TRIES {
+        if MIGRATIONS.run(pool).await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(MIGRATION_WAIT).await;
+    }
+    Ok(MIGRATIONS.run(pool).await?)
 }
