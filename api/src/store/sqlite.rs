@@ -44,7 +44,12 @@ impl Sqlite {
     /// An acknowledged write is on disk: WAL with a sync at every commit.
     pub async fn open(location: &Location) -> Result<Self, StoreError> {
         let options = match location {
-            Location::File(path) => SqliteConnectOptions::new().filename(path),
+            Location::File(path) => {
+                if let Some(directory) = path.parent() {
+                    std::fs::create_dir_all(directory).map_err(sqlx::Error::Io)?;
+                }
+                SqliteConnectOptions::new().filename(path)
+            }
             Location::Url(url) => SqliteConnectOptions::from_str(url)?,
         };
         let options = options
