@@ -21,7 +21,6 @@ mod sys;
 mod users;
 mod worker;
 
-use std::error::Error;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -38,6 +37,7 @@ pub use sockets::SocketError;
 pub use state_dir::StateDirError;
 pub use users::UserError;
 
+use crate::chain;
 use crate::config::KeeperConfig;
 use crate::handover::socket::HandoverError;
 use cgroup::Cgroups;
@@ -92,17 +92,6 @@ pub fn run(config: KeeperConfig) -> Result<(), KeeperError> {
 /// Logs why the keeper cannot go on.
 pub fn report(error: &KeeperError) {
     Log::new("error").error(chain(error), &[]);
-}
-
-/// An error with all its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 struct Keeper {

@@ -152,6 +152,22 @@ mod tests {
     }
 
     #[test]
+    fn in_a_group_of_its_own_the_keeper_steps_aside_for_its_sessions() {
+        let root = tempfile::tempdir().unwrap();
+        let own = root.path().join("ours");
+        fs::create_dir(&own).unwrap();
+        fs::write(own.join("cgroup.procs"), format!("{}\n", std::process::id())).unwrap();
+        let base = make_v2(root.path(), "ours", "devpocket").unwrap();
+        assert_eq!(base, own.join("devpocket"));
+        let read = |path: &str| fs::read_to_string(own.join(path)).unwrap();
+        assert_eq!(read("keeper/cgroup.procs"), "0");
+        assert_eq!(
+            (read("cgroup.subtree_control"), read("devpocket/cgroup.subtree_control")),
+            ("+pids".into(), "+pids".into())
+        );
+    }
+
+    #[test]
     fn a_group_that_others_are_in_is_left_alone() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("shared")).unwrap();

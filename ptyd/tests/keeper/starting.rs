@@ -9,9 +9,10 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::unistd::User;
-use ptyd::handover::Descriptor;
+use ptyd::handover::{Descriptor, ToKeeper};
 
 use crate::node::{Node, SHELL_USER, is_root, put, shell_user, wait_until};
+use crate::worker::Session;
 
 #[test]
 fn a_worker_is_given_sockets_keys_and_nothing_else() {
@@ -154,11 +155,7 @@ fn started_by_root_as_somebody_all_of_it_runs_as_them() {
     // The tests run as root already: this is the other of the two ways.
     drop(Node::start());
     let user = shell_user();
-    let node = Node::start_with(|command| {
-        let dir = Path::new(command.get_program()).parent().unwrap().to_owned();
-        std::os::unix::fs::chown(&dir, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
-        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
-    });
+    let node = Node::start_with(as_shell_user);
     let mut worker = node.serving();
     assert_eq!(fs::metadata(format!("/proc/{}", worker.pid)).unwrap().uid(), user.uid.as_raw());
     let shell = worker.spawn(crate::worker::command(&[]));
@@ -171,6 +168,41 @@ fn started_by_root_as_somebody_all_of_it_runs_as_them() {
     worker.leave();
     let (_, _, sessions) = node.worker().take_over();
     assert_eq!(sessions[0].pid, shell.pid);
+}
+
+#[test]
+fn without_control_groups_the_process_limit_stops_a_fork_bomb() {
+    if !is_root() {
+        // Then there are none in any test, and the one in `sessions` shows it.
+        return;
+    }
+    drop(Node::start());
+    let node = Node::start_with(as_shell_user);
+    assert!(node.log().contains("\"cgroups\":\"false\""));
+    let mut worker = node.serving();
+    let bomb = worker.sh("trap '' HUP; bomb() { bomb | bomb & }; bomb; exec sleep 1000");
+    bomb.output_with("ork");
+    let other = worker.sh("echo $((6*7)); exec sleep 1000");
+    other.output_with("42");
+    worker.say(&ToKeeper::Terminate { session_id: bomb.id });
+    worker.exit_of(bomb.id);
+    wait_until("the bomb is gone", || {
+        fs::read_dir("/proc").unwrap().flatten().all(|entry| !is_of_session(&entry, &bomb))
+    });
+}
+
+fn is_of_session(process: &fs::DirEntry, session: &Session) -> bool {
+    let stat = fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+    let of = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(3));
+    of == Some(&*session.pid.to_string())
+}
+
+/// Makes the keeper an ordinary user's.
+fn as_shell_user(command: &mut Command) {
+    let user = shell_user();
+    let dir = Path::new(command.get_program()).parent().unwrap().to_owned();
+    std::os::unix::fs::chown(&dir, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+    command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
 }
 
 #[test]
