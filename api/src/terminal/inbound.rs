@@ -271,6 +271,10 @@ impl Inbound<'_> {
                 // As for JSON clients, above.
                 return Ok(());
             }
+            if spent {
+                // Typed across an interruption: lost and told, but no misbehaviour to be counted.
+                return Ok(self.reply(reply::not_attached(named)).await?);
+            }
             return self.complain(reply::not_attached(named)).await;
         };
         let mut out = BytesMut::new();
