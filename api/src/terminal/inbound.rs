@@ -300,12 +300,11 @@ impl Inbound<'_> {
         }
     }
 
-    /// Sends encoded frames to a session; if that fails its feed tells the client.
+    /// Sends encoded frames to a session. If that fails its feed fails too, and is the one to tell the client: before
+    /// that nothing else about it is said.
     async fn send(&mut self, session_id: SessionId, bytes: &[u8]) {
-        if let Some(attached) = self.attached.get_mut(&session_id)
-            && attached.writer.write_all(bytes).await.is_err()
-        {
-            attached.over.store(true, Ordering::Release);
+        if let Some(attached) = self.attached.get_mut(&session_id) {
+            drop(attached.writer.write_all(bytes).await);
         }
     }
 
