@@ -6,7 +6,7 @@ mod printers;
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use tokio::time::Instant;
 
 use crate::contender::Contender;
@@ -37,7 +37,7 @@ async fn idle(rig: &Rig, options: &Options) -> anyhow::Result<Vec<Row>> {
     let mut keyboards = keyboards(rig).await?;
     for _ in 0..options.echo_rounds() {
         for (contender, keys) in &mut keyboards {
-            let times = round(keys, options.keystrokes(), Duration::ZERO).await?;
+            let times = round(keys, options.keystrokes(), Duration::ZERO).await.context(contender.name())?;
             p50.add(*contender, percentile(&times, 50));
             p99.add(*contender, percentile(&times, 99));
         }
@@ -65,7 +65,8 @@ async fn busy(rig: &Rig, options: &Options, idle: &[Row]) -> anyhow::Result<Vec<
         for ((contender, keys), printers) in keyboards.iter_mut().zip(&mut crowds) {
             printers.begin().await?;
             let (began, lines) = (Instant::now(), printers.lines());
-            let times = round(keys, options.keystrokes(), BUSY_ROUND).await?;
+            let times = round(keys, options.keystrokes(), BUSY_ROUND).await;
+            let times = times.with_context(|| format!("{} beside printers", contender.name()))?;
             let (printed, took) = (printers.lines() - lines, began.elapsed());
             printers.pause().await?;
             let due = took.as_secs_f64() * f64::from(LINES_PER_SECOND) * count as f64;

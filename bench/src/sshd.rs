@@ -11,6 +11,8 @@ use devpocket_tests::wait_until;
 use nix::unistd::{Pid, Uid, User};
 use tempfile::TempDir;
 
+use crate::tty;
+
 /// Where sshd needs a directory to exist when it runs as root (sshd(8), FILES).
 const PRIVILEGE_SEPARATION: &str = "/run/sshd";
 
@@ -36,7 +38,7 @@ impl Sshd {
         let known = format!("[{}]:{} {host}", address.ip(), address.port());
         fs::write(directory.path().join("known_hosts"), known)?;
         let config = directory.path().join("sshd_config");
-        fs::write(&config, configuration(directory.path(), address))?;
+        fs::write(&config, configuration(directory.path(), address, &tty::home()?))?;
         if users::is_root() {
             fs::create_dir_all(PRIVILEGE_SEPARATION)?;
         }
@@ -123,13 +125,13 @@ fn make_key(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn configuration(directory: &Path, address: SocketAddr) -> String {
-    let directory = directory.display();
+fn configuration(directory: &Path, address: SocketAddr, home: &Path) -> String {
+    let (directory, home) = (directory.display(), home.display());
     format!(
         "ListenAddress {address}\nHostKey {directory}/host\nAuthorizedKeysFile {directory}/authorized_keys\n\
          PidFile none\nStrictModes no\nUsePAM no\nUseDNS no\nPasswordAuthentication no\n\
          KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\nPrintMotd no\nPrintLastLog no\n\
-         MaxStartups 500\nLogLevel ERROR\n"
+         MaxStartups 500\nSetEnv HOME={home}\nLogLevel ERROR\n"
     )
 }
 

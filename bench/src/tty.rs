@@ -3,11 +3,14 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, ensure};
+use devpocket_tests::stack::users;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::{Winsize, openpty};
+use nix::unistd::{Uid, User};
 
 use crate::sys;
 
@@ -30,6 +33,8 @@ impl Tty {
             // openpty knows no close-on-exec: else each program would keep the terminals of those before it open.
             fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
         }
+        let home = home()?;
+        command.current_dir(&home).env("HOME", home);
         command.stdin(pty.slave.try_clone()?).stdout(pty.slave.try_clone()?).stderr(pty.slave);
         sys::lead_terminal(&mut command);
         let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
@@ -101,6 +106,16 @@ impl Drop for Tty {
         let _ended = self.child.kill();
         let _status = self.child.wait();
     }
+}
+
+/// The home that all contenders' programs have: a shell reads its start-up files there, and what is in them differs.
+pub fn home() -> anyhow::Result<PathBuf> {
+    let user = if users::is_root() {
+        users::ensure(users::SHELL)
+    } else {
+        User::from_uid(Uid::effective())?.context("the user of this process has a name")?
+    };
+    Ok(user.dir)
 }
 
 /// A command that runs a shell script.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use devpocket_tests::client::start::raw_script;
 use devpocket_tests::client::{Event, Socket};
 use tokio::time::{Instant, timeout};
@@ -40,7 +40,8 @@ impl Keys {
             Contender::Unix | Contender::Quic => {
                 let mut socket = Socket::must_open(&rig.opening(contender)?).await;
                 let mut connect = raw_script(PROGRAM);
-                connect["client_id"] = "keyboard".into();
+                // Of its own: the same client asking the same again would get the session it had (protocol section 3).
+                connect["client_id"] = Uuid::new_v4().simple().to_string().into();
                 let session = socket.connect(connect).await.session;
                 socket.read_until(session, "ready").await;
                 Line::Stream { socket: Box::new(socket), session }
@@ -67,7 +68,8 @@ impl Keys {
                 socket.send_input(*session, Some(self.pressed), &typed);
                 loop {
                     // The timer is not part of a client that types, but its cost is below what the clock can tell.
-                    match timeout(LIMIT, socket.next()).await?? {
+                    let event = timeout(LIMIT, socket.next()).await;
+                    match event.with_context(|| format!("keystroke {} did not come back", self.pressed))?? {
                         Event::Output { bytes, .. } => {
                             let took = began.elapsed();
                             ensure!(bytes[..] == typed, "typed {typed:?}, came back {bytes:?}");
