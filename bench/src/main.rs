@@ -1,1 +1,68 @@
-fn main() {}
+//! Measures DevPocket side by side with a bare PTY and with `ssh localhost`, and prints one table. Must not know how a
+//! figure is measured.
+
+mod bulk;
+mod clock;
+mod contender;
+mod creation;
+mod crowd;
+mod echo;
+mod machine;
+mod memory;
+mod options;
+mod recovery;
+mod report;
+mod rig;
+mod sshd;
+mod sys;
+mod tty;
+mod usage;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow};
+use clap::Parser;
+
+use options::{Figure, Options};
+use report::{Report, Row};
+
+fn main() -> anyhow::Result<ExitCode> {
+    let options = Options::parse();
+    let mut report = Report::new(machine::facts()?);
+    for figure in options.figures() {
+        eprintln!("measuring {} ...", figure.name());
+        match measured(figure, &options) {
+            Ok(rows) => report.rows.extend(rows),
+            Err(err) => report.refused.push((figure.name(), format!("{err:#}"))),
+        }
+    }
+    print!("{}", report.markdown());
+    if let Some(path) = &options.json {
+        let text = format!("{:#}\n", report.json());
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(if report.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The rows of one figure. A check that fails, in a panic of the shared client too, refuses this figure alone.
+fn measured(figure: Figure, options: &Options) -> anyhow::Result<Vec<Row>> {
+    // One thread: an extra wake-up between the socket's thread and the caller's would be counted as the product's.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(async {
+            match figure {
+                Figure::Echo => echo::measure(options).await,
+                Figure::Bulk => bulk::measure(options).await,
+                Figure::Creation => creation::measure(options).await,
+                Figure::Memory => memory::measure(options).await,
+                Figure::Recovery => recovery::measure(options).await,
+            }
+        })
+    }));
+    outcome.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without text");
+        Err(anyhow!("a check failed: {text}"))
+    })
+}

@@ -1,0 +1,158 @@
+//! What the command line asks for, and the sizes that follow. Must not know how anything is measured.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+use crate::contender::Contender;
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Figure {
+    /// Keystroke echo, idle and beside busy sessions
+    Echo,
+    /// Large output: MB/s and CPU
+    Bulk,
+    /// Sessions opened per second
+    Creation,
+    /// Memory of an idle session
+    Memory,
+    /// Worker kill to first output
+    Recovery,
+}
+
+impl Figure {
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::Bulk => "bulk",
+            Self::Creation => "creation",
+            Self::Memory => "memory",
+            Self::Recovery => "recovery",
+        }
+    }
+}
+
+/// Measures DevPocket beside a bare PTY and `ssh localhost`
+#[derive(Debug, Parser)]
+#[command(name = "devpocket-bench", version)]
+pub struct Options {
+    /// Figures to measure; without any: all
+    figures: Vec<Figure>,
+    /// Only over the Unix socket, unless --quic is given as well
+    #[arg(long)]
+    unix: bool,
+    /// Only over QUIC, unless --unix is given as well
+    #[arg(long)]
+    quic: bool,
+    /// Small sizes: shows within a minute or two that everything works; the figures are rough
+    #[arg(long)]
+    quick: bool,
+    /// Writes the same figures, with every round, to this file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Bytes of each bulk transfer
+    #[arg(long)]
+    bulk_bytes: Option<u64>,
+    /// Sessions whose memory is measured
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=3000))]
+    memory_sessions: Option<u16>,
+    /// Sessions that print beside the one that echoes
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=500))]
+    busy_sessions: Option<u16>,
+    /// Worker kills over each link
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    kills: Option<u16>,
+    /// Rounds of echo and bulk, in which the contenders take turns
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: Option<u16>,
+}
+
+impl Options {
+    /// What to measure, in an order in which nothing disturbs what follows.
+    pub fn figures(&self) -> Vec<Figure> {
+        let wanted = |figure: &Figure| self.figures.is_empty() || self.figures.contains(figure);
+        Figure::value_variants().iter().copied().filter(wanted).collect()
+    }
+
+    /// Who takes part: the baselines, and ours over the links asked for.
+    pub fn contenders(&self) -> Vec<Contender> {
+        let both = self.unix == self.quic;
+        let wanted = |contender: &Contender| match contender {
+            Contender::Bare | Contender::Ssh => true,
+            Contender::Unix => self.unix || both,
+            Contender::Quic => self.quic || both,
+        };
+        Contender::ALL.into_iter().filter(wanted).collect()
+    }
+
+    /// Rounds of keystrokes.
+    pub fn echo_rounds(&self) -> usize {
+        self.rounds.map_or(if self.quick { 3 } else { 10 }, usize::from)
+    }
+
+    /// Keystrokes of a contender in a round: 4000 in all by default, the warm-up not counted.
+    pub const fn keystrokes(&self) -> usize {
+        if self.quick { 200 } else { 400 }
+    }
+
+    /// Sessions that print beside the one that echoes.
+    pub fn busy_sessions(&self) -> usize {
+        self.busy_sessions.map_or(if self.quick { 20 } else { 100 }, usize::from)
+    }
+
+    /// Rounds of bulk transfers.
+    pub fn bulk_rounds(&self) -> usize {
+        self.rounds.map_or(if self.quick { 2 } else { 5 }, usize::from)
+    }
+
+    /// Bytes of each bulk transfer.
+    pub fn bulk_bytes(&self) -> u64 {
+        self.bulk_bytes.unwrap_or(if self.quick { 40_000_000 } else { 200_000_000 })
+    }
+
+    /// Rounds of opening sessions.
+    pub fn creation_rounds(&self) -> usize {
+        self.rounds.map_or(if self.quick { 1 } else { 3 }, usize::from)
+    }
+
+    /// Sessions that each of the parallel openers opens in a round.
+    pub const fn created_by_each(&self) -> usize {
+        if self.quick { 5 } else { 25 }
+    }
+
+    /// Sessions whose memory is measured.
+    pub fn memory_sessions(&self) -> usize {
+        self.memory_sessions.map_or(if self.quick { 200 } else { 1000 }, usize::from)
+    }
+
+    /// SSH connections whose memory is measured: each is two processes of several MB.
+    pub const fn memory_connections(&self) -> usize {
+        if self.quick { 10 } else { 50 }
+    }
+
+    /// Worker kills over each link.
+    pub fn kills(&self) -> usize {
+        self.kills.map_or(if self.quick { 3 } else { 20 }, usize::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_both_unless_one_is_named() {
+        let contenders = |words: &[&str]| Options::parse_from(words).contenders();
+        assert_eq!(contenders(&["bench"]), Contender::ALL);
+        assert_eq!(contenders(&["bench", "--unix", "--quic"]), Contender::ALL);
+        assert_eq!(contenders(&["bench", "--quic"]), [Contender::Bare, Contender::Ssh, Contender::Quic]);
+    }
+
+    #[test]
+    fn figures_keep_their_order() {
+        let options = Options::parse_from(["bench", "memory", "echo"]);
+        assert_eq!(options.figures(), [Figure::Echo, Figure::Memory]);
+    }
+}

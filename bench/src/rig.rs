@@ -1,0 +1,77 @@
+//! Everything that one figure is measured on: a system per link, an sshd. Must not know the figure.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use devpocket_tests::client::{Framing, Opening};
+use devpocket_tests::stack::{LinkKind, Options as StackOptions, Stack};
+use nix::unistd::Pid;
+
+use crate::contender::Contender;
+use crate::sshd::Sshd;
+use crate::tty::{self, Tty};
+
+/// Running contenders; end in `Drop`.
+pub struct Rig {
+    /// Who takes part, in the order of their turns.
+    pub contenders: Vec<Contender>,
+    sshd: Option<Sshd>,
+    stacks: BTreeMap<Contender, Stack>,
+}
+
+impl Rig {
+    /// Starts what `contenders` need.
+    pub async fn start(contenders: Vec<Contender>) -> anyhow::Result<Self> {
+        let mut rig = Self { contenders, sshd: None, stacks: BTreeMap::new() };
+        for contender in rig.contenders.clone() {
+            match contender {
+                Contender::Bare => {}
+                Contender::Ssh => rig.sshd = Some(Sshd::start().await?),
+                Contender::Unix => rig.start_stack(contender, LinkKind::Unix).await,
+                Contender::Quic => rig.start_stack(contender, LinkKind::Quic).await,
+            }
+        }
+        Ok(rig)
+    }
+
+    async fn start_stack(&mut self, contender: Contender, link: LinkKind) {
+        let stack = Stack::start_with(StackOptions { link, ..StackOptions::default() }).await;
+        self.stacks.insert(contender, stack);
+    }
+
+    /// The system behind one of ours.
+    pub fn stack(&self, contender: Contender) -> anyhow::Result<&Stack> {
+        self.stacks.get(&contender).with_context(|| format!("{} has no stack", contender.name()))
+    }
+
+    /// How a binary socket is opened at one of ours.
+    pub fn opening(&self, contender: Contender) -> anyhow::Result<Opening> {
+        Ok(self.stack(contender)?.opening(0, Framing::Binary))
+    }
+
+    /// The ssh server.
+    pub fn sshd(&self) -> anyhow::Result<&Sshd> {
+        self.sshd.as_ref().context("no sshd was started")
+    }
+
+    /// Starts a shell script on a terminal of a baseline.
+    pub fn tty(&self, contender: Contender, script: &str) -> anyhow::Result<Tty> {
+        match contender {
+            Contender::Ssh => Tty::piped(self.sshd()?.client(Some(script))),
+            Contender::Bare | Contender::Unix | Contender::Quic => Tty::bare(tty::script(script)),
+        }
+    }
+
+    /// The processes between terminal and client: keeper, worker and api, or those of sshd.
+    pub fn processes(&self, contender: Contender) -> anyhow::Result<Vec<Pid>> {
+        Ok(match contender {
+            Contender::Bare => Vec::new(),
+            Contender::Ssh => self.sshd()?.processes(),
+            Contender::Unix | Contender::Quic => {
+                let stack = self.stack(contender)?;
+                let worker = stack.worker_pid().context("no worker runs")?;
+                vec![stack.keeper_pid(), worker, stack.api_pid(0)]
+            }
+        })
+    }
+}
