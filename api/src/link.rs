@@ -176,7 +176,7 @@ impl Link {
         match &self.target {
             Target::Unix(path) => {
                 let socket = UnixStream::connect(path).await.map_err(StreamError::from)?;
-                let (reader, writer) = stream::over_unix(socket);
+                let (reader, writer) = stream::over_unix(socket)?;
                 Ok(LinkStream { reader, writer, presence: None })
             }
             Target::Quic(quic) => {

@@ -75,7 +75,11 @@ fn main() -> anyhow::Result<()> {
 
 /// Serves until SIGINT or SIGTERM; a second one does not wait for anybody.
 fn serve(config: Config, listener: std::net::TcpListener, ready: impl FnOnce(Ready)) -> anyhow::Result<()> {
-    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    // A thread for every second core: ptyd and the sessions' programs want the others (docs/performance.md). Password
+    // hashing has threads of its own.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let runtime =
+        runtime::Builder::new_multi_thread().worker_threads((cores / 2).max(1)).enable_all().build()?;
     runtime.block_on(async {
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);

@@ -73,7 +73,7 @@ pub fn start(log: &str) -> ExitCode {
     if nix::sys::prctl::set_dumpable(false).is_err() || devpocket_shared::telemetry::init(log).is_err() {
         return ExitCode::FAILURE;
     }
-    let ended = match (sys::take_keeper_socket(), tokio::runtime::Runtime::new()) {
+    let ended = match (sys::take_keeper_socket(), runtime()) {
         (Ok(socket), Ok(runtime)) => runtime.block_on(run(socket)),
         (Err(err), _) | (_, Err(err)) => {
             error!(%err, "the worker cannot begin; it is started by the keeper alone");
@@ -91,6 +91,14 @@ pub fn start(log: &str) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A runtime with a thread for every second core. The other half is for the sessions' own programs, the kernel's terminals
+/// and the api: with a thread for each core, threads wake one another only to find the work done, and an echo on two cores
+/// takes half as long again (docs/performance.md).
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    tokio::runtime::Builder::new_multi_thread().worker_threads((cores / 2).max(1)).enable_all().build()
 }
 
 /// Serves until the keeper says stop or goes away. `socket` is the keeper's end of the socket pair.

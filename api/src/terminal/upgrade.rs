@@ -18,6 +18,8 @@ const BINARY: &str = "devpocket.bin.v1";
 pub(super) const MAX_MESSAGE_BYTES: usize = 1 << 20;
 /// Largest message read at all: one over [`MAX_MESSAGE_BYTES`] is read to its end, so that the close code arrives.
 const MAX_READ_BYTES: usize = 4 << 20;
+/// Room to read into, kept with every socket; most messages are key presses.
+const READ_BUFFER_BYTES: usize = 8 << 10;
 /// Bytes waiting for a client's socket; the outbound task waits when they are there.
 const WRITE_BUFFER_BYTES: usize = 64 << 10;
 const MAX_WRITE_BUFFER_BYTES: usize = 4 << 20;
@@ -53,6 +55,7 @@ pub(super) async fn upgrade(
         .protocols([BINARY])
         .max_message_size(MAX_READ_BYTES)
         .max_frame_size(MAX_READ_BYTES)
+        .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES);
     Ok(upgrade.on_upgrade(move |socket: WebSocket| async move {

@@ -37,7 +37,7 @@ async fn accept(listener: UnixListener, context: Arc<Context>, permits: Arc<Sema
         };
         match accepted {
             Ok((stream, _)) if may_connect(&stream, context.link_uid) => {
-                let (reader, writer) = stream::over_unix(stream);
+                let Ok((reader, writer)) = stream::over_unix(stream) else { continue };
                 let serving = serve::serve(Arc::clone(&context), reader, writer);
                 context.tasks.spawn(async move {
                     serving.await;

@@ -28,7 +28,8 @@ pub(crate) async fn run(
 ) -> Result<(), StreamError> {
     let mut pending = BytesMut::new();
     frame::put_control(&mut pending, &Answer::Attached(begun.answer.clone()))?;
-    let told = Told { slot: begun.slot, applied: begun.answer.input_seq.filter(|seq| seq.0 > 0) };
+    let told =
+        Told { slot: begun.slot, applied: begun.answer.input_seq.filter(|seq| seq.0 > 0), ack_by: None };
     let mut client = Client { context, session, number: begun.number, told };
     let result = client.pump(&mut begun, pending, reader, writer).await;
     let left = if matches!(result, Ok(Left::Detached)) { Left::Detached } else { Left::Lost };
@@ -86,6 +87,7 @@ impl Client<'_> {
                     pending.advance(written);
                 }
                 _ = changed.changed(), if pending.is_empty() && last.is_none() => {}
+                () = until(self.told.ack_by), if pending.is_empty() && last.is_none() => {}
                 () = until(begun.attachment.poll_timeout()) => {
                     begun.attachment.handle_timeout(now());
                     self.note_hold(begun);

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
 
@@ -20,18 +21,23 @@ const WRITES: usize = 16;
 /// How often a terminal is tried again whose other side is closed while its leader lives: it may be opened again.
 const HUNG_UP_RETRY: Duration = Duration::from_millis(100);
 
+/// A read shorter than this has emptied the terminal: what comes after it is reported anew. In a flood more may have come
+/// meanwhile, and trying again at once is cheaper than waiting to be told.
+const SHORT_READ_BYTES: usize = 2 << 10;
+
 /// What the terminal can take or give now.
 #[derive(Debug, Default)]
 struct State {
-    /// It takes no input now; wait until it is writable.
-    write_blocked: bool,
+    /// It takes no input now; there until it does. Only then is it watched for that: a terminal is reported as writable
+    /// each time its program has read something.
+    full: Option<AsyncFd<OwnedFd>>,
     /// Its other side is closed; try again then.
     hung_up_until: Option<Instant>,
 }
 
 /// Runs the session's terminal until its end, or until the worker stops.
 pub(crate) async fn drive(context: Arc<Context>, session: Arc<Session>, master: OwnedFd) {
-    let master = match sys::watch(master) {
+    let master = match sys::watch_for(master, Interest::READABLE) {
         Ok(master) => master,
         Err(err) => {
             warn!(session.id = %session.id, %err, "terminal of session {} cannot be watched", session.id);
@@ -43,14 +49,10 @@ pub(crate) async fn drive(context: Arc<Context>, session: Arc<Session>, master: 
         let plan = plan(&session, &state, &master);
         tokio::select! {
             () = context.stop.cancelled() => return,
-            ready = master.writable(), if plan.write => {
-                if let Ok(mut ready) = ready && write_some(&session, &master, &mut state) {
-                    ready.clear_ready();
-                }
-            }
+            () = writable(state.full.as_ref()), if plan.write => write_some(&session, &master, &mut state),
             ready = master.readable(), if plan.read => {
                 let Ok(mut ready) = ready else { return };
-                match read_some(&session, &master) {
+                match read_some(&session, &master, Until::Short) {
                     Progress::More => {}
                     Progress::Empty => ready.clear_ready(),
                     Progress::HungUp => state.hung_up_until = Some(now() + HUNG_UP_RETRY),
@@ -110,9 +112,28 @@ fn plan(session: &Session, state: &State, master: &AsyncFd<OwnedFd>) -> Plan {
     let deadlines = [shared.holds.poll_timeout(), state.hung_up_until];
     Plan {
         read: !shared.held_back && state.hung_up_until.is_none(),
-        write: !shared.input.is_empty(),
+        write: !shared.input.is_empty() && state.hung_up_until.is_none(),
         deadline: deadlines.into_iter().flatten().min(),
     }
+}
+
+/// Completes when the terminal takes input; at once unless it was full.
+async fn writable(full: Option<&AsyncFd<OwnedFd>>) {
+    if let Some(full) = full
+        && let Ok(mut ready) = full.writable().await
+    {
+        // Whether it really is shows when it is written to.
+        ready.clear_ready();
+    }
+}
+
+/// How far to read.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Until {
+    /// Until a read comes back short.
+    Short,
+    /// Until the terminal says that nothing is there: it empties the kernel's own buffers before it says so.
+    Empty,
 }
 
 enum Progress {
@@ -125,7 +146,7 @@ enum Progress {
 }
 
 /// Reads until nothing is there, a hold forbids, or others are due.
-fn read_some(session: &Session, master: &AsyncFd<OwnedFd>) -> Progress {
+fn read_some(session: &Session, master: &AsyncFd<OwnedFd>, until: Until) -> Progress {
     let mut total = 0;
     let progress = loop {
         if total >= READ_BYTES {
@@ -143,6 +164,9 @@ fn read_some(session: &Session, master: &AsyncFd<OwnedFd>) -> Progress {
             Ok(read) => {
                 region.commit(read);
                 total += read;
+                if until == Until::Short && read < SHORT_READ_BYTES {
+                    break Progress::Empty;
+                }
             }
             Err(err) if err.kind() == io::ErrorKind::WouldBlock => break Progress::Empty,
             Err(_) => break Progress::HungUp,
@@ -154,10 +178,9 @@ fn read_some(session: &Session, master: &AsyncFd<OwnedFd>) -> Progress {
     progress
 }
 
-/// Writes waiting input; true when the terminal takes no more now.
-fn write_some(session: &Session, master: &AsyncFd<OwnedFd>, state: &mut State) -> bool {
+/// Writes waiting input until there is none, the terminal takes no more, or others are due.
+fn write_some(session: &Session, master: &AsyncFd<OwnedFd>, state: &mut State) {
     let mut applied = false;
-    state.write_blocked = false;
     for _ in 0..WRITES {
         let mut guard = session.lock();
         let Shared { region, input, .. } = &mut *guard;
@@ -166,18 +189,28 @@ fn write_some(session: &Session, master: &AsyncFd<OwnedFd>, state: &mut State) -
         }
         let next = input.next_write(region);
         let written = if next.is_empty() { Ok(0) } else { sys::write(master.get_ref().as_fd(), next) };
-        if written.is_err() {
-            // Full, or closed at the other side: either way nothing was taken, and the end of the session settles it.
-            input.wrote(region, 0);
-            state.write_blocked = true;
-            break;
+        match written {
+            Ok(written) => {
+                state.full = None;
+                applied |= input.wrote(region, written).is_some();
+            }
+            Err(err) => {
+                // Nothing was taken; what waits goes on waiting.
+                input.wrote(region, 0);
+                if err.kind() == io::ErrorKind::WouldBlock && state.full.is_none() {
+                    let again = master.get_ref().try_clone();
+                    state.full = again.and_then(|again| sys::watch_for(again, Interest::WRITABLE)).ok();
+                }
+                if err.kind() != io::ErrorKind::WouldBlock || state.full.is_none() {
+                    state.hung_up_until = Some(now() + HUNG_UP_RETRY);
+                }
+                break;
+            }
         }
-        applied |= input.wrote(region, written.unwrap_or(0)).is_some();
     }
     if applied {
         session.publish();
     }
-    state.write_blocked
 }
 
 fn exited(session: &Session) -> bool {
@@ -186,7 +219,7 @@ fn exited(session: &Session) -> bool {
 
 /// Reads what an ended program left behind; true when nothing is left.
 fn read_to_end(session: &Session, master: &AsyncFd<OwnedFd>) -> bool {
-    matches!(read_some(session, master), Progress::Empty | Progress::HungUp)
+    matches!(read_some(session, master, Until::Empty), Progress::Empty | Progress::HungUp)
 }
 
 async fn end(context: &Context, session: &Session) {

@@ -1,5 +1,7 @@
 //! Turns what an attachment decided to send into frames, reading the bytes from the ring. Knows no transport.
 
+use std::time::{Duration, Instant};
+
 use bytes::{BufMut, BytesMut};
 use devpocket_shared::ids::Seq;
 use devpocket_shared::wire::frame::{self, FrameError, MAX_OUTPUT_BYTES, SnapshotHeader};
@@ -7,7 +9,7 @@ use devpocket_shared::wire::{SnapshotReason, ToApi};
 use ptyd_session::{Attachment, Outgoing, Slot};
 
 use super::drive::now;
-use super::session::Session;
+use super::session::{Session, Shared};
 
 /// Frames are gathered up to this many bytes before they are written.
 pub(crate) const GATHER_BYTES: usize = MAX_OUTPUT_BYTES;
@@ -21,7 +23,13 @@ pub(crate) struct Told {
     pub(crate) slot: Option<Slot>,
     /// Input acknowledged last.
     pub(crate) applied: Option<Seq>,
+    /// When an acknowledgement that is due goes out even without output beside it.
+    pub(crate) ack_by: Option<Instant>,
 }
+
+/// How long an acknowledgement waits for output to travel with. A key's echo is there within a millisecond; alone, the
+/// acknowledgement would wake everybody on the way twice.
+const ACK_DELAY: Duration = Duration::from_millis(10);
 
 /// Whether the attachment goes on after what was encoded.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,13 +49,7 @@ pub(crate) fn encode_due(
     to: &mut BytesMut,
 ) -> Result<Next, FrameError> {
     let mut shared = session.lock();
-    let applied = told.slot.map(|slot| shared.region.applied(slot)).filter(|seq| seq.0 > 0);
-    if applied != told.applied {
-        told.applied = applied;
-        if let Some(seq) = applied {
-            frame::put_control(to, &ToApi::InputAck { seq })?;
-        }
-    }
+    let due = ack_due(&shared, told);
     let mut sent = false;
     while to.len() < GATHER_BYTES {
         let view = shared.region.view(attachment.cursor());
@@ -65,6 +67,13 @@ pub(crate) fn encode_due(
             Outgoing::Snapshot(reason) => put_redraw(&shared, reason, to),
         }
     }
+    if let Some(seq) = due
+        && (!to.is_empty() || shared.ended || told.ack_by.is_some_and(|by| by <= now()))
+    {
+        told.applied = due;
+        told.ack_by = None;
+        frame::put_control(to, &ToApi::InputAck { seq })?;
+    }
     if sent {
         let held_back = shared.held_back;
         shared.note_hold(number, told.slot, attachment);
@@ -81,8 +90,18 @@ pub(crate) fn encode_due(
     Ok(Next::GoesOn)
 }
 
+/// The input that is to be acknowledged, if any is.
+fn ack_due(shared: &Shared, told: &mut Told) -> Option<Seq> {
+    let applied = told.slot.map(|slot| shared.region.applied(slot)).filter(|seq| seq.0 > 0);
+    if applied == told.applied {
+        return None;
+    }
+    told.ack_by.get_or_insert_with(|| now() + ACK_DELAY);
+    applied
+}
+
 /// A plain redraw: the last lines of the output, as they were printed.
-fn put_redraw(shared: &super::session::Shared, reason: SnapshotReason, to: &mut BytesMut) {
+fn put_redraw(shared: &Shared, reason: SnapshotReason, to: &mut BytesMut) {
     let (from, end) = (shared.redraw_from(REDRAW_BYTES), shared.region.held().end);
     let len = usize::try_from(end.since(from)).unwrap_or(0);
     let (first, second) = shared.region.slices(from, len);

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use devpocket_shared::ids::TerminalSize;
 use memmap2::MmapMut;
 use nix::errno::Errno;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 nix::ioctl_write_ptr_bad!(
@@ -38,6 +39,12 @@ pub(crate) fn map(memory: &OwnedFd) -> io::Result<MmapMut> {
 pub(crate) fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` owns a valid descriptor, always the same one, and `AsyncFd` owns it from here on.
     Ok(unsafe { AsyncFd::register(descriptor) }?)
+}
+
+/// Has the runtime watch a non-blocking descriptor for one thing only.
+pub(crate) fn watch_for(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: as above.
+    Ok(unsafe { AsyncFd::register_with_interest(descriptor, interest) }?)
 }
 
 /// Sets the size of the terminal behind its master.

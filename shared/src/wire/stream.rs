@@ -1,5 +1,7 @@
 //! A link stream over tokio: frames in and out of a Unix connection or a QUIC stream, which differ in nothing else.
 
+mod unix;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -7,8 +9,8 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
+use self::unix::{UnixReader, UnixWriter};
 use super::codec::Message;
 use super::frame::{self, Frame, FrameError};
 
@@ -44,20 +46,20 @@ pub struct FrameWriter {
 
 #[derive(Debug)]
 enum Reading {
-    Unix(OwnedReadHalf),
+    Unix(UnixReader),
     Quic(quinn::RecvStream),
 }
 
 #[derive(Debug)]
 enum Writing {
-    Unix(OwnedWriteHalf),
+    Unix(UnixWriter),
     Quic(quinn::SendStream),
 }
 
 /// Both directions of a Unix connection.
-pub fn over_unix(stream: UnixStream) -> (FrameReader, FrameWriter) {
-    let (read, write) = stream.into_split();
-    (FrameReader::new(Reading::Unix(read)), FrameWriter { inner: Writing::Unix(write) })
+pub fn over_unix(stream: UnixStream) -> io::Result<(FrameReader, FrameWriter)> {
+    let (read, write) = unix::split(stream)?;
+    Ok((FrameReader::new(Reading::Unix(read)), FrameWriter { inner: Writing::Unix(write) }))
 }
 
 /// Both directions of a QUIC stream.
