@@ -35,7 +35,7 @@ check: web/node_modules/.package-lock.json ## Check format, lints, docs, depende
 	@scripts/install-cargo-tools.sh cargo-deny cargo-machete
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --no-deps --document-private-items --locked --quiet
 	cargo deny --locked --log-level warn check bans licenses sources
 	cargo machete --skip-target-dir
 	cd web && npm run --silent typecheck

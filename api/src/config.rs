@@ -139,15 +139,43 @@ pub struct ConfigError {
     problem: String,
 }
 
+impl ServeArgs {
+    /// The secret that signs tokens, from wherever it is given; none if it is not.
+    pub fn jwt_secret(&self) -> Result<Option<SecretString>, ConfigError> {
+        let (variable, secret) = match (&self.jwt_secret_key, &self.jwt_secret_key_file) {
+            (Some(_), Some(_)) => {
+                let problem = "is given, and JWT_SECRET_KEY_FILE too; one of them is needed".to_owned();
+                return Err(ConfigError { variable: "JWT_SECRET_KEY", problem });
+            }
+            (Some(secret), None) => ("JWT_SECRET_KEY", secret.clone()),
+            (None, Some(path)) => {
+                let variable = "JWT_SECRET_KEY_FILE";
+                let text = fs::read_to_string(path)
+                    .map_err(|err| ConfigError { variable, problem: format!("{}: {err}", path.display()) })?;
+                (variable, SecretString::from(text.trim_end().to_owned()))
+            }
+            (None, None) => return Ok(None),
+        };
+        if secret.expose_secret().len() < MIN_SECRET_BYTES {
+            return Err(ConfigError {
+                variable,
+                problem: format!("needs at least {MIN_SECRET_BYTES} bytes"),
+            });
+        }
+        Ok(Some(secret))
+    }
+}
+
 impl Config {
     /// Checks what the command line and environment say, and reads the secret's file.
     pub fn new(args: ServeArgs, mode: Mode) -> Result<Self, ConfigError> {
         let wrong = |variable, problem: &str| ConfigError { variable, problem: problem.to_owned() };
-        let ptyd = args.ptyd_address.ok_or_else(|| wrong("PTYD_ADDRESS", "is needed"))?;
+        let ptyd = args.ptyd_address.clone().ok_or_else(|| wrong("PTYD_ADDRESS", "is needed"))?;
         if matches!(ptyd, PtydAddress::Quic(_)) && args.link_cert_dir.is_none() {
             return Err(wrong("LINK_CERT_DIR", "is needed with a quic: PTYD_ADDRESS"));
         }
-        let jwt_secret = jwt_secret(args.jwt_secret_key, args.jwt_secret_key_file)?;
+        let jwt_secret =
+            args.jwt_secret()?.ok_or_else(|| wrong("JWT_SECRET_KEY", "or JWT_SECRET_KEY_FILE is needed"))?;
         let (listen, local_sessions) = match mode {
             Mode::Served => (SocketAddr::from(([0, 0, 0, 0], 8000)), Switch::Off),
             Mode::Standalone => (SocketAddr::from(([127, 0, 0, 1], 8000)), Switch::Admin),
@@ -173,30 +201,6 @@ impl Config {
             cors_origins: args.cors_origins.into_iter().flatten().collect(),
         })
     }
-}
-
-fn jwt_secret(given: Option<SecretString>, file: Option<PathBuf>) -> Result<SecretString, ConfigError> {
-    let (variable, secret) = match (given, file) {
-        (Some(_), Some(_)) => {
-            let problem = "is given, and JWT_SECRET_KEY_FILE too; one of them is needed".to_owned();
-            return Err(ConfigError { variable: "JWT_SECRET_KEY", problem });
-        }
-        (Some(secret), None) => ("JWT_SECRET_KEY", secret),
-        (None, Some(path)) => {
-            let variable = "JWT_SECRET_KEY_FILE";
-            let text = fs::read_to_string(&path)
-                .map_err(|err| ConfigError { variable, problem: format!("{}: {err}", path.display()) })?;
-            (variable, SecretString::from(text.trim_end().to_owned()))
-        }
-        (None, None) => {
-            let problem = "or JWT_SECRET_KEY_FILE is needed".to_owned();
-            return Err(ConfigError { variable: "JWT_SECRET_KEY", problem });
-        }
-    };
-    if secret.expose_secret().len() < MIN_SECRET_BYTES {
-        return Err(ConfigError { variable, problem: format!("needs at least {MIN_SECRET_BYTES} bytes") });
-    }
-    Ok(secret)
 }
 
 impl FromStr for PtydAddress {

@@ -9,6 +9,7 @@ pub mod link;
 pub mod problem;
 pub mod run;
 pub mod server;
+pub mod standalone;
 pub mod state;
 pub mod store;
 pub mod terminal;

@@ -1,15 +1,20 @@
 //! devpocket: the binary of the api tier. Reads flags and environment, then calls what does the work.
 
 use std::io::{Write, stdout};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::pin::pin;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use devpocket::config::{Config, Mode, ServeArgs};
 use devpocket::run::{Ready, run};
+use devpocket::standalone::{ApiChild, StandaloneArgs, launch_keeper, supervise};
 use devpocket_shared::telemetry;
+use nix::sys::stat::{Mode as FileMode, umask};
+use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
+use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -24,51 +29,101 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve the api, with a ptyd and a database that run elsewhere.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
+    /// Serve everything on this machine: api, ptyd and database.
+    Standalone(Box<StandaloneArgs>),
+    /// Used by standalone to start ptyd.
+    #[command(hide = true)]
+    LaunchKeeper {
+        /// The ptyd binary.
+        program: PathBuf,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Serve(args) => {
+            umask(FileMode::S_IRWXG | FileMode::S_IRWXO);
             let log = args.log.clone();
-            serve(Config::new(args, Mode::Served)?, &log)
+            let config = Config::new(*args, Mode::Served)?;
+            telemetry::init(&log).context("LOG")?;
+            let listener = std::net::TcpListener::bind(config.listen)
+                .with_context(|| format!("LISTEN: cannot listen on {}", config.listen))?;
+            listener.set_nonblocking(true)?;
+            serve(config, listener, |ready| print(&format!("listening on http://{}", ready.address)))
+        }
+        Command::Standalone(args) => {
+            telemetry::init(&args.serve.log).context("LOG")?;
+            match (args.api_of, args.api_of_directory.clone()) {
+                (Some(parent), Some(directory)) => {
+                    let ApiChild { config, listener } = ApiChild::begin(*args, parent, directory)?;
+                    let public = config.public_url.clone();
+                    serve(config, listener, |ready| welcome(&ready, public.as_deref()))
+                }
+                _ => Ok(runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()?
+                    .block_on(supervise(*args, &print))?),
+            }
+        }
+        Command::LaunchKeeper { program } => {
+            let err = launch_keeper(&program);
+            bail!("cannot start {}: {err}", program.display());
         }
     }
 }
 
 /// Serves until SIGINT or SIGTERM; a second one does not wait for anybody.
-fn serve(config: Config, log: &str) -> anyhow::Result<()> {
-    telemetry::init(log).context("LOG")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+fn serve(config: Config, listener: std::net::TcpListener, ready: impl FnOnce(Ready)) -> anyhow::Result<()> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let mut signalled = async || {
+        let mut asked_to_end = async || {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
         };
-        let listener = bind(config.listen).await?;
         let stop = CancellationToken::new();
-        let mut running = pin!(run(config, listener, stop.clone(), announce));
+        let mut running = pin!(run(config, TcpListener::from_std(listener)?, stop.clone(), ready));
         tokio::select! {
             ended = running.as_mut() => return Ok(ended?),
-            () = signalled() => stop.cancel(),
+            () = asked_to_end() => stop.cancel(),
         }
         tokio::select! {
             ended = running.as_mut() => Ok(ended?),
-            () = signalled() => Ok(()),
+            () = asked_to_end() => Ok(()),
         }
     })
 }
 
-async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("LISTEN: cannot listen on {address}"))
+fn welcome(ready: &Ready, public_url: Option<&str>) {
+    print(&format!("listening on http://{}", ready.address));
+    let base =
+        public_url.map_or_else(|| local_url(ready.address), |url| url.trim_end_matches('/').to_owned());
+    print(&match &ready.first_run {
+        Some(token) => {
+            let token = token.expose_secret();
+            format!(
+                "Open this link to sign in as the owner (it works once, for an hour):\n\n  {base}/#first-run={token}\n"
+            )
+        }
+        None => format!("Open {base} and sign in."),
+    });
 }
 
-fn announce(ready: Ready) {
-    let text = format!("listening on http://{}\n", ready.address);
-    // A closed stdout is no reason not to serve.
-    let _unheard = stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush());
+/// What a browser on this machine calls the server.
+fn local_url(address: SocketAddr) -> String {
+    let ip = address.ip();
+    if ip.is_unspecified() || ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST {
+        format!("http://localhost:{}", address.port())
+    } else {
+        format!("http://{address}")
+    }
+}
+
+/// A closed stdout is no reason not to serve.
+fn print(text: &str) {
+    let _unheard = stdout().write_all(format!("{text}\n").as_bytes()).and_then(|()| stdout().flush());
 }

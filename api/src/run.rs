@@ -105,7 +105,11 @@ pub async fn run(
 
 fn policy(config: &Config, address: SocketAddr) -> Policy {
     let on_loopback = address.ip().is_loopback();
-    let public = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let public = config.public_url.clone().unwrap_or_else(|| match address.ip() {
+        // No browser calls a server 0.0.0.0; one on this machine says localhost.
+        ip if ip.is_unspecified() => format!("http://localhost:{}", address.port()),
+        _ => format!("http://{address}"),
+    });
     let named = Origin::of_url(&public).into_iter().chain(config.cors_origins.iter().cloned()).collect();
     Policy {
         registration_open: config.registration.map_or(on_loopback, |word| word == Registration::Open),

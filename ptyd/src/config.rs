@@ -55,7 +55,7 @@ pub struct KeeperConfig {
     #[arg(long, env = "PTYD_LINK_USER")]
     pub link_user: Option<String>,
     /// Output bytes each session's ring holds; rounded up to whole pages.
-    #[arg(long, env = "PTYD_RING_BYTES", default_value_t = 1 << 20, value_parser = clap::value_parser!(u64).range(512 << 10..=1 << 30))]
+    #[arg(long, env = "PTYD_RING_BYTES", default_value_t = 1 << 20, value_parser = clap::value_parser!(u64).range(128 << 10..=1 << 30))]
     pub ring_bytes: u64,
     /// Most live sessions; the host's terminals and open files may allow fewer.
     #[arg(long, env = "PTYD_MAX_SESSIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
@@ -96,6 +96,6 @@ mod tests {
     fn a_ring_too_small_or_too_large_is_refused() {
         assert!(Cli::try_parse_from(["ptyd", "--ring-bytes", "4096"]).is_err());
         assert!(Cli::try_parse_from(["ptyd", "--ring-bytes", "2000000000"]).is_err());
-        assert!(Cli::try_parse_from(["ptyd", "--ring-bytes", "524288"]).is_ok());
+        assert!(Cli::try_parse_from(["ptyd", "--ring-bytes", "131072"]).is_ok());
     }
 }

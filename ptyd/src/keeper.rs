@@ -21,7 +21,6 @@ mod sys;
 mod users;
 mod worker;
 
-use std::error::Error;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -38,6 +37,7 @@ pub use sockets::SocketError;
 pub use state_dir::StateDirError;
 pub use users::UserError;
 
+use crate::chain;
 use crate::config::KeeperConfig;
 use crate::handover::socket::HandoverError;
 use cgroup::Cgroups;
@@ -54,6 +54,9 @@ use worker::Worker;
 
 /// How often old tombstones and empty control groups are looked for, in milliseconds.
 const HOUSEKEEPING: Millis = 60_000;
+/// How often, and with what pauses in milliseconds, emptying control groups are tried to be removed at the end.
+const CGROUP_TRIES: u32 = 50;
+const CGROUP_PAUSE: u8 = 10;
 
 /// The keeper cannot start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -89,17 +92,6 @@ pub fn run(config: KeeperConfig) -> Result<(), KeeperError> {
 /// Logs why the keeper cannot go on.
 pub fn report(error: &KeeperError) {
     Log::new("error").error(chain(error), &[]);
-}
-
-/// An error with all its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 struct Keeper {
@@ -152,13 +144,14 @@ impl Keeper {
             self.judge_worker(flushed);
             let ready = self.wait(now)?;
             let now = sys::monotonic();
-            // Life signs are read before anything is judged by the clock: after a pause of the host both are late.
             if ready.writable {
                 let flushed = self.worker.writable(&self.sessions, now);
                 self.judge_worker(flushed);
             }
             if ready.readable {
                 self.read_worker(now);
+            } else if self.worker.expire_silent(now) {
+                self.log.error("the worker is killed: it was silent for too long", &[]);
             }
             self.hear_starting(now);
             self.take_signals(now);
@@ -169,8 +162,8 @@ impl Keeper {
 
     /// Does what is due. True: the end has come.
     fn advance(&mut self, now: Millis) -> bool {
-        if let Some(reason) = self.worker.expire(now) {
-            self.log.error("the worker is killed", &[("reason", &reason)]);
+        if self.worker.expire(now) {
+            self.log.error("the worker is killed: it did not stop when told to", &[]);
         }
         if self.shutdown.is_none() && self.worker.start_due(now) {
             self.start_worker(now);
@@ -264,7 +257,13 @@ impl Keeper {
         }
         self.reap(sys::monotonic());
         if let Some(cgroups) = &self.cgroups {
-            cgroups.remove_all();
+            // What was killed is reaped by others where it was not our child.
+            for _ in 0..CGROUP_TRIES {
+                if cgroups.remove_all() {
+                    break;
+                }
+                let _paused = poll(&mut [], PollTimeout::from(CGROUP_PAUSE));
+            }
         }
         self.log.info("ended", &[]);
     }

@@ -18,7 +18,7 @@ use crate::{Random, wait_for, wait_until};
 /// How long the rest of a flood may take once nothing breaks it any more.
 const REST_LIMIT: Duration = Duration::from_secs(60);
 /// Inputs on their way at once: enough that a cut hits some, few enough that the flood goes on.
-const MOST_WAITING: usize = 16;
+const MOST_WAITING: usize = 32;
 
 /// A session that runs `programs/flood.pl`.
 pub struct Flood {
@@ -104,7 +104,7 @@ impl Typist {
 
     /// Now and then types a numbered line in one input.
     pub fn type_lines(&mut self, client: &mut Durable<Hasher>, random: &mut Random) {
-        if random.one_in(4) && client.unacknowledged() < MOST_WAITING {
+        if random.one_in(2) && client.unacknowledged() < MOST_WAITING {
             let line = self.line(random);
             self.input(client, line);
         }
@@ -112,7 +112,7 @@ impl Typist {
 
     /// Now and then types a numbered line, at times in two inputs.
     pub fn type_pieces(&mut self, client: &mut Durable<Hasher>, random: &mut Random) {
-        if !random.one_in(4) || client.unacknowledged() >= MOST_WAITING {
+        if !random.one_in(2) || client.unacknowledged() >= MOST_WAITING {
             return;
         }
         if let Some(rest) = self.rest.take() {

@@ -10,7 +10,7 @@ pub struct Random {
 }
 
 impl Random {
-    /// A generator for one scenario; prints its seed, which comes from [`SEED_VARIABLE`] or from the system.
+    /// A generator for one scenario; prints its seed, which comes from `DEVPOCKET_TEST_SEED` or from the system.
     #[expect(clippy::disallowed_methods, reason = "a test binary has no configuration but this variable")]
     pub fn for_scenario(name: &str) -> Self {
         let seed = match std::env::var(SEED_VARIABLE) {

@@ -99,15 +99,10 @@ impl Stack {
         }
         let mut keeper = launch_keeper(&place, &options, link_address);
         keeper_ready(&mut keeper, &place.path("ptyd/keeper.pid")).await;
-        let mut apis = Vec::new();
-        for index in 0..options.apis {
-            let address = place::free_address();
-            let process = launch_api(&place, &options, index, address, link_address, &jwt_secret);
-            apis.push(Api { address, process, starts: 1 });
-        }
-        let mut stack =
-            Self { options, jwt_secret, link_address, admin: Account::nobody(), apis, keeper, place };
-        for index in 0..stack.apis.len() {
+        let (apis, admin) = (Vec::new(), Account::nobody());
+        let mut stack = Self { options, jwt_secret, link_address, admin, apis, keeper, place };
+        for index in 0..stack.options.apis {
+            stack.add_api();
             stack.api_ready(index).await;
         }
         if !stack.apis.is_empty() {
@@ -180,6 +175,14 @@ impl Stack {
             launch_api(&self.place, &self.options, api, address, self.link_address, &self.jwt_secret);
         self.apis[api].process = process;
         self.apis[api].starts += 1;
+    }
+
+    /// Starts one more api on the same database; does not wait for it.
+    pub fn add_api(&mut self) {
+        let (index, address) = (self.apis.len(), place::free_address());
+        let process =
+            launch_api(&self.place, &self.options, index, address, self.link_address, &self.jwt_secret);
+        self.apis.push(Api { address, process, starts: 1 });
     }
 
     /// Waits until an api says that it listens, and checks that this is all it prints.

@@ -172,18 +172,18 @@ async fn an_attach_gets_exactly_what_was_missed_while_nobody_was_there() {
 
 #[tokio::test]
 async fn an_attach_to_what_the_ring_no_longer_holds_gets_a_snapshot_and_goes_on_from_there() {
-    let keeper_environment = vec![("PTYD_RING_BYTES".to_owned(), "131072".to_owned())];
+    let keeper_environment = vec![("PTYD_RING_BYTES".to_owned(), "524288".to_owned())];
     let stack = Stack::start_with(Options { keeper_environment, ..Options::default() }).await;
     for framing in BOTH {
         let script =
-            "printf 'early words\\n'; head -n 1 > /dev/null; seq 1 100000; printf 'late words'; exec cat";
+            "printf 'early words\\n'; head -n 1 > /dev/null; seq 1 200000; printf 'late words'; exec cat";
         let (mut socket, attached) = session(&stack, framing, raw_script(script)).await;
         socket.read_until(attached.session, "early words").await;
         // `head` wants a whole line, and the terminal is raw: a newline is one.
         socket.send_input(attached.session, None, b"\n");
         leave(&mut socket, attached.session, "detach").await;
         let (mut late, resumed) = snapshot_holding(&stack, framing, attached.session, "late words").await;
-        assert_eq!(resumed, 12 + 588_895 + 10, "the snapshot stands at the end of the output");
+        assert_eq!(resumed, 12 + 1_288_895 + 10, "the snapshot stands at the end of the output");
         late.send_input(attached.session, None, b"<after>");
         let first = late.wait("output after the snapshot", |event| match event {
             Event::Output { offset, .. } => Some(*offset),

@@ -195,6 +195,8 @@ async fn a_socket_ends_with_4401_when_its_token_does() {
     });
     warning.await;
     renewed.send(&json!({"type": "auth", "data": {"token": stack.admin.access_token}}));
+    // What is sent is written while something is waited for; a taken token has no answer of its own.
+    renewed.ask(json!({"type": "ping"})).await;
     let code = left_alone.wait_closed(std::time::Duration::from_secs(40)).await;
     assert_eq!(code, Some(4401), "at the end of its token");
     renewed.send_input(session, None, b"still here\n");

@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use devpocket_tests::client::{Durable, DurableOptions, EVENT_LIMIT, Framing, Hasher, Socket};
+use devpocket_tests::client::start::{raw_script, session};
+use devpocket_tests::client::{Durable, DurableOptions, EVENT_LIMIT, Event, Framing, Hasher, Socket};
 use devpocket_tests::flood::{Flood, Typist};
 use devpocket_tests::stack::{LinkKind, Options, START_LIMIT, Stack};
 use devpocket_tests::{Random, wait_until};
@@ -93,6 +94,36 @@ fn blows(kills: usize, random: &mut Random) -> Vec<Blow> {
         blows.insert(at, Blow::Reexec);
     }
     blows
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_types_while_the_worker_dies_hears_of_the_interruption_before_anything_else() {
+    for framing in [Framing::Binary, Framing::Json] {
+        // A keeper of its own: each restart of a worker that died young comes later than the one before.
+        let stack = Stack::start().await;
+        let (mut socket, attached) = session(&stack, framing, raw_script("exec cat > /dev/null")).await;
+        for round in 0..8 {
+            let worker = stack.worker_ready().await;
+            assert!(stack.kill_worker());
+            // Typed before the client can know, so there is nothing wrong with any of them.
+            for _ in 0..100 {
+                socket.send_input(attached.session, None, b"x");
+            }
+            let first = socket.wait("interrupted, or an error", |event| match event {
+                Event::Message(message) if message.status() == Some("interrupted") => Some(None),
+                Event::Message(message) if message.error().is_some() => Some(Some(message.body.to_string())),
+                _ => None,
+            });
+            assert_eq!(first.await, None, "{framing:?}, round {round}");
+            wait_until("another worker runs", START_LIMIT, async || {
+                stack.worker_pid().is_some_and(|now| now != worker)
+            })
+            .await;
+            // A socket of its own for each round: what was on its way is complained about, and that has a limit.
+            (socket, _) =
+                Socket::attach_patiently(&stack.opening(0, framing), attached.session, &json!({})).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

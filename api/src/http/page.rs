@@ -43,10 +43,12 @@ fn answer(path: &str, data: Cow<'static, [u8]>, sha256: &[u8], headers: &HeaderM
     // Vite puts a hash of the content into the names under assets/.
     let keep = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
     let known = headers.get(IF_NONE_MATCH).is_some_and(|given| given.as_bytes() == tag.as_bytes());
-    if known {
-        return (StatusCode::NOT_MODIFIED, [(ETAG, tag), (CACHE_CONTROL, keep.to_owned())]).into_response();
-    }
+    // The kind belongs to "not modified" too: by it the content security policy is chosen, which replaces the one the
+    // browser kept with the page.
     let headers = [(CONTENT_TYPE, media_type(path)), (CACHE_CONTROL, keep.to_owned()), (ETAG, tag)];
+    if known {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
     (headers, Body::from(data)).into_response()
 }
 
@@ -90,7 +92,9 @@ mod tests {
         let page = file(None, "index.html");
         assert_eq!(page.headers()[CACHE_CONTROL], "no-cache");
         let tag = page.headers()[ETAG].to_str().unwrap().to_owned();
-        assert_eq!(file(Some(&tag), "index.html").status(), StatusCode::NOT_MODIFIED);
+        let unchanged = file(Some(&tag), "index.html");
+        assert_eq!(unchanged.status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(unchanged.headers()[CONTENT_TYPE], page.headers()[CONTENT_TYPE]);
         assert_eq!(file(Some("\"other\""), "index.html").status(), StatusCode::OK);
     }
 }

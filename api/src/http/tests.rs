@@ -25,6 +25,7 @@ use crate::domain::accounts::{Accounts, FirstAccount, LocalSessions, Policy};
 use crate::domain::clock::Clock;
 use crate::domain::origins::Origins;
 use crate::domain::token::Tokens;
+use crate::link::{Link, Target};
 use crate::state::AppState;
 use crate::store::{Location, Sqlite};
 
@@ -72,11 +73,15 @@ impl Api {
         let clock = Clock::from_fn(move || start + Duration::seconds(moved.load(Ordering::SeqCst)));
         let tokens = Tokens::new(&SecretString::from(SECRET), Duration::minutes(60)).unwrap();
         let accounts = Arc::new(Accounts::new(Arc::new(database.clone()), tokens, policy, clock).unwrap());
+        let tasks = TaskTracker::new();
+        // No ptyd is there: what needs one is tested against the real thing in `tests`.
+        let link = Arc::new(Link::new(Target::Unix("/nonexistent/ptyd.sock".into()), tasks.clone()));
         let state = AppState {
             accounts: accounts.clone(),
+            link,
             database: database.clone(),
             behind_tls: false,
-            tasks: TaskTracker::new(),
+            tasks,
             stop: CancellationToken::new(),
         };
         Self { router: super::router(state), accounts, database, seconds, _directory: directory }

@@ -19,6 +19,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often opening is tried, and the wait between: two seconds in all, where it takes milliseconds.
+const OPENING_TRIES: u32 = 20;
+const OPENING_WAIT: Duration = Duration::from_millis(100);
+
 /// Where the database is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Location {
@@ -40,7 +44,12 @@ impl Sqlite {
     /// An acknowledged write is on disk: WAL with a sync at every commit.
     pub async fn open(location: &Location) -> Result<Self, StoreError> {
         let options = match location {
-            Location::File(path) => SqliteConnectOptions::new().filename(path),
+            Location::File(path) => {
+                if let Some(directory) = path.parent() {
+                    std::fs::create_dir_all(directory).map_err(sqlx::Error::Io)?;
+                }
+                SqliteConnectOptions::new().filename(path)
+            }
             Location::Url(url) => SqliteConnectOptions::from_str(url)?,
         };
         let options = options
@@ -49,13 +58,15 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options)
-            .await?;
-        MIGRATIONS.run(&pool).await?;
-        Ok(Self { pool })
+        // Several apis may start at once. SQLite has no lock that spans the switch to WAL and sqlx's migrations, so one of
+        // them can find the file locked, or a table that another made a moment ago; when it looks again all is done.
+        for _ in 1..OPENING_TRIES {
+            if let Ok(pool) = connect(&options).await {
+                return Ok(Self { pool });
+            }
+            tokio::time::sleep(OPENING_WAIT).await;
+        }
+        Ok(Self { pool: connect(&options).await? })
     }
 
     /// For tests that look at rows, or change what no call does yet.
@@ -74,4 +85,14 @@ impl Sqlite {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+async fn connect(options: &SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
+    let pool = SqlitePoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options.clone())
+        .await?;
+    MIGRATIONS.run(&pool).await?;
+    Ok(pool)
 }

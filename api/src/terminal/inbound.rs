@@ -192,9 +192,14 @@ impl Inbound<'_> {
             (body, Some(session_id)) if self.is_attached(session_id) => {
                 self.handle_attached(session_id, body, request_id).await
             }
-            (_, session_id) => {
-                self.complain(reply::not_attached(None, session_id).answering(request_id)).await
+            (
+                Body::Ack(_) | Body::Input { seq: Some(_), .. } | Body::Paste { seq: Some(_), .. },
+                Some(session_id),
+            ) if self.attached.contains_key(&session_id) => {
+                // On its way when the session was interrupted or ended: what is numbered is sent again after an attach.
+                Ok(())
             }
+            (_, session_id) => self.complain(reply::not_attached(session_id).answering(request_id)).await,
         }
     }
 
@@ -259,9 +264,18 @@ impl Inbound<'_> {
         if ![INPUT, ACK].contains(&kind) || (kind == ACK && !bytes.is_empty()) {
             return self.complain_bad_frame("the frame's kind is not known").await;
         }
-        let Some(session_id) = self.by_channel.get(&channel).copied().filter(|id| self.is_attached(*id))
-        else {
-            return self.complain(reply::not_attached(None, None)).await;
+        let named = self.by_channel.get(&channel).copied();
+        let Some(session_id) = named.filter(|id| self.is_attached(*id)) else {
+            let spent = (1..=self.last_channel).contains(&channel.0);
+            if spent && (kind == ACK || number != 0) {
+                // As for JSON clients, above.
+                return Ok(());
+            }
+            if spent {
+                // Typed across an interruption: lost and told, but no misbehaviour to be counted.
+                return Ok(self.reply(reply::not_attached(named)).await?);
+            }
+            return self.complain(reply::not_attached(named)).await;
         };
         let mut out = BytesMut::new();
         if kind == INPUT {
@@ -286,23 +300,16 @@ impl Inbound<'_> {
         }
     }
 
-    /// Sends encoded frames to a session; if that fails its feed tells the client.
+    /// Sends encoded frames to a session. If that fails its feed fails too, and is the one to tell the client: before
+    /// that nothing else about it is said.
     async fn send(&mut self, session_id: SessionId, bytes: &[u8]) {
-        if let Some(attached) = self.attached.get_mut(&session_id)
-            && attached.writer.write_all(bytes).await.is_err()
-        {
-            self.forget(session_id);
+        if let Some(attached) = self.attached.get_mut(&session_id) {
+            drop(attached.writer.write_all(bytes).await);
         }
     }
 
     fn is_attached(&self, session_id: SessionId) -> bool {
         self.attached.get(&session_id).is_some_and(|attached| !attached.over.load(Ordering::Acquire))
-    }
-
-    fn forget(&mut self, session_id: SessionId) {
-        if let Some(attached) = self.attached.remove(&session_id) {
-            self.by_channel.remove(&attached.names.channel);
-        }
     }
 
     async fn reply(&self, reply: reply::Reply) -> Result<(), Gone> {

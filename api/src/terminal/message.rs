@@ -121,7 +121,7 @@ fn parse_body(
         Some(_) => Err(invalid("data", "an object")),
     };
     let body = match kind {
-        "connect" => Body::Connect(connect(data?, default)?),
+        "connect" => Body::Connect(connect(data?, default, session_id.is_some())?),
         "attach" => {
             needs_session()?;
             Body::Attach(attach(data?, default)?)
@@ -174,12 +174,15 @@ fn parse_body(
     Ok(body)
 }
 
-fn connect(data: &Map<String, Value>, default: Delivery) -> Result<Connect, BadField> {
+/// `attaches`: a session is named, so what kind to make need not be said.
+fn connect(data: &Map<String, Value>, default: Delivery, attaches: bool) -> Result<Connect, BadField> {
     let profile = text(data, "ssh_profile_id")?;
     let ssh = match text(data, "session_type")? {
         Some("local" | "terminal") => false,
         Some("ssh") => true,
-        None => profile.is_some(),
+        None if profile.is_some() => true,
+        None if attaches => false,
+        None => return Err(missing("session_type")),
         Some(_) => return Err(invalid("session_type", "local or ssh")),
     };
     let attach = attach(data, default)?;
@@ -390,9 +393,11 @@ mod tests {
             Some("signal"),
         );
         check(r#"{"type":"signal","session_id":"ID","data":{"key":"ctrl+ü"}}"#, "invalid_field", Some("key"));
-        check(r#"{"type":"connect","data":{"command":"ls"}}"#, "invalid_field", Some("command"));
-        check(r#"{"type":"connect","data":{"command":["a\u0000b"]}}"#, "invalid_field", Some("command"));
-        check(r#"{"type":"connect","data":{"env":{"A=B":"c"}}}"#, "invalid_field", Some("environment"));
+        check(r#"{"type":"connect","data":{}}"#, "missing_field", Some("session_type"));
+        let local = |more: &str| format!(r#"{{"type":"connect","data":{{"session_type":"local",{more}}}}}"#);
+        check(&local(r#""command":"ls""#), "invalid_field", Some("command"));
+        check(&local(r#""command":["a\u0000b"]"#), "invalid_field", Some("command"));
+        check(&local(r#""env":{"A=B":"c"}"#), "invalid_field", Some("environment"));
         check(
             r#"{"type":"connect","data":{"session_type":"telnet"}}"#,
             "invalid_field",

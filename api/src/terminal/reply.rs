@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::Channel;
 use super::message::Complaint;
-use super::{Channel, Names};
 
 /// One message, being put together.
 pub(super) struct Reply {
@@ -163,8 +163,7 @@ pub(super) fn error(session_id: Option<SessionId>, code: ErrorCode, message: &st
 }
 
 /// `error` about a channel or session that is not attached on this socket.
-pub(super) fn not_attached(names: Option<Names>, session_id: Option<SessionId>) -> Reply {
-    let session_id = names.map(|names| names.session_id).or(session_id);
+pub(super) fn not_attached(session_id: Option<SessionId>) -> Reply {
     error(session_id, ErrorCode::NotAttached, "attach to the session on this socket first", Value::Null)
 }
 

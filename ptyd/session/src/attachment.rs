@@ -65,8 +65,10 @@ pub struct Attachment {
     cursor: Offset,
     /// Up to here the client has drawn, as far as it said.
     acked: Offset,
-    /// Most bytes between `acked` and what is sent.
+    /// Most bytes sent beyond `window_from`.
     window: Option<u64>,
+    /// The last ack, or the last snapshot if that is further on: a snapshot opens the window again.
+    window_from: Offset,
     delivery: Delivery,
     /// The hold counts from the last ack, not from what was sent.
     holds_from_ack: bool,
@@ -76,8 +78,8 @@ pub struct Attachment {
     told_size: TerminalSize,
     /// Since when a lossless client has been behind without progress.
     stalled_since: Option<Instant>,
-    /// It was behind for too long: it holds nothing back until it has caught up.
-    released: bool,
+    /// It was behind for too long: it holds nothing back until it has drawn up to here.
+    released_until: Option<Offset>,
 }
 
 impl Attachment {
@@ -102,7 +104,8 @@ impl Attachment {
             snapshot: (resume == Resume::Snapshot).then_some(SnapshotReason::Attach),
             told_size: region.size_at(cursor),
             stalled_since: None,
-            released: false,
+            released_until: None,
+            window_from: cursor,
         };
         (attachment, resume)
     }
@@ -110,36 +113,39 @@ impl Attachment {
     /// The client has drawn the output up to `offset`. What it cannot have seen yet counts for nothing.
     pub fn handle_ack(&mut self, offset: Offset) {
         let offset = offset.min(self.cursor);
-        if offset > self.acked {
-            self.acked = offset;
-            if self.holds_from_ack {
-                self.stalled_since = None;
-            }
+        if offset <= self.acked {
+            return;
         }
-    }
-
-    /// `len` bytes from the cursor on were handed to the transport.
-    fn advance(&mut self, len: u64) {
-        self.cursor = self.cursor.plus(len);
-        if !self.holds_from_ack {
+        self.acked = offset;
+        self.window_from = self.window_from.max(offset);
+        if self.holds_from_ack {
             self.stalled_since = None;
+        }
+        if self.window.is_some() {
+            self.released_until = self.released_until.filter(|until| offset < *until);
         }
     }
 
     /// What to send next, at most `most` bytes of it; none: nothing now. `view` is the session seen from
     /// [`Attachment::cursor`].
     pub fn poll_send(&mut self, view: &View, most: usize, now: Instant) -> Option<Outgoing> {
-        if self.snapshot.is_none() && self.cursor < view.held.start {
+        if self.snapshot.is_none() && self.cursor < view.held.start && self.may_lag() {
             self.snapshot = Some(SnapshotReason::Lagged);
         }
         if let Some(reason) = self.snapshot.take() {
-            // The snapshot is the screen at the end of what is held; it counts as drawn, or a small window would never
-            // open again.
             self.cursor = view.held.end;
-            self.acked = view.held.end;
+            self.window_from = self.cursor;
+            self.released_until = self.released_until.map(|_| self.cursor);
+            if reason == SnapshotReason::Attach {
+                // The client has just come: it holds from here on.
+                self.acked = self.cursor;
+            }
             self.told_size = view.size_now;
             self.stalled_since = None;
             return Some(Outgoing::Snapshot(reason));
+        }
+        if self.cursor < view.held.start {
+            return None;
         }
         self.note_stall(&view.held, now);
         if self.told_size != view.size_here {
@@ -147,13 +153,16 @@ impl Attachment {
             return Some(Outgoing::Resized { offset: self.cursor, size: view.size_here });
         }
         let until = view.next_change.map_or(view.held.end, |at| at.min(view.held.end));
-        let until = self.window.map_or(until, |window| until.min(self.acked.plus(window)));
+        let until = self.window.map_or(until, |window| until.min(self.window_from.plus(window)));
         let len = until.since(self.cursor).min(most as u64);
         if len == 0 {
             return None;
         }
         let offset = self.cursor;
-        self.advance(len);
+        self.cursor = self.cursor.plus(len);
+        if !self.holds_from_ack {
+            self.stalled_since = None;
+        }
         Some(Outgoing::Output { offset, len: crate::ring::as_usize(len) })
     }
 
@@ -161,7 +170,7 @@ impl Attachment {
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.stalled_since.is_some_and(|since| now.saturating_duration_since(since) >= STALL_LIMIT) {
             self.stalled_since = None;
-            self.released = true;
+            self.released_until = Some(self.cursor);
         }
     }
 
@@ -172,7 +181,8 @@ impl Attachment {
 
     /// The first byte that must be kept for this client; none: it holds nothing back.
     pub fn hold(&self) -> Option<Offset> {
-        let lossless = self.delivery == Delivery::Lossless && !self.released && self.snapshot.is_none();
+        let lossless = self.delivery == Delivery::Lossless && self.released_until.is_none();
+        let lossless = lossless && self.snapshot.is_none();
         lossless.then_some(if self.holds_from_ack { self.acked } else { self.cursor })
     }
 
@@ -191,13 +201,25 @@ impl Attachment {
         self.window
     }
 
+    /// Whether a snapshot may be sent to a client whose bytes are gone: one that gave a window must have drawn the last
+    /// snapshot, and have room. Otherwise a client that is stuck would be sent one after the other.
+    fn may_lag(&self) -> bool {
+        let Some(window) = self.window else { return true };
+        self.acked >= self.window_from && self.cursor.since(self.acked) < window
+    }
+
     fn note_stall(&mut self, held: &Range<Offset>, now: Instant) {
         let reached = if self.holds_from_ack { self.acked } else { self.cursor };
         if reached >= held.end {
             self.stalled_since = None;
-            self.released = false;
-        } else if self.delivery == Delivery::Lossless && !self.released && self.stalled_since.is_none() {
+        } else if self.delivery == Delivery::Lossless
+            && self.released_until.is_none()
+            && self.stalled_since.is_none()
+        {
             self.stalled_since = Some(now);
+        }
+        if self.window.is_none() && self.cursor >= held.end {
+            self.released_until = None;
         }
     }
 }
@@ -264,8 +286,27 @@ mod tests {
         assert_eq!(phone.hold(), None);
         // Caught up, it is lossless again.
         phone.handle_ack(Offset(1500));
-        assert_eq!(phone.poll_send(&held(0..1500), 1000, later), None);
         assert_eq!(phone.hold(), Some(Offset(1500)));
+    }
+
+    /// The story: a snapshot counted as drawn, so a stuck client held the program again at each, a ring every ten seconds.
+    #[test]
+    fn a_stuck_client_gets_no_snapshot_and_holds_nothing_until_it_moves_again() {
+        let mut phone = fresh(&windowed(1000));
+        phone.poll_send(&held(0..5000), 1000, t0());
+        phone.handle_timeout(t0() + STALL_LIMIT);
+        let gone = held(7000..9000);
+        assert_eq!(phone.poll_send(&gone, 1000, t0()), None);
+        assert_eq!(phone.hold(), None);
+        // It moves: the snapshot is due, and only one until it has drawn that too.
+        phone.handle_ack(Offset(500));
+        assert_eq!(phone.poll_send(&gone, 1000, t0()), Some(Outgoing::Snapshot(SnapshotReason::Lagged)));
+        assert_eq!(phone.poll_send(&held(17_000..19_000), 1000, t0()), None);
+        assert_eq!(phone.hold(), None);
+        phone.handle_ack(Offset(9000));
+        assert_eq!(phone.hold(), Some(Offset(9000)));
+        let snapshot = phone.poll_send(&held(17_000..19_000), 1000, t0());
+        assert_eq!(snapshot, Some(Outgoing::Snapshot(SnapshotReason::Lagged)));
     }
 
     #[test]

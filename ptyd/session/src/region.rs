@@ -15,8 +15,8 @@ use devpocket_shared::ids::{Offset, TerminalSize};
 
 /// Bytes before the ring.
 pub const HEADER_BYTES: usize = 16 << 10;
-/// The smallest ring: eight times the largest window of fill ahead of the head.
-pub const MIN_RING_BYTES: u64 = 512 << 10;
+/// The smallest ring: twice the largest window of fill ahead of the head.
+pub const MIN_RING_BYTES: u64 = 128 << 10;
 /// The largest ring.
 pub const MAX_RING_BYTES: u64 = 1 << 30;
 

@@ -98,7 +98,7 @@ fn line(time: &str, level: Level, message: &dyn Display, fields: &[(&str, &dyn D
         Level::Info => "INFO",
         Level::Debug => "DEBUG",
     };
-    let mut line = format!(r#"{{"timestamp":"{time}","level":"{word}","fields":{{"message":"#);
+    let mut line = format!(r#"{{"timestamp":"{time}","level":"{word}","message":"#);
     quote(&mut line, &message.to_string());
     for (name, value) in fields {
         let value = value.to_string();
@@ -111,7 +111,7 @@ fn line(time: &str, level: Level, message: &dyn Display, fields: &[(&str, &dyn D
         line.push(':');
         quote(&mut line, &value);
     }
-    line.push_str("},\"target\":\"ptyd::keeper\"}\n");
+    line.push_str(",\"target\":\"ptyd::keeper\"}\n");
     line
 }
 
@@ -141,7 +141,7 @@ mod tests {
         let made = line("T", Level::Warn, &"a\n\"b\\\u{1b}", &[("user", &"x\r")]);
         assert_eq!(
             made,
-            "{\"timestamp\":\"T\",\"level\":\"WARN\",\"fields\":{\"message\":\"a\\u000a\\\"b\\\\\\u001b\",\"user\":\"x\\u000d\"},\"target\":\"ptyd::keeper\"}\n"
+            "{\"timestamp\":\"T\",\"level\":\"WARN\",\"message\":\"a\\u000a\\\"b\\\\\\u001b\",\"user\":\"x\\u000d\",\"target\":\"ptyd::keeper\"}\n"
         );
     }
 

@@ -12,10 +12,11 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, fexecve};
 
+use super::Keeper;
 use super::saved::{Saved, SavedError, SavedKeeper, SavedSession, SavedWorker};
 use super::sys::child::{self, EXTRA, Plan, Program};
 use super::sys::{self, Millis};
-use super::{Keeper, chain};
+use crate::chain;
 use crate::handover::ExitStatus;
 
 /// How long a new binary may take to check the state.

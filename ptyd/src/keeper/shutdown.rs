@@ -40,6 +40,9 @@ impl Shutdown {
 impl Keeper {
     /// Begins the end; the second time, brings it about at once.
     pub(super) fn shut_down(&mut self, now: Millis) {
+        if self.shutdown == Some(Shutdown::Done) {
+            return;
+        }
         if self.shutdown.is_some() {
             self.log.warn("ending at once", &[]);
             self.kill_all(now);

@@ -19,7 +19,8 @@ use nix::unistd::{Gid, Pid, Uid, fchown, ftruncate, pipe2, read};
 use super::session::{Session, Starting};
 use super::sys::child::{self, Failed, Plan, Program, Step};
 use super::sys::{self, Millis};
-use super::{Keeper, chain, environment, limits};
+use super::{Keeper, environment, limits};
+use crate::chain;
 use crate::handover::{MAX_RECORD_BYTES, Spawn};
 
 /// How long a child may take to run its program: a working directory on a dead file server hangs for ever.

@@ -21,14 +21,15 @@ const STOP_GRACE: Millis = 5000;
 /// Back-off between failures doubles from the first to the second.
 const FIRST_DELAY: Millis = 50;
 const MOST_DELAY: Millis = 5000;
-/// A worker that lived this long did not fail at its start.
-const GOOD_LIFE: Millis = 10_000;
+/// A worker that lived this long did not fail at its start: whatever ended it, the next one may come at once, and a
+/// restart a second costs nobody anything.
+const GOOD_LIFE: Millis = 1000;
 /// Pause when the kernel has no room although the socket says it has.
 const BUSY_PAUSE: Millis = 5;
 /// Packets waiting for the worker. A worker that lets more pile up asks without listening, and is replaced.
 const MAX_OUTBOX: usize = 16_384;
-/// Packets read at a time, so that a chatty worker keeps nobody else waiting.
-const MAX_READS: usize = 256;
+/// Packets read at a time, so that what they ask for keeps nobody else waiting: starting a session takes a millisecond.
+const MAX_READS: usize = 32;
 
 /// The place of the worker, taken or free.
 #[derive(Debug)]
@@ -168,21 +169,27 @@ impl Worker {
         }
     }
 
-    /// Kills a worker that hangs or does not stop; says why.
-    pub(super) fn expire(&mut self, now: Millis) -> Option<&'static str> {
-        let up = self.up_mut().filter(|up| !up.killed)?;
+    /// Kills a worker that did not stop when told to; says so.
+    pub(super) fn expire(&mut self, now: Millis) -> bool {
+        let Some(up) = self.up_mut().filter(|up| !up.killed) else { return false };
         if matches!(up.blocked, Blocked::Until(at) if at <= now) {
             up.blocked = Blocked::No;
         }
-        let reason = if up.stop_by.is_some_and(|at| at <= now) {
-            "it did not stop when told to"
-        } else if up.heard_at + SILENCE <= now {
-            "it was silent for too long"
-        } else {
-            return None;
+        let late = up.stop_by.is_some_and(|at| at <= now);
+        if late {
+            up.kill();
+        }
+        late
+    }
+
+    /// Kills a worker that hangs; says so. To be called when there is nothing of it left to read: after a pause of ours
+    /// its life signs are still waiting.
+    pub(super) fn expire_silent(&mut self, now: Millis) -> bool {
+        let Some(up) = self.up_mut().filter(|up| !up.killed && up.heard_at + SILENCE <= now) else {
+            return false;
         };
         up.kill();
-        Some(reason)
+        true
     }
 
     /// Kills it: it broke the rules.
@@ -403,10 +410,10 @@ mod tests {
         let start = |worker: &mut Worker, now| worker.started(pid, socket::pair().unwrap().0, now);
         for expected in [0, 50, 100] {
             start(&mut worker, 0);
-            assert_eq!(worker.reaped(pid, 9_999), Some(Gone { asked: false, delay: expected }));
+            assert_eq!(worker.reaped(pid, 999), Some(Gone { asked: false, delay: expected }));
         }
         start(&mut worker, 0);
-        assert_eq!(worker.reaped(pid, 10_000), Some(Gone { asked: false, delay: 0 }));
+        assert_eq!(worker.reaped(pid, 1000), Some(Gone { asked: false, delay: 0 }));
         start(&mut worker, 0);
         worker.stop(0);
         assert_eq!(worker.reaped(pid, 1), Some(Gone { asked: true, delay: 0 }));
@@ -418,8 +425,17 @@ mod tests {
         let mut worker = Worker::down(0);
         worker.started(Pid::from_raw(i32::MAX), socket::pair().unwrap().0, 100);
         assert_eq!(worker.deadline(), Some(5100));
-        assert_eq!(worker.expire(5099), None);
-        assert!(worker.expire(5100).is_some());
-        assert_eq!(worker.expire(5101), None, "once is enough");
+        assert!(!worker.expire_silent(5099));
+        assert!(worker.expire_silent(5100));
+        assert!(!worker.expire_silent(5101), "once is enough");
+    }
+
+    #[test]
+    fn a_stop_has_a_deadline_whatever_is_said() {
+        let mut worker = Worker::down(0);
+        worker.started(Pid::from_raw(i32::MAX), socket::pair().unwrap().0, 0);
+        worker.stop(100);
+        assert!(!worker.expire(5099));
+        assert!(worker.expire(5100));
     }
 }

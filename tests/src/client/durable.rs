@@ -154,7 +154,8 @@ impl<S: Sink> Durable<S> {
         self.link = Link::Down { retry: Instant::now() };
     }
 
-    /// Steps until `done`, which is asked after every step and at least every [`BACKOFF`], and may type.
+    /// Steps until `done`, which may type. It is asked after every step: while attached at least every 25 ms, otherwise
+    /// after each attempt to attach.
     pub async fn drive(
         &mut self,
         what: &str,
@@ -347,6 +348,8 @@ impl<S: Sink> Durable<S> {
                 self.inputs.refuse();
                 Ok(())
             }
+            // What was on its way when the attachment was interrupted comes to nothing; it is sent again.
+            (_, Some("not_attached")) if !self.is_joined() => Ok(()),
             (_, Some(_)) if message.is_retryable() => {
                 self.idle();
                 Ok(())

@@ -12,7 +12,7 @@ use crate::store::Rotation;
 const GRACE: Duration = Duration::seconds(60);
 
 impl Accounts {
-    /// Spends a refresh token for a new pair. The same token within [`GRACE`] gives the same successor; later it is a
+    /// Spends a refresh token for a new pair. The same token within a minute gives the same successor; later it is a
     /// stolen copy, and the whole device is signed out.
     pub async fn refresh(&self, token: SecretString) -> Result<SignedIn, AccountError> {
         let now = self.clock.now();

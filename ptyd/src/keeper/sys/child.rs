@@ -199,11 +199,23 @@ unsafe fn run(
     }
 }
 
-/// Ignored signals would stay ignored through exec (nohup, a service manager): everything goes to its default.
+/// Ignored signals would stay ignored through exec (nohup, a service manager): everything goes to its default. By the
+/// system call itself, because the C library would leave out the two signals it keeps for itself.
 unsafe fn default_signals() {
+    // The kernel's sigaction, all zero: SIG_DFL, no flags, an empty mask. No architecture's is larger.
+    let default = [0u64; 8];
+    const SET_BYTES: usize = 8;
     for signal in 1..=64 {
-        // SAFETY: setting a default is sound; KILL, STOP and the C library's own two are refused, which is right.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: the kernel reads one sigaction from `default`; KILL and STOP are refused, which is right.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                ptr::null_mut::<u64>(),
+                SET_BYTES,
+            );
+        }
     }
 }
 

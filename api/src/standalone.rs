@@ -1,0 +1,188 @@
+//! `devpocket standalone`: one command to a server of one's own. A small supervisor makes the data directory, starts
+//! ptyd or takes back the one that runs, starts the api as its child, and forwards the end to both.
+//!
+//! The supervisor stays what it was started as, because only root may end root's keeper; the api, which talks to the
+//! network, gives root up before it opens anything. SIGKILL of either leaves ptyd and its sessions alone.
+
+mod child;
+mod keeper;
+mod launch;
+mod layout;
+mod users;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nix::unistd::Uid;
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+
+use self::keeper::Keeper;
+use self::layout::Layout;
+use self::users::Users;
+use crate::config::{ConfigError, ServeArgs};
+
+pub use child::{ApiChild, ChildError};
+pub use launch::launch_keeper;
+
+/// How long the api has to end; its own grace times are shorter.
+const API_GRACE: Duration = Duration::from_secs(15);
+
+/// Flags and environment of `devpocket standalone`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct StandaloneArgs {
+    /// As for `serve`.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+    /// At the end leave ptyd and its sessions running; the next start takes them back.
+    #[arg(long)]
+    pub keep: bool,
+    /// Set by the supervisor for the api it starts: its own process id.
+    #[arg(long, hide = true, requires = "api_of_directory")]
+    pub api_of: Option<i32>,
+    /// Set by the supervisor for the api it starts: the directory in use.
+    #[arg(long, hide = true)]
+    pub api_of_directory: Option<PathBuf>,
+}
+
+/// Standalone could not start, or not end as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum StandaloneError {
+    /// The address cannot be listened on.
+    #[error("LISTEN: cannot listen on {address}")]
+    Listen {
+        /// Which one.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A variable is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data directory cannot be used.
+    #[error("DATA_DIR")]
+    Layout(#[from] layout::LayoutError),
+    /// A user is missing and cannot be made.
+    #[error("users")]
+    Users(#[from] users::UsersError),
+    /// The link's certificates cannot be made.
+    #[error("link certificates")]
+    Certificates(#[from] devpocket_shared::certificates::CertificateError),
+    /// ptyd does not start.
+    #[error("ptyd")]
+    Keeper(#[from] keeper::KeeperError),
+    /// A process of ours cannot be started or watched.
+    #[error("the api's process")]
+    Process(#[source] io::Error),
+    /// The api ended by itself.
+    #[error("the api ended ({status}); ptyd and its sessions live on, and the next start takes them back")]
+    ApiEnded {
+        /// How.
+        status: ExitStatus,
+    },
+    /// The api did not start; it has said why.
+    #[error("the api did not start")]
+    ApiNeverStarted,
+}
+
+/// Runs until SIGINT or SIGTERM, then ends sessions, ptyd and the api in that order (`keep`: the api alone). `say` is
+/// called with what the person at the keyboard should know.
+pub async fn supervise(args: StandaloneArgs, say: &dyn Fn(&str)) -> Result<(), StandaloneError> {
+    args.serve.jwt_secret()?;
+    let users = Uid::effective().is_root().then(Users::ensure).transpose()?;
+    let layout = Layout::prepare(&args.serve.data_dir, users.as_ref(), say)?;
+    let _lock = layout.lock()?;
+    let address = args.serve.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8000)));
+    // Before ptyd is started: a port in use is the likeliest failure.
+    let listener =
+        TcpListener::bind(address).map_err(|source| StandaloneError::Listen { address, source })?;
+    devpocket_shared::certificates::make_all(&layout.link())?;
+    say(&match &users {
+        Some(users) => format!("Shells run as the user {}.", users.shell),
+        None => "Shells run as you: what runs in them can do what you can.".to_owned(),
+    });
+
+    let mut ends = Ends::new().map_err(StandaloneError::Process)?;
+    let mut keeper = Keeper::adopt_or_start(&layout, users.as_ref()).await?;
+    let mut api = start_api(&layout, listener).map_err(StandaloneError::Process)?;
+    tokio::select! {
+        () = ends.asked() => {}
+        ended = api.wait() => {
+            let status = ended.map_err(StandaloneError::Process)?;
+            // 1 is what main gives back when a start fails; nobody can have a session in a ptyd just started for it.
+            if status.code() == Some(1) && keeper.is_ours() {
+                keeper.end(&mut ends).await;
+                return Err(StandaloneError::ApiNeverStarted);
+            }
+            return Err(StandaloneError::ApiEnded { status });
+        }
+    }
+    if !args.keep {
+        // First, while clients can still be told how their sessions ended.
+        keeper.end(&mut ends).await;
+    }
+    end_api(&mut api).await.map_err(StandaloneError::Process)
+}
+
+/// The requests to end: SIGINT and SIGTERM.
+pub(crate) struct Ends {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Ends {
+    fn new() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next one. Cancel-safe.
+    pub(crate) async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Starts this program again with the same flags and environment as the api. The listener is its stdin, which is how a
+/// descriptor is handed on without unsafe code.
+fn start_api(layout: &Layout, listener: TcpListener) -> io::Result<Child> {
+    let mut arguments = std::env::args_os();
+    let mut command = Command::new(std::env::current_exe()?);
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
+    }
+    command
+        .args(arguments)
+        .arg("--api-of")
+        .arg(std::process::id().to_string())
+        .arg("--api-of-directory")
+        .arg(layout.root())
+        .stdin(Stdio::from(OwnedFd::from(listener)))
+        // Ctrl-C is for the supervisor, which ends the api last.
+        .process_group(0)
+        .spawn()
+}
+
+async fn end_api(api: &mut Child) -> io::Result<()> {
+    if let Some(pid) = api.id() {
+        signal_process(pid, Signal::SIGTERM);
+    }
+    if timeout(API_GRACE, api.wait()).await.is_err() {
+        api.kill().await?;
+    }
+    Ok(())
+}
+
+/// Sends a signal to a process that may be gone by now.
+fn signal_process(pid: u32, signal: Signal) {
+    if let Ok(pid @ 2..) = i32::try_from(pid) {
+        let _gone = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
+    }
+}

@@ -1,0 +1,135 @@
+//! The api as the supervisor's child: gives root up, makes its secret, and serves until it is told to end or the
+//! supervisor is gone.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::net::TcpListener;
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::sys::prctl::{set_dumpable, set_pdeathsig};
+use nix::sys::signal::Signal;
+use nix::sys::stat::{Mode as FileMode, umask};
+use nix::unistd::{Uid, dup2_stdin, getppid};
+use secrecy::ExposeSecret;
+
+use super::StandaloneArgs;
+use super::layout::Layout;
+use super::users::{UsersError, become_api_user};
+use crate::config::{Config, ConfigError, Mode, PtydAddress};
+use crate::domain::secret_token::{self, NoRandomness};
+
+/// What the supervisor's child serves with.
+#[derive(Debug)]
+pub struct ApiChild {
+    /// Everything it is told.
+    pub config: Config,
+    /// Bound by the supervisor.
+    pub listener: TcpListener,
+}
+
+/// The api could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum ChildError {
+    /// Root could not be given up.
+    #[error("the api must not run as root")]
+    Users(#[from] UsersError),
+    /// The supervisor is gone already.
+    #[error("the supervisor is gone")]
+    Orphan,
+    /// The system refused something every Linux does.
+    #[error("process set-up")]
+    System(#[from] nix::Error),
+    /// The listener was not handed over.
+    #[error("no listener on stdin")]
+    Listener(#[source] io::Error),
+    /// The token secret cannot be made or read.
+    #[error("{}", path.display())]
+    Secret {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The system gave no randomness.
+    #[error("token secret")]
+    Randomness(#[from] NoRandomness),
+    /// A variable is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+impl ApiChild {
+    /// Becomes the api of the supervisor `parent`, over the directory it prepared. Call it before any thread is started.
+    pub fn begin(args: StandaloneArgs, parent: i32, directory: PathBuf) -> Result<Self, ChildError> {
+        let listener = take_listener().map_err(ChildError::Listener)?;
+        if Uid::effective().is_root() {
+            become_api_user()?;
+        }
+        // A shell may run as the same user; it must not read tokens out of our memory.
+        set_dumpable(false)?;
+        // After the change of user, which forgets it. SIGKILL, because what ends this way must free the port at once.
+        set_pdeathsig(Signal::SIGKILL)?;
+        if getppid().as_raw() != parent {
+            return Err(ChildError::Orphan);
+        }
+        umask(FileMode::S_IRWXG | FileMode::S_IRWXO);
+
+        let layout = Layout::prepared(directory);
+        let mut args = args.serve;
+        args.data_dir = layout.api();
+        args.ptyd_address = Some(PtydAddress::Unix(layout.socket()));
+        if args.jwt_secret_key.is_none() && args.jwt_secret_key_file.is_none() {
+            let path = layout.api().join("jwt.key");
+            make_secret(&path)?;
+            args.jwt_secret_key_file = Some(path);
+        }
+        Ok(Self { config: Config::new(args, Mode::Standalone)?, listener })
+    }
+}
+
+/// Takes the listener that is our stdin, and leaves /dev/null in its place: held there, it would never close.
+fn take_listener() -> io::Result<TcpListener> {
+    let listener = TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?);
+    listener.local_addr()?;
+    listener.set_nonblocking(true)?;
+    dup2_stdin(OpenOptions::new().read(true).open("/dev/null")?)?;
+    Ok(listener)
+}
+
+/// Makes the file with a fresh secret if it is not there. As a whole or not at all.
+fn make_secret(path: &Path) -> Result<(), ChildError> {
+    let failed = |source| ChildError::Secret { path: path.to_owned(), source };
+    if fs::exists(path).map_err(failed)? {
+        return Ok(());
+    }
+    let secret = secret_token::random()?;
+    let fresh = path.with_extension("new");
+    let put = || -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(secret.expose_secret().as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&fresh, path)
+    };
+    put().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn the_secret_is_made_once_and_for_its_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("jwt.key");
+        make_secret(&path).unwrap();
+        let first = fs::read_to_string(&path).unwrap();
+        assert_eq!((first.len(), fs::metadata(&path).unwrap().mode() & 0o777), (64, 0o600));
+        make_secret(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), first);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

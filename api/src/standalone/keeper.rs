@@ -1,0 +1,335 @@
+//! ptyd as the supervisor sees it: whether one answers, starting one, taking one back, ending it. Knows nothing of the
+//! link's frames.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
+use nix::unistd::Uid;
+use tokio::process::{Child, Command};
+use tokio::time::{interval, timeout};
+use tracing::{info, warn};
+
+use super::layout::Layout;
+use super::users::{self, Users};
+use super::{Ends, signal_process};
+
+/// How long ptyd has to listen.
+const START_LIMIT: Duration = Duration::from_secs(15);
+/// How long ptyd has to end: sessions are killed 5 s after they were asked, then it goes itself.
+const END_LIMIT: Duration = Duration::from_secs(15);
+/// How often it is looked at while it starts or ends.
+const LOOK: Duration = Duration::from_millis(20);
+/// A log longer than this is put aside before a new ptyd writes to it.
+const MAX_LOG_BYTES: u64 = 10 << 20;
+/// How much of the log an error quotes.
+const QUOTED_BYTES: u64 = 2 << 10;
+
+/// Variables a keeper needs from outside: it gives a session its language and time zone, and nothing else of it.
+const PASSED_ON: [&str; 6] = ["PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "HOME"];
+
+/// ptyd does not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum KeeperError {
+    /// Its binary is not where ours is.
+    #[error("its program is not there: {}", path.display())]
+    NoProgram {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// A file of it cannot be used.
+    #[error("{}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It ended instead of listening.
+    #[error("it ended at once ({status}) and said:\n{log}")]
+    Ended {
+        /// How.
+        status: ExitStatus,
+        /// What it logged.
+        log: String,
+    },
+    /// It does not listen.
+    #[error("it does not listen after {START_LIMIT:?} and said:\n{log}")]
+    Silent {
+        /// What it logged.
+        log: String,
+    },
+}
+
+/// A keeper that listens.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    pid: u32,
+    socket: PathBuf,
+    /// Ours, if it was started here.
+    child: Option<Child>,
+}
+
+impl Keeper {
+    /// Takes back the keeper that answers on the directory's socket, or starts one.
+    pub(super) async fn adopt_or_start(layout: &Layout, users: Option<&Users>) -> Result<Self, KeeperError> {
+        let path = program()?;
+        match answering(&layout.socket()) {
+            Some(pid) => {
+                info!("ptyd {pid} is running already");
+                if may_be_older(pid, &path) {
+                    // It tries the new program first, and replaces itself without losing a session.
+                    info!("asking ptyd {pid} to become the present version");
+                    signal_process(pid, Signal::SIGHUP);
+                }
+                Ok(Self { pid, socket: layout.socket(), child: None })
+            }
+            None => start(&path, layout, users).await,
+        }
+    }
+
+    /// Whether this supervisor started it.
+    pub(super) fn is_ours(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Ends it and every session, and waits until it is gone. Asked again meanwhile, it ends without waiting for sessions.
+    pub(super) async fn end(&mut self, ends: &mut Ends) {
+        signal_process(self.pid, Signal::SIGTERM);
+        let pid = self.pid;
+        let gone = timeout(END_LIMIT, async {
+            loop {
+                tokio::select! {
+                    () = self.gone() => return,
+                    () = ends.asked() => signal_process(pid, Signal::SIGTERM),
+                }
+            }
+        });
+        if gone.await.is_err() {
+            warn!("ptyd {pid} has not ended after {END_LIMIT:?}");
+        }
+    }
+
+    /// Waits until its process is gone. Cancel-safe.
+    async fn gone(&mut self) {
+        if let Some(child) = &mut self.child {
+            if let Err(err) = child.wait().await {
+                warn!("ptyd {} cannot be waited for: {err}", self.pid);
+            }
+            return;
+        }
+        let mut looks = interval(LOOK);
+        while answering(&self.socket) == Some(self.pid) || runs(self.pid) {
+            looks.tick().await;
+        }
+    }
+}
+
+async fn start(path: &Path, layout: &Layout, users: Option<&Users>) -> Result<Keeper, KeeperError> {
+    let log_path = layout.log().join("ptyd.log");
+    let file = |source| KeeperError::File { path: log_path.clone(), source };
+    let (log, from) = open_log(&log_path).map_err(file)?;
+    let ourselves = std::env::current_exe().map_err(file)?;
+    let mut child = Command::new(ourselves)
+        .arg("launch-keeper")
+        .arg(path)
+        .env_clear()
+        .envs(environment(layout, users))
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::from(log.try_clone().map_err(file)?))
+        .stderr(Stdio::from(log))
+        .spawn()
+        .map_err(|source| KeeperError::File { path: path.to_owned(), source })?;
+    let listens = timeout(START_LIMIT, async {
+        let mut looks = interval(LOOK);
+        loop {
+            looks.tick().await;
+            if let Some(pid) = answering(&layout.socket()) {
+                return Ok(pid);
+            }
+            if let Ok(Some(status)) = child.try_wait() {
+                return Err(KeeperError::Ended { status, log: quote(&log_path, from) });
+            }
+        }
+    });
+    match listens.await {
+        Ok(Ok(pid)) => {
+            info!("started ptyd {pid}");
+            // Another's, should two have raced: then ours ends by itself, refused by the directory's lock.
+            let child = (child.id() == Some(pid)).then_some(child);
+            Ok(Keeper { pid, socket: layout.socket(), child })
+        }
+        Ok(Err(err)) => Err(err),
+        Err(_) => {
+            if let Some(pid) = child.id() {
+                signal_process(pid, Signal::SIGTERM);
+            }
+            Err(KeeperError::Silent { log: quote(&log_path, from) })
+        }
+    }
+}
+
+/// The process id of the keeper behind a socket; none if nobody answers, or somebody who is neither us nor root.
+fn answering(socket: &Path) -> Option<u32> {
+    let stream = UnixStream::connect(socket).ok()?;
+    let listener = getsockopt(&stream, PeerCredentials).ok()?;
+    let trusted = listener.uid() == 0 || listener.uid() == Uid::effective().as_raw();
+    u32::try_from(listener.pid()).ok().filter(|pid| trusted && *pid > 1)
+}
+
+/// Whether a process runs another program file than the one at `path`. A keeper of our own user hides that from us: then
+/// it may, and replacing it by itself costs nothing.
+fn may_be_older(pid: u32, path: &Path) -> bool {
+    match (fs::metadata(format!("/proc/{pid}/exe")), fs::metadata(path)) {
+        (Ok(running), Ok(present)) => (running.dev(), running.ino()) != (present.dev(), present.ino()),
+        _ => true,
+    }
+}
+
+/// Whether a process is there and no zombie.
+fn runs(pid: u32) -> bool {
+    // pid (name) state: the name may hold anything, but the last parenthesis is its end (proc_pid_stat(5)).
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
+}
+
+fn program() -> Result<PathBuf, KeeperError> {
+    let ourselves =
+        std::env::current_exe().map_err(|source| KeeperError::File { path: "devpocket".into(), source })?;
+    let path = ourselves.with_file_name("ptyd");
+    if path.is_file() { Ok(path) } else { Err(KeeperError::NoProgram { path }) }
+}
+
+/// A keeper's environment: what the operator said to it, and nothing else of ours.
+fn environment(layout: &Layout, users: Option<&Users>) -> Vec<(OsString, OsString)> {
+    let mut all: Vec<(OsString, OsString)> = std::env::vars_os()
+        .filter(|(name, _)| {
+            name.to_str().is_some_and(|name| PASSED_ON.contains(&name) || name.starts_with("PTYD_"))
+        })
+        .collect();
+    let mut set = |name: &str, value: OsString| {
+        all.retain(|(held, _)| held != name);
+        all.push((name.into(), value));
+    };
+    set("PTYD_STATE_DIR", layout.ptyd().into());
+    set("PTYD_SOCKET", layout.socket().into());
+    set("PTYD_LINK_CERT_DIR", layout.link().into());
+    if let Some(users) = users {
+        set("PTYD_SHELL_USER", users.shell.clone().into());
+        set("PTYD_WORKER_USER", users::WORKER.into());
+        set("PTYD_LINK_USER", users::API.into());
+    }
+    all
+}
+
+/// The log, and where what is written next begins.
+fn open_log(path: &Path) -> io::Result<(File, u64)> {
+    if fs::metadata(path).is_ok_and(|log| log.len() > MAX_LOG_BYTES) {
+        fs::rename(path, path.with_extension("log.1"))?;
+    }
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    let from = file.metadata()?.len();
+    Ok((file, from))
+}
+
+/// The last of what was logged since `from`.
+fn quote(path: &Path, from: u64) -> String {
+    let read = || -> io::Result<String> {
+        let mut file = File::open(path)?;
+        let end = file.metadata()?.len();
+        file.seek(SeekFrom::Start(from.max(end.saturating_sub(QUOTED_BYTES))))?;
+        let mut bytes = Vec::new();
+        file.take(QUOTED_BYTES).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+    };
+    read().unwrap_or_else(|err| format!("({}: {err})", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    fn layout(dir: &tempfile::TempDir) -> Layout {
+        Layout::prepare(dir.path(), None, &|_| {}).unwrap()
+    }
+
+    #[test]
+    fn who_listens_is_who_answers() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("ptyd.sock");
+        assert_eq!(answering(&socket), None);
+        let listener = UnixListener::bind(&socket).unwrap();
+        assert_eq!(answering(&socket), Some(std::process::id()));
+        drop(listener);
+        assert_eq!(answering(&socket), None, "a socket nobody listens on is left over");
+    }
+
+    #[test]
+    fn a_process_runs_the_file_it_was_started_from_and_no_other() {
+        let ourselves = std::env::current_exe().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let rebuilt = dir.path().join("ptyd");
+        fs::copy(&ourselves, &rebuilt).unwrap();
+        assert!(!may_be_older(std::process::id(), &ourselves));
+        assert!(may_be_older(std::process::id(), &rebuilt));
+        assert!(may_be_older(u32::MAX, &ourselves), "one that cannot be seen");
+    }
+
+    #[tokio::test]
+    async fn a_zombie_is_gone() {
+        assert!(runs(std::process::id()));
+        // Not tokio's: that one reaps by itself.
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        timeout(START_LIMIT, async {
+            let mut looks = interval(LOOK);
+            while runs(child.id()) {
+                looks.tick().await;
+            }
+        })
+        .await
+        .expect("a zombie counts as gone before it is waited for");
+        child.wait().unwrap();
+        assert!(!runs(child.id()));
+    }
+
+    #[test]
+    fn a_keeper_learns_nothing_it_does_not_need() {
+        let dir = tempfile::tempdir().unwrap();
+        let environment = environment(&layout(&dir), None);
+        let hidden = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO"));
+        assert!(hidden.count() > 0, "there is something to hide");
+        for (name, _) in &environment {
+            let name = name.to_string_lossy();
+            assert!(PASSED_ON.contains(&&*name) || name.starts_with("PTYD_"), "{name}");
+        }
+        let socket = environment.iter().filter(|(name, _)| name == "PTYD_SOCKET").collect::<Vec<_>>();
+        assert_eq!(socket, [&("PTYD_SOCKET".into(), dir.path().join("run/ptyd.sock").into())]);
+    }
+
+    #[test]
+    fn an_error_quotes_this_start_alone_and_a_long_log_is_put_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ptyd.log");
+        fs::write(&path, "of a former life\n").unwrap();
+        let (_log, from) = open_log(&path).unwrap();
+        fs::write(&path, "of a former life\nno terminals here\n").unwrap();
+        assert_eq!(quote(&path, from), "no terminals here");
+        File::create(&path).unwrap().set_len(MAX_LOG_BYTES + 1).unwrap();
+        let (_log, from) = open_log(&path).unwrap();
+        assert_eq!(
+            (from, fs::metadata(dir.path().join("ptyd.log.1")).unwrap().len()),
+            (0, MAX_LOG_BYTES + 1)
+        );
+    }
+}

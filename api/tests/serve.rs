@@ -1,0 +1,82 @@
+//! The binary as an operator starts it: what it prints, when it stops, and what it refuses to start with.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+const SECRET: &str = "a-secret-that-must-never-be-printed";
+
+/// `devpocket` with a clean environment; killed when a test leaves it behind.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+fn command(directory: &std::path::Path, environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_devpocket"));
+    command.arg("serve").env_clear().env("LISTEN", "127.0.0.1:0").env("DATA_DIR", directory.join("data"));
+    command.env("JWT_SECRET_KEY", SECRET).env("PTYD_ADDRESS", "unix:/nonexistent/ptyd.sock");
+    command.envs(environment.iter().copied()).stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn it_prints_one_line_serves_and_stops_when_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut started = Started(
+        command(directory.path(), &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap(),
+    );
+    let mut stdout = BufReader::new(started.0.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let address = line.strip_prefix("listening on http://").unwrap().trim_end();
+
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+
+    kill(Pid::from_raw(started.0.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert!(started.0.wait().unwrap().success());
+    let (mut more, mut log) = (String::new(), String::new());
+    stdout.read_to_string(&mut more).unwrap();
+    started.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert_eq!(more, "", "nothing but the one line");
+    assert!(!log.is_empty() && log.lines().all(|line| line.starts_with('{') && line.ends_with('}')), "{log}");
+    assert!(!log.contains(SECRET));
+    let database = std::fs::metadata(directory.path().join("data/devpocket.db")).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&database.permissions()) & 0o777, 0o600);
+}
+
+#[test]
+fn a_bad_variable_stops_it_before_it_listens_and_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    for (variable, value) in [
+        ("LISTEN", "everywhere"),
+        ("LISTEN", "192.0.2.1:1"),
+        ("DATABASE_URL", "mysql://x"),
+        ("JWT_SECRET_KEY", "too-short-a-secret"),
+        ("JWT_SECRET_KEY_FILE", "/nonexistent"),
+        ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "soon"),
+        ("PTYD_ADDRESS", "somewhere"),
+        ("LOCAL_SESSIONS", "maybe"),
+        ("REGISTRATION", "maybe"),
+        ("PUBLIC_URL", "here"),
+        ("CORS_ORIGINS", "*"),
+        ("LOG", "=x="),
+    ] {
+        let ended = command(directory.path(), &[(variable, value)]).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(!ended.status.success() && said.contains(variable), "{variable}={value}: {said}");
+        assert!(ended.stdout.is_empty() && !said.contains(SECRET) && !said.contains("too-short"), "{said}");
+    }
+    assert!(!directory.path().join("data").exists(), "and before it writes anything");
+}

@@ -1,0 +1,124 @@
+//! Sessions, and the keeper itself, end in order.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use ptyd::handover::{ExitStatus, ToKeeper, ToWorker};
+
+use crate::node::{Node, clock, is_root, runs, wait_until};
+use crate::worker::command;
+
+#[test]
+fn a_session_ends_on_request_and_one_that_will_not_is_killed() {
+    let node = Node::start();
+    let mut worker = node.serving();
+    let (obedient, stubborn) =
+        (worker.sh("exec cat"), worker.sh("trap '' HUP TERM; echo ready; exec sleep 1000"));
+    stubborn.output_with("ready");
+    let began = clock();
+    for session in [&obedient, &stubborn] {
+        worker.say(&ToKeeper::Terminate { session_id: session.id });
+    }
+    assert_eq!(worker.exit_of(obedient.id), ExitStatus::Signal(Signal::SIGHUP as i32));
+    assert!(clock() - began < Duration::from_secs(4), "nobody waits for the obedient");
+    assert_eq!(worker.exit_of(stubborn.id), ExitStatus::Signal(Signal::SIGKILL as i32));
+    assert!(clock() - began >= Duration::from_secs(5), "the stubborn has its grace");
+}
+
+#[test]
+fn what_left_its_session_is_ended_with_it_as_root() {
+    // Only a control group knows where processes went; without root there may be none.
+    if !is_root() {
+        return;
+    }
+    let node = Node::start();
+    if !node.log().contains("\"cgroups\":\"true\"") {
+        return;
+    }
+    let mut worker = node.serving();
+    let session = worker.sh("setsid nohup sleep 1000 & echo \"[$!]\"; exec cat");
+    let output = session.output_with("]");
+    let (_, rest) = output.split_once('[').unwrap();
+    let escaped = Pid::from_raw(rest.split(']').next().unwrap().parse().unwrap());
+    assert!(runs(escaped));
+    worker.say(&ToKeeper::Terminate { session_id: session.id });
+    worker.exit_of(session.id);
+    wait_until("the escaped process is gone", || !runs(escaped));
+}
+
+#[test]
+fn sigterm_ends_sessions_worker_and_keeper_and_tells_everyone() {
+    let mut node = Node::start();
+    let mut worker = node.serving();
+    let obedient: Vec<_> = (0..20).map(|_| worker.spawn(command(&["cat"]))).collect();
+    let stubborn = worker.sh("trap '' HUP; echo ready; exec sleep 1000");
+    stubborn.output_with("ready");
+    node.signal(Signal::SIGTERM);
+    let mut exits = BTreeSet::new();
+    loop {
+        match worker.next().0 {
+            ToWorker::Exited { session_id, .. } => {
+                worker.say(&ToKeeper::Drained { session_id });
+                assert!(exits.insert(session_id), "told once");
+            }
+            ToWorker::Stop => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    let expected: BTreeSet<_> = obedient.iter().chain([&stubborn]).map(|session| session.id).collect();
+    assert_eq!(exits, expected);
+    worker.leave();
+    assert!(node.ended().success());
+    assert!(!runs(stubborn.pid));
+    assert!(!node.state_dir().join("keeper.pid").exists() && !node.state_dir().join("ptyd.sock").exists());
+}
+
+#[test]
+fn an_idle_keeper_ends_without_waiting_for_anything() {
+    let mut node = Node::start();
+    let mut worker = node.serving();
+    let shell = worker.sh("exec cat");
+    worker.say(&ToKeeper::Terminate { session_id: shell.id });
+    worker.exit_of(shell.id);
+    worker.say(&ToKeeper::Drained { session_id: shell.id });
+    let began = clock();
+    node.signal(Signal::SIGTERM);
+    while !matches!(worker.next().0, ToWorker::Stop) {}
+    worker.leave();
+    assert!(node.ended().success());
+    assert!(clock() - began < Duration::from_secs(3));
+}
+
+#[test]
+fn a_second_sigterm_ends_everything_at_once() {
+    let mut node = Node::start();
+    let mut worker = node.serving();
+    let stubborn = worker.sh("trap '' HUP; echo ready; exec sleep 1000");
+    stubborn.output_with("ready");
+    let began = clock();
+    node.signal(Signal::SIGTERM);
+    wait_until("the first is taken", || node.log().contains("\"message\":\"ending\""));
+    node.signal(Signal::SIGTERM);
+    assert!(node.ended().success());
+    assert!(clock() - began < Duration::from_secs(4));
+    wait_until("session and worker are gone", || !runs(stubborn.pid) && !runs(worker.pid));
+    let groups = fs::read_dir("/sys/fs/cgroup/pids").into_iter().flatten().flatten();
+    let node_id = fs::read_to_string(node.state_dir().join("node_id")).unwrap();
+    let ours = groups.filter(|entry| entry.file_name().to_string_lossy().contains(node_id.trim()));
+    assert_eq!(ours.count(), 0, "no control group is left");
+}
+
+#[test]
+fn nothing_is_started_any_more_while_the_keeper_ends() {
+    let node = Node::start();
+    let mut worker = node.serving();
+    let stubborn = worker.sh("trap '' HUP; echo ready; exec sleep 1000");
+    stubborn.output_with("ready");
+    node.signal(Signal::SIGTERM);
+    wait_until("the end has begun", || node.log().contains("\"message\":\"ending\""));
+    let (code, _) = worker.try_spawn(crate::worker::owner(1), command(&["true"])).err().unwrap();
+    assert_eq!(code, devpocket_shared::wire::ErrorCode::NodeUnavailable);
+}

@@ -1,0 +1,133 @@
+//! The keeper's own program is replaced in place.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use ptyd::handover::{ExitStatus, ToKeeper, ToWorker};
+
+use crate::node::{Node, binary_of, put, runs, wait_until};
+use crate::worker::Worker;
+
+#[test]
+fn a_new_binary_takes_over_shells_rings_sockets_and_boot_id() {
+    let node = Node::start();
+    let mut worker = node.worker();
+    let (before, _, _) = worker.take_over();
+    let shell = worker.sh("while read x; do echo \"<$x>\"; done; exit 5");
+    shell.mark("kept");
+    let ended = worker.sh("exit 4");
+    worker.exit_of(ended.id);
+    let binary = node.dir().join("ptyd");
+    put(Path::new(env!("CARGO_BIN_EXE_ptyd")), &binary);
+    let inode = fs::metadata(&binary).unwrap().ino();
+
+    node.signal(Signal::SIGHUP);
+    until_stop(&mut worker);
+    worker.leave();
+    let mut worker = node.worker();
+    let (after, _, sessions) = worker.take_over();
+    assert_eq!((after.boot_id, after.node_id, after.sessions), (before.boot_id, before.node_id, 2));
+    assert!(binary_of(node.pid()).is_none_or(|found| found == inode), "the new binary runs");
+    let again = sessions.iter().find(|session| session.id == shell.id).unwrap();
+    assert!(again.pid == shell.pid && again.marked("kept"));
+    assert_eq!(again.record, shell.id.uuid().as_bytes());
+    again.type_text("hello\n");
+    again.output_with("<hello>");
+    let tombstone = sessions.iter().find(|session| session.id == ended.id).unwrap();
+    assert_eq!(tombstone.exit, Some(ExitStatus::Code(4)));
+    // It is still our child: its exit is ours to reap, and new ones can be made.
+    again.type_text("\u{4}");
+    assert_eq!(worker.exit_of(shell.id), ExitStatus::Code(5));
+    worker.sh("exec cat");
+}
+
+#[test]
+fn an_exit_while_the_program_is_replaced_is_not_missed() {
+    let node = Node::start();
+    let mut worker = node.serving();
+    let sessions: Vec<_> = (0..30).map(|_| worker.sh("read x; exit 6")).collect();
+    node.signal(Signal::SIGHUP);
+    for session in &sessions {
+        session.type_text("go\n");
+    }
+    // Some are reaped by the old program, some by the new one; each is told once, by either.
+    let mut told = std::collections::BTreeMap::new();
+    loop {
+        match worker.next().0 {
+            ToWorker::Exited { session_id, exit } => assert_eq!(told.insert(session_id, exit), None),
+            ToWorker::Stop => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    worker.leave();
+    let mut worker = node.worker();
+    let (_, _, adopted) = worker.take_over();
+    assert_eq!(adopted.len(), sessions.len());
+    for session in adopted {
+        let exit = session.exit.unwrap_or_else(|| worker.exit_of(session.id));
+        assert_eq!(exit, ExitStatus::Code(6));
+    }
+}
+
+#[test]
+fn a_binary_that_refuses_the_state_changes_nothing() {
+    let node = Node::start();
+    let mut worker = node.serving();
+    let shell = worker.sh("exec cat");
+    let binary = node.dir().join("ptyd");
+    let inode = fs::metadata(&binary).unwrap().ino();
+    for (refusing, reason) in [("/bin/false", "refused the state"), ("/etc/passwd", "refused the state")] {
+        let before = node.log().len();
+        put(Path::new(refusing), &binary);
+        node.signal(Signal::SIGHUP);
+        wait_until("the refusal is logged", || node.log()[before..].contains(reason));
+    }
+    fs::remove_file(&binary).unwrap();
+    node.signal(Signal::SIGHUP);
+    wait_until("the missing binary is logged", || node.log().contains("the new binary cannot be opened"));
+    assert!(binary_of(node.pid()).is_none_or(|found| found == inode), "the old binary runs");
+    assert!(runs(worker.pid), "the worker was left alone");
+    shell.type_text("hello\n");
+    shell.output_with("hello");
+    worker.sh("exec cat");
+}
+
+#[test]
+fn a_program_replaced_again_and_again_keeps_its_descriptors_in_order() {
+    let node = Node::start();
+    let mut worker = node.serving();
+    let shell = worker.sh("while read x; do echo \"<$x>\"; done");
+    let mut open = Vec::new();
+    for round in 0..5 {
+        node.signal(Signal::SIGHUP);
+        until_stop(&mut worker);
+        worker.leave();
+        worker = node.worker();
+        let (_, _, sessions) = worker.take_over();
+        assert_eq!(sessions[0].pid, shell.pid);
+        sessions[0].type_text(&format!("{round}\n"));
+        sessions[0].output_with(&format!("<{round}>"));
+        open.push(fs::read_dir(format!("/proc/{}/fd", node.pid())).map(Iterator::count).unwrap_or(0));
+    }
+    assert!(open.windows(2).all(|pair| pair[0] == pair[1]), "descriptors leak: {open:?}");
+}
+
+#[test]
+fn a_termination_goes_on_over_a_replacement() {
+    let node = Node::start();
+    let mut worker = node.serving();
+    let stubborn = worker.sh("trap '' HUP; echo ready; exec sleep 1000");
+    stubborn.output_with("ready");
+    worker.say(&ToKeeper::Terminate { session_id: stubborn.id });
+    node.signal(Signal::SIGHUP);
+    until_stop(&mut worker);
+    worker.leave();
+    let mut worker = node.serving();
+    assert_eq!(worker.exit_of(stubborn.id), ExitStatus::Signal(Signal::SIGKILL as i32));
+}
+
+fn until_stop(worker: &mut Worker) {
+    while !matches!(worker.next().0, ToWorker::Stop) {}
+}

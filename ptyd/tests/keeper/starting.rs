@@ -1,0 +1,218 @@
+//! How the keeper starts, what it refuses, and what a worker is given.
+
+use std::fs::{self, File};
+use std::net::UdpSocket;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use nix::unistd::User;
+use ptyd::handover::{Descriptor, ToKeeper};
+
+use crate::node::{Node, SHELL_USER, is_root, put, shell_user, wait_until};
+use crate::worker::Session;
+
+#[test]
+fn a_worker_is_given_sockets_keys_and_nothing_else() {
+    let certificates = tempfile::tempdir().unwrap();
+    for name in ["ca.pem", "ptyd.pem", "ptyd.key"] {
+        fs::write(certificates.path().join(name), name).unwrap();
+        fs::set_permissions(certificates.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let node = Node::start_with(|command| {
+        command.args(["--link-listen", "127.0.0.1:0", "--link-cert-dir"]).arg(certificates.path());
+    });
+    let mut worker = node.worker();
+    let (welcome, descriptors, sessions) = worker.take_over();
+    assert!(sessions.is_empty() && welcome.sessions == 0 && welcome.capacity > 0);
+    assert_eq!(welcome.ring_bytes, 1 << 20);
+    assert_eq!(
+        welcome.descriptors,
+        [
+            Descriptor::LinkListener,
+            Descriptor::LinkUdp,
+            Descriptor::LinkSecrets,
+            Descriptor::LinkCa,
+            Descriptor::LinkCertificate,
+            Descriptor::LinkKey,
+        ]
+    );
+    let mut descriptors = descriptors.into_iter();
+    let listener = UnixListener::from(descriptors.next().unwrap());
+    listener.set_nonblocking(false).unwrap();
+    let _client = UnixStream::connect(node.state_dir().join("ptyd.sock")).unwrap();
+    listener.accept().unwrap();
+    assert_ne!(UdpSocket::from(descriptors.next().unwrap()).local_addr().unwrap().port(), 0);
+    let read = |file: File| {
+        let mut bytes = vec![0; 100];
+        let length = file.read_at(&mut bytes, 0).unwrap();
+        bytes.truncate(length);
+        bytes
+    };
+    let files: Vec<Vec<u8>> = descriptors.map(|descriptor| read(descriptor.into())).collect();
+    assert_eq!(files[0], fs::read(node.state_dir().join("link_secrets")).unwrap());
+    assert_eq!(files[0].len(), 64);
+    assert_eq!(files[1..], [b"ca.pem".to_vec(), b"ptyd.pem".to_vec(), b"ptyd.key".to_vec()]);
+
+    // The process itself: its standard descriptors and the one to the test, by which it lets go of the keeper's.
+    let open = || fs::read_dir(format!("/proc/{}/fd", worker.pid)).unwrap().count();
+    wait_until("its descriptors are its own four", || open() == 4);
+    let environment = fs::read(format!("/proc/{}/environ", worker.pid)).unwrap();
+    let environment: Vec<&[u8]> =
+        environment.split(|byte| *byte == 0).filter(|text| !text.is_empty()).collect();
+    assert_eq!(environment, [&b"PTYD_LOG=debug"[..], b"PATH=/usr/local/bin:/usr/bin:/bin"]);
+    let owner = fs::metadata(format!("/proc/{}", worker.pid)).unwrap().uid();
+    let expected =
+        if is_root() { User::from_name("devpocket-worker") } else { User::from_uid(nix::unistd::geteuid()) };
+    assert_eq!(owner, expected.unwrap().unwrap().uid.as_raw());
+}
+
+#[test]
+fn state_and_socket_are_for_the_owner_alone() {
+    let node = Node::start();
+    let mode = |path: &str| fs::metadata(node.state_dir().join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("."), mode("ptyd.sock"), mode("link_secrets")), (0o700, 0o600, 0o600));
+    assert_eq!((mode("keeper.pid"), mode("node_id")), (0o644, 0o600));
+}
+
+#[test]
+fn a_second_keeper_on_the_same_state_is_refused() {
+    let node = Node::start();
+    let status = Node::command(node.dir(), &node.dir().join("ptyd")).status().unwrap();
+    assert!(!status.success());
+    assert!(node.log().contains("another keeper runs on"));
+    node.serving().sh("exec cat");
+}
+
+#[test]
+fn after_a_killed_keeper_the_next_one_starts() {
+    let mut node = Node::start();
+    let _held = node.serving();
+    node.signal(nix::sys::signal::Signal::SIGKILL);
+    node.ended();
+    let mut next = Node::command(node.dir(), &node.dir().join("ptyd")).spawn().unwrap();
+    node.serving().sh("exec cat");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(next.id()).unwrap());
+    wait_until("the next one ends", || {
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        next.try_wait().unwrap().is_some()
+    });
+}
+
+#[test]
+fn bad_settings_stop_it_before_anything_is_opened_and_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |settings: &[(&str, &str)], expected: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ptyd"));
+        command.env_clear().env("PTYD_STATE_DIR", dir.path().join("state")).envs(settings.iter().copied());
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && output.stdout.is_empty(), "{said}");
+        assert!(said.contains(expected), "{said}");
+        assert!(!dir.path().join("state/ptyd.sock").exists());
+    };
+    let mut workable = vec![("PTYD_LINK_LISTEN", "127.0.0.1:0")];
+    if is_root() {
+        // Users are looked up first; these are there since any other test ran, or are made by it.
+        drop(Node::start());
+        check(&[("PTYD_SHELL_USER", "root")], "PTYD_SHELL_USER names root, which is root");
+        check(&[("PTYD_SHELL_USER", "no-such-user")], "useradd --create-home --shell /bin/bash no-such-user");
+        check(&[("PTYD_WORKER_USER", "no-such-user")], "useradd --system");
+        check(&[("PTYD_LINK_USER", SHELL_USER)], "PTYD_SOCKET must be outside of PTYD_STATE_DIR");
+    } else {
+        check(&[("PTYD_SHELL_USER", "root")], "only root can use another user");
+    }
+    check(&workable, "PTYD_LINK_CERT_DIR");
+    workable.push(("PTYD_LINK_CERT_DIR", "/no/such/directory"));
+    check(&workable, "/no/such/directory/ca.pem");
+    check(&[("PTYD_RING_BYTES", "1")], "--ring-bytes");
+    check(&[("PTYD_STATE_DIR", "/proc/nothing")], "/proc/nothing");
+}
+
+#[test]
+fn as_root_only_the_links_user_may_connect() {
+    if !is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = dir.path().join("link.sock");
+    let node = Node::start_with(|command| {
+        command.env("PTYD_SOCKET", &path).env("PTYD_LINK_USER", SHELL_USER);
+    });
+    node.serving();
+    let metadata = fs::metadata(&path).unwrap();
+    assert_eq!((metadata.uid(), metadata.permissions().mode() & 0o777), (shell_user().uid.as_raw(), 0o600));
+}
+
+#[test]
+fn started_by_root_as_somebody_all_of_it_runs_as_them() {
+    if !is_root() {
+        return;
+    }
+    // The tests run as root already: this is the other of the two ways.
+    drop(Node::start());
+    let user = shell_user();
+    let node = Node::start_with(as_shell_user);
+    let mut worker = node.serving();
+    assert_eq!(fs::metadata(format!("/proc/{}", worker.pid)).unwrap().uid(), user.uid.as_raw());
+    let shell = worker.spawn(crate::worker::command(&[]));
+    shell.type_text("echo \"[$(id -u) $(ulimit -u)]\"\n");
+    let output = shell.output_with(&format!("[{} ", user.uid));
+    assert!(!output.contains("unlimited"), "without a control group the process limit stands: {output}");
+    // And its program can be replaced, although nobody may look into it.
+    node.signal(nix::sys::signal::Signal::SIGHUP);
+    while !matches!(worker.next().0, ptyd::handover::ToWorker::Stop) {}
+    worker.leave();
+    let (_, _, sessions) = node.worker().take_over();
+    assert_eq!(sessions[0].pid, shell.pid);
+}
+
+#[test]
+fn without_control_groups_the_process_limit_stops_a_fork_bomb() {
+    if !is_root() {
+        // Then there are none in any test, and the one in `sessions` shows it.
+        return;
+    }
+    drop(Node::start());
+    let node = Node::start_with(as_shell_user);
+    assert!(node.log().contains("\"cgroups\":\"false\""));
+    let mut worker = node.serving();
+    let bomb = worker.sh("trap '' HUP; bomb() { bomb | bomb & }; bomb; exec sleep 1000");
+    bomb.output_with("ork");
+    let other = worker.sh("echo $((6*7)); exec sleep 1000");
+    other.output_with("42");
+    worker.say(&ToKeeper::Terminate { session_id: bomb.id });
+    worker.exit_of(bomb.id);
+    wait_until("the bomb is gone", || {
+        fs::read_dir("/proc").unwrap().flatten().all(|entry| !is_of_session(&entry, &bomb))
+    });
+}
+
+fn is_of_session(process: &fs::DirEntry, session: &Session) -> bool {
+    let stat = fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+    let of = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(3));
+    of == Some(&*session.pid.to_string())
+}
+
+/// Makes the keeper an ordinary user's.
+fn as_shell_user(command: &mut Command) {
+    let user = shell_user();
+    let dir = Path::new(command.get_program()).parent().unwrap().to_owned();
+    std::os::unix::fs::chown(&dir, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+    command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+}
+
+#[test]
+fn a_worker_that_cannot_be_started_is_tried_again() {
+    let node = Node::start_with(|command| {
+        fs::remove_file(Path::new(command.get_program()).with_file_name("worker")).unwrap();
+    });
+    wait_until("it was tried several times", || {
+        node.log().matches("the worker cannot be started").count() >= 4
+    });
+    put(Path::new("/bin/true"), &node.dir().join("worker"));
+    wait_until("it is tried again", || node.log().contains("the worker ended"));
+}
