@@ -7,6 +7,7 @@ mod printers;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use devpocket_tests::Random;
 use tokio::time::Instant;
 
 use crate::contender::Contender;
@@ -19,42 +20,73 @@ use printers::{LINES_PER_SECOND, Printers};
 
 /// Keystrokes before each round that do not count.
 const WARM_UP: usize = 50;
+/// Between two keystrokes when somebody types, at random.
+const PAUSE_MICROS: (u64, u64) = (1000, 3000);
 /// A round beside printers lasts at least this long: their rate is to be checked.
 const BUSY_ROUND: Duration = Duration::from_millis(1500);
 /// Part of the lines due that must have arrived for a round to count as busy.
 const PRINTED: f64 = 0.9;
 
+/// How keystrokes follow each other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Pace {
+    /// With pauses: everybody sleeps when the next one comes, as when a person types.
+    Typing,
+    /// The next as soon as the last came back. All processes then come to run on one core or on several by chance, and
+    /// a round's figure says which: for scale only.
+    BackToBack,
+}
+
+/// Two rows of the same keystrokes.
+struct Pair {
+    p50: Row,
+    p99: Row,
+}
+
+impl Pair {
+    fn new(what: &str) -> Self {
+        let row = |name: &str| Row::new(format!("echo {name}, {what}"), "us");
+        Self { p50: row("p50"), p99: row("p99") }
+    }
+
+    fn add(&mut self, contender: Contender, times: &[f64]) {
+        self.p50.add(contender, percentile(times, 50));
+        self.p99.add(contender, percentile(times, 99));
+    }
+}
+
 /// p50 and p99, idle and busy.
 pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
     let rig = Rig::start(options.contenders()).await?;
-    let mut rows = idle(&rig, options).await?;
-    rows.extend(busy(&rig, options, &rows).await?);
-    Ok(rows)
+    let (typing, back_to_back) = idle(&rig, options).await?;
+    let beside = busy(&rig, options, &typing.p50).await?;
+    Ok([typing, back_to_back, beside].into_iter().flat_map(|pair| [pair.p50, pair.p99]).collect())
 }
 
-async fn idle(rig: &Rig, options: &Options) -> anyhow::Result<Vec<Row>> {
-    let (mut p50, mut p99) = (Row::new("echo p50, idle", "us"), Row::new("echo p99, idle", "us"));
+async fn idle(rig: &Rig, options: &Options) -> anyhow::Result<(Pair, Pair)> {
+    let (mut typing, mut back_to_back) = (Pair::new("idle"), Pair::new("idle, typed without a pause"));
     let mut keyboards = keyboards(rig).await?;
     for _ in 0..options.echo_rounds() {
-        for (contender, keys) in &mut keyboards {
-            let times = round(keys, options.keystrokes(), Duration::ZERO).await.context(contender.name())?;
-            p50.add(*contender, percentile(&times, 50));
-            p99.add(*contender, percentile(&times, 99));
+        for (pace, pair) in [(Pace::Typing, &mut typing), (Pace::BackToBack, &mut back_to_back)] {
+            for (contender, keys) in &mut keyboards {
+                let times = round(keys, pace, options.keystrokes(), Duration::ZERO).await;
+                pair.add(*contender, &times.context(contender.name())?);
+            }
         }
     }
-    p50.compare(Contender::Unix, Contender::Ssh, Target::AtMost(0.9));
-    p50.compare(Contender::Quic, Contender::Ssh, Target::AtMost(1.4));
-    for ours in [Contender::Unix, Contender::Quic] {
-        p99.compare(ours, Contender::Ssh, Target::None);
+    for (ours, target) in [(Contender::Unix, Target::AtMost(0.9)), (Contender::Quic, Target::AtMost(1.4))] {
+        typing.p50.compare(ours, Contender::Ssh, target);
+        for row in [&mut typing.p99, &mut back_to_back.p50, &mut back_to_back.p99] {
+            row.compare(ours, Contender::Ssh, Target::None);
+        }
     }
-    Ok(vec![p50, p99])
+    Ok((typing, back_to_back))
 }
 
-/// All contenders beside printers of their own kind, of which only one contender's print at a time.
-async fn busy(rig: &Rig, options: &Options, idle: &[Row]) -> anyhow::Result<Vec<Row>> {
+/// All contenders beside printers of their own kind; only one contender's print at a time.
+async fn busy(rig: &Rig, options: &Options, idle: &Row) -> anyhow::Result<Pair> {
     let count = options.busy_sessions();
-    let title = |name: &str| format!("echo {name}, beside {count} sessions of {LINES_PER_SECOND} lines/s");
-    let (mut p50, mut p99) = (Row::new(title("p50"), "us"), Row::new(title("p99"), "us"));
+    let mut pair = Pair::new(&format!("beside {count} sessions of {LINES_PER_SECOND} lines/s"));
     let mut crowds = Vec::new();
     for contender in &rig.contenders {
         crowds.push(Printers::start(rig, *contender, count).await?);
@@ -65,7 +97,7 @@ async fn busy(rig: &Rig, options: &Options, idle: &[Row]) -> anyhow::Result<Vec<
         for ((contender, keys), printers) in keyboards.iter_mut().zip(&mut crowds) {
             printers.begin().await?;
             let (began, lines) = (Instant::now(), printers.lines());
-            let times = round(keys, options.keystrokes(), BUSY_ROUND).await;
+            let times = round(keys, Pace::Typing, options.keystrokes(), BUSY_ROUND).await;
             let times = times.with_context(|| format!("{} beside printers", contender.name()))?;
             let (printed, took) = (printers.lines() - lines, began.elapsed());
             printers.pause().await?;
@@ -75,15 +107,14 @@ async fn busy(rig: &Rig, options: &Options, idle: &[Row]) -> anyhow::Result<Vec<
                 printed as f64 >= PRINTED * due,
                 "{name}: {printed} lines arrived where {due:.0} were due"
             );
-            p50.add(*contender, percentile(&times, 50));
-            p99.add(*contender, percentile(&times, 99));
+            pair.add(*contender, &times);
         }
     }
     for contender in &rig.contenders {
         let target = if contender.is_ours() { Target::AtMost(1.5) } else { Target::None };
-        p50.compare_row(*contender, &idle[0], "idle", target);
+        pair.p50.compare_row(*contender, idle, "idle", target);
     }
-    Ok(vec![p50, p99])
+    Ok(pair)
 }
 
 async fn keyboards(rig: &Rig) -> anyhow::Result<Vec<(Contender, Keys)>> {
@@ -95,13 +126,23 @@ async fn keyboards(rig: &Rig) -> anyhow::Result<Vec<(Contender, Keys)>> {
 }
 
 /// Microseconds of so many keystrokes, and more until `at_least` has passed.
-async fn round(keys: &mut Keys, keystrokes: usize, at_least: Duration) -> anyhow::Result<Vec<f64>> {
+async fn round(
+    keys: &mut Keys,
+    pace: Pace,
+    keystrokes: usize,
+    at_least: Duration,
+) -> anyhow::Result<Vec<f64>> {
+    let mut random = Random::new(0);
     for _ in 0..WARM_UP {
         keys.press().await?;
     }
     let began = Instant::now();
     let mut times = Vec::with_capacity(keystrokes);
     while times.len() < keystrokes || began.elapsed() < at_least {
+        if pace == Pace::Typing {
+            let pause = random.between(PAUSE_MICROS.0, PAUSE_MICROS.1);
+            keys.rest(Duration::from_micros(pause)).await?;
+        }
         times.push(keys.press().await?.as_secs_f64() * 1e6);
     }
     Ok(times)

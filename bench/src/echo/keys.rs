@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
 use devpocket_tests::client::start::raw_script;
 use devpocket_tests::client::{Event, Socket};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use crate::contender::Contender;
@@ -66,21 +67,37 @@ impl Keys {
             }
             Line::Stream { socket, session } => {
                 socket.send_input(*session, Some(self.pressed), &typed);
-                loop {
-                    // The timer is not part of a client that types, but its cost is below what the clock can tell.
-                    let event = timeout(LIMIT, socket.next()).await;
-                    match event.with_context(|| format!("keystroke {} did not come back", self.pressed))?? {
-                        Event::Output { bytes, .. } => {
-                            let took = began.elapsed();
-                            ensure!(bytes[..] == typed, "typed {typed:?}, came back {bytes:?}");
-                            return Ok(took);
-                        }
-                        Event::InputAck { .. } => {}
-                        Event::Message(message) if message.error().is_none() => {}
-                        other => bail!("not an echo: {other:?}"),
-                    }
+                let echoed = timeout(LIMIT, next_output(socket)).await;
+                let echoed =
+                    echoed.with_context(|| format!("keystroke {} did not come back", self.pressed))??;
+                let took = began.elapsed();
+                ensure!(echoed[..] == typed, "typed {typed:?}, came back {echoed:?}");
+                Ok(took)
+            }
+        }
+    }
+    /// Types nothing for a while; what the server says beside the echo is read meanwhile.
+    pub async fn rest(&mut self, pause: Duration) -> anyhow::Result<()> {
+        match &mut self.line {
+            Line::Tty(_) => sleep(pause).await,
+            Line::Stream { socket, .. } => {
+                if let Ok(output) = timeout(pause, next_output(socket)).await {
+                    bail!("nothing was typed, but came back {:?}", output?);
                 }
             }
+        }
+        Ok(())
+    }
+}
+
+/// Waits for output; an error or the end of the connection is an error.
+async fn next_output(socket: &mut Socket) -> anyhow::Result<Bytes> {
+    loop {
+        match socket.next().await? {
+            Event::Output { bytes, .. } => return Ok(bytes),
+            Event::InputAck { .. } => {}
+            Event::Message(message) if message.error().is_none() => {}
+            other => bail!("not an echo: {other:?}"),
         }
     }
 }
