@@ -111,16 +111,22 @@ pub async fn supervise(args: StandaloneArgs, say: &dyn Fn(&str)) -> Result<(), S
     let mut ends = Ends::new().map_err(StandaloneError::Process)?;
     let mut keeper = Keeper::adopt_or_start(&layout, users.as_ref()).await?;
     let mut api = start_api(&layout, listener).map_err(StandaloneError::Process)?;
-    tokio::select! {
-        () = ends.asked() => {}
-        ended = api.wait() => {
-            let status = ended.map_err(StandaloneError::Process)?;
-            // 1 is what main gives back when a start fails; nobody can have a session in a ptyd just started for it.
-            if status.code() == Some(1) && keeper.is_ours() {
-                keeper.end(&mut ends).await;
-                return Err(StandaloneError::ApiNeverStarted);
+    loop {
+        tokio::select! {
+            () = ends.asked() => break,
+            ended = api.wait() => {
+                let status = ended.map_err(StandaloneError::Process)?;
+                // 1 is what main gives back when a start fails; nobody can have a session in a ptyd just started for it.
+                if status.code() == Some(1) && keeper.is_ours() {
+                    keeper.end(&mut ends).await;
+                    return Err(StandaloneError::ApiNeverStarted);
+                }
+                return Err(StandaloneError::ApiEnded { status });
             }
-            return Err(StandaloneError::ApiEnded { status });
+            () = keeper.gone() => {
+                say("ptyd has ended and its sessions are lost; starting another.");
+                keeper = Keeper::adopt_or_start(&layout, users.as_ref()).await?;
+            }
         }
     }
     if !args.keep {

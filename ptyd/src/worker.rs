@@ -31,8 +31,9 @@ use registry::Registry;
 
 /// How often the keeper hears from the worker.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// How long attachments get to tell their clients before a worker that was told to stop exits.
-const STOP_GRACE: Duration = Duration::from_secs(2);
+/// How long attachments get to tell their clients before a worker that was told to stop exits. Sessions stand still
+/// meanwhile, and a client that is stuck hears nothing anyway.
+const STOP_GRACE: Duration = Duration::from_millis(200);
 
 /// The worker cannot go on; the keeper starts the next one.
 #[derive(Debug, thiserror::Error)]

@@ -254,3 +254,20 @@ async fn two_devices_share_a_session_with_inputs_counted_for_each() {
     let resumed: Value = json!(stranger.attach(id, json!({"client_id": "tablet"})).await.input_seq);
     assert!(resumed.is_null() || resumed == 0, "a client the session does not know: {resumed}");
 }
+
+/// The story: a read is short at the end of the ring too, where it says nothing about what is left in the terminal.
+#[tokio::test]
+async fn what_is_printed_over_the_end_of_the_ring_arrives_without_more_being_printed() {
+    const RING_BYTES: usize = 1 << 20;
+    let stack = Stack::start().await;
+    let script = format!(
+        "head -c {} /dev/zero | tr '\\0' a; sleep 1; head -c 2000 /dev/zero | tr '\\0' b; printf END; sleep 100",
+        RING_BYTES - 100
+    );
+    let mut data = devpocket_tests::client::start::raw_script(&script);
+    data["delivery"] = "lossless".into();
+    let mut socket = Socket::must_open(&stack.opening(0, Framing::Binary)).await;
+    let attached = socket.connect(data).await;
+    let printed = socket.read_until(attached.session, "END").await;
+    assert_eq!(printed.len(), RING_BYTES - 100 + 2000 + 3);
+}

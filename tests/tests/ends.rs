@@ -6,6 +6,7 @@ use devpocket_tests::client::start::{command, raw_script, session};
 use devpocket_tests::client::{Event, Framing, Socket};
 use devpocket_tests::stack::{Stack, proc};
 use devpocket_tests::wait_until;
+use devpocket_tests::witness::Witness;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -167,4 +168,59 @@ async fn an_exit_while_everything_but_the_keeper_is_dead_is_reported_afterwards(
         Socket::attach_patiently(&stack.opening(0, Framing::Binary), attached.session, &json!({})).await;
     let exited = late.wait_status(attached.session, "exited").await;
     assert_eq!(exited.data()["exit"], json!({"code": 9}), "{}", exited.body);
+}
+
+/// The story: a terminal whose other side is closed is reported as writable and readable for ever. With input waiting for it
+/// the worker turned in a circle, and every session of the node stood still until the keeper killed the worker.
+#[tokio::test]
+async fn a_session_that_ends_with_input_waiting_disturbs_nobody() {
+    let stack = Stack::start().await;
+    let mut witness = Witness::start(&stack).await;
+    let worker = stack.worker_pid();
+    let (mut socket, attached) =
+        session(&stack, Framing::Binary, raw_script("printf ready; exec sleep 100")).await;
+    socket.read_until(attached.session, "ready").await;
+    socket.send_input(attached.session, None, &vec![b'y'; 60_000]);
+    socket.ask(json!({"type": "ping"})).await;
+    socket.send(&json!({"type": "terminate", "session_id": attached.session}));
+    let (_output, exited) = socket.read_to_end(attached.session).await;
+    assert_eq!(exited.data()["reason"], json!("terminated"), "{}", exited.body);
+    witness.is_undisturbed().await;
+    assert_eq!(stack.worker_pid(), worker, "the worker was not killed for silence");
+}
+
+#[tokio::test]
+async fn a_terminal_closed_and_opened_again_by_its_program_goes_on_and_disturbs_nobody() {
+    let stack = Stack::start().await;
+    let mut witness = Witness::start(&stack).await;
+    let worker = stack.worker_pid();
+    let script = "printf ready; T=$(tty); exec 0<&- 1>&- 2>&-; sleep 1; exec 0<$T 1>$T 2>$T; stty raw -echo; \
+                  printf again; sleep 7; printf done; exec cat";
+    let (mut socket, attached) = session(&stack, Framing::Binary, raw_script(script)).await;
+    socket.read_until(attached.session, "ready").await;
+    socket.send_input(attached.session, None, &vec![b'y'; 60_000]);
+    socket.read_until(attached.session, "again").await;
+    witness.is_undisturbed().await;
+    socket.read_until(attached.session, "done").await;
+    witness.is_undisturbed().await;
+    assert_eq!(stack.worker_pid(), worker, "the worker was not killed for silence");
+}
+
+#[tokio::test]
+async fn an_end_that_a_killed_worker_did_not_see_is_told_although_a_child_keeps_the_terminal() {
+    let stack = Stack::start().await;
+    let script = "printf ready; read go; setsid sleep 300 & exit 3";
+    let (mut socket, attached) = session(&stack, Framing::Binary, raw_script(script)).await;
+    socket.read_until(attached.session, "ready").await;
+    socket.send_input(attached.session, None, b"go\n");
+    stack.kill_worker();
+    let mut again = Socket::must_open(&stack.opening(0, Framing::Json)).await;
+    again.attach(attached.session, json!({"mode": "view"})).await;
+    // The input may or may not have reached the program before the kill.
+    let mut typist = Socket::must_open(&stack.opening(0, Framing::Json)).await;
+    typist.attach(attached.session, json!({})).await;
+    typist.send_input(attached.session, None, b"go\n");
+    typist.ask(json!({"type": "ping"})).await;
+    let (_output, exited) = again.read_to_end(attached.session).await;
+    assert_eq!(exited.data()["exit"], json!({"code": 3}), "{}", exited.body);
 }

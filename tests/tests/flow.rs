@@ -190,3 +190,21 @@ async fn with_nobody_attached_the_program_is_never_held() {
     wait_until("the program prints much", LIMIT, async || flood.printed() > printed + 8 * RING_BYTES).await;
     assert!(began.elapsed() < HOLD, "the program was held: {:?}", began.elapsed());
 }
+
+/// The story: what was handed to the transport counted as progress, so a client without a window that stopped reading held
+/// the program until its connection died.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_json_client_that_stops_reading_holds_the_program_for_ten_seconds_only() {
+    let (_stack, flood, _socket, _window) = flooded(Framing::Json, json!({})).await;
+    let (mut printed, mut since) = (flood.printed(), Instant::now());
+    wait_until("the program is held", LIMIT, async || {
+        let now = flood.printed();
+        if now != printed {
+            (printed, since) = (now, Instant::now());
+        }
+        printed > 1000 && since.elapsed() > Duration::from_secs(1)
+    })
+    .await;
+    wait_until("the program goes on", LIMIT, async || flood.printed() > printed + 4 * RING_BYTES).await;
+    assert!(since.elapsed() < HOLD + Duration::from_secs(8), "held for {:?}", since.elapsed());
+}

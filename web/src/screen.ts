@@ -49,6 +49,8 @@ export class Screen implements Picture {
       allowProposedApi: true, // the width tables of Unicode 11 need it
       cursorBlink: true,
       fontFamily: 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace',
+      // At 1.0 some fonts' underscores fall below their row and are cut off.
+      lineHeight: 1.15,
       fontSize: matchMedia("(max-width: 40rem)").matches ? 13 : 14,
       screenReaderMode: screenReader,
       scrollback: SCROLLBACK_LINES,

@@ -119,7 +119,7 @@ impl Keeper {
     }
 
     /// Waits until its process is gone. Cancel-safe.
-    async fn gone(&mut self) {
+    pub(super) async fn gone(&mut self) {
         if let Some(child) = &mut self.child {
             if let Err(err) = child.wait().await {
                 warn!("ptyd {} cannot be waited for: {err}", self.pid);

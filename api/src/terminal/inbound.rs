@@ -18,8 +18,9 @@ use futures_util::StreamExt;
 use futures_util::stream::SplitStream;
 use serde_json::Value;
 use time::OffsetDateTime;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio_tungstenite::tungstenite;
 
 pub(super) use tags::Tags;
 
@@ -40,6 +41,14 @@ const FLOOD: u32 = 200;
 const FLOOD_SPAN: Duration = Duration::from_secs(10);
 /// How long what a client is still sending is read after its close, so that the close code reaches it.
 const DRAIN: Duration = Duration::from_secs(2);
+
+/// Bytes of replies that may wait for a client's socket.
+const MAX_WAITING_BYTES: u32 = 256 << 10;
+
+/// Sessions not attached here that a client may be ending at once.
+const MAX_ENDINGS: usize = 16;
+/// How long the close of a socket may wait for room among what is still to be written.
+const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
 /// Nobody writes to the client any more.
 struct Gone;
@@ -63,6 +72,10 @@ struct Inbound<'a> {
     identity: Identity,
     encoding: Encoding,
     to_client: mpsc::Sender<Out>,
+    /// A permit for each byte of replies that may wait.
+    room: Arc<Semaphore>,
+    /// A permit for each session that may be ended from afar at once.
+    endings: Arc<Semaphore>,
     attached: BTreeMap<SessionId, Attached>,
     by_channel: BTreeMap<Channel, SessionId>,
     last_channel: u16,
@@ -78,6 +91,8 @@ struct Attached {
     writer: FrameWriter,
     /// Nothing more comes from it: it ended or was interrupted.
     over: Arc<AtomicBool>,
+    /// The same session is being attached again on this socket.
+    replaced: Arc<AtomicBool>,
     tags: Tags,
 }
 
@@ -94,6 +109,8 @@ pub(super) async fn run(
         identity,
         encoding,
         to_client,
+        room: Arc::new(Semaphore::new(MAX_WAITING_BYTES as usize)),
+        endings: Arc::new(Semaphore::new(MAX_ENDINGS)),
         attached: BTreeMap::new(),
         by_channel: BTreeMap::new(),
         last_channel: 0,
@@ -104,10 +121,21 @@ pub(super) async fn run(
     };
     let end = inbound.serve(&mut stream).await;
     if let Err(End::Close(code, reason)) = end {
-        drop(inbound.to_client.send(Out::Close(code, reason)).await);
+        drop(timeout(CLOSE_WAIT, inbound.to_client.send(Out::Close(code, reason))).await);
         drop(inbound);
         let draining = async { while let Some(Ok(_)) = stream.next().await {} };
         drop(timeout(DRAIN, draining).await);
+    }
+}
+
+/// The close that fits a broken rule of WebSocket itself (RFC 6455 section 7.4.1).
+fn violation(err: &axum::Error) -> End {
+    let cause = std::error::Error::source(err).and_then(|cause| cause.downcast_ref::<tungstenite::Error>());
+    match cause {
+        Some(tungstenite::Error::Capacity(_)) => End::Close(code::TOO_BIG, "message_too_big"),
+        Some(tungstenite::Error::Utf8(_)) => End::Close(code::NOT_UTF8, "invalid_utf8"),
+        Some(tungstenite::Error::Protocol(_)) => End::Close(code::PROTOCOL, "protocol_error"),
+        _ => End::Left,
     }
 }
 
@@ -122,8 +150,7 @@ impl Inbound<'_> {
                     heard = Instant::now();
                     match message {
                         Some(Ok(message)) => self.handle(message).await?,
-                        // Larger than anything that is read: there is no telling where its end is.
-                        Some(Err(_)) => return Err(End::Close(code::TOO_BIG, "message_too_big")),
+                        Some(Err(err)) => return Err(violation(&err)),
                         None => return Err(End::Left),
                     }
                 }
@@ -186,8 +213,7 @@ impl Inbound<'_> {
             (Body::Connect(connect), None) => self.connect(connect, request_id).await,
             (Body::Attach(attach), Some(session_id)) => self.attach(session_id, attach, request_id).await,
             (Body::Terminate, Some(session_id)) if !self.is_attached(session_id) => {
-                self.terminate_elsewhere(session_id, request_id);
-                Ok(())
+                self.terminate_elsewhere(session_id, request_id).await
             }
             (body, Some(session_id)) if self.is_attached(session_id) => {
                 self.handle_attached(session_id, body, request_id).await
@@ -312,8 +338,13 @@ impl Inbound<'_> {
         self.attached.get(&session_id).is_some_and(|attached| !attached.over.load(Ordering::Acquire))
     }
 
+    /// Queues a reply, waiting while too many bytes of replies wait already: a client that asks and does not read waits
+    /// for itself.
     async fn reply(&self, reply: reply::Reply) -> Result<(), Gone> {
-        self.to_client.send(Out::Reply(reply)).await.map_err(|_| Gone)
+        let text = reply.into_text();
+        let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX).min(MAX_WAITING_BYTES);
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| Gone)?;
+        self.to_client.send(Out::Reply(text, Some(room))).await.map_err(|_| Gone)
     }
 
     /// Says what was wrong with a message; a flood of such messages ends the socket.

@@ -307,8 +307,18 @@ fn text<'a>(data: &'a Map<String, Value>, field: &'static str) -> Result<Option<
 fn number(data: &Map<String, Value>, field: &'static str) -> Result<Option<u64>, BadField> {
     match data.get(field) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => value.as_u64().map(Some).ok_or_else(|| invalid(field, "a whole number, 0 or more")),
+        Some(value) => whole(value).map(Some).ok_or_else(|| invalid(field, "a whole number, 0 or more")),
     }
+}
+
+/// A whole number, also as the writers of JSON put it that know floating point only (`24.0`).
+fn whole(value: &Value) -> Option<u64> {
+    const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+    value.as_u64().or_else(|| {
+        let number =
+            value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..=MAX_EXACT).contains(number))?;
+        format!("{number:.0}").parse().ok()
+    })
 }
 
 fn flag(data: &Map<String, Value>, field: &'static str) -> Result<Option<bool>, BadField> {
@@ -414,6 +424,14 @@ mod tests {
         let complaint = complaint.unwrap_err();
         assert_eq!(complaint.session_id.map(|id| id.to_string()).as_deref(), Some(ID));
         assert_eq!(complaint.request_id.as_deref(), Some("r1"));
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_fraction_of_nothing() {
+        let text = format!(r#"{{"type":"resize","session_id":"{ID}","data":{{"rows":24.0,"cols":80}}}}"#);
+        assert!(
+            matches!(parse(&text, Delivery::Lossless).unwrap().body, Body::Resize { size, .. } if size.rows() == 24)
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ use devpocket_shared::wire::{Frame, FrameError, FrameKind, ToApi};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, SplitSink};
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::inbound::Tags;
@@ -35,6 +35,8 @@ const FRAMES_PER_TURN: usize = 16;
 /// Close codes (PROTOCOL section 8).
 pub(super) mod code {
     pub(crate) const GOING_AWAY: u16 = 1001;
+    pub(crate) const PROTOCOL: u16 = 1002;
+    pub(crate) const NOT_UTF8: u16 = 1007;
     pub(crate) const POLICY: u16 = 1008;
     pub(crate) const TOO_BIG: u16 = 1009;
     pub(crate) const TOKEN: u16 = 4401;
@@ -42,8 +44,8 @@ pub(super) mod code {
 
 /// Something to write.
 pub(super) enum Out {
-    /// A message.
-    Reply(Reply),
+    /// A message, with the room it takes among those that wait.
+    Reply(String, Option<OwnedSemaphorePermit>),
     /// A session was attached: say so, then pass its frames on.
     Attached { reply: Reply, feed: Box<Feed> },
     /// A session was left: its frames are of no interest any more.
@@ -58,6 +60,8 @@ pub(super) struct Feed {
     pub(super) reader: FrameReader,
     /// Set when nothing more comes, for the inbound side to see.
     pub(super) over: Arc<AtomicBool>,
+    /// Set by the inbound side while the same session is attached again on this socket: that needs no word.
+    pub(super) replaced: Arc<AtomicBool>,
     pub(super) tags: Tags,
     /// Kept for as long as the feed.
     #[expect(dead_code, reason = "it counts by being there")]
@@ -119,7 +123,7 @@ enum Feeding {
 impl Writer {
     async fn write(&mut self, out: Out) -> Result<(), axum::Error> {
         match out {
-            Out::Reply(reply) => self.sink.send(text(reply)).await,
+            Out::Reply(text, _room) => self.sink.send(Message::Text(text.into())).await,
             Out::Attached { reply, feed } => {
                 self.sink.feed(text(reply)).await?;
                 self.decoders.insert(feed.names.channel, Decoding::default());
@@ -264,6 +268,7 @@ impl Writer {
                 let reply = reply::exited(session_id, offset, &exit, reason).answering(request_id);
                 (text(reply), Feeding::Over)
             }
+            ToApi::Superseded if feed.replaced.load(Ordering::Acquire) => return Ok(Feeding::Over),
             ToApi::Superseded => {
                 let message = "the same client attached elsewhere";
                 let reply = reply::status("detached", Some(session_id), message, Some("superseded"));

@@ -1,6 +1,7 @@
 //! Opens a terminal socket: who asks, from which page, in which encoding (PROTOCOL section 1).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::ws::{WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
 use axum::extract::{Query, State};
@@ -18,6 +19,8 @@ const BINARY: &str = "devpocket.bin.v1";
 pub(super) const MAX_MESSAGE_BYTES: usize = 1 << 20;
 /// Largest message read at all: one over [`MAX_MESSAGE_BYTES`] is read to its end, so that the close code arrives.
 const MAX_READ_BYTES: usize = 4 << 20;
+/// How long what is still to be said may take once a socket has ended.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// Room to read into, kept with every socket; most messages are key presses.
 const READ_BUFFER_BYTES: usize = 8 << 10;
 /// Bytes waiting for a client's socket; the outbound task waits when they are there.
@@ -63,8 +66,12 @@ pub(super) async fn upgrade(
         let (to_client, outgoing) = outbound::queue();
         let writing = terminal.tasks.spawn(outbound::run(sink, outgoing, encoding));
         inbound::run(&terminal, identity, encoding, stream, to_client).await;
-        // The outbound task ends when everything that was to be said is said, or nobody listens any more.
-        drop(writing.await);
+        // The outbound task ends when everything that was to be said is said; a client that does not read is not waited
+        // for, least of all one whose device was signed out.
+        let abort = writing.abort_handle();
+        if tokio::time::timeout(FAREWELL, writing).await.is_err() {
+            abort.abort();
+        }
     }))
 }
 

@@ -12,6 +12,9 @@ use crate::region::Region;
 /// How long a lossless client without progress holds the program back (PROTOCOL section 6).
 pub const STALL_LIMIT: Duration = Duration::from_secs(10);
 
+/// The smallest window: a UTF-8 character, which a JSON client gets, and so acknowledges, only whole.
+pub const MIN_WINDOW_BYTES: u64 = 4;
+
 /// What to send next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outgoing {
@@ -98,7 +101,7 @@ impl Attachment {
         let attachment = Self {
             cursor,
             acked: cursor,
-            window: attach.window.map(|window| window.clamp(1, region.ring_bytes() / 2)),
+            window: attach.window.map(|window| window.clamp(MIN_WINDOW_BYTES, region.ring_bytes() / 2)),
             delivery: attach.delivery,
             holds_from_ack: attach.client_id.is_some() && attach.window.is_some(),
             snapshot: (resume == Resume::Snapshot).then_some(SnapshotReason::Attach),
@@ -110,16 +113,23 @@ impl Attachment {
         (attachment, resume)
     }
 
+    /// The transport took bytes; `all` that were handed to it, or only some.
+    pub fn handle_written(&mut self, all: bool, now: Instant) {
+        if !self.holds_from_ack && self.stalled_since.is_some() {
+            self.stalled_since = (!all).then_some(now);
+        }
+    }
+
     /// The client has drawn the output up to `offset`. What it cannot have seen yet counts for nothing.
-    pub fn handle_ack(&mut self, offset: Offset) {
+    pub fn handle_ack(&mut self, offset: Offset, now: Instant) {
         let offset = offset.min(self.cursor);
         if offset <= self.acked {
             return;
         }
         self.acked = offset;
         self.window_from = self.window_from.max(offset);
-        if self.holds_from_ack {
-            self.stalled_since = None;
+        if self.holds_from_ack && self.stalled_since.is_some() {
+            self.stalled_since = (offset < self.cursor).then_some(now);
         }
         if self.window.is_some() {
             self.released_until = self.released_until.filter(|until| offset < *until);
@@ -160,8 +170,10 @@ impl Attachment {
         }
         let offset = self.cursor;
         self.cursor = self.cursor.plus(len);
-        if !self.holds_from_ack {
-            self.stalled_since = None;
+        if self.delivery == Delivery::Lossless && self.released_until.is_none() {
+            // Handed over is not taken: the clock runs until the transport, or an ack, says so.
+            let running = if self.holds_from_ack { self.stalled_since } else { None };
+            self.stalled_since = Some(running.unwrap_or(now));
         }
         Some(Outgoing::Output { offset, len: crate::ring::as_usize(len) })
     }
@@ -259,15 +271,15 @@ mod tests {
         assert_eq!(attachment.poll_send(&view, 600, t0()), output(0, 600));
         assert_eq!(attachment.poll_send(&view, 600, t0()), output(600, 400));
         assert_eq!(attachment.poll_send(&view, 600, t0()), None);
-        attachment.handle_ack(Offset(100));
+        attachment.handle_ack(Offset(100), t0());
         assert_eq!(attachment.poll_send(&view, 600, t0()), output(1000, 100));
-        attachment.handle_ack(Offset(u64::MAX));
+        attachment.handle_ack(Offset(u64::MAX), t0());
         assert_eq!(attachment.poll_send(&view, 600, t0()), output(1100, 600));
     }
 
     #[test]
     fn the_window_in_force_is_at_most_half_the_ring() {
-        for (asked, expected) in [(0, 1), (5, 5), (u64::MAX, MIN_RING_BYTES / 2)] {
+        for (asked, expected) in [(0, 4), (1, 4), (5, 5), (u64::MAX, MIN_RING_BYTES / 2)] {
             assert_eq!(fresh(&windowed(asked)).window(), Some(expected));
         }
     }
@@ -277,15 +289,15 @@ mod tests {
         let mut phone = fresh(&windowed(1000));
         assert_eq!(phone.poll_send(&held(0..5000), 1000, t0()), output(0, 1000));
         assert_eq!(phone.hold(), Some(Offset(0)));
-        phone.handle_ack(Offset(500));
-        assert_eq!(phone.hold(), Some(Offset(500)));
         let later = t0() + Duration::from_secs(1);
+        phone.handle_ack(Offset(500), later);
+        assert_eq!(phone.hold(), Some(Offset(500)));
         phone.poll_send(&held(0..5000), 1000, later);
         assert_eq!(phone.poll_timeout(), Some(later + STALL_LIMIT));
         phone.handle_timeout(later + STALL_LIMIT);
         assert_eq!(phone.hold(), None);
         // Caught up, it is lossless again.
-        phone.handle_ack(Offset(1500));
+        phone.handle_ack(Offset(1500), t0());
         assert_eq!(phone.hold(), Some(Offset(1500)));
     }
 
@@ -299,14 +311,39 @@ mod tests {
         assert_eq!(phone.poll_send(&gone, 1000, t0()), None);
         assert_eq!(phone.hold(), None);
         // It moves: the snapshot is due, and only one until it has drawn that too.
-        phone.handle_ack(Offset(500));
+        phone.handle_ack(Offset(500), t0());
         assert_eq!(phone.poll_send(&gone, 1000, t0()), Some(Outgoing::Snapshot(SnapshotReason::Lagged)));
         assert_eq!(phone.poll_send(&held(17_000..19_000), 1000, t0()), None);
         assert_eq!(phone.hold(), None);
-        phone.handle_ack(Offset(9000));
+        phone.handle_ack(Offset(9000), t0());
         assert_eq!(phone.hold(), Some(Offset(9000)));
         let snapshot = phone.poll_send(&held(17_000..19_000), 1000, t0());
         assert_eq!(snapshot, Some(Outgoing::Snapshot(SnapshotReason::Lagged)));
+    }
+
+    /// The story: what was handed to the transport counted as progress, so a client that stopped reading in the middle of
+    /// it held the program until its connection died.
+    #[test]
+    fn a_client_without_window_whose_transport_is_stuck_holds_for_ten_seconds_only() {
+        let mut phone = fresh(&Attach { delivery: Delivery::Lossless, ..plain() });
+        phone.poll_send(&held(0..5000), 5000, t0());
+        assert_eq!(phone.poll_timeout(), Some(t0() + STALL_LIMIT));
+        let later = t0() + Duration::from_secs(3);
+        phone.handle_written(false, later);
+        assert_eq!(phone.poll_timeout(), Some(later + STALL_LIMIT));
+        phone.handle_timeout(later + STALL_LIMIT);
+        assert_eq!(phone.hold(), None);
+    }
+
+    #[test]
+    fn a_client_that_has_everything_runs_against_no_clock() {
+        for attach in [Attach { delivery: Delivery::Lossless, ..plain() }, windowed(10_000)] {
+            let mut phone = fresh(&attach);
+            phone.poll_send(&held(0..5000), 5000, t0());
+            phone.handle_written(true, t0());
+            phone.handle_ack(Offset(5000), t0());
+            assert_eq!(phone.poll_timeout(), None);
+        }
     }
 
     #[test]
@@ -361,7 +398,7 @@ mod tests {
                         Some(Outgoing::Output { offset, len }) => {
                             prop_assert_eq!(offset.0, received);
                             received += len as u64;
-                            prop_assert!(received - acked <= attachment.window().unwrap());
+                            prop_assert!(received - acked <= attachment.window().unwrap().max(MIN_WINDOW_BYTES));
                             prop_assert!(region.held().end.0 >= received);
                         }
                         Some(other) => prop_assert!(false, "a held byte was given up: {:?}", other),
@@ -369,7 +406,7 @@ mod tests {
                     },
                     2 => {
                         acked = acked.max(received.min(acked + amount));
-                        attachment.handle_ack(Offset(acked));
+                        attachment.handle_ack(Offset(acked), t0());
                     }
                     _ => {
                         let again = Attach { offset: Some(Offset(received)), ..attach.clone() };

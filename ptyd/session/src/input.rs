@@ -98,6 +98,11 @@ impl InputQueue {
         Ok(())
     }
 
+    /// Whether input of this client waits.
+    pub fn waits_for(&self, slot: Slot) -> bool {
+        self.last_queued.contains_key(&slot)
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.urgent.is_empty() && self.waiting.is_empty()
@@ -198,6 +203,16 @@ mod tests {
         assert_eq!(queue.push_sequenced(&mut region, slot, Seq(1), vec![1]), Err(Refused::Full));
         drain(&mut queue, &mut region, usize::MAX);
         assert_eq!(queue.push_sequenced(&mut region, slot, Seq(1), vec![1]), Ok(Accepted::Queued));
+    }
+
+    #[test]
+    fn a_client_whose_input_waits_is_known_to_wait() {
+        let (mut queue, mut region, slot) = fresh();
+        queue.push_sequenced(&mut region, slot, Seq(1), vec![b'x'; 9000]).unwrap();
+        write_once(&mut queue, &mut region, 4096);
+        assert!(queue.waits_for(slot));
+        drain(&mut queue, &mut region, usize::MAX);
+        assert!(!queue.waits_for(slot));
     }
 
     #[test]

@@ -55,6 +55,8 @@ impl Client<'_> {
         let mut changed = self.session.subscribe();
         let mut last = None;
         loop {
+            // A fast client's socket is always ready: the other tasks of this thread want their turn.
+            tokio::task::coop::consume_budget().await;
             if last.is_none() && pending.len() < super::encode::GATHER_BYTES / 2 {
                 changed.mark_unchanged();
                 let next = encode_due(
@@ -85,6 +87,7 @@ impl Client<'_> {
                         return Ok(Left::Lost);
                     }
                     pending.advance(written);
+                    begun.attachment.handle_written(pending.is_empty(), now());
                 }
                 _ = changed.changed(), if pending.is_empty() && last.is_none() => {}
                 () = until(self.told.ack_by), if pending.is_empty() && last.is_none() => {}
@@ -119,7 +122,7 @@ impl Client<'_> {
         }
         match frame.control::<ToPtyd>()? {
             ToPtyd::Ack { offset } => {
-                begun.attachment.handle_ack(offset);
+                begun.attachment.handle_ack(offset, now());
                 self.note_hold(begun);
             }
             ToPtyd::Resize { tag, size, claim } => {
@@ -190,12 +193,9 @@ impl Client<'_> {
 /// Ends a session on request of its owner.
 pub(crate) async fn terminate(context: &Context, session: &Session) {
     let session_id = session.id;
-    let mut failed = false;
-    if let Some(record) = session.mark_terminated() {
-        failed |= context.keeper.send(&ToKeeper::Record { session_id, record }).await.is_err();
-    }
-    failed |= context.keeper.send(&ToKeeper::Terminate { session_id }).await.is_err();
-    if failed {
+    let Some(record) = session.mark_terminated() else { return };
+    let stored = context.keeper.send(&ToKeeper::Record { session_id, record }).await;
+    if stored.is_err() || context.keeper.send(&ToKeeper::Terminate { session_id }).await.is_err() {
         context.stop.cancel();
     }
 }

@@ -145,6 +145,8 @@ fn run_session(context: &Arc<Context>, session: &Arc<Session>, master: Option<Ow
     }
     match master {
         Some(master) => {
+            // Its leader may have gone while no worker was there: then nothing else would wake the task.
+            session.work.notify_one();
             context.tasks.spawn(drive(Arc::clone(context), Arc::clone(session), master));
         }
         None => {

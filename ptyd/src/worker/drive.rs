@@ -21,7 +21,7 @@ const WRITES: usize = 16;
 /// How often a terminal is tried again whose other side is closed while its leader lives: it may be opened again.
 const HUNG_UP_RETRY: Duration = Duration::from_millis(100);
 
-/// A read shorter than this has emptied the terminal: what comes after it is reported anew. In a flood more may have come
+/// A read shorter than this, and than there was room for, has emptied the terminal: what comes after it is reported anew. In a flood more may have come
 /// meanwhile, and trying again at once is cheaper than waiting to be told.
 const SHORT_READ_BYTES: usize = 2 << 10;
 
@@ -37,7 +37,7 @@ struct State {
 
 /// Runs the session's terminal until its end, or until the worker stops.
 pub(crate) async fn drive(context: Arc<Context>, session: Arc<Session>, master: OwnedFd) {
-    let master = match sys::watch_for(master, Interest::READABLE) {
+    let mut master = match sys::watch_for(master, Interest::READABLE) {
         Ok(master) => master,
         Err(err) => {
             warn!(session.id = %session.id, %err, "terminal of session {} cannot be watched", session.id);
@@ -46,24 +46,37 @@ pub(crate) async fn drive(context: Arc<Context>, session: Arc<Session>, master: 
     };
     let mut state = State::default();
     loop {
+        // A terminal always has something to say in a flood: the other tasks of this thread want their turn.
+        tokio::task::coop::consume_budget().await;
         let plan = plan(&session, &state, &master);
         tokio::select! {
             () = context.stop.cancelled() => return,
-            () = writable(state.full.as_ref()), if plan.write => write_some(&session, &master, &mut state),
+            taking = writable(state.full.as_ref()), if plan.write => match taking {
+                Taking::Input => write_some(&session, &master, &mut state),
+                Taking::Nothing => state.hung_up_until = Some(now() + HUNG_UP_RETRY),
+            },
             ready = master.readable(), if plan.read => {
                 let Ok(mut ready) = ready else { return };
                 match read_some(&session, &master, Until::Short) {
                     Progress::More => {}
+                    // Once its other side was closed, it is reported as readable for ever, opened again or not.
+                    Progress::Empty if ready.ready().is_read_closed() => {
+                        state.hung_up_until = Some(now() + HUNG_UP_RETRY);
+                    }
                     Progress::Empty => ready.clear_ready(),
                     Progress::HungUp => state.hung_up_until = Some(now() + HUNG_UP_RETRY),
                 }
             }
             () = session.work.notified() => state.hung_up_until = state.hung_up_until.filter(|_| !exited(&session)),
             () = until(plan.deadline) => {
-                state.hung_up_until = None;
-                let over = session.lock().holds.handle_timeout(now());
+                // A hung-up terminal is watched anew: what was reported of it before stays reported.
+                if state.hung_up_until.take().is_some() {
+                    state.full = None;
+                    let Ok(again) = sys::watch_for(master.into_inner(), Interest::READABLE) else { return };
+                    master = again;
+                }
                 let mut shared = session.lock();
-                for slot in over {
+                for slot in shared.holds.handle_timeout(now()) {
                     let acked = shared.region.acked(slot);
                     shared.region.note_acked(slot, acked, false);
                 }
@@ -117,14 +130,23 @@ fn plan(session: &Session, state: &State, master: &AsyncFd<OwnedFd>) -> Plan {
     }
 }
 
-/// Completes when the terminal takes input; at once unless it was full.
-async fn writable(full: Option<&AsyncFd<OwnedFd>>) {
-    if let Some(full) = full
-        && let Ok(mut ready) = full.writable().await
-    {
-        // Whether it really is shows when it is written to.
-        ready.clear_ready();
-    }
+/// Whether a terminal takes input.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Taking {
+    /// As far as one can tell before trying.
+    Input,
+    /// Its other side is closed. It would be reported as writable again and again, and take nothing.
+    Nothing,
+}
+
+/// Completes when the terminal takes input, at once unless it was full, or when it is hung up.
+async fn writable(full: Option<&AsyncFd<OwnedFd>>) -> Taking {
+    let Some(full) = full else { return Taking::Input };
+    let Ok(mut ready) = full.writable().await else { return Taking::Nothing };
+    let closed = ready.ready().is_write_closed() || ready.ready().is_error();
+    // Whether it really takes any shows when it is written to.
+    ready.clear_ready();
+    if closed { Taking::Nothing } else { Taking::Input }
 }
 
 /// How far to read.
@@ -159,12 +181,13 @@ fn read_some(session: &Session, master: &AsyncFd<OwnedFd>, until: Until) -> Prog
             *held_back = true;
             break Progress::More;
         }
+        let room = space.len();
         match sys::read(master.get_ref().as_fd(), space) {
             Ok(0) => break Progress::HungUp,
             Ok(read) => {
                 region.commit(read);
                 total += read;
-                if until == Until::Short && read < SHORT_READ_BYTES {
+                if until == Until::Short && read < room && read < SHORT_READ_BYTES {
                     break Progress::Empty;
                 }
             }

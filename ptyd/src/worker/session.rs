@@ -143,7 +143,9 @@ impl Session {
         let mut guard = self.lock();
         let shared = &mut *guard;
         let in_use = |slot| {
-            shared.attached.values().any(|entry| entry.slot == Some(slot)) || shared.holds.lingers(slot)
+            shared.attached.values().any(|entry| entry.slot == Some(slot))
+                || shared.holds.lingers(slot)
+                || shared.input.waits_for(slot)
         };
         let known = attach.client_id.as_ref().and_then(|client| shared.region.find_client(client));
         let slot = match &attach.client_id {
@@ -273,9 +275,13 @@ impl Session {
         self.lock().may_act(number).map(|_| ())
     }
 
-    /// Marks the session as ended on request; returns the record to store.
+    /// Marks the session as ended on request; returns the record to store. None: it has ended already, or its end was asked
+    /// for before.
     pub(crate) fn mark_terminated(&self) -> Option<Vec<u8>> {
         let mut shared = self.lock();
+        if shared.exit.is_some() || shared.record.terminated {
+            return None;
+        }
         shared.record.terminated = true;
         shared.record.to_bytes()
     }

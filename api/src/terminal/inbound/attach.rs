@@ -82,7 +82,16 @@ impl Inbound<'_> {
     }
 
     /// Ends a session that is not attached here, and tells when it has ended.
-    pub(super) fn terminate_elsewhere(&self, session_id: SessionId, request_id: Option<String>) {
+    pub(super) async fn terminate_elsewhere(
+        &mut self,
+        session_id: SessionId,
+        request_id: Option<String>,
+    ) -> Result<(), End> {
+        let Ok(ending_permit) = Arc::clone(&self.endings).try_acquire_owned() else {
+            let message = "too many sessions are being ended at once";
+            let error = reply::error(Some(session_id), ErrorCode::RateLimited, message, Value::Null);
+            return self.complain(error.answering(request_id)).await;
+        };
         let (link, owner) = (Arc::clone(&self.terminal.link), self.identity.user_id);
         let (to_client, link_id) = (self.to_client.clone(), self.request_id.clone());
         self.terminal.tasks.spawn(async move {
@@ -92,8 +101,10 @@ impl Inbound<'_> {
                 Ok(Err(_)) | Err(_) => unavailable(Some(session_id)),
             };
             // A client that left needs no answer.
-            drop(to_client.send(Out::Reply(reply.answering(request_id))).await);
+            drop(to_client.send(Out::Reply(reply.answering(request_id).into_text(), None)).await);
+            drop(ending_permit);
         });
+        Ok(())
     }
 
     async fn open(
@@ -112,7 +123,11 @@ impl Inbound<'_> {
             let error = reply::error(session_id, ErrorCode::RateLimited, &message, Value::Null);
             return self.complain(error.answering(request_id)).await;
         };
+        self.note_replaced(session_id, true);
         let answered = self.terminal.link.request(&self.request_id, request).await;
+        if !matches!(answered, Ok((Answer::Attached(_), _))) {
+            self.note_replaced(session_id, false);
+        }
         let (answer, mut stream) = match answered {
             Ok(answered) => answered,
             Err(err) => return self.unreachable(&err, session_id, request_id).await,
@@ -145,6 +160,12 @@ impl Inbound<'_> {
         }
     }
 
+    fn note_replaced(&self, session_id: Option<SessionId>, replaced: bool) {
+        if let Some(attached) = session_id.and_then(|id| self.attached.get(&id)) {
+            attached.replaced.store(replaced, std::sync::atomic::Ordering::Release);
+        }
+    }
+
     async fn attached_now(
         &mut self,
         answer: &wire::Attached,
@@ -155,9 +176,16 @@ impl Inbound<'_> {
         let LinkStream { reader, writer, presence } = stream;
         let names = Names { session_id: answer.session_id, channel };
         let over = Arc::new(AtomicBool::new(false));
-        let tags = Tags::default();
-        let feed = Feed { names, reader, over: Arc::clone(&over), tags: tags.clone(), presence };
-        let attached = Attached { names, writer, over, tags };
+        let (replaced, tags) = (Arc::new(AtomicBool::new(false)), Tags::default());
+        let feed = Feed {
+            names,
+            reader,
+            over: Arc::clone(&over),
+            replaced: Arc::clone(&replaced),
+            tags: tags.clone(),
+            presence,
+        };
+        let attached = Attached { names, writer, over, replaced, tags };
         if let Some(before) = self.attached.insert(answer.session_id, attached) {
             self.by_channel.remove(&before.names.channel);
             self.out(Out::Left(before.names.channel)).await?;
