@@ -206,5 +206,6 @@ async fn a_json_client_that_stops_reading_holds_the_program_for_ten_seconds_only
     })
     .await;
     wait_until("the program goes on", LIMIT, async || flood.printed() > printed + 4 * RING_BYTES).await;
-    assert!(since.elapsed() < HOLD + Duration::from_secs(8), "held for {:?}", since.elapsed());
+    // What the kernel still takes into its buffers is progress, and starts the ten seconds again.
+    assert!(since.elapsed() < HOLD + Duration::from_secs(15), "held for {:?}", since.elapsed());
 }

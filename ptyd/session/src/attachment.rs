@@ -81,6 +81,8 @@ pub struct Attachment {
     told_size: TerminalSize,
     /// Since when a lossless client has been behind without progress.
     stalled_since: Option<Instant>,
+    /// The transport has not taken everything that was handed to it.
+    in_transport: bool,
     /// It was behind for too long: it holds nothing back until it has drawn up to here.
     released_until: Option<Offset>,
 }
@@ -107,6 +109,7 @@ impl Attachment {
             snapshot: (resume == Resume::Snapshot).then_some(SnapshotReason::Attach),
             told_size: region.size_at(cursor),
             stalled_since: None,
+            in_transport: false,
             released_until: None,
             window_from: cursor,
         };
@@ -115,6 +118,7 @@ impl Attachment {
 
     /// The transport took bytes; `all` that were handed to it, or only some.
     pub fn handle_written(&mut self, all: bool, now: Instant) {
+        self.in_transport = !all;
         if !self.holds_from_ack && self.stalled_since.is_some() {
             self.stalled_since = (!all).then_some(now);
         }
@@ -152,6 +156,7 @@ impl Attachment {
             }
             self.told_size = view.size_now;
             self.stalled_since = None;
+            self.in_transport = true;
             return Some(Outgoing::Snapshot(reason));
         }
         if self.cursor < view.held.start {
@@ -170,6 +175,7 @@ impl Attachment {
         }
         let offset = self.cursor;
         self.cursor = self.cursor.plus(len);
+        self.in_transport = true;
         if self.delivery == Delivery::Lossless && self.released_until.is_none() {
             // Handed over is not taken: the clock runs until the transport, or an ack, says so.
             let running = if self.holds_from_ack { self.stalled_since } else { None };
@@ -230,7 +236,8 @@ impl Attachment {
         {
             self.stalled_since = Some(now);
         }
-        if self.window.is_none() && self.cursor >= held.end {
+        // A snapshot that only fills the transport's buffers is no sign that the client reads.
+        if self.window.is_none() && self.cursor >= held.end && !self.in_transport {
             self.released_until = None;
         }
     }
@@ -333,6 +340,14 @@ mod tests {
         assert_eq!(phone.poll_timeout(), Some(later + STALL_LIMIT));
         phone.handle_timeout(later + STALL_LIMIT);
         assert_eq!(phone.hold(), None);
+        // A snapshot that only fills the transport's buffers does not make it hold again; having taken it all does.
+        assert!(phone.poll_send(&held(7000..9000), 5000, later).is_some());
+        phone.handle_written(false, later);
+        assert_eq!(phone.poll_send(&held(7000..9000), 5000, later), None);
+        assert_eq!(phone.hold(), None);
+        phone.handle_written(true, later);
+        assert_eq!(phone.poll_send(&held(7000..9000), 5000, later), None);
+        assert_eq!(phone.hold(), Some(Offset(9000)));
     }
 
     #[test]
