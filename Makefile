@@ -10,7 +10,7 @@ WEB_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts
 # Arguments for `make run`, such as ARGS=--keep, and for `make bench`.
 ARGS ?=
 
-.PHONY: help build run test test-web check fmt bench clean
+.PHONY: help build run test test-web test-long check fmt bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,10 +22,13 @@ build: web/dist/index.html ## Build the page and the release binaries
 run: build ## Build and start everything on this machine (ARGS=--keep leaves sessions at Ctrl-C)
 	@exec $(TARGET)/release/devpocket standalone $(ARGS)
 
-test: build test-web ## Run every test, on the real binaries, a browser included
+test: build test-web ptyd/screen/oracle/node_modules/.package-lock.json ## Run every test, on the real binaries, a browser included
 	@scripts/install-packages.sh test
 	@scripts/install-cargo-tools.sh cargo-nextest
 	cargo nextest run --workspace --locked
+
+test-long: ptyd/screen/oracle/node_modules/.package-lock.json ## Compare the screen with xterm.js in many more cases
+	ORACLE_CASES=200000 cargo test --release --locked -p ptyd-screen --test oracle
 
 test-web: web/node_modules/.package-lock.json
 	cd web && npm run --silent test
@@ -51,11 +54,16 @@ bench: build ## Measure, each figure beside a baseline (a few minutes)
 
 clean: ## Remove everything that was built; ./data stays
 	cargo clean
-	rm -rf web/dist web/node_modules
+	rm -rf web/dist web/node_modules ptyd/screen/oracle/node_modules
 
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	@scripts/require-node.sh
 	cd web && npm ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
+ptyd/screen/oracle/node_modules/.package-lock.json: ptyd/screen/oracle/package.json ptyd/screen/oracle/package-lock.json
+	@scripts/require-node.sh
+	cd ptyd/screen/oracle && npm ci --no-fund --no-audit --loglevel=error
 	@touch $@
 
 web/dist/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)

@@ -1,0 +1,337 @@
+//! Everything a screen is beside its scrollback, as bytes, for whoever goes on with it after this process. Compact, since
+//! it is written often; read with bounds, since a process that was killed may have left anything.
+
+use crate::cell::Clusters;
+use crate::charset::{Charset, Charsets};
+use crate::grid::{Grid, Row};
+use crate::modes::{Modes, Mouse, MouseEncoding};
+use crate::screen::{MAX_KEYBOARD_STACK, MAX_LINKS, MAX_TITLES, Saved, Screen, Side};
+use crate::scrollback::{
+    Position, Record, Scrollback, encode, put_style, put_varint, take_style, take_varint,
+};
+use crate::size::Size;
+use crate::style::Styles;
+
+const VERSION: u8 = 1;
+/// Modes as bits, in this order; appended to, never changed.
+const MODES: [u16; 14] = [1, 5, 6, 7, 12, 25, 45, 66, 1004, 1007, 2004, 2026, 2027, 2031];
+
+/// A checkpoint cannot be used. The memory comes back.
+pub struct RestoreError<M> {
+    /// The scrollback's memory.
+    pub scrollback: M,
+}
+
+impl<M> std::fmt::Debug for RestoreError<M> {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.write_str("RestoreError")
+    }
+}
+
+impl<M> std::fmt::Display for RestoreError<M> {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.write_str("the checkpoint is not one of this release, or damaged")
+    }
+}
+
+impl<M> std::error::Error for RestoreError<M> {}
+
+impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
+    /// Everything but the scrollback's bytes.
+    pub fn checkpoint(&mut self) -> Vec<u8> {
+        let mut to = vec![VERSION];
+        for number in [self.size.rows(), self.size.cols()] {
+            put_varint(&mut to, u64::from(number));
+        }
+        put_bytes(&mut to, self.parser.introducer());
+        let position = self.scrollback.note_position();
+        for number in
+            [position.start, position.end, u64::from(position.rows), position.lines_dropped, position.lines]
+        {
+            put_varint(&mut to, number);
+        }
+        put_modes(&mut to, &self.modes);
+        put_style(&mut to, self.pen);
+        put_charsets(&mut to, self.charsets);
+        to.extend([self.cursor_style, u8::try_from(self.joins).unwrap_or(0)]);
+        put_bytes(&mut to, self.title.as_bytes());
+        put_list(&mut to, self.titles.iter().map(String::as_str));
+        put_list(&mut to, self.cwd.iter().map(String::as_str));
+        put_list(&mut to, self.links.iter().flat_map(|(url, id)| [url.as_str(), id.as_str()]));
+        put_varint(&mut to, self.palette.len() as u64);
+        for (index, (r, g, b)) in &self.palette {
+            to.extend([*index, *r, *g, *b]);
+        }
+        for color in self.dynamic {
+            let (r, g, b) = color.unwrap_or_default();
+            to.extend([u8::from(color.is_some()), r, g, b]);
+        }
+        put_varint(&mut to, self.saved_modes.len() as u64);
+        for (mode, on) in &self.saved_modes {
+            put_varint(&mut to, u64::from(*mode) << 1 | u64::from(*on));
+        }
+        self.put_side(&mut to, &self.side);
+        to.push(u8::from(self.other.is_some()));
+        if let Some(other) = &self.other {
+            self.put_side(&mut to, other);
+        }
+        to
+    }
+
+    /// Whether a checkpoint made before is no longer true to the scrollback: rows were taken back from there.
+    pub fn checkpoint_due(&self) -> bool {
+        self.scrollback.is_rewound()
+    }
+
+    /// The screen that [`Screen::checkpoint`] wrote down, to be fed with what came after it.
+    pub fn restore(checkpoint: &[u8], scrollback: M, max_lines: u32) -> Result<Self, RestoreError<M>> {
+        let mut screen = Self::new(Size::new(1, 2), scrollback, max_lines);
+        match screen.take(checkpoint) {
+            Some(position) => {
+                let memory = screen.scrollback.into_memory();
+                screen.scrollback = Scrollback::restore(memory, max_lines, position);
+                Ok(screen)
+            }
+            None => Err(RestoreError { scrollback: screen.into_scrollback() }),
+        }
+    }
+
+    fn put_side(&self, to: &mut Vec<u8>, side: &Side) {
+        for number in [side.x, side.y, side.top, side.bottom, side.saved.x, side.saved.y] {
+            put_varint(to, number as u64);
+        }
+        put_style(to, side.saved.style);
+        put_charsets(to, side.saved.charsets);
+        to.push(u8::from(side.saved.origin));
+        put_bytes(to, &side.keyboard);
+        to.extend(
+            side.tabs.chunks(8).map(|eight| {
+                eight.iter().enumerate().fold(0, |byte, (bit, tab)| byte | u8::from(*tab) << bit)
+            }),
+        );
+        put_varint(to, side.grid.rows.len() as u64);
+        let mut packed = Vec::new();
+        for row in &side.grid.rows {
+            packed.clear();
+            encode(row, false, &self.styles, &self.clusters, &mut packed);
+            put_bytes(to, &packed);
+        }
+    }
+
+    /// Reads what was written; none: it cannot have been written by [`Screen::checkpoint`].
+    fn take(&mut self, checkpoint: &[u8]) -> Option<Position> {
+        let mut from = Reader(checkpoint);
+        if from.byte()? != VERSION {
+            return None;
+        }
+        let (rows, cols) = (from.short()?, from.short()?);
+        self.size = Size::new(rows, cols);
+        if (self.size.rows(), self.size.cols()) != (rows, cols) {
+            return None;
+        }
+        let mut introducer = from.bytes(8)?;
+        while !introducer.is_empty() {
+            let (used, _) = self.parser.next(introducer);
+            introducer = &introducer[used..];
+        }
+        let position = Position {
+            start: from.number()?,
+            end: from.number()?,
+            rows: u32::try_from(from.number()?).ok()?,
+            lines_dropped: from.number()?,
+            lines: from.number()?,
+        };
+        self.modes = take_modes(&mut from)?;
+        let pen = from.style();
+        self.charsets = take_charsets(&mut from)?;
+        self.cursor_style = from.byte()?.min(6);
+        self.joins = u16::from(from.byte()?.min(2));
+        self.title = from.text(4096)?;
+        self.titles = from.list(MAX_TITLES)?;
+        self.cwd = from.list(1)?.pop();
+        let links = from.list(2 * MAX_LINKS)?;
+        self.links = links.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+        for _ in 0..from.count(256)? {
+            self.palette.push((from.byte()?, (from.byte()?, from.byte()?, from.byte()?)));
+        }
+        for place in 0..3 {
+            let set = from.byte()? == 1;
+            let color = (from.byte()?, from.byte()?, from.byte()?);
+            self.dynamic[place] = set.then_some(color);
+        }
+        for _ in 0..from.count(64)? {
+            let saved = from.number()?;
+            self.saved_modes.push((u16::try_from(saved >> 1).ok()?, saved & 1 == 1));
+        }
+        self.styles = Styles::default();
+        self.clusters = Clusters::default();
+        self.side = self.take_side(&mut from)?;
+        self.other = match from.byte()? {
+            0 => None,
+            _ => Some(Box::new(self.take_side(&mut from)?)),
+        };
+        if self.modes.alternate_screen != self.other.is_some() {
+            return None;
+        }
+        self.set_pen(pen);
+        from.0.is_empty().then_some(position)
+    }
+
+    fn take_side(&mut self, from: &mut Reader<'_>) -> Option<Side> {
+        let (rows, cols) = (self.rows(), self.cols());
+        let mut side = Side::new(self.size);
+        side.x = from.count(cols)?;
+        side.y = from.count(rows - 1)?;
+        side.top = from.count(rows - 1)?;
+        side.bottom = from.count(rows - 1)?;
+        if side.top > side.bottom {
+            return None;
+        }
+        let (x, y) = (from.count(cols)?, from.count(1000)?);
+        let style = from.style();
+        let charsets = take_charsets(from)?;
+        side.saved = Saved { x, y, style, charsets, origin: from.byte()? == 1 };
+        side.keyboard = from.bytes(MAX_KEYBOARD_STACK + 1)?.to_vec();
+        let bits = from.take(cols.div_ceil(8))?;
+        side.tabs = (0..cols).map(|tab| bits[tab / 8] >> (tab % 8) & 1 == 1).collect();
+        let count = from.count(rows)?;
+        if count != rows || side.keyboard.is_empty() {
+            return None;
+        }
+        side.grid = Grid::new(0, cols);
+        for _ in 0..count {
+            let body = from.bytes(1 << 17)?.to_vec();
+            let record = Record { len: 0, body };
+            let mut cells = Vec::with_capacity(cols);
+            record.each(|cell| {
+                if cells.len() < cols {
+                    let style = self.style_number(cell.style);
+                    cells.push(cell.to_cell(style, &mut self.clusters));
+                }
+            });
+            side.grid.rows.push_back(Row::from_cells(&cells, cols, record.wrapped()));
+        }
+        Some(side)
+    }
+}
+
+fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(to, bytes.len() as u64);
+    to.extend_from_slice(bytes);
+}
+
+fn put_list<'a>(to: &mut Vec<u8>, list: impl Iterator<Item = &'a str> + Clone) {
+    put_varint(to, list.clone().count() as u64);
+    list.for_each(|text| put_bytes(to, text.as_bytes()));
+}
+
+fn put_charsets(to: &mut Vec<u8>, charsets: Charsets) {
+    to.extend(charsets.sets.map(|set| set as u8));
+    to.push(u8::try_from(charsets.active).unwrap_or(0));
+}
+
+fn take_charsets(from: &mut Reader<'_>) -> Option<Charsets> {
+    let mut sets = [Charset::Ascii; 4];
+    for set in &mut sets {
+        *set = match from.byte()? {
+            0 => Charset::Ascii,
+            1 => Charset::Graphics,
+            2 => Charset::British,
+            _ => return None,
+        };
+    }
+    Some(Charsets { sets, active: from.count(3)? })
+}
+
+fn put_modes(to: &mut Vec<u8>, modes: &Modes) {
+    let bits = MODES
+        .iter()
+        .enumerate()
+        .fold(0_u64, |bits, (bit, mode)| bits | u64::from(modes.private(*mode) == Some(true)) << bit);
+    put_varint(to, bits);
+    let rest = [modes.insert, modes.new_line, modes.alternate_screen, modes.resize_events];
+    to.push(rest.iter().enumerate().fold(0, |byte, (bit, on)| byte | u8::from(*on) << bit));
+    to.extend([modes.mouse as u8, modes.mouse_encoding as u8, modes.modify_other_keys]);
+}
+
+fn take_modes(from: &mut Reader<'_>) -> Option<Modes> {
+    let mut modes = Modes::default();
+    let bits = from.number()?;
+    for (bit, mode) in MODES.iter().enumerate() {
+        let on = bits >> bit & 1 == 1;
+        if *mode == 6 {
+            modes.origin = on;
+        } else {
+            modes.set_private(*mode, on);
+        }
+    }
+    let rest = from.byte()?;
+    modes.insert = rest & 1 != 0;
+    modes.new_line = rest & 2 != 0;
+    modes.alternate_screen = rest & 4 != 0;
+    modes.resize_events = rest & 8 != 0;
+    modes.mouse = match from.byte()? {
+        0 => Mouse::Off,
+        1 => Mouse::X10,
+        2 => Mouse::Vt200,
+        3 => Mouse::Drag,
+        4 => Mouse::Any,
+        _ => return None,
+    };
+    modes.mouse_encoding = match from.byte()? {
+        0 => MouseEncoding::Default,
+        1 => MouseEncoding::Utf8,
+        2 => MouseEncoding::Sgr,
+        3 => MouseEncoding::Urxvt,
+        4 => MouseEncoding::SgrPixels,
+        _ => return None,
+    };
+    modes.modify_other_keys = from.byte()?.min(2);
+    Some(modes)
+}
+
+/// Reads with bounds.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.take(1).map(|byte| byte[0])
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        (!self.0.is_empty()).then(|| take_varint(&mut self.0))
+    }
+
+    fn short(&mut self) -> Option<u16> {
+        u16::try_from(self.number()?).ok()
+    }
+
+    /// A number that is at most `most`.
+    fn count(&mut self, most: usize) -> Option<usize> {
+        usize::try_from(self.number()?).ok().filter(|count| *count <= most)
+    }
+
+    fn bytes(&mut self, most: usize) -> Option<&'a [u8]> {
+        let len = self.count(most)?;
+        self.take(len)
+    }
+
+    fn text(&mut self, most: usize) -> Option<String> {
+        String::from_utf8(self.bytes(most)?.to_vec()).ok()
+    }
+
+    fn list(&mut self, most: usize) -> Option<Vec<String>> {
+        let count = self.count(most)?;
+        (0..count).map(|_| self.text(8192)).collect()
+    }
+
+    fn style(&mut self) -> crate::style::Style {
+        take_style(&mut self.0)
+    }
+}

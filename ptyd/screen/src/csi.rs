@@ -1,0 +1,344 @@
+//! Control sequences.
+
+use crate::parser::Sequence;
+use crate::screen::{MAX_KEYBOARD_STACK, MAX_TITLES, Screen, Side, default_tabs};
+use crate::style::{Style, flag};
+
+/// Private modes saved at once.
+const MAX_SAVED_MODES: usize = 64;
+
+impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
+    pub(crate) fn csi(&mut self, csi: &Sequence<'_>) {
+        match (csi.prefix, csi.intermediates) {
+            (None, []) => self.csi_plain(csi),
+            (Some(b'?'), []) => self.csi_private(csi),
+            (Some(b'>'), []) => self.csi_xterm(csi),
+            (Some(b'='), []) if csi.final_byte == b'u' => self.set_keyboard(csi),
+            (Some(b'<'), []) if csi.final_byte == b'u' => self.pop_keyboard(csi),
+            (None, [b' ']) => match csi.final_byte {
+                b'q' => self.cursor_style = u8::try_from(csi.params.value(0)).unwrap_or(0).min(6),
+                b'@' => self.shift_columns(0, count(csi), false),
+                b'A' => self.shift_columns(0, count(csi), true),
+                _ => {}
+            },
+            (None, [b'!']) if csi.final_byte == b'p' => self.soft_reset(),
+            (None, [b'"']) if csi.final_byte == b'q' => {
+                let mut pen = self.pen;
+                match csi.params.value(0) {
+                    1 => pen.flags |= flag::PROTECTED,
+                    0 | 2 => pen.flags &= !flag::PROTECTED,
+                    _ => {}
+                }
+                self.set_pen(pen);
+            }
+            (None, [b'\'']) => {
+                let x = self.side.x.min(self.cols() - 1);
+                match csi.final_byte {
+                    b'}' => self.shift_columns(x, count(csi), true),
+                    b'~' => self.shift_columns(x, count(csi), false),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn csi_plain(&mut self, csi: &Sequence<'_>) {
+        let params = csi.params;
+        match csi.final_byte {
+            b'm' => {
+                let mut pen = self.pen;
+                pen.apply_sgr(params);
+                self.set_pen(pen);
+            }
+            b'@' => self.insert_chars(count(csi)),
+            b'A' => self.move_vertically(count(csi), false),
+            b'B' => self.move_vertically(count(csi), true),
+            b'e' => self.move_to(self.clamped_x(), self.side.y + count(csi)),
+            b'C' | b'a' => self.move_to(self.clamped_x() + count(csi), self.side.y),
+            b'D' => self.move_to(self.clamped_x().saturating_sub(count(csi)), self.side.y),
+            b'E' => {
+                self.move_vertically(count(csi), true);
+                self.side.x = 0;
+            }
+            b'F' => {
+                self.move_vertically(count(csi), false);
+                self.side.x = 0;
+            }
+            b'G' | b'`' => self.move_to(count(csi) - 1, self.side.y),
+            b'H' | b'f' => self.place(usize::from(params.or(0, 1)) - 1, usize::from(params.or(1, 1)) - 1),
+            b'I' if self.side.x < self.cols() => {
+                for _ in 0..count(csi).min(self.cols()) {
+                    self.side.x = self.next_tab(self.side.x);
+                }
+            }
+            b'Z' if self.side.x < self.cols() => {
+                for _ in 0..count(csi).min(self.cols()) {
+                    self.side.x = self.previous_tab(self.side.x);
+                }
+            }
+            b'J' => self.erase_display(params.value(0), false),
+            b'K' => self.erase_line(params.value(0), false),
+            b'L' => self.insert_lines(count(csi)),
+            b'M' => self.delete_lines(count(csi)),
+            b'P' => self.delete_chars(count(csi)),
+            b'S' => self.scroll_region_up(count(csi)),
+            b'T' if params.len() <= 1 => self.scroll_region_down(count(csi)),
+            b'X' => self.erase_chars(count(csi)),
+            b'b' => self.repeat(count(csi)),
+            b'd' => self.place(count(csi) - 1, self.side.x),
+            b'g' => match params.value(0) {
+                0 => {
+                    let x = self.side.x;
+                    if let Some(tab) = self.side.tabs.get_mut(x) {
+                        *tab = false;
+                    }
+                }
+                3 => self.side.tabs.fill(false),
+                _ => {}
+            },
+            b'h' | b'l' => {
+                let on = csi.final_byte == b'h';
+                for index in 0..params.len() {
+                    match params.value(index) {
+                        4 => self.modes.insert = on,
+                        20 => self.modes.new_line = on,
+                        _ => {}
+                    }
+                }
+            }
+            b'r' => self.set_region(csi),
+            b's' => self.save_cursor(),
+            b'u' => self.restore_cursor(),
+            b't' => self.window(csi),
+            _ => {}
+        }
+    }
+
+    fn csi_private(&mut self, csi: &Sequence<'_>) {
+        let numbers = (0..csi.params.len()).map(|index| csi.params.value(index));
+        match csi.final_byte {
+            b'J' => self.erase_display(csi.params.value(0), true),
+            b'K' => self.erase_line(csi.params.value(0), true),
+            b'h' => numbers.for_each(|mode| self.set_mode(mode, true)),
+            b'l' => numbers.for_each(|mode| self.set_mode(mode, false)),
+            b's' => {
+                for mode in numbers {
+                    if let Some(on) = self.modes.private(mode) {
+                        self.saved_modes.retain(|(saved, _)| *saved != mode);
+                        if self.saved_modes.len() < MAX_SAVED_MODES {
+                            self.saved_modes.push((mode, on));
+                        }
+                    }
+                }
+            }
+            b'r' => {
+                for mode in numbers {
+                    let saved = self.saved_modes.iter().find(|(saved, _)| *saved == mode).map(|(_, on)| *on);
+                    if let Some(on) = saved {
+                        self.set_mode(mode, on);
+                    }
+                }
+            }
+            b'W' if csi.params.value(0) == 5 => self.side.tabs = default_tabs(self.cols()),
+            _ => {}
+        }
+    }
+
+    /// `CSI >`: xterm's and kitty's additions.
+    fn csi_xterm(&mut self, csi: &Sequence<'_>) {
+        match csi.final_byte {
+            b'u' => {
+                let keyboard = &mut self.side.keyboard;
+                if keyboard.len() > MAX_KEYBOARD_STACK {
+                    // The oldest gives way; the base stays.
+                    keyboard.remove(1);
+                }
+                keyboard.push(u8::try_from(csi.params.value(0) & 31).unwrap_or(0));
+            }
+            b'm' if csi.params.value(0) == 4 => {
+                self.modes.modify_other_keys = u8::try_from(csi.params.value(1).min(2)).unwrap_or(0);
+            }
+            b'n' if csi.params.value(0) == 4 => self.modes.modify_other_keys = 0,
+            _ => {}
+        }
+    }
+
+    fn set_keyboard(&mut self, csi: &Sequence<'_>) {
+        let flags = u8::try_from(csi.params.value(0) & 31).unwrap_or(0);
+        if let Some(now) = self.side.keyboard.last_mut() {
+            match csi.params.or(1, 1) {
+                1 => *now = flags,
+                2 => *now |= flags,
+                3 => *now &= !flags,
+                _ => {}
+            }
+        }
+    }
+
+    fn pop_keyboard(&mut self, csi: &Sequence<'_>) {
+        let keyboard = &mut self.side.keyboard;
+        for _ in 0..count(csi).min(keyboard.len()) {
+            keyboard.pop();
+        }
+        if keyboard.is_empty() {
+            keyboard.push(0);
+        }
+    }
+
+    fn set_mode(&mut self, mode: u16, on: bool) {
+        if self.modes.set_private(mode, on) {
+            return;
+        }
+        match mode {
+            6 => {
+                self.modes.origin = on;
+                self.place(0, 0);
+            }
+            47 | 1047 if on => self.show_alternate(),
+            47 | 1047 => self.show_primary(),
+            1048 if on => self.save_cursor(),
+            1048 => self.restore_cursor(),
+            1049 if on => {
+                self.save_cursor();
+                self.show_alternate();
+            }
+            1049 => {
+                self.show_primary();
+                self.restore_cursor();
+            }
+            _ => {}
+        }
+    }
+
+    /// The alternate screen, cleared; the cursor stays where it is.
+    fn show_alternate(&mut self) {
+        if self.modes.alternate_screen {
+            return;
+        }
+        let cell = self.erased();
+        let mut side = Side::new(self.size);
+        for row in &mut side.grid.rows {
+            row.clear(cell);
+        }
+        (side.x, side.y) = (self.side.x, self.side.y);
+        self.other = Some(Box::new(std::mem::replace(&mut self.side, side)));
+        self.modes.alternate_screen = true;
+        self.enter_region();
+    }
+
+    /// In origin mode the cursor is inside the region, also that of a screen just shown.
+    fn enter_region(&mut self) {
+        if self.modes.origin {
+            let x = self.side.x;
+            self.clamp_cursor();
+            self.side.x = x;
+        }
+    }
+
+    fn show_primary(&mut self) {
+        let Some(primary) = self.other.take() else { return };
+        // The alternate screen is gone with all it had.
+        let alternate = std::mem::replace(&mut self.side, *primary);
+        (self.side.x, self.side.y) = (alternate.x, alternate.y);
+        self.modes.alternate_screen = false;
+        self.enter_region();
+    }
+
+    fn clamped_x(&self) -> usize {
+        self.side.x.min(self.cols() - 1)
+    }
+
+    fn move_to(&mut self, x: usize, y: usize) {
+        (self.side.x, self.side.y) = (x, y);
+        self.clamp_cursor();
+    }
+
+    /// Row and column, counted from the region's top in origin mode.
+    fn place(&mut self, row: usize, x: usize) {
+        let y = if self.modes.origin { self.side.top + row } else { row };
+        self.move_to(x, y);
+    }
+
+    /// CUU and CUD stop at the region's edge if they begin inside it.
+    fn move_vertically(&mut self, count: usize, down: bool) {
+        let (y, x) = (self.side.y, self.clamped_x());
+        let y = if down {
+            let edge = if y <= self.side.bottom { self.side.bottom } else { self.rows() - 1 };
+            (y + count).min(edge)
+        } else {
+            let edge = if y >= self.side.top { self.side.top } else { 0 };
+            y.saturating_sub(count).max(edge)
+        };
+        self.move_to(x, y);
+    }
+
+    fn set_region(&mut self, csi: &Sequence<'_>) {
+        let rows = self.rows();
+        let top = usize::from(csi.params.or(0, 1));
+        let bottom = usize::from(csi.params.or(1, u16::MAX)).min(rows);
+        if bottom > top {
+            (self.side.top, self.side.bottom) = (top - 1, bottom - 1);
+            self.place(0, 0);
+        }
+    }
+
+    /// REP, right after a character: at most a row of them, so that a few bytes cannot cost much.
+    fn repeat(&mut self, count: usize) {
+        let (joins, x) = (usize::from(self.joins), self.side.x);
+        if joins == 0 || x < joins {
+            return;
+        }
+        let mut text = String::new();
+        let glyph = self.row_mut().get(x - joins).glyph;
+        self.clusters.push_text(glyph, &mut text);
+        let charsets = std::mem::take(&mut self.charsets);
+        for _ in 0..count.min(self.cols()) {
+            self.print(&text);
+        }
+        self.charsets = charsets;
+    }
+
+    /// XTWINOPS: of these only the title stack is for us.
+    fn window(&mut self, csi: &Sequence<'_>) {
+        let titles = matches!(csi.params.value(1), 0 | 2);
+        match csi.params.value(0) {
+            22 if titles => {
+                if self.titles.len() == MAX_TITLES {
+                    self.titles.remove(0);
+                }
+                self.titles.push(self.title.clone());
+            }
+            23 if titles => {
+                if let Some(title) = self.titles.pop() {
+                    self.title = title;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// DECSTR.
+    fn soft_reset(&mut self) {
+        self.modes.cursor_visible = true;
+        (self.side.top, self.side.bottom) = (0, self.rows() - 1);
+        self.set_pen(Style { link: self.pen.link, ..Style::default() });
+        self.side.saved = crate::screen::Saved::default();
+        self.charsets = crate::charset::Charsets::default();
+        let modes = &mut self.modes;
+        modes.insert = false;
+        modes.origin = false;
+        modes.autowrap = true;
+        modes.application_cursor = false;
+        modes.application_keypad = false;
+        modes.reverse_wrap = false;
+        modes.focus_events = false;
+        modes.bracketed_paste = false;
+        modes.synchronized_output = false;
+    }
+}
+
+/// The first number, at least 1.
+fn count(csi: &Sequence<'_>) -> usize {
+    usize::from(csi.params.or(0, 1))
+}

@@ -1,0 +1,188 @@
+//! Control characters and escape sequences.
+
+use crate::cell::Cell;
+use crate::charset::Charset;
+use crate::effect::Effect;
+use crate::screen::{Saved, Screen};
+
+impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
+    pub(crate) fn control(&mut self, byte: u8, effects: &mut Vec<Effect>) {
+        match byte {
+            // Many in a row are one.
+            0x07 if effects.last() != Some(&Effect::Bell) => effects.push(Effect::Bell),
+            0x08 => self.backspace(),
+            0x09 => self.tab(),
+            0x0A..=0x0C => {
+                if self.modes.new_line {
+                    self.side.x = 0;
+                }
+                self.line_feed();
+            }
+            0x0D => self.side.x = 0,
+            0x0E => self.charsets.active = 1,
+            0x0F => self.charsets.active = 0,
+            0x84 => self.line_down(false),
+            0x85 => {
+                self.side.x = 0;
+                self.line_down(false);
+            }
+            0x88 => self.set_tab(),
+            0x8D => self.reverse_index(),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn escape(&mut self, intermediates: &[u8], final_byte: u8) {
+        match (intermediates, final_byte) {
+            ([], b'7') => self.save_cursor(),
+            ([], b'8') => self.restore_cursor(),
+            ([], b'=') => self.modes.application_keypad = true,
+            ([], b'>') => self.modes.application_keypad = false,
+            ([], b'D') => self.line_down_clamped(),
+            ([], b'E') => {
+                self.side.x = 0;
+                self.line_down_clamped();
+            }
+            ([], b'H') => self.set_tab(),
+            ([], b'M') => self.reverse_index(),
+            ([], b'c') => {
+                self.scrollback.clear();
+                self.reset();
+            }
+            ([], b'n') => self.charsets.active = 2,
+            ([], b'o') => self.charsets.active = 3,
+            ([b'#'], b'8') => self.fill_with_e(),
+            ([b'(' | b')' | b'*' | b'+' | b'-' | b'.' | b'/'], _) => {
+                let set = match intermediates[0] {
+                    b'(' => 0,
+                    b')' | b'-' => 1,
+                    b'*' | b'.' => 2,
+                    _ => 3,
+                };
+                self.charsets.sets[set] = Charset::of_final(final_byte);
+            }
+            ([b'%'], b'@' | b'G') => {
+                self.charsets.active = 0;
+                self.charsets.sets[0] = Charset::Ascii;
+            }
+            _ => {}
+        }
+    }
+
+    fn line_down_clamped(&mut self) {
+        self.clamp_cursor();
+        self.line_down(false);
+    }
+
+    /// Line feed: what the cursor was waiting to wrap for is forgotten where it stands past the edge.
+    fn line_feed(&mut self) {
+        let scrolls = self.side.y == self.side.bottom;
+        let stays = self.side.y + 1 >= self.rows();
+        self.line_down(false);
+        if !scrolls && !stays {
+            // Somebody ended the line on purpose.
+            self.row_mut().wrapped = false;
+        }
+        if self.side.x >= self.cols() {
+            self.side.x -= 1;
+        }
+    }
+
+    /// A cursor that waits to wrap stands on the last column again.
+    pub(crate) fn clamp_cursor(&mut self) {
+        self.side.x = self.side.x.min(self.cols() - 1);
+        let (low, high) =
+            if self.modes.origin { (self.side.top, self.side.bottom) } else { (0, self.rows() - 1) };
+        self.side.y = self.side.y.clamp(low, high);
+    }
+
+    fn backspace(&mut self) {
+        if !self.modes.reverse_wrap {
+            self.clamp_cursor();
+            self.side.x = self.side.x.saturating_sub(1);
+            return;
+        }
+        // As xterm.js: back over the edge, to where the text came from.
+        if self.side.x > 0 {
+            self.side.x = self.side.x.min(self.cols()) - 1;
+        } else if self.side.y > self.side.top && self.side.y <= self.side.bottom && self.row_mut().wrapped {
+            self.row_mut().wrapped = false;
+            self.side.y -= 1;
+            self.side.x = self.cols() - 1;
+            let row = self.row_mut();
+            let last = row.get(row.cols() - 1);
+            if last.glyph == 0 && last.width() > 0 {
+                self.side.x -= 1;
+            }
+        }
+        self.clamp_cursor();
+    }
+
+    fn tab(&mut self) {
+        if self.side.x >= self.cols() {
+            return;
+        }
+        self.side.x = self.next_tab(self.side.x);
+    }
+
+    pub(crate) fn next_tab(&self, x: usize) -> usize {
+        let last = self.cols() - 1;
+        (x + 1..last).find(|col| self.side.tabs.get(*col).copied().unwrap_or(false)).unwrap_or(last)
+    }
+
+    pub(crate) fn previous_tab(&self, x: usize) -> usize {
+        (1..x.min(self.cols()))
+            .rev()
+            .find(|col| self.side.tabs.get(*col).copied().unwrap_or(false))
+            .unwrap_or(0)
+    }
+
+    fn set_tab(&mut self) {
+        let x = self.side.x;
+        if let Some(tab) = self.side.tabs.get_mut(x) {
+            *tab = true;
+        }
+    }
+
+    fn reverse_index(&mut self) {
+        self.clamp_cursor();
+        if self.side.y == self.side.top {
+            let cell = self.erased();
+            let (top, bottom) = (self.side.top, self.side.bottom);
+            self.side.grid.scroll_down(top, bottom, cell);
+        } else {
+            self.side.y = self.side.y.saturating_sub(1);
+        }
+    }
+
+    pub(crate) fn save_cursor(&mut self) {
+        self.side.saved = Saved {
+            // A cursor that waits to wrap comes back on the last column.
+            x: self.side.x.min(self.cols() - 1),
+            y: self.side.y,
+            style: self.pen,
+            charsets: self.charsets,
+            origin: self.modes.origin,
+        };
+    }
+
+    pub(crate) fn restore_cursor(&mut self) {
+        let saved = self.side.saved.clone();
+        (self.side.x, self.side.y) = (saved.x, saved.y);
+        self.set_pen(saved.style);
+        self.charsets = saved.charsets;
+        self.modes.origin = saved.origin;
+        self.clamp_cursor();
+    }
+
+    /// DECALN: the screen full of E, to align a tube by.
+    fn fill_with_e(&mut self) {
+        let style = self.pen_style();
+        let cols = self.cols();
+        for row in &mut self.side.grid.rows {
+            row.writable(0, cols).fill(Cell::ascii(b'E', style));
+            row.wrapped = false;
+        }
+        (self.side.x, self.side.y) = (0, if self.modes.origin { self.side.top } else { 0 });
+    }
+}

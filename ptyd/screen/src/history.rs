@@ -1,0 +1,97 @@
+//! The lines above the screen, for people who scroll back.
+
+use crate::answer::sgr;
+use crate::cell::{WIDE, ZERO};
+use crate::screen::Screen;
+use crate::scrollback::Record;
+use crate::style::{Color, Style};
+
+/// Lines that have left the screen at its top.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct History {
+    /// Number of the first of `lines`, counted from the session's start.
+    pub first_line: u64,
+    /// Text with SGR sequences, each line on its own.
+    pub lines: Vec<String>,
+    /// How many lines there have been, those that are kept no longer included.
+    pub total: u64,
+}
+
+/// Most bytes of one page.
+const MAX_PAGE_BYTES: usize = 768 << 10;
+
+impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
+    /// The `lines` lines before line `before_line`, or the last ones. Fewer where they would be too long, or are kept no
+    /// longer.
+    pub fn history(&self, before_line: Option<u64>, lines: u32) -> History {
+        let position = self.scrollback.position;
+        let total = position.lines_dropped + position.lines;
+        let end = before_line.unwrap_or(total).min(total);
+        let (mut number, mut bytes) = (total, 0);
+        let mut found = Vec::new();
+        let mut rows: Vec<Record> = Vec::new();
+        for record in self.scrollback.newest_first() {
+            let begins = !record.wrapped();
+            if number <= end {
+                bytes += record.body.len();
+                rows.push(record);
+            }
+            if begins {
+                number -= 1;
+                if number < end {
+                    if found.len() >= lines as usize || (bytes > MAX_PAGE_BYTES && !found.is_empty()) {
+                        break;
+                    }
+                    found.push(line(&rows));
+                }
+                rows.clear();
+            }
+        }
+        found.reverse();
+        History { first_line: end - found.len() as u64, lines: found, total }
+    }
+}
+
+/// One line of its rows, newest first.
+fn line(rows: &[Record]) -> String {
+    let mut text = String::new();
+    let (mut style, mut blanks) = (Style::default(), 0);
+    for record in rows.iter().rev() {
+        let mut first = true;
+        record.each(|cell| {
+            if cell.flags == ZERO && cell.text == "\0" {
+                return;
+            }
+            if std::mem::take(&mut first) && cell.flags == WIDE && blanks == 1 {
+                // The place before it was too narrow for it.
+                blanks = 0;
+            }
+            if cell.text == "\0" && cell.style.bg == Color::Default {
+                blanks += 1;
+                return;
+            }
+            let plain = Style { link: 0, ..cell.style };
+            if blanks > 0 {
+                set(&mut text, &mut style, Style::default());
+                text.extend(std::iter::repeat_n(' ', std::mem::take(&mut blanks)));
+            }
+            set(&mut text, &mut style, plain);
+            text.push_str(if cell.text == "\0" { " " } else { cell.text });
+        });
+        if text.len() > MAX_PAGE_BYTES {
+            break;
+        }
+    }
+    set(&mut text, &mut style, Style::default());
+    text
+}
+
+fn set(text: &mut String, style: &mut Style, wanted: Style) {
+    if *style != wanted {
+        *style = wanted;
+        let numbers = sgr(wanted);
+        text.push_str("\x1b[");
+        text.push_str(if numbers == "0" { "" } else { &numbers });
+        text.push('m');
+    }
+}

@@ -1,0 +1,45 @@
+//! A terminal emulator for servers: bytes in, state out. It draws nothing, answers only when asked, and is bounded in
+//! memory and time whatever it is fed. It knows no descriptor, clock or thread. Where terminals differ it does what
+//! xterm.js does, since that is what its pictures are drawn with.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "test data is made by wrapping"))]
+
+mod answer;
+mod cell;
+mod charset;
+mod checkpoint;
+mod csi;
+mod edit;
+mod effect;
+mod escape;
+mod grid;
+mod history;
+mod inspect;
+mod modes;
+mod osc;
+pub mod parser;
+mod print;
+pub mod query;
+mod reflow;
+mod render;
+mod screen;
+mod scrollback;
+mod size;
+mod snapshot;
+mod style;
+mod width;
+
+pub use checkpoint::RestoreError;
+pub use effect::Effect;
+pub use history::History;
+pub use inspect::{CellState, RowState, State};
+pub use modes::{Modes, Mouse, MouseEncoding};
+pub use screen::Screen;
+pub use size::Size;
+pub use style::{Color, Style, flag};
+
+/// Offsets within a screen's memory fit: its length is a `usize`.
+#[expect(clippy::cast_possible_truncation, reason = "bounded by the length of a slice")]
+pub(crate) const fn as_usize(value: u64) -> usize {
+    value as usize
+}

@@ -1,0 +1,162 @@
+//! Which sequences ask the terminal something. Whoever stands between a program and several terminals must know: of those
+//! that look on, none may answer.
+
+use crate::parser::{Event, Sequence, StringKind, StringSequence};
+
+/// Whether some terminal answers this.
+pub fn is_query(event: &Event<'_>) -> bool {
+    match event {
+        // ENQ: the answerback message.
+        Event::Control(byte) => *byte == 0x05 || *byte == 0x9A,
+        // DECID
+        Event::Escape { intermediates: [], final_byte: b'Z' } => true,
+        Event::Csi(csi) => csi_asks(csi),
+        Event::String(string) => string_asks(string),
+        Event::Escape { .. } | Event::Text(_) | Event::Invalid | Event::Pending | Event::Ignored => false,
+    }
+}
+
+fn csi_asks(csi: &Sequence<'_>) -> bool {
+    let first = csi.params.value(0);
+    match (csi.prefix, csi.intermediates, csi.final_byte) {
+        // Device attributes, device status, terminal parameters.
+        (None | Some(b'>' | b'='), [], b'c') | (None | Some(b'?'), [], b'n') | (None, [], b'x') => true,
+        // XTVERSION, kitty keyboard flags, modifyOtherKeys, XTSMGRAPHICS.
+        (Some(b'>'), [], b'q') | (Some(b'?'), [], b'u' | b'm' | b'S') => true,
+        // DECRQM, DECRQPSR, DECRQCRA, DECRQTSR, DECRQUPSS.
+        (None | Some(b'?'), [b'$'], b'p') | (None, [b'$'], b'w' | b'u') | (None, [b'*'], b'y') => true,
+        (None, [b'&'], b'u') => true,
+        // Locator position, keyboard and other reports.
+        (None, [b'\''], b'|') => true,
+        // Window reports.
+        (None, [], b't') => matches!(first, 11 | 13..=16 | 18..=21),
+        _ => false,
+    }
+}
+
+fn string_asks(string: &StringSequence<'_>) -> bool {
+    match string.kind {
+        StringKind::Osc => osc_asks(string.payload),
+        StringKind::Dcs => {
+            let Some(head) = string.head else { return false };
+            // DECRQSS, XTGETTCAP, and tmux's own questions.
+            matches!((head.intermediates, head.final_byte), ([b'$' | b'+'], b'q'))
+        }
+        // kitty's graphics answer unless told not to.
+        StringKind::Apc => string.payload.first() == Some(&b'G'),
+        StringKind::Pm | StringKind::Sos => false,
+    }
+}
+
+fn osc_asks(payload: &[u8]) -> bool {
+    let mut parts = payload.split(|byte| *byte == b';');
+    let number = parts.next().unwrap_or_default();
+    let mut rest = parts;
+    match number {
+        // Colours, font, and whatever else is asked by a question mark.
+        b"4" | b"5" | b"10" | b"11" | b"12" | b"13" | b"14" | b"15" | b"16" | b"17" | b"18" | b"19"
+        | b"21" | b"22" | b"50" | b"52" | b"60" | b"61" | b"7" | b"9" | b"133" | b"633" | b"1337" => {
+            let asks = |part: &[u8]| part == b"?" || part.ends_with(b"=?") || part.starts_with(b"?");
+            let iterm = number == b"1337"
+                && payload[5..].split(|byte| *byte == b'=').next().is_some_and(|word| {
+                    matches!(word, b"ReportCellSize" | b"ReportVariable" | b"RequestUpload" | b"Capabilities")
+                });
+            iterm || rest.any(asks)
+        }
+        // kitty notifications: a query, or a report asked for.
+        b"99" => {
+            let head = rest.next().unwrap_or_default();
+            head.split(|byte| *byte == b':').any(|part| part == b"p=?" || part.starts_with(b"a=report"))
+        }
+        b"5522" => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parser::Parser;
+
+    fn asks(sequence: &str) -> bool {
+        let mut parser = Parser::new();
+        let mut rest = sequence.as_bytes();
+        let mut asks = false;
+        while !rest.is_empty() {
+            let (used, event) = parser.next(rest);
+            asks |= is_query(&event);
+            rest = &rest[used..];
+        }
+        asks
+    }
+
+    #[test]
+    fn what_makes_a_terminal_answer_is_known() {
+        for query in [
+            "\x05",
+            "\x1bZ",
+            "\x1b[c",
+            "\x1b[0c",
+            "\x1b[>c",
+            "\x1b[=c",
+            "\x1b[5n",
+            "\x1b[6n",
+            "\x1b[?6n",
+            "\x1b[?996n",
+            "\x1b[?25$p",
+            "\x1b[4$p",
+            "\x1b[>q",
+            "\x1b[>0q",
+            "\x1b[?u",
+            "\x1b[14t",
+            "\x1b[18t",
+            "\x1b[21t",
+            "\x1b[x",
+            "\x1b[1;1;1;1;1;1*y",
+            "\x1b[1$w",
+            "\x1b[?1;1;0S",
+            "\x1bP$qm\x1b\\",
+            "\x1bP+q544e\x1b\\",
+            "\x1b]11;?\x07",
+            "\x1b]10;?\x1b\\",
+            "\x1b]4;1;?\x07",
+            "\x1b]52;c;?\x07",
+            "\x1b_Gi=1,a=q;AAAA\x1b\\",
+            "\u{9b}c",
+            "\x1b]99;i=1:p=?;\x1b\\",
+            "\x1b]1337;ReportCellSize\x07",
+            "\x1b[?4m",
+        ] {
+            assert!(asks(query), "{query:?}");
+        }
+    }
+
+    #[test]
+    fn what_only_changes_something_is_no_query() {
+        for command in [
+            "text\r\n\x07",
+            "\x1b[m",
+            "\x1b[?25h",
+            "\x1b[>1u",
+            "\x1b[<u",
+            "\x1b[=1u",
+            "\x1b[u",
+            "\x1b[22;0t",
+            "\x1b[8;24;80t",
+            "\x1b[2 q",
+            "\x1b[!p",
+            "\x1b]0;what?\x07",
+            "\x1b]11;#ffffff\x07",
+            "\x1b]52;c;aGk=\x07",
+            "\x1b]8;;http://x/?\x07",
+            "\x1b]133;A\x07",
+            "\x1b[1\"q",
+            "\x1b]9;done\x07",
+            "\x1b]7;file:///tmp\x07",
+            "\x1b[>4;1m",
+            "\x1bPq#0\x1b\\",
+        ] {
+            assert!(!asks(command), "{command:?}");
+        }
+    }
+}

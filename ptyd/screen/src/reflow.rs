@@ -1,0 +1,343 @@
+//! A new size: rows come back from the scrollback or go there, wrapped lines are wrapped anew. It follows xterm.js step by
+//! step, since clients do the same to the same text: also where it leaves the line with the cursor alone, for the program
+//! to redraw.
+
+use crate::cell::{Cell, WIDE};
+use crate::grid::Row;
+use crate::screen::{Screen, Side, default_tabs};
+use crate::size::Size;
+
+/// Rows of one line that are taken back from the scrollback at most.
+const MAX_ROWS_OF_LINE: usize = 4096;
+
+/// The rows of the primary screen with those above it that a resize touches.
+struct Buffer {
+    lines: Vec<Row>,
+    /// Rows above the screen.
+    above: usize,
+    y: usize,
+}
+
+impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
+    /// Takes a new size.
+    pub fn resize(&mut self, size: Size) {
+        if size == self.size {
+            return;
+        }
+        let old = std::mem::replace(&mut self.size, size);
+        let cols = usize::from(size.cols());
+        let alternate_shown = self.modes.alternate_screen;
+        if let Some(mut other) = self.other.take() {
+            self.resize_primary(&mut other, old, size);
+            other.saved.x = other.saved.x.min(cols - 1);
+            self.other = Some(other);
+        }
+        let mut side = std::mem::replace(&mut self.side, Side::new(size));
+        if alternate_shown {
+            resize_alternate(&mut side, size);
+        } else {
+            self.resize_primary(&mut side, old, size);
+        }
+        side.saved.x = side.saved.x.min(cols - 1);
+        self.side = side;
+        for side in std::iter::once(&mut self.side).chain(self.other.as_deref_mut()) {
+            let fresh = default_tabs(cols);
+            side.tabs.truncate(cols);
+            let kept = side.tabs.len();
+            side.tabs.extend_from_slice(&fresh[kept..]);
+        }
+        self.joins = 0;
+    }
+
+    fn resize_primary(&mut self, side: &mut Side, old: Size, new: Size) {
+        let (old_rows, rows) = (usize::from(old.rows()), usize::from(new.rows()));
+        let (old_cols, cols) = (usize::from(old.cols()), usize::from(new.cols()));
+        let mut buffer = Buffer {
+            lines: std::mem::take(&mut side.grid.rows).into(),
+            above: 0,
+            y: side.y.min(old_rows - 1),
+        };
+        let mut added = 0;
+        for _ in old_rows..rows {
+            if buffer.lines.len() >= rows + buffer.above {
+                continue;
+            }
+            let nothing_below = buffer.lines.len() <= buffer.above + buffer.y + added + 1;
+            if nothing_below && self.reach_above(&mut buffer, old_cols) {
+                buffer.above -= 1;
+                added += 1;
+            } else {
+                buffer.lines.push(Row::new(old_cols));
+            }
+        }
+        for _ in rows..old_rows {
+            if buffer.lines.len() > rows + buffer.above {
+                if buffer.lines.len() > buffer.above + buffer.y + 1 {
+                    buffer.lines.pop();
+                } else {
+                    buffer.above += 1;
+                }
+            }
+        }
+        buffer.y = buffer.y.min(rows - 1) + added;
+        if cols != old_cols {
+            // The line that crosses the screen's top is wrapped as a whole; merged lines make room for more from above.
+            while buffer.lines.first().is_some_and(|row| row.wrapped) && self.take_back(&mut buffer, old_cols)
+            {
+            }
+            if cols > old_cols {
+                let wanted = rows * (cols / old_cols + 2);
+                while buffer.above < wanted && self.take_back(&mut buffer, old_cols) {}
+                buffer.lines.iter_mut().for_each(|row| row.resize(cols));
+                self.reflow_larger(&mut buffer, old_cols, cols, rows);
+            } else {
+                self.reflow_smaller(&mut buffer, old_cols, cols, rows);
+                buffer.lines.iter_mut().for_each(|row| row.resize(cols));
+            }
+        }
+        for at in 0..buffer.above {
+            let goes_on = buffer.lines.get(at + 1).is_some_and(|next| next.wrapped);
+            self.pack(&buffer.lines[at], goes_on);
+        }
+        buffer.lines.drain(..buffer.above);
+        buffer.lines.resize_with(rows, || Row::new(cols));
+        side.grid.rows = buffer.lines.into();
+        side.x = side.x.min(cols - 1);
+        side.y = buffer.y.min(rows - 1);
+        side.saved.y = side.saved.y.min(rows - 1);
+        (side.top, side.bottom) = (0, rows - 1);
+    }
+
+    /// Whether there is a row above the screen; takes a line back from the scrollback if need be.
+    fn reach_above(&mut self, buffer: &mut Buffer, cols: usize) -> bool {
+        buffer.above > 0 || self.take_back(buffer, cols)
+    }
+
+    /// Takes the newest line back from the scrollback, wrapped for `cols` columns. False: there is none.
+    fn take_back(&mut self, buffer: &mut Buffer, cols: usize) -> bool {
+        let mut rows = Vec::new();
+        while let Some(record) = self.scrollback.pop() {
+            let begins = !record.wrapped();
+            rows.push(record);
+            if begins || rows.len() >= MAX_ROWS_OF_LINE {
+                break;
+            }
+        }
+        let Some(first) = rows.last() else { return false };
+        let first_wrapped = first.wrapped();
+        let mut cells = Vec::new();
+        for record in rows.iter().rev() {
+            let mut first = true;
+            record.each(|cell| {
+                let narrow = cells.last().is_some_and(|last: &Cell| last.glyph == 0 && last.flags == 0);
+                if std::mem::take(&mut first) && cell.flags == WIDE && narrow {
+                    // The place before it was too narrow for it.
+                    cells.pop();
+                }
+                let style = self.style_number(cell.style);
+                cells.push(cell.to_cell(style, &mut self.clusters));
+            });
+        }
+        // The line goes on with the first row there is: its own last row is as full as it was.
+        let mut wrapped = Vec::new();
+        let mut rest = cells.as_slice();
+        loop {
+            let mut len = rest.len().min(cols);
+            if len == cols && rest.len() > cols && rest[len - 1].flags == WIDE {
+                len -= 1;
+            }
+            let goes_on = first_wrapped || !wrapped.is_empty();
+            wrapped.push(Row::from_cells(&rest[..len], cols, goes_on));
+            rest = &rest[len..];
+            if rest.is_empty() {
+                break;
+            }
+        }
+        buffer.above += wrapped.len();
+        buffer.lines.splice(..0, wrapped);
+        true
+    }
+
+    fn reflow_larger(&mut self, buffer: &mut Buffer, old_cols: usize, cols: usize, rows: usize) {
+        let cursor = buffer.above + buffer.y;
+        let mut removed = 0;
+        let mut kept = Vec::with_capacity(buffer.lines.len());
+        let lines = std::mem::take(&mut buffer.lines);
+        let mut start = 0;
+        let mut groups = Vec::new();
+        for at in 1..=lines.len() {
+            if at == lines.len() || !lines[at].wrapped {
+                groups.push(start..at);
+                start = at;
+            }
+        }
+        let mut lines = lines.into_iter();
+        for group in groups {
+            let mut group_lines: Vec<Row> = lines.by_ref().take(group.len()).collect();
+            if group.len() > 1 && !group.contains(&cursor) {
+                let gone = merge(&mut group_lines, old_cols, cols);
+                removed += gone;
+                group_lines.truncate(group_lines.len() - gone);
+            }
+            kept.extend(group_lines);
+        }
+        buffer.lines = kept;
+        for _ in 0..removed {
+            if buffer.above == 0 && !self.take_back(buffer, old_cols) {
+                buffer.y = buffer.y.saturating_sub(1);
+                if buffer.lines.len() < rows {
+                    buffer.lines.push(Row::new(cols));
+                }
+            } else {
+                buffer.above -= 1;
+            }
+            buffer.lines.iter_mut().filter(|row| row.cols() != cols).for_each(|row| row.resize(cols));
+        }
+    }
+
+    fn reflow_smaller(&mut self, buffer: &mut Buffer, old_cols: usize, cols: usize, rows: usize) {
+        let mut y = buffer.lines.len();
+        while y > 0 {
+            y -= 1;
+            if !buffer.lines[y].wrapped && buffer.lines[y].printed() <= cols {
+                continue;
+            }
+            let end = y + 1;
+            while y > 0 && buffer.lines[y].wrapped {
+                y -= 1;
+            }
+            if (y..end).contains(&(buffer.above + buffer.y)) {
+                continue;
+            }
+            let added = split(&mut buffer.lines, y..end, old_cols, cols);
+            let at_top = self.scrollback.position.rows == 0;
+            for _ in 0..added {
+                if at_top && buffer.above == 0 && buffer.y + 1 < rows {
+                    buffer.y += 1;
+                    buffer.lines.pop();
+                } else {
+                    buffer.above += 1;
+                }
+            }
+        }
+    }
+}
+
+/// The columns of row `at` of a wrapped line that count as text.
+fn text_len(lines: &[Row], at: usize, cols: usize) -> usize {
+    let Some(next) = lines.get(at + 1) else { return lines[at].printed() };
+    let last = lines[at].get(cols - 1);
+    let ends_empty = last.glyph == 0 && last.width() == 1;
+    if ends_empty && next.get(0).flags == WIDE { cols - 1 } else { cols }
+}
+
+/// Moves the text of a wrapped line into wider rows; returns how many rows at its end are not needed any more.
+fn merge(lines: &mut [Row], old_cols: usize, cols: usize) -> usize {
+    let (mut to, mut to_col) = (0, text_len(lines, 0, old_cols));
+    let (mut from, mut from_col) = (1, 0);
+    while from < lines.len() {
+        let len = text_len(lines, from, old_cols);
+        let count = (len - from_col).min(cols - to_col);
+        for at in 0..count {
+            let cell = lines[from].get(from_col + at);
+            lines[to].set(to_col + at, cell);
+        }
+        to_col += count;
+        if to_col == cols {
+            (to, to_col) = (to + 1, 0);
+        }
+        from_col += count;
+        if from_col == len {
+            (from, from_col) = (from + 1, 0);
+        }
+        if to_col == 0 && to != 0 && lines[to - 1].get(cols - 1).flags == WIDE && to < lines.len() {
+            let wide = lines[to - 1].get(cols - 1);
+            lines[to].set(0, wide);
+            lines[to - 1].set(cols - 1, Cell::default());
+            to_col = 1;
+        }
+    }
+    if to < lines.len() {
+        lines[to].fill(to_col, cols, Cell::default());
+    }
+    (1..lines.len()).rev().take_while(|at| *at > to || lines[*at].printed() == 0).count()
+}
+
+/// Wraps a line for narrower rows, adding rows behind it; returns how many.
+fn split(all: &mut Vec<Row>, line: std::ops::Range<usize>, old_cols: usize, cols: usize) -> usize {
+    let lens = new_lens(&all[line.clone()], old_cols, cols);
+    let old = line.len();
+    if lens.len() < old {
+        return 0;
+    }
+    let added = lens.len() - old;
+    let mut cells: Vec<Cell> = Vec::new();
+    for at in 0..old {
+        let len = text_len(&all[line.clone()], at, old_cols);
+        cells.extend((0..len).map(|col| all[line.start + at].get(col)));
+    }
+    let first_wrapped = all[line.start].wrapped;
+    let mut rest = cells.as_slice();
+    let mut rows = Vec::with_capacity(lens.len());
+    for (index, len) in lens.iter().enumerate() {
+        let (now, later) = rest.split_at((*len).min(rest.len()));
+        // What stood further right in a row that is used again stays, but for the place right behind the text.
+        let mut row = if index < old { all[line.start + index].clone() } else { Row::new(old_cols) };
+        now.iter().enumerate().for_each(|(at, cell)| row.set(at, *cell));
+        if *len < cols {
+            row.set(*len, Cell::default());
+        }
+        row.wrapped = index > 0 || first_wrapped;
+        rows.push(row);
+        rest = later;
+    }
+    all.splice(line, rows);
+    added
+}
+
+/// How long each row of a wrapped line becomes with `cols` columns.
+fn new_lens(lines: &[Row], old_cols: usize, cols: usize) -> Vec<usize> {
+    let needed: usize = (0..lines.len()).map(|at| text_len(lines, at, old_cols)).sum();
+    let (mut lens, mut available) = (Vec::new(), 0);
+    let (mut line, mut col) = (0, 0);
+    while available < needed {
+        if needed - available < cols {
+            lens.push(needed - available);
+            break;
+        }
+        col += cols;
+        let len = text_len(lines, line, old_cols);
+        if col > len {
+            col -= len;
+            line += 1;
+        }
+        let wide = line < lines.len() && col > 0 && lines[line].get(col - 1).flags == WIDE;
+        if wide {
+            col -= 1;
+        }
+        let len = if wide { cols - 1 } else { cols };
+        lens.push(len);
+        available += len;
+    }
+    lens
+}
+
+/// The alternate screen is not wrapped anew: rows are added and cut at its end, or cut above the cursor.
+fn resize_alternate(side: &mut Side, size: Size) {
+    let (rows, cols) = (usize::from(size.rows()), usize::from(size.cols()));
+    let lines = &mut side.grid.rows;
+    while lines.len() > rows {
+        if lines.len() > side.y + 1 {
+            lines.pop_back();
+        } else {
+            lines.pop_front();
+            side.y = side.y.saturating_sub(1);
+        }
+    }
+    lines.resize_with(rows, || Row::new(cols));
+    lines.iter_mut().for_each(|row| row.resize(cols));
+    side.x = side.x.min(cols - 1);
+    side.y = side.y.min(rows - 1);
+    side.saved.y = side.saved.y.min(rows - 1);
+    (side.top, side.bottom) = (0, rows - 1);
+}

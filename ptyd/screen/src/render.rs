@@ -1,0 +1,143 @@
+//! The screen now, for people and programs that are no terminals.
+
+use std::fmt::Write as _;
+
+use crate::answer::{sgr, standard_color};
+use crate::screen::Screen;
+use crate::style::{Color, Style, flag};
+
+impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
+    /// Plain text, a line for each row, blanks at the ends left out.
+    pub fn render_text(&self) -> String {
+        let mut out = String::new();
+        self.each_run(|text, _| out.push_str(text));
+        trimmed(&out)
+    }
+
+    /// Text with SGR sequences, a line for each row.
+    pub fn render_ansi(&self) -> String {
+        let mut out = String::new();
+        self.each_run(|text, style| {
+            if style == Style::default() || text == "\n" {
+                out.push_str(text);
+            } else {
+                let _infallible = write!(out, "\x1b[{}m{text}\x1b[m", sgr(style));
+            }
+        });
+        out
+    }
+
+    /// A `pre` element with inline styles; nothing in it is markup of the program's.
+    pub fn render_html(&self) -> String {
+        let mut out = "<pre>".to_owned();
+        self.each_run(|text, style| {
+            let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            let css = self.css(style);
+            if css.is_empty() || text == "\n" {
+                out.push_str(&escaped);
+            } else {
+                let _infallible = write!(out, "<span style=\"{css}\">{escaped}</span>");
+            }
+        });
+        out.push_str("</pre>");
+        out
+    }
+
+    /// A JSON object: `rows`, `cols`, `cursor {row, col, visible}`, `alternate_screen`, `title`, `lines` as text.
+    pub fn render_json(&self) -> String {
+        let text = self.render_text();
+        let lines: Vec<String> = text.lines().map(json_string).collect();
+        format!(
+            "{{\"rows\":{},\"cols\":{},\"cursor\":{{\"row\":{},\"col\":{},\"visible\":{}}},\"alternate_screen\":{},\"title\":{},\"lines\":[{}]}}",
+            self.rows(),
+            self.cols(),
+            self.side.y,
+            self.side.x.min(self.cols() - 1),
+            self.modes.cursor_visible,
+            self.modes.alternate_screen,
+            json_string(&self.title),
+            lines.join(",")
+        )
+    }
+
+    /// Hands out runs of one style, and a line feed after each row.
+    fn each_run(&self, mut run: impl FnMut(&str, Style)) {
+        for row in &self.side.grid.rows {
+            for cells in row.used().chunk_by(|a, b| a.style == b.style) {
+                let mut text = String::new();
+                for cell in cells.iter().filter(|cell| !cell.is_spacer()) {
+                    if cell.glyph == 0 {
+                        text.push(' ');
+                    } else {
+                        self.clusters.push_text(cell.glyph, &mut text);
+                    }
+                }
+                run(&text, Style { link: 0, ..self.styles.get(cells[0].style) });
+            }
+            run("\n", Style::default());
+        }
+    }
+
+    fn css(&self, style: Style) -> String {
+        let color = |color: Color| match color {
+            Color::Default => None,
+            Color::Palette(index) => {
+                let changed = self.palette.iter().find(|(changed, _)| *changed == index);
+                Some(changed.map_or_else(|| standard_color(index), |(_, color)| *color))
+            }
+            Color::Rgb(r, g, b) => Some((r, g, b)),
+        };
+        let (mut fg, mut bg) = (color(style.fg), color(style.bg));
+        let mut css = String::new();
+        if style.flags & flag::INVERSE != 0 {
+            (fg, bg) = (Some(bg.unwrap_or((0, 0, 0))), Some(fg.unwrap_or((0xE6, 0xE6, 0xE6))));
+        }
+        for (name, color) in [("color", fg), ("background", bg)] {
+            if let Some((r, g, b)) = color {
+                let _infallible = write!(css, "{name}:#{r:02x}{g:02x}{b:02x};");
+            }
+        }
+        for (bit, rule) in [
+            (flag::BOLD, "font-weight:bold;"),
+            (flag::DIM, "opacity:.6;"),
+            (flag::ITALIC, "font-style:italic;"),
+            (flag::HIDDEN, "visibility:hidden;"),
+        ] {
+            if style.flags & bit != 0 {
+                css.push_str(rule);
+            }
+        }
+        let lines = [
+            (style.underline > 0, " underline"),
+            (style.flags & flag::STRIKE != 0, " line-through"),
+            (style.flags & flag::OVERLINE != 0, " overline"),
+        ];
+        if lines.iter().any(|(there, _)| *there) {
+            css.push_str("text-decoration:");
+            lines.iter().filter(|(there, _)| *there).for_each(|(_, line)| css.push_str(line));
+            css.push(';');
+        }
+        css
+    }
+}
+
+fn trimmed(text: &str) -> String {
+    text.lines().fold(String::new(), |mut out, line| {
+        out.push_str(line.trim_end_matches(' '));
+        out.push('\n');
+        out
+    })
+}
+
+fn json_string(text: &str) -> String {
+    let mut out = "\"".to_owned();
+    for character in text.chars() {
+        let _infallible = match character {
+            '"' | '\\' => write!(out, "\\{character}"),
+            '\0'..='\u{1F}' => write!(out, "\\u{:04x}", u32::from(character)),
+            _ => write!(out, "{character}"),
+        };
+    }
+    out.push('"');
+    out
+}

@@ -1,0 +1,172 @@
+//! Rows that have left the screen at its top, packed, in memory of the caller's: a ring of records, each about as long as
+//! its text. A record needs nothing else to be read, except links, which are numbers in the screen's table.
+//!
+//! ```text
+//! length u16 | flags u8 (1: goes on with the row before, 2: has runs) | runs | text | length u16     little-endian
+//! ```
+//! In the text a NUL is a place where nothing was printed, and U+0001 stands before a mark without a base.
+
+mod record;
+
+pub(crate) use record::{Record, encode, put_style, put_varint, take_style, take_varint};
+
+/// What keeps a record whole beside its body: both lengths and the flags.
+const FRAME_BYTES: usize = 5;
+/// Longest body of a record; what a row has beyond it is lost when it leaves the screen.
+pub(crate) const MAX_BODY_BYTES: usize = 60_000;
+
+/// The packed rows. Everything but the bytes themselves is in [`Position`].
+#[derive(Debug)]
+pub(crate) struct Scrollback<M> {
+    memory: M,
+    max_rows: u32,
+    pub(crate) position: Position,
+    /// The end when the position was written down last, and the lowest one since.
+    noted_end: u64,
+    low: u64,
+}
+
+/// Where the rows lie in the memory: what has to be known beside it to go on.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Position {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) rows: u32,
+    /// Lines whose first row was dropped at the old end.
+    pub(crate) lines_dropped: u64,
+    /// Lines whose first row is here.
+    pub(crate) lines: u64,
+}
+
+impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
+    pub(crate) fn new(memory: M, max_rows: u32) -> Self {
+        Self { memory, max_rows, position: Position::default(), noted_end: 0, low: 0 }
+    }
+
+    /// Goes on with what lies in the memory. Bytes beside it that were written since are found out when they are read.
+    pub(crate) fn restore(memory: M, max_rows: u32, position: Position) -> Self {
+        let mut scrollback = Self { memory, max_rows, position, noted_end: position.end, low: position.end };
+        let room = scrollback.capacity();
+        if position.start > position.end || position.end - position.start > room {
+            scrollback.clear();
+        }
+        scrollback
+    }
+
+    pub(crate) fn into_memory(self) -> M {
+        self.memory
+    }
+
+    /// The position, for somebody to go on from.
+    pub(crate) fn note_position(&mut self) -> Position {
+        (self.noted_end, self.low) = (self.position.end, self.position.end);
+        self.position
+    }
+
+    /// Whether bytes before the position noted last may have been overwritten.
+    pub(crate) fn is_rewound(&self) -> bool {
+        self.low < self.noted_end
+    }
+
+    /// Drops all rows; line numbers go on.
+    pub(crate) fn clear(&mut self) {
+        let position = &mut self.position;
+        position.lines_dropped += position.lines;
+        (position.start, position.rows, position.lines) = (position.end, 0, 0);
+    }
+
+    /// Appends a row's body, with its flags in front.
+    pub(crate) fn push(&mut self, body: &[u8]) {
+        let len = body.len() + FRAME_BYTES - 1;
+        let Ok(short) = u16::try_from(len) else { return };
+        if self.capacity() < len as u64 || self.max_rows == 0 {
+            return;
+        }
+        while self.position.rows >= self.max_rows
+            || self.position.end - self.position.start + len as u64 > self.capacity()
+        {
+            self.drop_oldest();
+        }
+        let end = self.position.end;
+        self.write(end, &short.to_le_bytes());
+        self.write(end + 2, body);
+        self.write(end + 2 + body.len() as u64, &short.to_le_bytes());
+        self.position.end += len as u64;
+        self.position.rows += 1;
+        self.position.lines += u64::from(body.first().is_some_and(|flags| flags & record::WRAPPED == 0));
+    }
+
+    /// Takes the newest row back.
+    pub(crate) fn pop(&mut self) -> Option<Record> {
+        let record = self.newest_before(self.position.end)?;
+        self.position.end -= record.len;
+        self.low = self.low.min(self.position.end);
+        self.position.rows -= 1;
+        self.position.lines -= u64::from(!record.wrapped()).min(self.position.lines);
+        Some(record)
+    }
+
+    /// Rows from the newest to the oldest.
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = Record> + '_ {
+        let mut end = self.position.end;
+        std::iter::from_fn(move || {
+            let record = self.newest_before(end)?;
+            end -= record.len;
+            Some(record)
+        })
+    }
+
+    fn newest_before(&self, end: u64) -> Option<Record> {
+        if end < self.position.start + FRAME_BYTES as u64 {
+            return None;
+        }
+        let len = u64::from(self.short(end - 2));
+        if len < FRAME_BYTES as u64 || len > end - self.position.start {
+            return None;
+        }
+        let start = end - len;
+        let body = self.read(start + 2, crate::as_usize(len) - 4);
+        (u64::from(self.short(start)) == len).then_some(Record { len, body })
+    }
+
+    fn drop_oldest(&mut self) {
+        let held = self.position.end - self.position.start;
+        let len = u64::from(self.short(self.position.start));
+        if held == 0 || len < FRAME_BYTES as u64 || len > held || self.position.rows == 0 {
+            return self.clear();
+        }
+        let flags = self.short(self.position.start + 2).to_le_bytes()[0];
+        let begins = u64::from(flags & record::WRAPPED == 0).min(self.position.lines);
+        self.position.start += len;
+        self.position.rows -= 1;
+        self.position.lines -= begins;
+        self.position.lines_dropped += begins;
+    }
+
+    fn capacity(&self) -> u64 {
+        self.memory.as_ref().len() as u64
+    }
+
+    fn short(&self, at: u64) -> u16 {
+        let memory = self.memory.as_ref();
+        let byte = |at: u64| memory[crate::as_usize(at % memory.len() as u64)];
+        u16::from_le_bytes([byte(at), byte(at + 1)])
+    }
+
+    fn read(&self, at: u64, len: usize) -> Vec<u8> {
+        let memory = self.memory.as_ref();
+        let index = crate::as_usize(at % memory.len() as u64);
+        let first = len.min(memory.len() - index);
+        let mut bytes = memory[index..index + first].to_vec();
+        bytes.extend_from_slice(&memory[..len - first]);
+        bytes
+    }
+
+    fn write(&mut self, at: u64, bytes: &[u8]) {
+        let memory = self.memory.as_mut();
+        let index = crate::as_usize(at % memory.len() as u64);
+        let first = bytes.len().min(memory.len() - index);
+        memory[index..index + first].copy_from_slice(&bytes[..first]);
+        memory[..bytes.len() - first].copy_from_slice(&bytes[first..]);
+    }
+}

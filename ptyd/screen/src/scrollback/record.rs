@@ -1,0 +1,215 @@
+//! A packed row: how it is written and read.
+
+use crate::cell::{Cell, Clusters, WIDE, ZERO};
+use crate::grid::Row;
+use crate::style::{Color, Style, Styles};
+use crate::width::width;
+
+/// Flag: the row goes on with the row before.
+pub(crate) const WRAPPED: u8 = 1;
+/// Flag: runs of styles stand before the text.
+const RUNS: u8 = 2;
+/// In a text: a mark follows that stands alone.
+const ALONE: char = '\u{1}';
+
+/// A row as it was packed.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// All its bytes in the memory.
+    pub(crate) len: u64,
+    pub(crate) body: Vec<u8>,
+}
+
+/// A cell of a packed row: its base (NUL: nothing was printed), whether it stands for itself, its marks, its style.
+pub(crate) struct PackedCell<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) flags: u16,
+    pub(crate) style: Style,
+}
+
+impl Record {
+    pub(crate) fn wrapped(&self) -> bool {
+        self.body.first().is_some_and(|flags| flags & WRAPPED != 0)
+    }
+
+    /// Whether its first character is a wide one.
+    pub(crate) fn begins_wide(&self) -> bool {
+        let mut wide = None;
+        self.each(|cell| {
+            wide.get_or_insert(cell.flags == WIDE);
+        });
+        wide.unwrap_or(false)
+    }
+
+    /// Hands out the row's cells, left to right; the right half of a wide character comes by itself.
+    pub(crate) fn each(&self, mut take: impl FnMut(PackedCell<'_>)) {
+        let Some((flags, mut rest)) = self.body.split_first() else { return };
+        let mut runs = Vec::new();
+        if flags & RUNS != 0 {
+            let count = take_varint(&mut rest);
+            for _ in 0..count.min(1000) {
+                let cells = take_varint(&mut rest);
+                runs.push((cells, take_style(&mut rest)));
+            }
+        }
+        // What was overwritten since by a worker that was killed may be anything.
+        let text = String::from_utf8_lossy(rest);
+        let mut styles = runs.into_iter().flat_map(|(cells, style)| {
+            std::iter::repeat_n(style, usize::try_from(cells).unwrap_or(0).min(1000))
+        });
+        let mut rest: &str = &text;
+        while let Some(first) = rest.chars().next() {
+            let alone = first == ALONE;
+            let start = if alone { first.len_utf8() } else { 0 };
+            let base = rest[start..].chars().next().unwrap_or('\0');
+            let marks = rest[start..].char_indices().skip(1).find(|(_, mark)| !is_mark(*mark));
+            let end = marks.map_or(rest.len(), |(at, _)| start + at);
+            let style = styles.next().unwrap_or_default();
+            let flags = match (alone, width(base)) {
+                (true, _) => ZERO,
+                (false, 2) => WIDE,
+                (false, _) => 0,
+            };
+            take(PackedCell { text: &rest[start..end], flags, style });
+            if flags == WIDE {
+                let style = styles.next().unwrap_or_default();
+                take(PackedCell { text: "\0", flags: ZERO, style });
+            }
+            rest = &rest[end..];
+        }
+    }
+}
+
+fn is_mark(character: char) -> bool {
+    character >= '\u{300}' && width(character) == 0
+}
+
+/// Packs a row into `to`, flags first. A row that the next one goes on with keeps its whole width.
+pub(crate) fn encode(row: &Row, goes_on: bool, styles: &Styles, clusters: &Clusters, to: &mut Vec<u8>) {
+    encode_used(row, styles, clusters, to);
+    if goes_on {
+        to.extend(std::iter::repeat_n(0, row.cols() - row.used().len()));
+    } else if to[0] & RUNS == 0 {
+        trim(to);
+    }
+}
+
+fn encode_used(row: &Row, styles: &Styles, clusters: &Clusters, to: &mut Vec<u8>) {
+    let flags = if row.wrapped { WRAPPED } else { 0 };
+    let cells = row.used();
+    to.push(flags);
+    if cells.iter().all(|cell| cell.style == 0 && cell.glyph < 0x80 && cell.flags == 0) {
+        to.extend(cells.iter().map(|cell| cell.glyph.to_le_bytes()[0]));
+        return;
+    }
+    if cells.iter().any(|cell| cell.style != 0) {
+        to[0] |= RUNS;
+        let runs = cells.chunk_by(|a, b| a.style == b.style);
+        put_varint(to, runs.clone().count() as u64);
+        for run in runs {
+            put_varint(to, run.len() as u64);
+            put_style(to, styles.get(run[0].style));
+        }
+    }
+    let mut text = String::new();
+    for cell in cells {
+        if cell.is_spacer() {
+            continue;
+        }
+        if to.len() + text.len() > super::MAX_BODY_BYTES {
+            break;
+        }
+        if cell.flags == ZERO {
+            text.push(ALONE);
+        }
+        match cell.glyph {
+            0 => text.push('\0'),
+            glyph => clusters.push_text(glyph, &mut text),
+        }
+    }
+    to.extend_from_slice(text.as_bytes());
+}
+
+/// What was never printed at the end of a row need not be kept.
+fn trim(to: &mut Vec<u8>) {
+    while to.len() > 1 && to.last() == Some(&0) {
+        to.pop();
+    }
+}
+
+pub(crate) fn put_varint(to: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        to.push((value & 0x7F) as u8 | 0x80);
+        value >>= 7;
+    }
+    to.push((value & 0x7F) as u8);
+}
+
+pub(crate) fn take_varint(from: &mut &[u8]) -> u64 {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let Some((byte, rest)) = from.split_first() else { return value };
+        *from = rest;
+        value |= u64::from(byte & 0x7F) << shift;
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    value
+}
+
+pub(crate) fn put_style(to: &mut Vec<u8>, style: Style) {
+    let kind = |color: Color| match color {
+        Color::Default => 0,
+        Color::Palette(_) => 1,
+        Color::Rgb(..) => 2_u8,
+    };
+    let colors = [style.fg, style.bg, style.underline_color];
+    let kinds =
+        kind(colors[0]) | kind(colors[1]) << 2 | kind(colors[2]) << 4 | u8::from(style.link != 0) << 6;
+    put_varint(to, u64::from(style.flags) << 3 | u64::from(style.underline));
+    to.push(kinds);
+    for color in colors {
+        match color {
+            Color::Default => {}
+            Color::Palette(index) => to.push(index),
+            Color::Rgb(r, g, b) => to.extend_from_slice(&[r, g, b]),
+        }
+    }
+    if style.link != 0 {
+        put_varint(to, u64::from(style.link));
+    }
+}
+
+pub(crate) fn take_style(from: &mut &[u8]) -> Style {
+    let flags = take_varint(from);
+    let mut byte = || {
+        let (first, rest) = from.split_first().map_or((0, *from), |(first, rest)| (*first, rest));
+        *from = rest;
+        first
+    };
+    let kinds = byte();
+    let mut color = |shift: u8| match kinds >> shift & 3 {
+        1 => Color::Palette(byte()),
+        2 => Color::Rgb(byte(), byte(), byte()),
+        _ => Color::Default,
+    };
+    let (fg, bg, underline_color) = (color(0), color(2), color(4));
+    let link = if kinds & 0x40 != 0 { u16::try_from(take_varint(from)).unwrap_or(0) } else { 0 };
+    let underline = u8::try_from(flags & 7).unwrap_or(0).min(5);
+    Style { fg, bg, underline_color, flags: u16::try_from(flags >> 3).unwrap_or(0) & 0x1FF, underline, link }
+}
+
+impl PackedCell<'_> {
+    /// The cell for a screen with these tables.
+    pub(crate) fn to_cell(&self, style: u16, clusters: &mut Clusters) -> Cell {
+        let mut characters = self.text.chars();
+        let base = characters.next().unwrap_or('\0');
+        let glyph = if characters.next().is_none() {
+            u32::from(base)
+        } else {
+            clusters.number(self.text).unwrap_or(u32::from(base))
+        };
+        Cell { glyph, style, flags: self.flags }
+    }
+}

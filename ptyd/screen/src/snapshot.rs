@@ -1,0 +1,406 @@
+//! The screen as text that makes a terminal just reset equal to it: cells, hidden screen, cursor, modes, everything a
+//! program could find out or a user see. Colours stay what the program called them, and nothing in it asks anything.
+
+use std::fmt::Write as _;
+
+use crate::answer::sgr;
+use crate::cell::{Cell, WIDE};
+use crate::charset::Charsets;
+use crate::grid::Row;
+use crate::modes::{Modes, Mouse, MouseEncoding};
+use crate::screen::{Saved, Screen, Side, default_tabs};
+use crate::style::{Color, Style, flag};
+
+/// Blanks that are printed rather than moved over.
+const SHORT_BLANK: usize = 4;
+
+impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
+    /// The screen, after at most `scrollback_lines` lines that have left it at the top. To be written to a terminal of
+    /// [`Screen::size`] that was reset.
+    pub fn snapshot(&self, scrollback_lines: u32) -> Vec<u8> {
+        let mut out = Writer::new(self);
+        let (primary, alternate) = match &self.other {
+            Some(primary) => (&**primary, Some(&self.side)),
+            None => (&self.side, None),
+        };
+        let crosses = out.scrollback(scrollback_lines);
+        out.rows(primary, crosses);
+        out.side_state(primary);
+        if let Some(alternate) = alternate {
+            // 1049 would save the cursor, and so forget the one saved.
+            out.place(primary.y, primary.x.min(usize::from(self.size.cols()) - 1));
+            out.text("\x1b[0m\x1b[?1047h\x1b[H");
+            out.style = Style::default();
+            out.rows(alternate, false);
+            out.side_state(alternate);
+        }
+        out.shared_state();
+        out.cursor(&self.side);
+        out.pen(self.pen);
+        out.charsets(self.charsets);
+        out.late_modes(&self.modes);
+        out.text(str::from_utf8(self.parser.introducer()).unwrap_or_default());
+        out.out.into_bytes()
+    }
+}
+
+/// Writes a screen down.
+struct Writer<'a, M> {
+    screen: &'a Screen<M>,
+    out: String,
+    /// The pen, as far as it was written.
+    style: Style,
+    /// Cells that were printed only to make a row wrap: row, column and what really is there.
+    repairs: Vec<(usize, usize, Cell)>,
+}
+
+impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
+    fn new(screen: &'a Screen<M>) -> Self {
+        Self { screen, out: String::with_capacity(4096), style: Style::default(), repairs: Vec::new() }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.out.push_str(text);
+    }
+
+    fn pen(&mut self, style: Style) {
+        if style.link != self.style.link {
+            self.link(style.link);
+        }
+        let plain = |style: Style| Style { link: 0, ..style };
+        if plain(style) != plain(self.style) {
+            let numbers = sgr(style);
+            let _infallible = write!(self.out, "\x1b[{}m", if numbers == "0" { "" } else { &numbers });
+            if style.flags & flag::PROTECTED != 0 {
+                self.text("\x1b[1\"q");
+            }
+        }
+        self.style = style;
+    }
+
+    fn link(&mut self, number: u16) {
+        let link = usize::from(number).checked_sub(1).and_then(|index| self.screen.links.get(index));
+        let _infallible = match link {
+            Some((url, id)) if id.is_empty() => write!(self.out, "\x1b]8;;{url}\x1b\\"),
+            Some((url, id)) => write!(self.out, "\x1b]8;id={id};{url}\x1b\\"),
+            None => write!(self.out, "\x1b]8;;\x1b\\"),
+        };
+    }
+
+    /// Whether the cursor waits at the end of a row, for the screen's first row to go on with it.
+    fn scrollback(&mut self, lines: u32) -> bool {
+        let mut rows = Vec::new();
+        let mut begun = 0;
+        for record in self.screen.scrollback.newest_first() {
+            if begun >= lines {
+                break;
+            }
+            begun += u32::from(!record.wrapped());
+            rows.push(record);
+        }
+        // A line of which only the end is there is not told.
+        while rows.last().is_some_and(crate::scrollback::Record::wrapped) {
+            rows.pop();
+        }
+        let first_on_screen = self.primary().grid.rows.front().is_some_and(|row| row.wrapped);
+        for (index, record) in rows.iter().enumerate().rev() {
+            let (mut blanks, mut first, mut cols) = (0, record.wrapped(), 0);
+            record.each(|cell| {
+                cols += 1;
+                if cell.text == "\0" {
+                    blanks += usize::from(cell.flags != crate::cell::ZERO);
+                    // A place where nothing was printed, of no colour: skipped if nothing follows.
+                    if cell.style.bg != Color::Default && cell.flags != crate::cell::ZERO {
+                        self.pen(cell.style.erased());
+                        self.out.extend(std::iter::repeat_n(' ', std::mem::take(&mut blanks)));
+                    }
+                    return;
+                }
+                if blanks > 0 {
+                    self.pen(Style::default());
+                    self.out.extend(std::iter::repeat_n(' ', std::mem::take(&mut blanks)));
+                }
+                self.pen(cell.style);
+                self.out.push_str(cell.text);
+                if std::mem::take(&mut first) {
+                    self.uncolor();
+                }
+            });
+            let goes_on = match index.checked_sub(1) {
+                Some(next) => rows[next].wrapped(),
+                None => first_on_screen,
+            };
+            let wide_follows = match index.checked_sub(1) {
+                Some(next) => rows[next].begins_wide(),
+                None => self.primary().grid.rows.front().is_some_and(|row| row.get(0).flags == WIDE),
+            };
+            // The row before the screen was perhaps not the one that its first row went on with: rows were taken out between.
+            let missing =
+                if index == 0 { usize::from(self.screen.size.cols()).saturating_sub(cols) } else { 0 };
+            let left = blanks + missing;
+            if goes_on && left > 0 && !(wide_follows && left == 1) {
+                // What was erased at its end does not keep the line from going on.
+                self.pen(Style::default());
+                self.out.extend(std::iter::repeat_n(' ', left));
+            }
+            if !goes_on {
+                // The row that comes in at the bottom takes the pen's background.
+                self.pen(Style::default());
+                self.text("\r\n");
+            }
+        }
+        self.pen(Style::default());
+        first_on_screen && !rows.is_empty()
+    }
+
+    fn primary(&self) -> &Side {
+        self.screen.other.as_deref().unwrap_or(&self.screen.side)
+    }
+
+    fn rows(&mut self, side: &Side, crosses: bool) {
+        let rows = &side.grid.rows;
+        for (y, row) in rows.iter().enumerate() {
+            let next_goes_on = rows.get(y + 1).is_some_and(|next| next.wrapped);
+            let goes_on = row.wrapped && (y > 0 || crosses);
+            self.row(y, row, goes_on, next_goes_on, rows.get(y + 1));
+            if !next_goes_on && y + 1 < rows.len() {
+                self.pen(Style::default());
+                self.text("\r\n");
+            }
+        }
+        for (y, x, cell) in std::mem::take(&mut self.repairs) {
+            self.pen(self.screen.styles.get(cell.style).erased());
+            let _infallible = write!(self.out, "\x1b[{};{}H\x1b[X", y + 1, x + 1);
+        }
+        self.pen(Style::default());
+    }
+
+    /// One row. `goes_on`: the cursor waits at the end of the row before, and the first character is to wrap.
+    fn row(&mut self, y: usize, row: &Row, goes_on: bool, next_goes_on: bool, next: Option<&Row>) {
+        let cells = row.used();
+        let mut at = 0;
+        if goes_on && row.get(0).glyph == 0 {
+            self.pen(Style::default());
+            self.text("x");
+            self.repairs.push((y, 0, row.get(0)));
+            at = 1;
+        }
+        while at < cells.len() {
+            let cell = cells[at];
+            if cell.glyph == 0 {
+                let same = |other: &Cell| other.glyph == 0 && other.style == cell.style;
+                let run = cells[at..].iter().take_while(|other| same(other)).count();
+                let style = self.screen.styles.get(cell.style).erased();
+                let last = at + run == cells.len();
+                if style != Style::default() {
+                    self.pen(style);
+                    let _infallible = write!(self.out, "\x1b[{run}X");
+                }
+                if !last && run < SHORT_BLANK && style == Style::default() && self.style == style {
+                    // Shorter than a move, and looks the same.
+                    self.out.extend(std::iter::repeat_n(' ', run));
+                } else if !last || next_goes_on {
+                    let _infallible = write!(self.out, "\x1b[{run}C");
+                }
+                at += run;
+                continue;
+            }
+            self.pen(self.screen.styles.get(cell.style));
+            if cell.flags == crate::cell::ZERO {
+                // A mark without a base: nothing may stand right before it that it could join.
+                let _infallible = write!(self.out, "\x1b[{}G", at + 1);
+            }
+            self.screen.clusters.push_text(cell.glyph, &mut self.out);
+            if at == 0 && goes_on {
+                self.uncolor();
+            }
+            at += usize::from(cell.width().max(1));
+        }
+        let last = row.cols() - 1;
+        if next_goes_on && row.get(last).glyph == 0 && row.get(last).flags == 0 {
+            // A wide character wraps by itself, and leaves the place in its own colour.
+            if !(at + 1 >= row.cols() && next.is_some_and(|next| next.get(0).flags == WIDE)) {
+                self.pen(Style::default());
+                let _infallible = write!(self.out, "\x1b[{}Gx", row.cols());
+            }
+            self.repairs.push((y, last, row.get(last)));
+        }
+    }
+
+    /// A row that came in because the text was wrapped has the background of the character that did it.
+    fn uncolor(&mut self) {
+        if self.style.bg != Color::Default {
+            self.pen(Style::default());
+            self.text("\x1b[K");
+        }
+    }
+
+    /// What a screen has of its own beside its rows.
+    fn side_state(&mut self, side: &Side) {
+        let rows = side.grid.rows.len();
+        if side.saved != Saved::default() {
+            // While the region is the whole screen: the place saved may lie outside what it is later.
+            self.saved(side);
+        }
+        if (side.top, side.bottom) != (0, rows - 1) {
+            let _infallible = write!(self.out, "\x1b[{};{}r", side.top + 1, side.bottom + 1);
+        }
+        if side.tabs != default_tabs(side.tabs.len()) {
+            self.text("\x1b[3g");
+            for col in (0..side.tabs.len()).filter(|col| side.tabs[*col]) {
+                let _infallible = write!(self.out, "\x1b[{}G\x1bH", col + 1);
+            }
+        }
+        if let [base, pushed @ ..] = side.keyboard.as_slice() {
+            if *base != 0 {
+                let _infallible = write!(self.out, "\x1b[={base};1u");
+            }
+            for flags in pushed {
+                let _infallible = write!(self.out, "\x1b[>{flags}u");
+            }
+        }
+    }
+
+    fn saved(&mut self, side: &Side) {
+        let saved = &side.saved;
+        if saved.origin {
+            self.text("\x1b[?6h");
+        }
+        let _infallible = write!(self.out, "\x1b[{};{}H", saved.y + 1, saved.x + 1);
+        self.pen(saved.style);
+        self.charsets(saved.charsets);
+        self.text("\x1b7");
+        if saved.origin {
+            self.text("\x1b[?6l");
+        }
+        self.pen(Style::default());
+        if saved.charsets != Charsets::default() {
+            self.text("\x1b(B\x1b)B\x1b*B\x1b+B\x0f");
+        }
+    }
+
+    /// Has the cursor wait at the end of a row by printing its last character once more.
+    fn reprint(&mut self, side: &Side, y: usize) {
+        let Some(row) = side.grid.rows.get(y) else { return };
+        let last = row.cols() - 1;
+        let at = if row.get(last).is_spacer() { last - 1 } else { last };
+        let cell = row.get(at);
+        let _infallible = write!(self.out, "\x1b[{}G", at + 1);
+        let style = self.screen.styles.get(cell.style);
+        if cell.glyph == 0 {
+            // Nothing cannot be printed; a blank comes nearest.
+            self.pen(style.erased());
+            self.text(" ");
+        } else {
+            self.pen(style);
+            self.screen.clusters.push_text(cell.glyph, &mut self.out);
+        }
+    }
+
+    fn shared_state(&mut self) {
+        let screen = self.screen;
+        for title in &screen.titles {
+            let _infallible = write!(self.out, "\x1b]2;{title}\x1b\\\x1b[22;2t");
+        }
+        if !screen.title.is_empty() || !screen.titles.is_empty() {
+            let _infallible = write!(self.out, "\x1b]2;{}\x1b\\", screen.title);
+        }
+        if let Some(cwd) = &screen.cwd {
+            self.text("\x1b]7;file://");
+            for byte in cwd.bytes() {
+                let _infallible = match byte {
+                    b'/' | b'-' | b'_' | b'.' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                        write!(self.out, "{}", char::from(byte))
+                    }
+                    _ => write!(self.out, "%{byte:02X}"),
+                };
+            }
+            self.text("\x1b\\");
+        }
+        for (index, (r, g, b)) in &screen.palette {
+            let _infallible = write!(self.out, "\x1b]4;{index};rgb:{r:02x}/{g:02x}/{b:02x}\x1b\\");
+        }
+        for (place, color) in screen.dynamic.iter().enumerate() {
+            if let Some((r, g, b)) = color {
+                let _infallible = write!(self.out, "\x1b]1{place};rgb:{r:02x}/{g:02x}/{b:02x}\x1b\\");
+            }
+        }
+        for (mode, on) in &screen.saved_modes {
+            if Modes::default().set_private(*mode, *on) {
+                let (set, back) = (end(*on), end(Modes::default().private(*mode).unwrap_or(false)));
+                let _infallible = write!(self.out, "\x1b[?{mode}{set}\x1b[?{mode}s\x1b[?{mode}{back}");
+            }
+        }
+        if screen.cursor_style != 0 {
+            let _infallible = write!(self.out, "\x1b[{} q", screen.cursor_style);
+        }
+    }
+
+    fn cursor(&mut self, side: &Side) {
+        if self.screen.modes.origin {
+            self.text("\x1b[?6h");
+        }
+        let y = if self.screen.modes.origin { side.y.saturating_sub(side.top) } else { side.y };
+        let x = side.x.min(usize::from(self.screen.size.cols()) - 1);
+        let _infallible = write!(self.out, "\x1b[{};{}H", y + 1, x + 1);
+        if side.x >= usize::from(self.screen.size.cols()) {
+            self.reprint(side, side.y);
+        }
+    }
+
+    fn place(&mut self, y: usize, x: usize) {
+        let _infallible = write!(self.out, "\x1b[{};{}H", y + 1, x + 1);
+    }
+
+    fn charsets(&mut self, charsets: Charsets) {
+        if charsets == Charsets::default() {
+            return;
+        }
+        for (set, designate) in charsets.sets.iter().zip(['(', ')', '*', '+']) {
+            let _infallible = write!(self.out, "\x1b{designate}{}", set.final_byte());
+        }
+        self.text(["\x0f", "\x0e", "\x1bn", "\x1bo"][charsets.active & 3]);
+    }
+
+    /// Modes that would have changed how the rest is taken.
+    fn late_modes(&mut self, modes: &Modes) {
+        let usual = Modes::default();
+        if modes.insert {
+            self.text("\x1b[4h");
+        }
+        if modes.new_line {
+            self.text("\x1b[20h");
+        }
+        for mode in [1, 5, 7, 12, 25, 45, 66, 1004, 1007, 2004, 2026, 2027, 2031, 2048] {
+            if let Some(on) = modes.private(mode)
+                && usual.private(mode) != Some(on)
+            {
+                let _infallible = write!(self.out, "\x1b[?{mode}{}", end(on));
+            }
+        }
+        let mouse = match modes.mouse {
+            Mouse::Off => None,
+            Mouse::X10 => Some(9),
+            Mouse::Vt200 => Some(1000),
+            Mouse::Drag => Some(1002),
+            Mouse::Any => Some(1003),
+        };
+        let encoding = match modes.mouse_encoding {
+            MouseEncoding::Default => None,
+            MouseEncoding::Utf8 => Some(1005),
+            MouseEncoding::Sgr => Some(1006),
+            MouseEncoding::Urxvt => Some(1015),
+            MouseEncoding::SgrPixels => Some(1016),
+        };
+        for mode in mouse.into_iter().chain(encoding) {
+            let _infallible = write!(self.out, "\x1b[?{mode}h");
+        }
+        if modes.modify_other_keys != 0 {
+            let _infallible = write!(self.out, "\x1b[>4;{}m", modes.modify_other_keys);
+        }
+    }
+}
+
+fn end(on: bool) -> char {
+    if on { 'h' } else { 'l' }
+}

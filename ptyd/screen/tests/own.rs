@@ -1,0 +1,277 @@
+//! What the screen promises of itself, whatever it is fed.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::cast_possible_truncation, reason = "a test")]
+
+mod common;
+
+use common::{Options, Random, assert_same, step, stream};
+use ptyd_screen::{Effect, Screen, Size, State};
+
+const SCROLLBACK_BYTES: usize = 64 << 10;
+
+fn fresh(rows: usize, cols: usize) -> Screen {
+    Screen::new(Size::new(rows as u16, cols as u16), vec![0; SCROLLBACK_BYTES], 1000)
+}
+
+fn feed(screen: &mut Screen, bytes: &[u8]) {
+    screen.feed(bytes, &mut Vec::new());
+}
+
+fn sizes(random: &mut Random) -> (usize, usize) {
+    (random.below(8) + 1, random.below(18) + 2)
+}
+
+/// Without what a snapshot cannot say: the scrollback that was not asked for.
+fn shown(mut state: State) -> State {
+    state.scrollback.clear();
+    // What the first row goes on with is not shown.
+    state.rows.iter_mut().take(1).for_each(|row| row.wrapped = false);
+    state.hidden.iter_mut().take(1).for_each(|row| row.wrapped = false);
+    state
+}
+
+#[test]
+fn a_snapshot_makes_an_equal_screen_which_stays_equal() {
+    for seed in 0..3000 {
+        let mut random = Random::new(seed);
+        let (rows, cols) = sizes(&mut random);
+        let options = Options { rows, cols, like_xterm_js: false };
+        let mut screen = fresh(rows, cols);
+        let before = stream(&mut random, options, 60);
+        feed(&mut screen, &before);
+        let mut other = fresh(rows, cols);
+        let snapshot = screen.snapshot(0);
+        feed(&mut other, &snapshot);
+        let context = || {
+            format!(
+                "seed {seed} {rows}x{cols}\nstream {:?}\nsnapshot {:?}",
+                String::from_utf8_lossy(&before),
+                String::from_utf8_lossy(&snapshot)
+            )
+        };
+        assert_same(&shown(other.inspect()), &shown(screen.inspect()), context);
+        let before_state = screen.inspect();
+        let after = stream(&mut random, options, 20);
+        feed(&mut screen, &after);
+        feed(&mut other, &after);
+        let top_goes_on = [&before_state.rows, &before_state.hidden]
+            .iter()
+            .any(|rows| rows.first().is_some_and(|row| row.wrapped));
+        let shown = |mut state: State| {
+            if top_goes_on {
+                // Rows may have been inserted above the one that goes on with what is not there.
+                state.rows.iter_mut().chain(&mut state.hidden).for_each(|row| row.wrapped = false);
+            }
+            shown(state)
+        };
+        assert_same(&shown(other.inspect()), &shown(screen.inspect()), || {
+            format!("{} after {:?}", context(), String::from_utf8_lossy(&after))
+        });
+    }
+}
+
+#[test]
+fn a_snapshot_with_scrollback_tells_the_same_lines() {
+    for seed in 0..300 {
+        let mut random = Random::new(seed);
+        let (rows, cols) = (5, 20);
+        let mut screen = fresh(rows, cols);
+        for line in 0..random.below(60) {
+            let text = format!(
+                "\x1b[3{}mline {line} {}\x1b[m tail\r\n",
+                random.below(8),
+                "x日".repeat(random.below(20))
+            );
+            feed(&mut screen, text.as_bytes());
+        }
+        let mut other = fresh(rows, cols);
+        let lines = random.below(40) as u32;
+        feed(&mut other, &screen.snapshot(lines));
+        let (all, told) = (screen.inspect().scrollback, other.inspect().scrollback);
+        assert!(
+            told.len() <= lines as usize && told.len() >= all.len().min(lines as usize).saturating_sub(1),
+            "seed {seed}"
+        );
+        assert_eq!(all[all.len() - told.len()..], told, "seed {seed}");
+        assert_same(&shown(other.inspect()), &shown(screen.inspect()), || format!("seed {seed}"));
+    }
+}
+
+#[test]
+fn a_checkpoint_brings_everything_back_and_what_follows_is_the_same() {
+    for seed in 0..2000 {
+        let mut random = Random::new(seed);
+        let (rows, cols) = sizes(&mut random);
+        let options = Options { rows, cols, like_xterm_js: false };
+        let mut screen = fresh(rows, cols);
+        let bytes = stream(&mut random, options, 80);
+        feed(&mut screen, &bytes);
+        let before = screen.inspect();
+        let checkpoint = screen.checkpoint();
+        let after = stream(&mut random, options, 60);
+        feed(&mut screen, &after);
+        if screen.checkpoint_due() {
+            continue;
+        }
+        let expected = screen.inspect();
+        // The memory is as the killed worker left it: written to after the checkpoint.
+        let memory = screen.into_scrollback();
+        let mut restored = Screen::restore(&checkpoint, memory, 1000).expect("a checkpoint of ours");
+        assert_same(&shown(restored.inspect()), &shown(before), || {
+            format!("seed {seed} {rows}x{cols} {:?}", String::from_utf8_lossy(&bytes))
+        });
+        feed(&mut restored, &after);
+        assert_same(&restored.inspect(), &expected, || format!("seed {seed} after"));
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused_or_harmless() {
+    for seed in 0..3000 {
+        let mut random = Random::new(seed);
+        let mut screen = fresh(4, 10);
+        feed(&mut screen, &stream(&mut random, Options { rows: 4, cols: 10, like_xterm_js: false }, 50));
+        let mut checkpoint = screen.checkpoint();
+        for _ in 0..random.below(4) + 1 {
+            let at = random.below(checkpoint.len());
+            checkpoint[at] = random.next() as u8;
+        }
+        checkpoint.truncate(checkpoint.len() - random.below(checkpoint.len()).min(random.below(60)));
+        let mut memory = vec![0; SCROLLBACK_BYTES];
+        memory.fill_with(|| random.next() as u8);
+        if let Ok(mut restored) = Screen::restore(&checkpoint, memory, 1000) {
+            feed(
+                &mut restored,
+                &stream(&mut random, Options { rows: 4, cols: 10, like_xterm_js: false }, 50),
+            );
+            restored.resize(Size::new(7, 25));
+            restored.resize(Size::new(2, 5));
+            restored.inspect();
+            restored.snapshot(1000);
+        }
+    }
+}
+
+#[test]
+fn the_same_stream_in_other_pieces_makes_the_same_screen() {
+    for seed in 0..1000 {
+        let mut random = Random::new(seed);
+        let (rows, cols) = sizes(&mut random);
+        let mut bytes = stream(&mut random, Options { rows, cols, like_xterm_js: false }, 60);
+        for _ in 0..random.below(10) {
+            let at = random.below(bytes.len());
+            bytes[at] = random.next() as u8;
+        }
+        let (mut whole, mut pieces) = (fresh(rows, cols), fresh(rows, cols));
+        feed(&mut whole, &bytes);
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(random.below(7).min(rest.len() - 1) + 1);
+            feed(&mut pieces, now);
+            rest = later;
+        }
+        assert_same(&pieces.inspect(), &whole.inspect(), || {
+            format!("seed {seed} {:?}", String::from_utf8_lossy(&bytes))
+        });
+    }
+}
+
+#[test]
+fn resizes_at_any_time_lose_no_text_that_is_not_cut() {
+    for seed in 0..1000 {
+        let mut random = Random::new(seed);
+        let mut screen = fresh(6, 20);
+        let mut lines = Vec::new();
+        for number in 0..random.below(30) + 1 {
+            let line = format!("{number}:{}", "abcdefghij".repeat(random.below(6)));
+            feed(&mut screen, format!("{line}\r\n").as_bytes());
+            lines.push(line);
+            if random.chance(3) {
+                screen.resize(Size::new(random.below(10) as u16 + 2, random.below(40) as u16 + 5));
+            }
+        }
+        let (state, cols) = (screen.inspect(), screen.size().cols());
+        let mut found: Vec<String> = state.scrollback.clone();
+        for row in &state.rows {
+            let text: String =
+                row.cells.iter().map(|cell| if cell.text.is_empty() { " " } else { &cell.text }).collect();
+            match found.last_mut() {
+                Some(last) if row.wrapped => last.push_str(&text),
+                _ => found.push(text),
+            }
+        }
+        found.retain(|line| !line.is_empty());
+        assert_eq!(found, lines, "seed {seed} at last {cols} columns");
+    }
+}
+
+#[test]
+fn resize_storms_and_hostile_bytes_neither_panic_nor_grow() {
+    for seed in 0..300 {
+        let mut random = Random::new(seed);
+        let mut screen = fresh(5, 10);
+        for _ in 0..60 {
+            if random.chance(3) {
+                screen.resize(Size::new(random.below(12) as u16, random.below(30) as u16));
+            }
+            let size = screen.size();
+            let options = Options {
+                rows: usize::from(size.rows()),
+                cols: usize::from(size.cols()),
+                like_xterm_js: false,
+            };
+            let mut bytes = step(&mut random, options).into_bytes();
+            if random.chance(5) {
+                bytes.extend((0..random.below(20)).map(|_| random.next() as u8));
+            }
+            feed(&mut screen, &bytes);
+            assert!(screen.snapshot(10).len() < 100_000);
+        }
+        screen.checkpoint();
+    }
+}
+
+#[test]
+fn titles_bells_and_clipboard_are_told() {
+    let mut screen = fresh(5, 10);
+    let mut effects = Vec::new();
+    screen.feed(
+        b"\x1b]0;a\x07\x07\x07\x1b]52;c;aGk=\x07\x1b]52;c;?\x07\x1b]7;file://h/tmp\x07\x1b]9;done\x07\x1b]9;4;1;50\x07\x1b]777;notify;a;b\x07",
+        &mut effects,
+    );
+    let expected = [
+        Effect::Title("a".into()),
+        Effect::Bell,
+        Effect::Clipboard("hi".into()),
+        Effect::Cwd("/tmp".into()),
+        Effect::Notify("done".into()),
+        Effect::Notify("a b".into()),
+    ];
+    assert_eq!(effects, expected);
+}
+
+#[test]
+fn answers_say_what_the_screen_is_and_repeat_nothing_that_was_sent() {
+    let mut screen = fresh(24, 80);
+    feed(&mut screen, b"\x1b]0;rm -rf\x07\x1b[5;7Hx\x1b[?2004h\x1b[1;38;5;200m");
+    let mut check = |query: &[u8], answer: Option<&[u8]>| {
+        assert_eq!(screen.answer(query).as_deref(), answer, "{}", String::from_utf8_lossy(query));
+    };
+    check(b"\x1b[6n", Some(b"\x1b[5;8R"));
+    check(b"\x1b[c", Some(b"\x1b[?62;22c"));
+    check(b"\x1b[?2004$p", Some(b"\x1b[?2004;1$y"));
+    check(b"\x1b[?9999$p", Some(b"\x1b[?9999;0$y"));
+    check(b"\x1bP$qm\x1b\\", Some(b"\x1bP1$r0;1;38;5;200m\x1b\\"));
+    check(b"\x1bP$qrm -rf\x1b\\", Some(b"\x1bP0$r\x1b\\"));
+    check(b"\x1bP+q726d202d7266\x1b\\", Some(b"\x1bP0+r\x1b\\"));
+    for silent in [
+        &b"\x1b[21t"[..],
+        b"\x1b[20t",
+        b"\x1b]52;c;?\x07",
+        b"\x05",
+        b"\x1b[1;1;1;1;1;1*y",
+        b"\x1b_Gi=1,a=q;AAAA\x1b\\",
+    ] {
+        check(silent, None);
+    }
+}
