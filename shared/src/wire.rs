@@ -18,5 +18,5 @@ pub use code::ErrorCode;
 pub use frame::{Frame, FrameError, FrameHeader, FrameKind};
 pub use message::{
     Answer, Attach, AttachMode, Attached, Create, CreationKey, Delivery, EndReason, Exit, Failure, Hello,
-    NodeInfo, Request, Resume, SessionInfo, Signal, SnapshotReason, Spec, ToApi, ToPtyd,
+    NodeInfo, Request, Resume, ScreenFormat, SessionInfo, Signal, SnapshotReason, Spec, ToApi, ToPtyd,
 };

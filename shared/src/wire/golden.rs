@@ -33,6 +33,15 @@ fn requests_keep_their_bytes() {
         "030202020202020202020202020202020203030303030303030303030303030303",
     );
     check(&Request::Info, "04");
+    let (owner, session_id) = (UserId::new(id(2)), SessionId::new(id(3)));
+    check(
+        &Request::Screen { owner, session_id, format: ScreenFormat::Json },
+        "05020202020202020202020202020202020303030303030303030303030303030303",
+    );
+    check(
+        &Request::History { owner, session_id, before_line: Some(300), lines: 5000 },
+        "06020202020202020202020202020202020303030303030303030303030303030301fb2c01fb8813",
+    );
 }
 
 #[test]
@@ -78,6 +87,11 @@ fn answers_keep_their_bytes() {
     check(&Answer::Done, "04");
     let failure = Failure { code: ErrorCode::Internal, message: "m".to_owned(), expected: Some(Seq(2)) };
     check(&Answer::Failed(failure), "0511016d0102");
+    check(
+        &Answer::Screen { offset: Offset(9), size: TerminalSize::DEFAULT, text: "s".to_owned() },
+        "060918500173",
+    );
+    check(&Answer::History { first_line: 1, lines: vec!["l".to_owned()], total: 2 }, "070101016c02");
 }
 
 #[test]
@@ -89,6 +103,7 @@ fn messages_to_ptyd_keep_their_bytes() {
     check(&ToPtyd::Paste { tag: 0, seq: Some(Seq(1)), text: "p".to_owned() }, "040001010170");
     check(&ToPtyd::Detach, "05");
     check(&ToPtyd::Terminate { tag: 9 }, "0609");
+    check(&ToPtyd::History { tag: 1, before_line: Some(2), lines: 5000 }, "07010102fb8813");
 }
 
 #[test]
@@ -103,6 +118,38 @@ fn messages_to_the_api_keep_their_bytes() {
     );
     check(&ToApi::Superseded, "04");
     check(&ToApi::Draining, "05");
+    check(&ToApi::Title { text: "t".to_owned() }, "060174");
+    check(&ToApi::Bell, "07");
+    check(&ToApi::Clipboard { text: "c".to_owned() }, "080163");
+    check(&ToApi::Cwd { text: "/".to_owned() }, "09012f");
+    check(&ToApi::Notify { text: "n".to_owned() }, "0a016e");
+    let echo = ToApi::Echo {
+        offset: Offset(1),
+        echo: true,
+        canonical: false,
+        alternate_screen: true,
+        input_seq: Some(Seq(2)),
+    };
+    check(&echo, "0b010100010102");
+    let page = ToApi::History { tag: 1, first_line: 2, lines: vec!["l".to_owned(), String::new()], total: 4 };
+    check(&page, "0c010202016c0004");
+}
+
+#[test]
+fn the_largest_texts_fit_into_a_control_message() {
+    let passes = |message: ToApi| {
+        let mut bytes = BytesMut::new();
+        frame::put_control(&mut bytes, &message).unwrap();
+        let frame = Frame::take(&mut bytes).unwrap().unwrap();
+        assert_eq!(frame.control::<ToApi>().unwrap(), message);
+    };
+    // While a list is read each entry that is still to come counts as well: the worst is a long line before many.
+    let mut lines = vec![String::new(); message::MAX_HISTORY_LINES as usize];
+    lines[0] = "x".repeat(message::MAX_TEXT_BYTES);
+    passes(ToApi::History { tag: u32::MAX, first_line: u64::MAX, lines: lines.clone(), total: u64::MAX });
+    lines.reverse();
+    passes(ToApi::History { tag: u32::MAX, first_line: u64::MAX, lines, total: u64::MAX });
+    passes(ToApi::Clipboard { text: "x".repeat(100 << 10) });
 }
 
 #[test]
@@ -143,6 +190,13 @@ fn hostile_frames_cost_an_error_and_no_memory() {
     // A list that claims to have 2^64-1 entries.
     let claim = [2, 0xFD, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
     assert!(codec::decode::<Answer>(&claim).is_err());
+    // The same in a page of history, and a text that claims as much.
+    for before in [&[7, 0][..], &[6, 0, 0x18, 0x50]] {
+        assert!(codec::decode::<Answer>(&[before, &claim[1..]].concat()).is_err());
+    }
+    for before in [&[12, 0, 0][..], &[6], &[8], &[9], &[10]] {
+        assert!(codec::decode::<ToApi>(&[before, &claim[1..]].concat()).is_err());
+    }
     assert!(matches!(codec::decode::<ToPtyd>(&[5, 0]), Err(codec::CodecError::Trailing(1))));
 }
 

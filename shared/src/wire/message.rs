@@ -8,6 +8,11 @@ use crate::ids::{BootId, ClientId, NodeId, Offset, Seq, SessionId, TerminalSize,
 
 /// Version of the link protocol spoken by this build.
 pub const LINK_VERSION: u16 = 1;
+/// Most lines in one page of history (PROTOCOL section 3).
+pub const MAX_HISTORY_LINES: u32 = 5000;
+/// Most bytes of text in an answer that is text: a page of history, a screen. ptyd keeps to it, so that the message
+/// stays within [`MAX_CONTROL_BYTES`](super::codec::MAX_CONTROL_BYTES) whatever number of lines the text is in.
+pub const MAX_TEXT_BYTES: usize = 900 << 10;
 
 /// First frame of each side on every stream.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
@@ -37,6 +42,24 @@ pub enum Request {
     Terminate { owner: UserId, session_id: SessionId },
     /// Asks what node this is. Answer: `Node`.
     Info,
+    /// Reads the screen of a session of `owner` without attaching. Answer: `Screen`; `Failed` also for one that is larger
+    /// than [`MAX_TEXT_BYTES`] in that format.
+    Screen { owner: UserId, session_id: SessionId, format: ScreenFormat },
+    /// Reads scrollback of a session of `owner` without attaching; as for [`ToPtyd::History`]. Answer: `History`.
+    History { owner: UserId, session_id: SessionId, before_line: Option<u64>, lines: u32 },
+}
+
+/// How a screen is written down.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+pub enum ScreenFormat {
+    /// The characters alone.
+    Text,
+    /// Text with SGR sequences.
+    Ansi,
+    /// A fragment of HTML.
+    Html,
+    /// Cells and cursor as JSON.
+    Json,
 }
 
 /// A session to start.
@@ -177,6 +200,10 @@ pub enum Answer {
     Done,
     /// It was not done.
     Failed(Failure),
+    /// The screen as it was at `offset`; `text` has at most [`MAX_TEXT_BYTES`].
+    Screen { offset: Offset, size: TerminalSize, text: String },
+    /// A page of scrollback, as in [`ToApi::History`].
+    History { first_line: u64, lines: Vec<String>, total: u64 },
 }
 
 /// How an attach goes on.
@@ -271,6 +298,9 @@ pub enum ToPtyd {
     Detach,
     /// End the session.
     Terminate { tag: u32 },
+    /// Asks for `lines` lines of scrollback (1 to [`MAX_HISTORY_LINES`]) that end before `before_line`; none: the last
+    /// page. Answer: [`ToApi::History`] with the same tag.
+    History { tag: u32, before_line: Option<u64>, lines: u32 },
 }
 
 /// Signals a client may send.
@@ -304,6 +334,41 @@ pub enum ToApi {
     Superseded,
     /// The daemon moves away; attach again. The stream ends here.
     Draining,
+    /// The program named its window (OSC 0, 2).
+    Title { text: String },
+    /// The program rang.
+    Bell,
+    /// The program wrote to the clipboard (OSC 52); at most 100 KiB.
+    Clipboard { text: String },
+    /// The shell said where it is (OSC 7).
+    Cwd { text: String },
+    /// The program has something to say (OSC 9, 99, 777).
+    Notify { text: String },
+    /// What the terminal does with typed text from here on.
+    Echo {
+        /// From where on it holds.
+        offset: Offset,
+        /// The terminal echoes what is typed (`ECHO`).
+        echo: bool,
+        /// It gathers lines (`ICANON`).
+        canonical: bool,
+        /// The program draws on the alternate screen.
+        alternate_screen: bool,
+        /// Last input of this client that had been applied; none: it has no client id, or nothing was.
+        input_seq: Option<Seq>,
+    },
+    /// A page of scrollback, oldest line first, each as text with SGR sequences; at most [`MAX_HISTORY_LINES`] lines and
+    /// [`MAX_TEXT_BYTES`] together, so it may hold fewer lines than were asked for: the ones nearest to `before_line`.
+    History {
+        /// The tag of the message this answers.
+        tag: u32,
+        /// The number of the first line; lines count from 0 at the session's start.
+        first_line: u64,
+        /// The lines; empty when none are held before `before_line`.
+        lines: Vec<String>,
+        /// Lines so far, the ones no longer held counted.
+        total: u64,
+    },
 }
 
 /// How a session's program ended.
