@@ -408,6 +408,7 @@ mod tests {
                     0 => {
                         let len = region.space(attachment.hold()).len().min(usize::try_from(amount).unwrap());
                         region.commit(len);
+                        region.show_all();
                     }
                     1 => match attachment.poll_send(&region.view(attachment.cursor()), 1 + amount as usize, t0()) {
                         Some(Outgoing::Output { offset, len }) => {
@@ -441,6 +442,7 @@ mod tests {
         while region.held().end.0 < bytes {
             let len = region.space(None).len();
             region.commit(len);
+            region.show_all();
         }
         region
     }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use devpocket_shared::ids::Seq;
 
 use crate::ledger::Slot;
+use crate::queries::QuerySlot;
 use crate::region::Region;
 use crate::ring::as_usize;
 
@@ -45,8 +46,20 @@ pub struct InputQueue {
     urgent: VecDeque<u8>,
     /// Last number queued, where it is beyond the last applied.
     last_queued: BTreeMap<Slot, Seq>,
-    /// Whether the bytes handed out by [`InputQueue::next_write`] are urgent ones.
-    writing_urgent: bool,
+    /// What the bytes handed out by [`InputQueue::next_write`] are.
+    writing: Writing,
+}
+
+/// What is being written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Writing {
+    /// Control bytes ahead of everything.
+    Urgent,
+    /// The answer to a terminal query.
+    Answer(QuerySlot),
+    /// The first message that waits.
+    #[default]
+    Message,
 }
 
 #[derive(Debug)]
@@ -103,18 +116,26 @@ impl InputQueue {
         self.last_queued.contains_key(&slot)
     }
 
-    /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.urgent.is_empty() && self.waiting.is_empty()
+    /// Whether nothing waits: no typed byte and no answer to a query.
+    pub fn is_empty<M: AsRef<[u8]> + AsMut<[u8]>>(&self, region: &Region<M>) -> bool {
+        self.urgent.is_empty() && self.waiting.is_empty() && region.next_answer().is_none()
     }
 
     /// The bytes to write next, with the intent noted in `region`; empty when nothing waits. To be followed by
-    /// [`InputQueue::wrote`], with 0 if nothing could be written.
-    pub fn next_write<M: AsRef<[u8]> + AsMut<[u8]>>(&mut self, region: &mut Region<M>) -> &[u8] {
-        self.writing_urgent = !self.urgent.is_empty();
-        if self.writing_urgent {
+    /// [`InputQueue::wrote`], with 0 if nothing could be written. Control bytes go first, then answers, but not into the
+    /// middle of a message: that may be a paste.
+    pub fn next_write<'a, M: AsRef<[u8]> + AsMut<[u8]>>(&'a mut self, region: &'a mut Region<M>) -> &'a [u8] {
+        if !self.urgent.is_empty() {
+            self.writing = Writing::Urgent;
             return self.urgent.make_contiguous();
         }
+        let amid_message = self.waiting.front().is_some_and(|message| message.written > 0);
+        if !amid_message && let Some((slot, _)) = region.next_answer() {
+            self.writing = Writing::Answer(slot);
+            region.begin_answer(slot);
+            return region.next_answer().map_or(&[], |(_, answer)| answer);
+        }
+        self.writing = Writing::Message;
         let Some(message) = self.waiting.front() else { return &[] };
         let rest = &message.bytes[message.written..];
         let next = &rest[..rest.len().min(MAX_WRITE_BYTES)];
@@ -131,9 +152,16 @@ impl InputQueue {
         region: &mut Region<M>,
         written: usize,
     ) -> Option<(Slot, Seq)> {
-        if self.writing_urgent {
-            self.urgent.drain(..written.min(self.urgent.len()));
-            return None;
+        match self.writing {
+            Writing::Urgent => {
+                self.urgent.drain(..written.min(self.urgent.len()));
+                return None;
+            }
+            Writing::Answer(slot) => {
+                region.end_answer(slot, written);
+                return None;
+            }
+            Writing::Message => {}
         }
         let message = self.waiting.front_mut()?;
         message.written += written;
@@ -193,7 +221,7 @@ mod tests {
         assert_eq!(queue.push_sequenced(&mut region, slot, Seq(1), Vec::new()), Ok(Accepted::Queued));
         assert!(queue.next_write(&mut region).is_empty());
         assert_eq!(queue.wrote(&mut region, 0), Some((slot, Seq(1))));
-        assert!(queue.is_empty());
+        assert!(queue.is_empty(&region));
     }
 
     #[test]
@@ -213,6 +241,19 @@ mod tests {
         assert!(queue.waits_for(slot));
         drain(&mut queue, &mut region, usize::MAX);
         assert!(!queue.waits_for(slot));
+    }
+
+    #[test]
+    fn an_answer_goes_ahead_of_what_waits_but_not_into_a_message_half_written() {
+        let (mut queue, mut region, slot) = fresh();
+        queue.push_sequenced(&mut region, slot, Seq(1), b"paste".to_vec()).unwrap();
+        queue.push(b"typed".to_vec()).unwrap();
+        assert_eq!(write_once(&mut queue, &mut region, 2), b"pa");
+        region.ask(10, b"query");
+        let (asked, _) = region.next_query().unwrap();
+        region.answer_query(asked, Some(b"ANSWER"));
+        assert_eq!(drain(&mut queue, &mut region, 4), b"steANSWERtyped");
+        assert!(queue.is_empty(&region));
     }
 
     #[test]
@@ -263,7 +304,7 @@ mod tests {
     }
 
     fn write_once(queue: &mut InputQueue, region: &mut Region<Vec<u8>>, most: usize) -> Vec<u8> {
-        if queue.is_empty() {
+        if queue.is_empty(region) {
             return Vec::new();
         }
         let next = queue.next_write(region);
@@ -274,7 +315,7 @@ mod tests {
 
     fn drain(queue: &mut InputQueue, region: &mut Region<Vec<u8>>, most: usize) -> Vec<u8> {
         let mut out = Vec::new();
-        while !queue.is_empty() {
+        while !queue.is_empty(region) {
             out.extend(write_once(queue, region, most.max(1)));
         }
         out

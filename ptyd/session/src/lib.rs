@@ -4,20 +4,32 @@
 #![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "test data is made by wrapping"))]
 
 pub mod attachment;
+pub mod checkpoints;
+pub mod cutter;
 pub mod fill;
 pub mod holds;
 pub mod input;
 pub mod lease;
 pub mod ledger;
+pub mod memory;
+pub mod notices;
+pub mod paste;
+pub mod picture;
+pub mod queries;
 pub mod region;
 pub mod ring;
 pub mod sizes;
 
 pub use attachment::{Attachment, Outgoing, STALL_LIMIT, View};
+pub use checkpoints::Checkpoints;
+pub use cutter::{Cut, Cutter, Overflow};
 pub use holds::Holds;
 pub use input::{Accepted, InputQueue, Refused};
 pub use lease::{Holder, Lease};
 pub use ledger::Slot;
+pub use memory::{Parts, memory_bytes, parts};
+pub use notices::Notices;
+pub use picture::Picture;
 pub use region::{Region, RegionError, region_bytes};
 
 #[cfg(test)]

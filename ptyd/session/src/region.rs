@@ -2,9 +2,10 @@
 //! worker that wrote it, so every change is ordered such that a kill between two stores leaves a readable state.
 //!
 //! ```text
-//! 0      magic u64 | version u64 | ring bytes u64 | fill key u64 | head u64 | claimed u64 | filled u64   little-endian
+//! 0      magic u64 | version u64 | ring bytes u64 | fill key u64 | head u64 | claimed u64 | filled u64 | visible u64   little-endian
 //! 64     size log: count u64, then entries of 16 bytes
 //! 4096   ledger: 64 slots of 128 bytes
+//! 12288  queries: 16 slots of 256 bytes
 //! 16384  ring
 //! ```
 
@@ -21,10 +22,11 @@ pub const MIN_RING_BYTES: u64 = 128 << 10;
 pub const MAX_RING_BYTES: u64 = 1 << 30;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"DPREGION");
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 pub(crate) const AT_SIZES: usize = 64;
 pub(crate) const AT_LEDGER: usize = 4096;
+pub(crate) const AT_QUERIES: usize = 12288;
 
 const AT_MAGIC: usize = 0;
 const AT_VERSION: usize = 8;
@@ -33,6 +35,9 @@ const AT_KEY: usize = 24;
 const AT_HEAD: usize = 32;
 const AT_CLAIMED: usize = 40;
 const AT_FILLED: usize = 48;
+/// The offset, and above [`PASSING_SHIFT`] what it lies inside of: one store for both.
+const AT_VISIBLE: usize = 56;
+const PASSING_SHIFT: u32 = 56;
 
 /// How large a session's memory is for a ring of `ring_bytes`, both in bytes.
 pub const fn region_bytes(ring_bytes: u64) -> u64 {
@@ -53,6 +58,42 @@ pub enum RegionError {
     Positions,
 }
 
+/// A sequence too long to be waited for, whose bytes are shown before it is whole.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum Passing {
+    /// An operating system command.
+    Osc = 1,
+    /// A device control string.
+    Dcs = 2,
+    /// An application program command, privacy message or start of string.
+    Other = 3,
+    /// A control sequence.
+    Csi = 4,
+}
+
+impl Passing {
+    /// What a terminal in ground state needs to be inside such a sequence, and do nothing at its end.
+    pub const fn introducer(self) -> &'static [u8] {
+        match self {
+            Self::Osc => b"\x1b]",
+            Self::Dcs => b"\x1bPz",
+            Self::Other => b"\x1b_",
+            Self::Csi => b"\x1b[<",
+        }
+    }
+
+    const fn from_number(number: u64) -> Option<Self> {
+        match number {
+            1 => Some(Self::Osc),
+            2 => Some(Self::Dcs),
+            3 => Some(Self::Other),
+            4 => Some(Self::Csi),
+            _ => None,
+        }
+    }
+}
+
 /// A session's memory: anything that is a stretch of bytes, shared with nobody while this value lives.
 #[derive(Debug)]
 pub struct Region<M> {
@@ -62,6 +103,10 @@ pub struct Region<M> {
     pub(crate) key: u64,
     /// End of the output read so far.
     pub(crate) head: u64,
+    /// End of the output that was cut: what anybody but the cutter sees. `visible <= head`.
+    pub(crate) visible: u64,
+    /// What `visible` lies inside of, if anything.
+    pub(crate) passing: Option<Passing>,
     /// Everything before `claimed - ring_bytes` may be overwritten. `head <= filled <= claimed`.
     pub(crate) claimed: u64,
     /// End of the fill ahead of the head.
@@ -74,8 +119,17 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
     /// Makes `memory`, zeroed, that of a new session. `key` is random and this session's own.
     pub fn create(memory: M, key: u64, size: TerminalSize) -> Result<Self, RegionError> {
         let ring_bytes = ring_bytes_of(memory.as_ref())?;
-        let mut region =
-            Self { memory, ring_bytes, key, head: 0, claimed: 0, filled: 0, window: crate::ring::MIN_WINDOW };
+        let mut region = Self {
+            memory,
+            ring_bytes,
+            key,
+            head: 0,
+            visible: 0,
+            passing: None,
+            claimed: 0,
+            filled: 0,
+            window: crate::ring::MIN_WINDOW,
+        };
         region.put(AT_RING_BYTES, ring_bytes);
         region.put(AT_KEY, key);
         region.record_size(size);
@@ -95,6 +149,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
             ring_bytes,
             key: 0,
             head: 0,
+            visible: 0,
+            passing: None,
             claimed: 0,
             filled: 0,
             window: crate::ring::MIN_WINDOW,
@@ -104,20 +160,39 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         }
         region.key = region.at(AT_KEY);
         region.head = region.at(AT_HEAD);
+        let visible = region.at(AT_VISIBLE);
+        region.visible = visible & ((1 << PASSING_SHIFT) - 1);
+        region.passing = Passing::from_number(visible >> PASSING_SHIFT);
         region.claimed = region.at(AT_CLAIMED);
         region.filled = region.at(AT_FILLED);
         let ordered = region.head <= region.filled && region.filled <= region.claimed;
-        if region.at(AT_RING_BYTES) != ring_bytes || !ordered || region.claimed - region.head > ring_bytes {
+        let oldest = region.claimed.saturating_sub(ring_bytes);
+        if region.at(AT_RING_BYTES) != ring_bytes
+            || !ordered
+            || region.claimed - region.head > ring_bytes
+            || !(oldest.min(region.head)..=region.head).contains(&region.visible)
+        {
             return Err(RegionError::Positions);
         }
         region.find_unaccounted();
         region.recover_ledger();
+        region.recover_queries();
         Ok(region)
     }
 
-    /// The output held: from the oldest byte to the newest.
+    /// The output held: from the oldest byte to the newest that was cut ([`crate::cutter`]).
     pub fn held(&self) -> Range<Offset> {
-        Offset(self.claimed.saturating_sub(self.ring_bytes).min(self.head))..Offset(self.head)
+        Offset(self.oldest().min(self.visible))..Offset(self.visible)
+    }
+
+    /// End of the output read, cut or not.
+    pub fn head(&self) -> Offset {
+        Offset(self.head)
+    }
+
+    /// Everything before this byte is given up, or about to be.
+    pub(crate) fn oldest(&self) -> u64 {
+        self.claimed.saturating_sub(self.ring_bytes)
     }
 
     /// How much output the ring takes, in bytes.
@@ -148,6 +223,20 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         fence();
         self.put(AT_HEAD, head);
         fence();
+    }
+
+    /// Makes output visible up to `visible`, which lies inside a sequence only if `passing` says in which.
+    pub(crate) fn store_visible(&mut self, visible: u64, passing: Option<Passing>) {
+        (self.visible, self.passing) = (visible, passing);
+        fence();
+        self.put(AT_VISIBLE, visible | passing.map_or(0, |passing| (passing as u64) << PASSING_SHIFT));
+        fence();
+    }
+
+    /// Everything read is visible, as where no sequence is begun.
+    #[cfg(test)]
+    pub(crate) fn show_all(&mut self) {
+        self.store_visible(self.head, None);
     }
 
     pub(crate) fn store_claimed(&mut self, claimed: u64) {

@@ -15,13 +15,13 @@ pub const MIN_WINDOW: u64 = 4 << 10;
 pub const MAX_WINDOW: u64 = 64 << 10;
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
-    /// Where the next output is to be read to: never empty unless `hold` forbids. No byte from `hold` on is given up
-    /// for it. Call [`Region::commit`] with the number of bytes read before anything else.
+    /// Where the next output is to be read to: never empty unless `hold` forbids, if what was read before was cut. No byte
+    /// from `hold` on, and none that was not cut, is given up for it. Call [`Region::commit`] with the number of bytes
+    /// read before anything else.
     pub fn space(&mut self, hold: Option<Offset>) -> &mut [u8] {
-        let allowed = hold.map_or(u64::MAX, |hold| {
-            // After a read of n bytes the fill ends at head + n + MAX_WINDOW at most.
-            hold.0.saturating_add(self.ring_bytes - MAX_WINDOW).saturating_sub(self.head)
-        });
+        let hold = hold.map_or(self.visible, |hold| hold.0.min(self.visible));
+        // After a read of n bytes the fill ends at head + n + MAX_WINDOW at most.
+        let allowed = hold.saturating_add(self.ring_bytes - MAX_WINDOW).saturating_sub(self.head);
         let index = self.head % self.ring_bytes;
         let len = allowed.min(self.filled - self.head).min(self.ring_bytes - index);
         let start = self.position(self.head);
@@ -44,14 +44,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
             return (&[], &[]);
         }
         let len = as_usize((len as u64).min(held.end.0 - from.0));
-        let start = self.position(from.0);
-        let until_wrap = HEADER_BYTES + as_usize(self.ring_bytes) - start;
-        if len <= until_wrap {
-            (self.bytes(start..start + len), &[])
-        } else {
-            let rest = len - until_wrap;
-            (self.bytes(start..start + until_wrap), self.bytes(HEADER_BYTES..HEADER_BYTES + rest))
-        }
+        self.stretches(from.0, len)
     }
 
     /// Where a plain redraw may begin: the start of everything, or of a line, at most `most` bytes before the end.
@@ -64,6 +57,32 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         let (first, second) = self.slices(Offset(earliest), as_usize(most));
         let line = first.iter().chain(second).position(|byte| *byte == b'\n');
         line.map_or(held.end, |at| Offset(earliest + at as u64 + 1))
+    }
+
+    /// What was read but not cut yet, from `from` on, as the two stretches it lies in.
+    pub(crate) fn uncut(&self, from: u64) -> (&[u8], &[u8]) {
+        let (from, len) = (from.min(self.head), as_usize(self.head.saturating_sub(from)));
+        self.stretches(from, len)
+    }
+
+    /// Overwrites `len` bytes of output with NUL bytes, which a terminal ignores.
+    pub(crate) fn blank(&mut self, from: u64, len: usize) {
+        for at in from..from + len as u64 {
+            let position = self.position(at);
+            self.bytes_mut(position..position + 1)[0] = 0;
+        }
+        crate::region::fence();
+    }
+
+    pub(crate) fn stretches(&self, from: u64, len: usize) -> (&[u8], &[u8]) {
+        let start = self.position(from);
+        let until_wrap = HEADER_BYTES + as_usize(self.ring_bytes) - start;
+        if len <= until_wrap {
+            (self.bytes(start..start + len), &[])
+        } else {
+            let rest = len - until_wrap;
+            (self.bytes(start..start + until_wrap), self.bytes(HEADER_BYTES..HEADER_BYTES + rest))
+        }
     }
 
     /// Extends the fill to `window` bytes ahead of the head. First the old bytes in its place are given up, then they are
@@ -152,6 +171,7 @@ mod tests {
             let len = space.len();
             space.fill(b'x');
             region.commit(len);
+            region.show_all();
             fed += len as u64;
         }
         assert!(region.held().start <= hold);
@@ -184,7 +204,8 @@ mod tests {
             let last = last.min(space.len());
             space[..last].iter_mut().enumerate().for_each(|(i, b)| *b = b'A' + (i % 26) as u8);
             let memory = region.into_memory();
-            let taken_over = Region::recover(memory).unwrap();
+            let mut taken_over = Region::recover(memory).unwrap();
+            taken_over.show_all();
             prop_assert_eq!(taken_over.held().end.0, (before + last) as u64);
             let mut expected = data;
             expected.extend((0..last).map(|i| b'A' + (i % 26) as u8));
@@ -212,6 +233,7 @@ mod tests {
             let len = space.len().min(chunk).min(data.len());
             space[..len].copy_from_slice(&data[..len]);
             region.commit(len);
+            region.show_all();
             data = &data[len..];
         }
     }

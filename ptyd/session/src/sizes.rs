@@ -81,9 +81,11 @@ mod tests {
                 .unwrap();
         let (small, large) = (TerminalSize::new(5, 6).unwrap(), TerminalSize::new(50, 60).unwrap());
         region.commit(10);
+        region.show_all();
         region.record_size(large);
         region.record_size(small);
         region.commit(10);
+        region.show_all();
         region.record_size(large);
         assert_eq!(region.size_at(Offset(9)), TerminalSize::DEFAULT);
         assert_eq!(region.size_at(Offset(10)), small);
@@ -100,6 +102,7 @@ mod tests {
                 .unwrap();
         for cols in 1..=500 {
             region.commit(1);
+            region.show_all();
             region.record_size(TerminalSize::new(10, cols).unwrap());
         }
         assert_eq!(region.size().cols(), 500);

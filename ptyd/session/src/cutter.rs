@@ -1,0 +1,249 @@
+//! Cuts output where a terminal is between two sequences and two characters, so that every offset anybody is given is a
+//! safe place to begin; notes terminal queries and blanks them. Between sequences it only looks for what might begin
+//! one: plain text passes at the speed of memory. It knows no screen.
+
+use memchr::memchr3;
+use ptyd_screen::parser::{Event, Parser};
+use ptyd_screen::query;
+
+use crate::queries::MAX_QUERY_BYTES;
+use crate::region::{Passing, Region};
+use crate::ring::as_usize;
+
+/// A sequence longer than this is not waited for: its bytes become visible as they are, and are never a query.
+pub const MAX_SEQUENCE_BYTES: u64 = 64 << 10;
+
+const ESC: u8 = 0x1B;
+const ENQ: u8 = 0x05;
+/// First byte of a C1 control in UTF-8.
+const C1_LEAD: u8 = 0xC2;
+/// Final bytes of control sequences that never ask anything, whatever stands before them.
+const SILENT: &[u8] = b"mHABCDEFGJKXPLM@dfrlhb`";
+/// How much of a control sequence is looked through for its final byte before the parser has to.
+const SHORT_SEQUENCE: usize = 64;
+
+/// How cutting ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cut {
+    /// Everything that could be cut was.
+    Done,
+    /// A query has no place: let the screen answer those before it, and cut again.
+    Full,
+}
+
+/// What to do with a query for which there is no place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Overflow {
+    /// Stop before it.
+    Wait,
+    /// Blank it, and never answer it.
+    Drop,
+}
+
+/// Cuts one session's output.
+#[derive(Debug, Default)]
+pub struct Cutter {
+    parser: Parser,
+    /// Everything before this offset was looked at.
+    scanned: u64,
+    /// Where the sequence that is not whole yet began.
+    begun: u64,
+    /// That sequence is too long to be waited for.
+    passing: bool,
+    /// A string that asks began here; its terminator has two bytes, and the second is still to come.
+    asking: Option<u64>,
+}
+
+/// What stands where the terminal would go on from ground state.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Ahead {
+    /// Something for the parser, after so much that is not.
+    Parse(usize),
+    /// Nothing but text, so long; what follows it is not whole yet.
+    Text(usize),
+}
+
+impl Cutter {
+    /// Goes on where a worker before this one had come to.
+    pub fn recover<M: AsRef<[u8]> + AsMut<[u8]>>(region: &Region<M>) -> Self {
+        let mut cutter = Self { scanned: region.visible, begun: region.visible, ..Self::default() };
+        if let Some(passing) = region.passing {
+            let mut introducer = passing.introducer();
+            while !introducer.is_empty() {
+                let (used, _) = cutter.parser.next(introducer);
+                introducer = &introducer[used..];
+            }
+            cutter.passing = true;
+        }
+        cutter
+    }
+
+    /// Makes what was read visible as far as it can be cut.
+    pub fn cut<M: AsRef<[u8]> + AsMut<[u8]>>(&mut self, region: &mut Region<M>, overflow: Overflow) -> Cut {
+        let mut cut = Cut::Done;
+        loop {
+            let (first, second) = region.uncut(self.scanned);
+            if first.is_empty() {
+                break;
+            }
+            if self.parser.is_ground() {
+                let ahead = look_ahead(first);
+                let (Ahead::Parse(text) | Ahead::Text(text)) = ahead;
+                self.scanned += text as u64;
+                self.begun = self.scanned;
+                if matches!(ahead, Ahead::Text(_)) {
+                    if text == first.len() {
+                        continue;
+                    }
+                    if second.is_empty() {
+                        break;
+                    }
+                }
+            }
+            if self.parse(region, overflow) == Cut::Full {
+                cut = Cut::Full;
+                break;
+            }
+        }
+        self.show(region);
+        cut
+    }
+
+    /// Makes everything visible, whole or not: nothing more will be read.
+    pub fn finish<M: AsRef<[u8]> + AsMut<[u8]>>(&mut self, region: &mut Region<M>) {
+        let head = region.head().0;
+        region.store_visible(head, None);
+    }
+
+    /// Has the parser take what is there until it is in ground state again.
+    fn parse<M: AsRef<[u8]> + AsMut<[u8]>>(&mut self, region: &mut Region<M>, overflow: Overflow) -> Cut {
+        loop {
+            let (first, _) = region.uncut(self.scanned);
+            if first.is_empty() {
+                return Cut::Done;
+            }
+            let (used, event) = self.parser.next(first);
+            let asks = query::is_query(&event) && !self.passing;
+            let (control, goes_on) = (matches!(event, Event::Control(_)), matches!(event, Event::Pending));
+            let terminator = matches!(event, Event::Escape { intermediates: [], final_byte: b'\\' });
+            let ends_with_escape = used > 0 && first[used - 1] == ESC;
+            self.scanned += used as u64;
+            let ground = self.parser.is_ground();
+            let mut asked = None;
+            if asks && control {
+                // A question that is never answered, and stands alone even in the middle of a sequence.
+                region.blank(self.scanned - 1, 1);
+            } else if let Some(begun) = self.asking
+                && !control
+                && !goes_on
+            {
+                self.asking = None;
+                asked = Some((begun, if terminator { self.scanned } else { self.begun }));
+            } else if asks && ground {
+                asked = Some((self.begun, self.scanned));
+            } else if asks {
+                self.asking = Some(self.begun);
+            }
+            if let Some((begun, end)) = asked
+                && Self::ask(region, begun, end, overflow) == Cut::Full
+            {
+                // It is looked at again when there is room.
+                self.parser = Parser::new();
+                (self.scanned, self.begun) = (begun, begun);
+                return Cut::Full;
+            }
+            if ground {
+                return Cut::Done;
+            }
+            if !control && !goes_on {
+                // One sequence ended and the next began with the same byte.
+                self.begun = self.scanned - u64::from(ends_with_escape);
+                self.passing = false;
+            }
+        }
+    }
+
+    fn ask<M: AsRef<[u8]> + AsMut<[u8]>>(
+        region: &mut Region<M>,
+        begun: u64,
+        end: u64,
+        overflow: Overflow,
+    ) -> Cut {
+        let len = as_usize(end - begun);
+        if len <= MAX_QUERY_BYTES {
+            let (first, second) = region.stretches(begun, len);
+            let query = [first, second].concat();
+            if !region.ask(end, &query) && overflow == Overflow::Wait {
+                return Cut::Full;
+            }
+        }
+        region.blank(begun, len);
+        Cut::Done
+    }
+
+    fn show<M: AsRef<[u8]> + AsMut<[u8]>>(&mut self, region: &mut Region<M>) {
+        if self.parser.is_ground() {
+            (self.passing, self.asking) = (false, None);
+            region.store_visible(self.scanned, None);
+            return;
+        }
+        let begun = self.asking.unwrap_or(self.begun);
+        self.passing |= self.scanned - begun >= MAX_SEQUENCE_BYTES;
+        if self.passing {
+            self.asking = None;
+            region.store_visible(self.scanned, passing(&self.parser));
+        } else {
+            region.store_visible(begun, None);
+        }
+    }
+}
+
+/// What a parser that is not between sequences is inside of.
+fn passing(parser: &Parser) -> Option<Passing> {
+    [Passing::Osc, Passing::Dcs, Passing::Other, Passing::Csi]
+        .into_iter()
+        .find(|passing| passing.introducer() == parser.introducer())
+}
+
+/// How much of `bytes` is text that needs no parser.
+fn look_ahead(bytes: &[u8]) -> Ahead {
+    let mut at = 0;
+    while let Some(next) = memchr3(ESC, ENQ, C1_LEAD, &bytes[at..]).map(|found| at + found) {
+        match bytes[next] {
+            C1_LEAD => match bytes.get(next + 1) {
+                Some(0x80..=0x9F) => return Ahead::Parse(next),
+                Some(_) => at = next + 1,
+                None => return Ahead::Text(next),
+            },
+            ESC => match silent_sequence(&bytes[next..]) {
+                Some(len) => at = next + len,
+                None => return Ahead::Parse(next),
+            },
+            _ => return Ahead::Parse(next),
+        }
+    }
+    Ahead::Text(bytes.len() - incomplete_character(&bytes[at..]))
+}
+
+/// Length of a whole control sequence at the front that asks nothing; most are colours and moves.
+fn silent_sequence(bytes: &[u8]) -> Option<usize> {
+    let body = bytes.strip_prefix(b"\x1b[")?;
+    let end = body.iter().take(SHORT_SEQUENCE).position(|byte| !(0x20..=0x3F).contains(byte))?;
+    SILENT.contains(&body[end]).then_some(2 + end + 1)
+}
+
+/// Bytes at the end that begin a UTF-8 character and do not complete it.
+fn incomplete_character(bytes: &[u8]) -> usize {
+    let tail = bytes.iter().rev().take(3).position(|byte| byte & 0xC0 != 0x80);
+    let Some(behind) = tail else { return 0 };
+    let needed = match bytes[bytes.len() - 1 - behind] {
+        0xC2..=0xDF => 1,
+        0xE0..=0xEF => 2,
+        0xF0..=0xF4 => 3,
+        _ => return 0,
+    };
+    if behind < needed { behind + 1 } else { 0 }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+use devpocket_shared::ids::{Offset, TerminalSize};
+use proptest::prelude::*;
+
+use super::*;
+use crate::region::{MIN_RING_BYTES, region_bytes};
+
+/// A session's memory with its cutter, read into as a terminal is.
+struct Session {
+    region: Region<Vec<u8>>,
+    cutter: Cutter,
+}
+
+impl Session {
+    fn new() -> Self {
+        let memory = vec![0; as_usize(region_bytes(MIN_RING_BYTES))];
+        let region = Region::create(memory, 7, TerminalSize::DEFAULT).unwrap();
+        Self { cutter: Cutter::recover(&region), region }
+    }
+
+    fn read(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let space = self.region.space(None);
+            let len = space.len().min(bytes.len());
+            assert!(len > 0, "what was read before keeps room for more");
+            space[..len].copy_from_slice(&bytes[..len]);
+            self.region.commit(len);
+            bytes = &bytes[len..];
+            self.cutter.cut(&mut self.region, Overflow::Drop);
+        }
+    }
+
+    /// The worker dies, and another takes over.
+    fn killed(self) -> Self {
+        let len = as_usize(region_bytes(self.region.ring_bytes()));
+        let region = Region::recover(self.region.bytes(0..len).to_vec()).unwrap();
+        let mut cutter = Cutter::recover(&region);
+        let mut session = Self { cutter: Cutter::default(), region };
+        cutter.cut(&mut session.region, Overflow::Drop);
+        session.cutter = cutter;
+        session
+    }
+
+    fn visible(&self) -> Vec<u8> {
+        let held = self.region.held();
+        let (first, second) = self.region.slices(held.start, usize::MAX);
+        [first, second].concat()
+    }
+
+    fn queries(&mut self) -> Vec<(Offset, Vec<u8>)> {
+        let mut found = Vec::new();
+        while let Some((slot, at)) = self.region.next_query() {
+            found.push((at, self.region.query(slot).to_vec()));
+            self.region.answer_query(slot, None);
+        }
+        found
+    }
+}
+
+#[test]
+fn output_is_shown_up_to_where_a_terminal_is_between_sequences_and_characters() {
+    for (bytes, shown) in [
+        (&b"text"[..], 4),
+        (b"text\x1b", 4),
+        (b"text\x1b[1;2", 4),
+        (b"text\x1b[1;2m", 10),
+        (b"a\xe2\x82", 1),
+        (b"a\xe2\x82\xac", 4),
+        (b"a\xc2", 1),
+        (b"a\xc2\x9b1", 1),
+        (b"a\x1b]0;title", 1),
+        (b"a\x1b]0;title\x07", 11),
+        (b"\xff\xfe", 2),
+        (b"a\x1bPq data", 1),
+    ] {
+        let mut session = Session::new();
+        session.read(bytes);
+        assert_eq!(session.visible().len(), shown, "{:?}", String::from_utf8_lossy(bytes));
+        session.cutter.finish(&mut session.region);
+        assert_eq!(session.visible(), bytes, "at the end everything is shown");
+    }
+}
+
+#[test]
+fn queries_are_noted_and_blanked_and_nothing_else_changes() {
+    let mut session = Session::new();
+    session.read(b"a\x1b[6nb\x05c\x1b[1m\x1b[?2004$pd\x1b]11;?\x07\x1b]0;t\x07");
+    assert_eq!(session.visible(), b"a\0\0\0\0b\0c\x1b[1m\0\0\0\0\0\0\0\0\0d\0\0\0\0\0\0\0\x1b]0;t\x07");
+    let queries = session.queries();
+    assert_eq!(
+        queries.iter().map(|(_, query)| query.as_slice()).collect::<Vec<_>>(),
+        [&b"\x1b[6n"[..], b"\x1b[?2004$p", b"\x1b]11;?\x07",]
+    );
+    assert_eq!(queries[0].0, Offset(5));
+}
+
+/// The story: of a string that asks everything was blanked but the last byte of its terminator, and vim's first row was full
+/// of backslashes.
+#[test]
+fn a_string_that_asks_is_blanked_with_its_terminator() {
+    for cut in 0..12 {
+        let bytes = b"a\x1bP+q544e\x1b\\b\x1b]11;?\x1b[1mc";
+        let mut session = Session::new();
+        session.read(&bytes[..cut]);
+        session.read(&bytes[cut..]);
+        assert_eq!(session.visible(), b"a\0\0\0\0\0\0\0\0\0\0b\0\0\0\0\0\0\x1b[1mc", "read in two at {cut}");
+        assert_eq!(session.queries().len(), 2);
+    }
+}
+
+#[test]
+fn a_sequence_that_never_ends_is_shown_once_it_is_too_long_and_survives_a_kill() {
+    let mut session = Session::new();
+    session.read(b"before\x1b]0;");
+    assert_eq!(session.visible(), b"before");
+    for _ in 0..20 {
+        session.read(&[b'x'; 10_000]);
+    }
+    let shown = session.region.held().end;
+    assert!(shown.0 > 190_000, "only {shown:?} is shown");
+    session = session.killed();
+    // Inside the string a query is none.
+    session.read(b"\x1b");
+    session.read(b"\\after\x1b[6n");
+    assert!(session.visible().ends_with(b"\x1b\\after\0\0\0\0"));
+    assert_eq!(session.queries().len(), 1);
+}
+
+#[test]
+fn more_queries_than_have_a_place_wait_or_are_dropped_but_never_shown() {
+    let mut session = Session::new();
+    let bytes = b"\x1b[6n".repeat(40);
+    let space = session.region.space(None);
+    space[..bytes.len()].copy_from_slice(&bytes);
+    session.region.commit(bytes.len());
+    assert_eq!(session.cutter.cut(&mut session.region, Overflow::Wait), Cut::Full);
+    assert_eq!(session.region.held().end, Offset(16 * 4));
+    assert_eq!(session.queries().len(), 16);
+    assert_eq!(session.cutter.cut(&mut session.region, Overflow::Wait), Cut::Full);
+    assert_eq!(session.cutter.cut(&mut session.region, Overflow::Drop), Cut::Done);
+    assert_eq!(session.visible(), vec![0; 160]);
+}
+
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        4 => Just(b"plain text\r\n".to_vec()),
+        2 => Just("é€😀".as_bytes().to_vec()),
+        2 => Just(b"\x1b[1;31m".to_vec()),
+        1 => Just(b"\x1b[6n".to_vec()),
+        1 => Just(b"\x1b[c".to_vec()),
+        1 => Just(b"\x1b[?1$p".to_vec()),
+        1 => Just(b"\x1b]11;?\x1b\\".to_vec()),
+        1 => Just(b"\x1b]0;a title\x07".to_vec()),
+        1 => Just(b"\x1bP+q544e\x1b\\".to_vec()),
+        1 => Just(b"\x05".to_vec()),
+        1 => Just(b"\x1b".to_vec()),
+        1 => Just("\u{9b}6n".as_bytes().to_vec()),
+        1 => proptest::collection::vec(any::<u8>(), 1..5),
+    ]
+}
+
+proptest! {
+    /// However the terminal is read, and whoever is killed when, the same is shown and the same is asked.
+    #[test]
+    fn a_stream_is_cut_the_same_in_whatever_pieces_it_is_read(
+        pieces in proptest::collection::vec(piece(), 1..25),
+        cuts in proptest::collection::vec((1..40_usize, any::<bool>()), 1..60),
+        lead in 0..140_000_usize,
+    ) {
+        let bytes = pieces.concat();
+        let (mut whole, mut parts) = (Session::new(), Session::new());
+        // So that the ring's end lies anywhere in what follows.
+        for session in [&mut whole, &mut parts] {
+            session.read(&vec![b'.'; lead]);
+        }
+        whole.read(&bytes);
+        let mut asked = Vec::new();
+        let mut rest = bytes.as_slice();
+        let mut cuts = cuts.into_iter().cycle();
+        while let (false, Some((len, kill))) = (rest.is_empty(), cuts.next()) {
+            let (now, later) = rest.split_at(len.min(rest.len()));
+            parts.read(now);
+            rest = later;
+            if kill && now.iter().all(|byte| *byte < 0xF5 && *byte >= 0x20) {
+                parts = parts.killed();
+            }
+            asked.extend(parts.queries());
+        }
+        prop_assert_eq!(parts.visible(), whole.visible());
+        let expected = whole.queries();
+        if asked.len() <= crate::queries::MAX_QUERIES {
+            prop_assert_eq!(asked, expected);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! How a session's memory is divided: the region with its ring, the packed scrollback, the checkpoints. The memory is
+//! sparse: what nobody has written costs nothing.
+
+use std::ops::Range;
+
+use crate::checkpoints::CHECKPOINTS_BYTES;
+use crate::picture::SCROLLBACK_BYTES;
+use crate::region::region_bytes;
+
+const BESIDE_REGION: u64 = (SCROLLBACK_BYTES + CHECKPOINTS_BYTES) as u64;
+
+/// The parts of a session's memory, as byte ranges. Each begins at a multiple of the page size if the ring is one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Parts {
+    /// [`crate::Region`].
+    pub region: Range<u64>,
+    /// Packed scrollback lines.
+    pub scrollback: Range<u64>,
+    /// [`crate::checkpoints::Checkpoints`].
+    pub checkpoints: Range<u64>,
+}
+
+/// How large a session's memory is for a ring of `ring_bytes`.
+pub const fn memory_bytes(ring_bytes: u64) -> u64 {
+    region_bytes(ring_bytes) + BESIDE_REGION
+}
+
+/// The parts of a memory of `memory_bytes`; none if it is too small to have them.
+pub fn parts(memory_bytes: u64) -> Option<Parts> {
+    let region = memory_bytes.checked_sub(BESIDE_REGION)?;
+    let scrollback = region + SCROLLBACK_BYTES as u64;
+    Some(Parts { region: 0..region, scrollback: region..scrollback, checkpoints: scrollback..memory_bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_memory_do_not_overlap_and_leave_nothing_over() {
+        let parts = parts(memory_bytes(1 << 20)).unwrap();
+        assert_eq!(parts.region, 0..region_bytes(1 << 20));
+        assert_eq!(
+            (parts.region.end, parts.scrollback.end),
+            (parts.scrollback.start, parts.checkpoints.start)
+        );
+        assert_eq!(parts.checkpoints.end, memory_bytes(1 << 20));
+        for part in [parts.region, parts.scrollback, parts.checkpoints] {
+            assert!(part.start.is_multiple_of(4096) && part.end.is_multiple_of(4096));
+        }
+        assert_eq!(super::parts(4096), None);
+    }
+}

@@ -1,0 +1,179 @@
+//! A session's screen, fed behind the ring: how far it has come, what it must answer, and the checkpoints that bring it
+//! back after a worker kill. A panic in the screen costs the picture, never the bytes. It knows no descriptor and no clock.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use devpocket_shared::ids::{Offset, TerminalSize};
+use ptyd_screen::{Effect, Screen, Size};
+
+use crate::checkpoints::Checkpoints;
+use crate::region::Region;
+use crate::ring::as_usize;
+
+/// Bytes of a session's memory for packed scrollback.
+pub const SCROLLBACK_BYTES: usize = 4 << 20;
+/// Lines of scrollback kept, memory permitting (PROTOCOL section 6).
+pub const SCROLLBACK_LINES: u32 = 10_000;
+/// A checkpoint is due after this part of the ring.
+const CHECKPOINTS_PER_RING: u64 = 8;
+
+/// A session's screen.
+#[derive(Debug)]
+pub struct Picture<M> {
+    screen: Screen<M>,
+    /// The screen is what the output before this byte made it.
+    fed: Offset,
+    checkpoints: Checkpoints<M>,
+    /// The newest checkpoint is of this byte; none could be kept: of where the screen began.
+    kept: Offset,
+    every: u64,
+}
+
+impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
+    /// The screen of a new session.
+    pub fn new<R: AsRef<[u8]> + AsMut<[u8]>>(
+        region: &Region<R>,
+        scrollback: M,
+        checkpoints: Checkpoints<M>,
+    ) -> Self {
+        let start = region.held().start;
+        Self {
+            screen: Screen::new(screen_size(region.size_at(start)), scrollback, SCROLLBACK_LINES),
+            fed: start,
+            checkpoints,
+            kept: start,
+            every: region.ring_bytes() / CHECKPOINTS_PER_RING,
+        }
+    }
+
+    /// The screen of a session that a worker before this one left: its newest checkpoint, to be fed with what came after.
+    /// Without one that fits, what the ring holds has to do.
+    pub fn recover<R: AsRef<[u8]> + AsMut<[u8]>>(
+        region: &Region<R>,
+        scrollback: M,
+        checkpoints: Checkpoints<M>,
+    ) -> Self {
+        let held = region.held();
+        let usable = checkpoints.newest().filter(|kept| held.start <= kept.offset && kept.offset <= held.end);
+        let Some(newest) = usable else { return Self::new(region, scrollback, checkpoints) };
+        let offset = newest.offset;
+        match Screen::restore(newest.bytes, scrollback, SCROLLBACK_LINES) {
+            Ok(screen) => Self {
+                screen,
+                fed: offset,
+                checkpoints,
+                kept: offset,
+                every: region.ring_bytes() / CHECKPOINTS_PER_RING,
+            },
+            Err(unusable) => Self::new(region, unusable.scrollback, checkpoints),
+        }
+    }
+
+    /// The screen, as it was at [`Picture::fed`].
+    pub fn screen(&self) -> &Screen<M> {
+        &self.screen
+    }
+
+    /// Draws the screen in some way. None: that panicked, and costs only the picture asked for.
+    pub fn draw<T>(&self, draw: impl FnOnce(&Screen<M>) -> T) -> Option<T> {
+        catch_unwind(AssertUnwindSafe(|| draw(&self.screen))).ok()
+    }
+
+    /// How far the screen has come.
+    pub fn fed(&self) -> Offset {
+        self.fed
+    }
+
+    /// Whether there is output, or a size, that the screen has not seen.
+    pub fn is_behind<R: AsRef<[u8]> + AsMut<[u8]>>(&self, region: &Region<R>) -> bool {
+        self.fed < region.held().end || screen_size(region.size_at(self.fed)) != self.screen.size()
+    }
+
+    /// The first byte that must be kept for the screen.
+    pub fn hold(&self) -> Offset {
+        self.kept
+    }
+
+    /// Feeds the screen at most `most` bytes, answers the queries passed, and keeps a checkpoint when one is due. What
+    /// programs told beside their output is appended to `effects`.
+    pub fn feed<R: AsRef<[u8]> + AsMut<[u8]>>(
+        &mut self,
+        region: &mut Region<R>,
+        most: usize,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut left = most as u64;
+        while left > 0 {
+            self.follow_size(region);
+            self.answer(region);
+            let end = region.held().end;
+            let until = region.next_size_change(self.fed).map_or(end, |at| at.min(end));
+            let until = region.next_query().map_or(until, |(_, at)| at.max(self.fed).min(until));
+            let len = until.since(self.fed).min(left);
+            if len == 0 {
+                break;
+            }
+            let (first, second) = region.slices(self.fed, as_usize(len));
+            if first.is_empty() {
+                // Its bytes are gone: only a screen without a checkpoint can be so far behind.
+                self.fed = region.held().start.max(self.fed);
+                break;
+            }
+            guarded(&mut self.screen, |screen| {
+                screen.feed(first, effects);
+                screen.feed(second, effects);
+            });
+            self.fed = self.fed.plus(len);
+            left -= len;
+        }
+        self.follow_size(region);
+        self.answer(region);
+        if self.fed.since(self.kept) >= self.every || self.screen.checkpoint_due() {
+            self.keep_checkpoint();
+        }
+    }
+
+    /// Keeps a checkpoint of the screen as it is. If it cannot be kept, the screen holds the output back no longer.
+    pub fn keep_checkpoint(&mut self) {
+        let checkpoint = guarded(&mut self.screen, |screen| screen.checkpoint()).unwrap_or_default();
+        self.checkpoints.keep(self.fed, &checkpoint);
+        self.kept = self.fed;
+    }
+
+    fn follow_size<R: AsRef<[u8]> + AsMut<[u8]>>(&mut self, region: &Region<R>) {
+        let size = screen_size(region.size_at(self.fed));
+        if size != self.screen.size() {
+            guarded(&mut self.screen, |screen| screen.resize(size));
+        }
+    }
+
+    fn answer<R: AsRef<[u8]> + AsMut<[u8]>>(&mut self, region: &mut Region<R>) {
+        while let Some((slot, at)) = region.next_query()
+            && at <= self.fed
+        {
+            let query = region.query(slot).to_vec();
+            let answer = guarded(&mut self.screen, |screen| screen.answer(&query)).flatten();
+            region.answer_query(slot, answer.as_deref());
+        }
+    }
+}
+
+/// The screen's size for a terminal's: a screen has two columns at least.
+pub fn screen_size(size: TerminalSize) -> Size {
+    Size::new(size.rows(), size.cols())
+}
+
+/// Does something with the screen. If that panics, the screen begins anew: its text is lost, the session is not.
+fn guarded<M: AsRef<[u8]> + AsMut<[u8]>, T>(
+    screen: &mut Screen<M>,
+    act: impl FnOnce(&mut Screen<M>) -> T,
+) -> Option<T> {
+    let done = catch_unwind(AssertUnwindSafe(|| act(screen))).ok();
+    if done.is_none() {
+        screen.clear_all();
+    }
+    done
+}
+
+#[cfg(test)]
+mod tests;

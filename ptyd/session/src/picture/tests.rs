@@ -1,0 +1,122 @@
+use super::*;
+use crate::checkpoints::CHECKPOINTS_BYTES;
+use crate::cutter::{Cutter, Overflow};
+use crate::region::region_bytes;
+
+const RING_BYTES: u64 = 256 << 10;
+
+struct Session {
+    region: Region<Vec<u8>>,
+    cutter: Cutter,
+    picture: Picture<Vec<u8>>,
+}
+
+fn start() -> Session {
+    let memory = vec![0; as_usize(region_bytes(RING_BYTES))];
+    let region = Region::create(memory, 7, TerminalSize::DEFAULT).unwrap();
+    let checkpoints = Checkpoints::new(vec![0; CHECKPOINTS_BYTES]).unwrap();
+    let picture = Picture::new(&region, vec![0; SCROLLBACK_BYTES], checkpoints);
+    Session { cutter: Cutter::recover(&region), region, picture }
+}
+
+impl Session {
+    /// Prints, with the screen fed as the worker does.
+    fn print(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let space = self.region.space(Some(self.picture.hold()));
+            let len = space.len().min(bytes.len());
+            space[..len].copy_from_slice(&bytes[..len]);
+            self.region.commit(len);
+            bytes = &bytes[len..];
+            self.cutter.cut(&mut self.region, Overflow::Drop);
+            self.picture.feed(&mut self.region, 4096, &mut Vec::new());
+        }
+    }
+
+    fn catch_up(&mut self) {
+        while self.picture.is_behind(&self.region) {
+            self.picture.feed(&mut self.region, 4096, &mut Vec::new());
+        }
+    }
+
+    /// The worker dies, and the next one takes over what is in memory.
+    fn killed(self) -> Self {
+        let len = as_usize(region_bytes(RING_BYTES));
+        let region = Region::recover(self.region.bytes(0..len).to_vec()).unwrap();
+        let Picture { screen, checkpoints, .. } = self.picture;
+        let picture = Picture::recover(&region, screen.into_scrollback(), checkpoints);
+        let mut session = Self { cutter: Cutter::recover(&region), region, picture };
+        session.cutter.cut(&mut session.region, Overflow::Drop);
+        session
+    }
+}
+
+#[test]
+fn a_worker_kill_at_any_place_leaves_the_exact_screen_with_its_scrollback() {
+    let mut text = Vec::new();
+    for line in 0..9000 {
+        text.extend(format!("\x1b[3{}mline {line} \u{65e5}\u{672c}\x1b[m\r\n", line % 8).into_bytes());
+        if line % 1000 == 999 {
+            text.extend(b"\x1b[?1049h\x1b[2;3Hin the alternate screen\x1b[?1049l\x1b[?2026h");
+        }
+    }
+    let mut whole = start();
+    whole.print(&text);
+    whole.catch_up();
+    for kills in [1, 7, 40] {
+        let mut session = start();
+        for part in text.chunks(text.len() / kills + 1) {
+            session.print(part);
+            session = session.killed();
+        }
+        session.catch_up();
+        assert_eq!(
+            session.picture.screen().inspect(),
+            whole.picture.screen().inspect(),
+            "after {kills} kills"
+        );
+    }
+}
+
+#[test]
+fn a_query_is_answered_with_the_screen_as_it_was_there_and_once_over_kills() {
+    let mut session = start();
+    session.print(b"abc\x1b[6ndef\x1b[6n");
+    session = session.killed();
+    session.catch_up();
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        if let Some((slot, answer)) = session.region.next_answer() {
+            answers.push(answer.to_vec());
+            let len = answer.len();
+            session.region.begin_answer(slot);
+            session.region.end_answer(slot, len);
+        }
+        session = session.killed();
+        session.catch_up();
+    }
+    // What was blanked moves no cursor.
+    assert_eq!(answers, [b"\x1b[1;4R".to_vec(), b"\x1b[1;7R".to_vec()]);
+}
+
+#[test]
+fn a_size_takes_effect_at_its_place_in_the_output() {
+    let mut session = start();
+    session.print(b"0123456789");
+    session.region.record_size(TerminalSize::new(24, 20).unwrap());
+    session.catch_up();
+    assert_eq!(session.picture.screen().size(), Size::new(24, 20));
+    session.print(&[b'x'; 15]);
+    session.catch_up();
+    assert_eq!(session.picture.screen().inspect().cursor, (5, 1));
+}
+
+#[test]
+fn an_endless_sequence_does_not_stop_the_session() {
+    let mut session = start();
+    session.print(b"\x1b]0;");
+    session.print(&vec![b'x'; 3 << 20]);
+    session.print(b"\x07done");
+    session.catch_up();
+    assert!(session.picture.screen().render_text().starts_with("done"));
+}

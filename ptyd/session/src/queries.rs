@@ -1,0 +1,198 @@
+//! What programs asked their terminal, and what they are told. A query is noted in the session's memory before its bytes
+//! are blanked in the ring, and its answer before it is written: so a program is answered once, whatever is killed when.
+
+use devpocket_shared::ids::Offset;
+
+use crate::region::{AT_QUERIES, Region, fence};
+
+/// Queries and answers that may wait. Full means: what is asked next is not answered.
+pub const MAX_QUERIES: usize = 16;
+/// The longest query, in bytes. A longer one is not answered.
+pub const MAX_QUERY_BYTES: usize = ANSWER - QUERY;
+/// The longest answer, in bytes. A longer one is not given.
+pub const MAX_ANSWER_BYTES: usize = SLOT_BYTES - ANSWER;
+
+const SLOT_BYTES: usize = 256;
+/// End of the query in the output.
+const OFFSET: usize = 0;
+/// 0 none, 1 asked, 2 answered, 3 being written; above the first byte the length of the text that counts.
+const STATE: usize = 8;
+const QUERY: usize = 16;
+/// Beside the query, so that a query stays whole until its answer is.
+const ANSWER: usize = 128;
+
+const NONE: u64 = 0;
+const ASKED: u64 = 1;
+const ANSWERED: u64 = 2;
+const WRITING: u64 = 3;
+
+/// A query's place.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct QuerySlot(usize);
+
+impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
+    /// The next query that the screen is to answer: where it ends in the output, and what it was.
+    pub fn next_query(&self) -> Option<(QuerySlot, Offset)> {
+        self.first_in(ASKED).map(|slot| (slot, self.query_offset(slot)))
+    }
+
+    /// What was asked.
+    pub fn query(&self, slot: QuerySlot) -> &[u8] {
+        self.text(slot, QUERY, MAX_QUERY_BYTES)
+    }
+
+    /// Notes the answer to a query; none: it gets none.
+    pub fn answer_query(&mut self, slot: QuerySlot, answer: Option<&[u8]>) {
+        match answer.filter(|answer| !answer.is_empty() && answer.len() <= MAX_ANSWER_BYTES) {
+            Some(answer) => self.put_text(slot, ANSWERED, ANSWER, answer),
+            None => self.put(position(slot, STATE), NONE),
+        }
+    }
+
+    /// The answer to write next.
+    pub fn next_answer(&self) -> Option<(QuerySlot, &[u8])> {
+        let slot = self.first_in(WRITING).or_else(|| self.first_in(ANSWERED))?;
+        Some((slot, self.text(slot, ANSWER, MAX_ANSWER_BYTES)))
+    }
+
+    /// Notes, before the write, that an answer is about to be written.
+    pub fn begin_answer(&mut self, slot: QuerySlot) {
+        self.set_state(slot, WRITING);
+    }
+
+    /// Notes, after the write, that `written` bytes of the answer went out. What is left of it is written next, but not
+    /// by another worker: half an answer is as good as none.
+    pub fn end_answer(&mut self, slot: QuerySlot, written: usize) {
+        if written == 0 {
+            return self.set_state(slot, ANSWERED);
+        }
+        let rest = self.text(slot, ANSWER, MAX_ANSWER_BYTES).get(written..).unwrap_or_default().to_vec();
+        if rest.is_empty() {
+            self.set_state(slot, NONE);
+        } else {
+            self.put_text(slot, WRITING, ANSWER, &rest);
+        }
+    }
+
+    /// Notes a query that ends at `end`, before it is blanked. False: there is no room.
+    pub(crate) fn ask(&mut self, end: u64, query: &[u8]) -> bool {
+        // After a kill between noting and blanking it is found again.
+        let known = slots().any(|slot| self.state(slot) != NONE && self.query_offset(slot).0 == end);
+        if known || query.len() > MAX_QUERY_BYTES {
+            return true;
+        }
+        let Some(free) = slots().find(|slot| self.state(*slot) == NONE) else { return false };
+        self.put(position(free, OFFSET), end);
+        self.put_text(free, ASKED, QUERY, query);
+        true
+    }
+
+    /// Settles what a killed worker left: an answer whose write was in flight counts as written.
+    pub(crate) fn recover_queries(&mut self) {
+        for slot in slots() {
+            if self.state(slot) == WRITING {
+                self.set_state(slot, NONE);
+            }
+        }
+    }
+
+    fn first_in(&self, state: u64) -> Option<QuerySlot> {
+        slots().filter(|slot| self.state(*slot) == state).min_by_key(|slot| self.query_offset(*slot))
+    }
+
+    fn state(&self, slot: QuerySlot) -> u64 {
+        self.at(position(slot, STATE)) & 0xFF
+    }
+
+    fn set_state(&mut self, slot: QuerySlot, state: u64) {
+        let len = self.at(position(slot, STATE)) & !0xFF;
+        fence();
+        self.put(position(slot, STATE), len | state);
+        fence();
+    }
+
+    fn query_offset(&self, slot: QuerySlot) -> Offset {
+        Offset(self.at(position(slot, OFFSET)))
+    }
+
+    fn text(&self, slot: QuerySlot, field: usize, most: usize) -> &[u8] {
+        let start = position(slot, field);
+        let len = crate::ring::as_usize(self.at(position(slot, STATE)) >> 8).min(most);
+        self.bytes(start..start + len)
+    }
+
+    fn put_text(&mut self, slot: QuerySlot, state: u64, field: usize, text: &[u8]) {
+        let start = position(slot, field);
+        self.bytes_mut(start..start + text.len()).copy_from_slice(text);
+        fence();
+        self.put(position(slot, STATE), state | (text.len() as u64) << 8);
+        fence();
+    }
+}
+
+fn slots() -> impl Iterator<Item = QuerySlot> {
+    (0..MAX_QUERIES).map(QuerySlot)
+}
+
+fn position(slot: QuerySlot, field: usize) -> usize {
+    AT_QUERIES + slot.0 * SLOT_BYTES + field
+}
+
+#[cfg(test)]
+mod tests {
+    use devpocket_shared::ids::TerminalSize;
+
+    use super::*;
+    use crate::region::{MIN_RING_BYTES, region_bytes};
+    use crate::ring::as_usize;
+
+    #[test]
+    fn queries_are_answered_in_their_order_and_each_once() {
+        let mut region = fresh();
+        assert!(region.ask(20, b"second") && region.ask(10, b"first"));
+        let (first, at) = region.next_query().unwrap();
+        assert_eq!((region.query(first), at), (&b"first"[..], Offset(10)));
+        region.answer_query(first, Some(b"one"));
+        let (second, _) = region.next_query().unwrap();
+        region.answer_query(second, None);
+        assert_eq!(region.next_query(), None);
+        assert_eq!(
+            region.next_answer().map(|(slot, text)| (slot, text.to_vec())),
+            Some((first, b"one".to_vec()))
+        );
+        region.begin_answer(first);
+        region.end_answer(first, 3);
+        assert_eq!(region.next_answer(), None);
+    }
+
+    #[test]
+    fn an_answer_cut_short_by_a_full_terminal_goes_on_and_by_a_kill_does_not() {
+        let mut region = fresh();
+        region.ask(10, b"q");
+        let (slot, _) = region.next_query().unwrap();
+        region.answer_query(slot, Some(b"answer"));
+        region.begin_answer(slot);
+        region.end_answer(slot, 0);
+        assert_eq!(region.next_answer().unwrap().1, b"answer");
+        region.begin_answer(slot);
+        region.end_answer(slot, 2);
+        assert_eq!(region.next_answer().unwrap().1, b"swer");
+        region.recover_queries();
+        assert_eq!(region.next_answer(), None);
+    }
+
+    #[test]
+    fn a_query_found_again_after_a_kill_is_asked_once_and_more_than_fit_are_refused() {
+        let mut region = fresh();
+        for end in 0..MAX_QUERIES as u64 {
+            assert!(region.ask(end, b"q"));
+        }
+        assert!(region.ask(3, b"q"), "it is known");
+        assert!(!region.ask(99, b"q"), "there is no room");
+        assert!(region.ask(99, &[b'q'; MAX_QUERY_BYTES + 1]), "too long is never answered");
+    }
+
+    fn fresh() -> Region<Vec<u8>> {
+        Region::create(vec![0; as_usize(region_bytes(MIN_RING_BYTES))], 1, TerminalSize::DEFAULT).unwrap()
+    }
+}
