@@ -7,12 +7,13 @@ use bytes::{Buf, BytesMut};
 use devpocket_shared::wire::frame::{self, Frame, FrameError, FrameKind};
 use devpocket_shared::wire::stream::{FrameReader, FrameWriter, StreamError};
 use devpocket_shared::wire::{Answer, ErrorCode, Failure, Signal, ToApi, ToPtyd};
+use ptyd_screen::History;
 use ptyd_session::{Accepted, Refused};
 
 use super::Context;
 use super::drive::{now, until};
 use super::encode::{Next, Told, encode_due};
-use super::session::{Begun, Left, NotApplied, Session};
+use super::session::{Begun, Left, NotApplied, Session, Wish};
 use crate::handover::{Target, ToKeeper};
 
 /// Replies waiting for a client that does not read; beyond that its own messages are not read either.
@@ -28,8 +29,14 @@ pub(crate) async fn run(
 ) -> Result<(), StreamError> {
     let mut pending = BytesMut::new();
     frame::put_control(&mut pending, &Answer::Attached(begun.answer.clone()))?;
-    let told =
-        Told { slot: begun.slot, applied: begun.answer.input_seq.filter(|seq| seq.0 > 0), ack_by: None };
+    let told = Told {
+        slot: begun.slot,
+        applied: begun.answer.input_seq.filter(|seq| seq.0 > 0),
+        ack_by: None,
+        scrollback: begun.scrollback,
+        echo: None,
+        notices: begun.notices,
+    };
     let mut client = Client { context, session, number: begun.number, told };
     let result = client.pump(&mut begun, pending, reader, writer).await;
     let left = if matches!(result, Ok(Left::Detached)) { Left::Detached } else { Left::Lost };
@@ -134,7 +141,7 @@ impl Client<'_> {
                 answer(tag, result, pending)?;
             }
             ToPtyd::Paste { tag, seq, text } => {
-                let result = self.session.input(self.number, seq, text.as_bytes());
+                let result = self.session.paste(self.number, seq, &text);
                 self.answer_input(tag, result, pending)?;
             }
             ToPtyd::Signal { tag, signal } => {
@@ -154,6 +161,11 @@ impl Client<'_> {
                 answer(tag, result, pending)?;
             }
             ToPtyd::Detach => return Ok(Some(Left::Detached)),
+            ToPtyd::History { tag, before_line, lines } => {
+                let page = self.session.history(before_line, lines);
+                let History { first_line, lines, total } = page;
+                frame::put_control(pending, &ToApi::History { tag, first_line, lines, total })?;
+            }
         }
         Ok(None)
     }
@@ -193,8 +205,12 @@ impl Client<'_> {
 /// Ends a session on request of its owner.
 pub(crate) async fn terminate(context: &Context, session: &Session) {
     let session_id = session.id;
-    let Some(record) = session.mark_terminated() else { return };
-    let stored = context.keeper.send(&ToKeeper::Record { session_id, record }).await;
+    // Asked for again, it is told again: a worker may have died between noting the wish and passing it on.
+    let stored = match session.mark_terminated() {
+        Wish::Noted(record) => context.keeper.send(&ToKeeper::Record { session_id, record }).await,
+        Wish::Known => Ok(()),
+        Wish::Ended => return,
+    };
     if stored.is_err() || context.keeper.send(&ToKeeper::Terminate { session_id }).await.is_err() {
         context.stop.cancel();
     }

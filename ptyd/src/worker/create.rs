@@ -4,14 +4,15 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use devpocket_shared::ids::SessionId;
+use devpocket_shared::ids::{SessionId, TerminalSize};
 use devpocket_shared::wire::{Create, ErrorCode, Failure};
-use ptyd_session::{Region, RegionError, region_bytes};
+use memmap2::MmapMut;
+use ptyd_session::{Checkpoints, Cutter, Overflow, Picture, Region, RegionError, memory_bytes, parts};
 
 use super::drive::{drive, now};
 use super::record::Record;
 use super::registry::{KEY_LIFE, Reserved};
-use super::session::Session;
+use super::session::{Memory, Session};
 use super::{Context, sys};
 use crate::handover::{Adopt, Spawn};
 
@@ -78,14 +79,10 @@ pub(crate) async fn adopt(
     let memory = descriptors.next().ok_or(AdoptError::Descriptor)?;
     let master = descriptors.next();
     let record = Record::from_bytes(&adopt.record).ok_or(AdoptError::Record)?;
-    let map = sys::map(&memory).map_err(AdoptError::Map)?;
+    let maps = Maps::of(&memory)?;
     // A worker killed before it had written anything: the session is new to this one.
-    let untouched = map.iter().take(8).all(|byte| *byte == 0);
-    let region = if untouched {
-        Region::create(map, random_key(), devpocket_shared::ids::TerminalSize::DEFAULT)?
-    } else {
-        Region::recover(map)?
-    };
+    let untouched = maps.region.iter().take(8).all(|byte| *byte == 0);
+    let memory = if untouched { maps.fresh(TerminalSize::DEFAULT)? } else { maps.recover()? };
     let age = Duration::from_millis(now_ms().saturating_sub(record.created_at_ms));
     if let Some(key) = record.key.clone()
         && age < KEY_LIFE
@@ -93,7 +90,7 @@ pub(crate) async fn adopt(
     {
         context.registry.settle(adopt.owner, key, Some(adopt.session_id), KEY_LIFE - age);
     }
-    let session = Arc::new(Session::new(adopt.session_id, adopt.owner, record, region, adopt.exit, now()));
+    let session = Arc::new(Session::new(adopt.session_id, adopt.owner, record, memory, adopt.exit, now()));
     run_session(context, &session, master);
     Ok(())
 }
@@ -108,7 +105,7 @@ async fn start(context: &Arc<Context>, create: Create) -> Result<Arc<Session>, F
     let Some(stored) = record.to_bytes() else {
         return Err(failure(ErrorCode::InvalidField, "name or request_id is too long"));
     };
-    let region_bytes = region_bytes(context.ring_bytes);
+    let region_bytes = memory_bytes(context.ring_bytes);
     let spawn = Spawn { request: 0, session_id, owner, spec, region_bytes, record: stored };
     let spawned = context.keeper.spawn(spawn).await;
     let (_pid, descriptors) = spawned
@@ -128,15 +125,14 @@ fn open(
     owner: devpocket_shared::ids::UserId,
     record: Record,
     descriptors: Vec<OwnedFd>,
-    size: devpocket_shared::ids::TerminalSize,
+    size: TerminalSize,
 ) -> Result<(Arc<Session>, OwnedFd), AdoptError> {
     let mut descriptors = descriptors.into_iter();
     let (Some(memory), Some(master)) = (descriptors.next(), descriptors.next()) else {
         return Err(AdoptError::Descriptor);
     };
-    let map = sys::map(&memory).map_err(AdoptError::Map)?;
-    let region = Region::create(map, random_key(), size)?;
-    Ok((Arc::new(Session::new(session_id, owner, record, region, None, now())), master))
+    let memory = Maps::of(&memory)?.fresh(size)?;
+    Ok((Arc::new(Session::new(session_id, owner, record, memory, None, now())), master))
 }
 
 fn run_session(context: &Arc<Context>, session: &Arc<Session>, master: Option<OwnedFd>) {
@@ -153,6 +149,40 @@ fn run_session(context: &Arc<Context>, session: &Arc<Session>, master: Option<Ow
             session.lock().ended = true;
             context.registry.ended(session.id, now());
         }
+    }
+}
+
+/// A session's memory, mapped in its parts.
+struct Maps {
+    region: MmapMut,
+    scrollback: MmapMut,
+    checkpoints: MmapMut,
+}
+
+impl Maps {
+    fn of(memory: &OwnedFd) -> Result<Self, AdoptError> {
+        let bytes = sys::memory_bytes(memory).map_err(AdoptError::Map)?;
+        let parts = parts(bytes).ok_or(RegionError::Length(0))?;
+        let map = |part| sys::map(memory, part).map_err(AdoptError::Map);
+        let (region, scrollback) = (map(&parts.region)?, map(&parts.scrollback)?);
+        Ok(Self { region, scrollback, checkpoints: map(&parts.checkpoints)? })
+    }
+
+    fn fresh(self, size: TerminalSize) -> Result<Memory, AdoptError> {
+        let region = Region::create(self.region, random_key(), size)?;
+        let checkpoints = Checkpoints::new(self.checkpoints).ok_or(RegionError::Layout)?;
+        let picture = Picture::new(&region, self.scrollback, checkpoints);
+        Ok(Memory { cutter: Cutter::recover(&region), region, picture })
+    }
+
+    fn recover(self) -> Result<Memory, AdoptError> {
+        let mut region = Region::recover(self.region)?;
+        // What the worker before had read and not cut yet: perhaps nothing more will come that would have it shown.
+        let mut cutter = Cutter::recover(&region);
+        cutter.cut(&mut region, Overflow::Drop);
+        let checkpoints = Checkpoints::new(self.checkpoints).ok_or(RegionError::Layout)?;
+        let picture = Picture::recover(&region, self.scrollback, checkpoints);
+        Ok(Memory { cutter, region, picture })
     }
 }
 

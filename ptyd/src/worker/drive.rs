@@ -10,7 +10,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
 
-use super::session::{Session, Shared};
+use super::session::{LineDiscipline, Session, Shared};
 use super::{Context, sys};
 use crate::handover::ToKeeper;
 
@@ -20,6 +20,12 @@ const READ_BYTES: usize = 64 << 10;
 const WRITES: usize = 16;
 /// How often a terminal is tried again whose other side is closed while its leader lives: it may be opened again.
 const HUNG_UP_RETRY: Duration = Duration::from_millis(100);
+
+/// Most output the screen is fed before other tasks get their turn.
+const FEED_BYTES: usize = 32 << 10;
+/// How often, and for how long after it did something, a terminal's line discipline is looked at (DESIGN section 9).
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOK_FOR: Duration = Duration::from_millis(500);
 
 /// A read shorter than this, and than there was room for, has emptied the terminal: what comes after it is reported anew. In a flood more may have come
 /// meanwhile, and trying again at once is cheaper than waiting to be told.
@@ -33,6 +39,12 @@ struct State {
     full: Option<AsyncFd<OwnedFd>>,
     /// Its other side is closed; try again then.
     hung_up_until: Option<Instant>,
+    /// Until then its line discipline is looked at again and again: Linux tells a master nothing of a change.
+    watch_until: Option<Instant>,
+    /// When it is looked at next.
+    look_at: Option<Instant>,
+    /// Notices published.
+    notices: u64,
 }
 
 /// Runs the session's terminal until its end, or until the worker stops.
@@ -49,6 +61,15 @@ pub(crate) async fn drive(context: Arc<Context>, session: Arc<Session>, master: 
         // A terminal always has something to say in a flood: the other tasks of this thread want their turn.
         tokio::task::coop::consume_budget().await;
         let plan = plan(&session, &state, &master);
+        if plan.feed {
+            // First those who wait for the output itself.
+            tokio::task::yield_now().await;
+            session.lock().feed(FEED_BYTES);
+            if session.lock().notices.count() != state.notices {
+                state.notices = session.lock().notices.count();
+                session.publish();
+            }
+        }
         tokio::select! {
             () = context.stop.cancelled() => return,
             taking = writable(state.full.as_ref()), if plan.write => match taking {
@@ -57,7 +78,7 @@ pub(crate) async fn drive(context: Arc<Context>, session: Arc<Session>, master: 
             },
             ready = master.readable(), if plan.read => {
                 let Ok(mut ready) = ready else { return };
-                match read_some(&session, &master, Until::Short) {
+                match read_some(&session, &master, &mut state, Until::Short) {
                     Progress::More => {}
                     // Once its other side was closed, it is reported as readable for ever, opened again or not.
                     Progress::Empty if ready.ready().is_read_closed() => {
@@ -68,9 +89,12 @@ pub(crate) async fn drive(context: Arc<Context>, session: Arc<Session>, master: 
                 }
             }
             () = session.work.notified() => state.hung_up_until = state.hung_up_until.filter(|_| !exited(&session)),
+            () = std::future::ready(()), if plan.feed => {}
             () = until(plan.deadline) => {
+                note_line_discipline(&session, &master, &mut state);
                 // A hung-up terminal is watched anew: what was reported of it before stays reported.
-                if state.hung_up_until.take().is_some() {
+                if state.hung_up_until.is_some_and(|until| until <= now()) {
+                    state.hung_up_until = None;
                     state.full = None;
                     let Ok(again) = sys::watch_for(master.into_inner(), Interest::READABLE) else { return };
                     master = again;
@@ -82,7 +106,7 @@ pub(crate) async fn drive(context: Arc<Context>, session: Arc<Session>, master: 
                 }
             }
         }
-        if exited(&session) && read_to_end(&session, &master) {
+        if exited(&session) && read_to_end(&session, &master, &mut state) {
             break;
         }
     }
@@ -103,6 +127,7 @@ pub(crate) async fn until(deadline: Option<Instant>) {
 }
 
 struct Plan {
+    feed: bool,
     read: bool,
     write: bool,
     deadline: Option<Instant>,
@@ -120,12 +145,14 @@ fn plan(session: &Session, state: &State, master: &AsyncFd<OwnedFd>) -> Plan {
         }
         session.publish();
     }
-    let hold = shared.holds.lowest();
+    let hold = shared.lowest_hold();
     shared.held_back = shared.region.space(hold).is_empty();
-    let deadlines = [shared.holds.poll_timeout(), state.hung_up_until];
+    let looking = state.look_at.filter(|_| shared.is_attached());
+    let deadlines = [shared.holds.poll_timeout(), state.hung_up_until, looking];
     Plan {
+        feed: shared.picture.is_behind(&shared.region),
         read: !shared.held_back && state.hung_up_until.is_none(),
-        write: !shared.input.is_empty() && state.hung_up_until.is_none(),
+        write: !shared.input.is_empty(&shared.region) && state.hung_up_until.is_none(),
         deadline: deadlines.into_iter().flatten().min(),
     }
 }
@@ -168,24 +195,25 @@ enum Progress {
 }
 
 /// Reads until nothing is there, a hold forbids, or others are due.
-fn read_some(session: &Session, master: &AsyncFd<OwnedFd>, until: Until) -> Progress {
+fn read_some(session: &Session, master: &AsyncFd<OwnedFd>, state: &mut State, until: Until) -> Progress {
     let mut total = 0;
     let progress = loop {
         if total >= READ_BYTES {
             break Progress::More;
         }
         let mut guard = session.lock();
-        let Shared { region, holds, held_back, .. } = &mut *guard;
-        let space = region.space(holds.lowest());
+        let hold = guard.lowest_hold();
+        let space = guard.region.space(hold);
         if space.is_empty() {
-            *held_back = true;
+            guard.held_back = true;
             break Progress::More;
         }
         let room = space.len();
         match sys::read(master.get_ref().as_fd(), space) {
             Ok(0) => break Progress::HungUp,
             Ok(read) => {
-                region.commit(read);
+                guard.region.commit(read);
+                guard.cut();
                 total += read;
                 if until == Until::Short && read < room && read < SHORT_READ_BYTES {
                     break Progress::Empty;
@@ -196,18 +224,44 @@ fn read_some(session: &Session, master: &AsyncFd<OwnedFd>, until: Until) -> Prog
         }
     };
     if total > 0 {
+        watch_line_discipline(state);
+        note_line_discipline(session, master, state);
         session.publish();
     }
     progress
 }
 
+/// The terminal did something: its line discipline is watched for a while.
+fn watch_line_discipline(state: &mut State) {
+    let now = now();
+    state.watch_until = Some(now + LOOK_FOR);
+    state.look_at.get_or_insert(now + LOOK_EVERY);
+}
+
+/// Looks at the terminal's line discipline, and tells attachments if it has changed.
+fn note_line_discipline(session: &Session, master: &AsyncFd<OwnedFd>, state: &mut State) {
+    let now = now();
+    let more = state.watch_until.is_some_and(|until| now < until);
+    state.look_at = more.then_some(now + LOOK_EVERY);
+    let Ok((echo, canonical)) = sys::line_discipline(master.get_ref().as_fd()) else { return };
+    let read = Some(LineDiscipline { echo, canonical });
+    let mut shared = session.lock();
+    if shared.line_discipline != read {
+        shared.line_discipline = read;
+        drop(shared);
+        session.publish();
+    }
+}
+
 /// Writes waiting input until there is none, the terminal takes no more, or others are due.
 fn write_some(session: &Session, master: &AsyncFd<OwnedFd>, state: &mut State) {
     let mut applied = false;
+    watch_line_discipline(state);
+    note_line_discipline(session, master, state);
     for _ in 0..WRITES {
         let mut guard = session.lock();
         let Shared { region, input, .. } = &mut *guard;
-        if input.is_empty() {
+        if input.is_empty(region) {
             break;
         }
         let next = input.next_write(region);
@@ -241,13 +295,14 @@ fn exited(session: &Session) -> bool {
 }
 
 /// Reads what an ended program left behind; true when nothing is left.
-fn read_to_end(session: &Session, master: &AsyncFd<OwnedFd>) -> bool {
-    matches!(read_some(session, master, Until::Empty), Progress::Empty | Progress::HungUp)
+fn read_to_end(session: &Session, master: &AsyncFd<OwnedFd>, state: &mut State) -> bool {
+    matches!(read_some(session, master, state, Until::Empty), Progress::Empty | Progress::HungUp)
 }
 
 async fn end(context: &Context, session: &Session) {
     {
         let mut shared = session.lock();
+        shared.finish();
         shared.ended = true;
         shared.holds = ptyd_session::Holds::default();
     }

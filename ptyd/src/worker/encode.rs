@@ -6,16 +6,14 @@ use bytes::{BufMut, BytesMut};
 use devpocket_shared::ids::Seq;
 use devpocket_shared::wire::frame::{self, FrameError, MAX_OUTPUT_BYTES, SnapshotHeader};
 use devpocket_shared::wire::{SnapshotReason, ToApi};
+use ptyd_screen::Effect;
 use ptyd_session::{Attachment, Outgoing, Slot};
 
 use super::drive::now;
-use super::session::{Session, Shared};
+use super::session::{LineDiscipline, Session, Shared};
 
 /// Frames are gathered up to this many bytes before they are written.
 pub(crate) const GATHER_BYTES: usize = MAX_OUTPUT_BYTES;
-/// How far back a plain redraw reaches, in bytes: several screens of text, within one frame.
-const REDRAW_BYTES: u64 = 60 << 10;
-
 /// What an attachment has told its client already.
 #[derive(Debug)]
 pub(crate) struct Told {
@@ -25,6 +23,12 @@ pub(crate) struct Told {
     pub(crate) applied: Option<Seq>,
     /// When an acknowledgement that is due goes out even without output beside it.
     pub(crate) ack_by: Option<Instant>,
+    /// Scrollback lines it wants in a snapshot.
+    pub(crate) scrollback: u32,
+    /// What the terminal does with typed bytes, and whether its alternate screen is shown.
+    pub(crate) echo: Option<(LineDiscipline, bool)>,
+    /// How many notices there were when the last was told.
+    pub(crate) notices: u64,
 }
 
 /// How long an acknowledgement waits for output to travel with. A key's echo is there within a millisecond; alone, the
@@ -51,6 +55,7 @@ pub(crate) fn encode_due(
     let mut shared = session.lock();
     let due = ack_due(&shared, told);
     let mut sent = false;
+    put_echo(&shared, attachment, told, to)?;
     while to.len() < GATHER_BYTES {
         let view = shared.region.view(attachment.cursor());
         let room = GATHER_BYTES - to.len();
@@ -64,9 +69,15 @@ pub(crate) fn encode_due(
                 to.put_slice(second);
             }
             Outgoing::Resized { offset, size } => frame::put_control(to, &ToApi::Resized { offset, size })?,
-            Outgoing::Snapshot(reason) => put_redraw(&shared, reason, to),
+            Outgoing::Snapshot(reason) => {
+                let lines = if reason == SnapshotReason::Lagged { 0 } else { told.scrollback };
+                // It is of the end of the output, where the attachment goes on.
+                shared.feed(usize::MAX);
+                put_snapshot(&shared, reason, lines, to);
+            }
         }
     }
+    put_notices(&shared, told, to)?;
     if let Some(seq) = due
         && (!to.is_empty() || shared.ended || told.ack_by.is_some_and(|by| by <= now()))
     {
@@ -100,11 +111,52 @@ fn ack_due(shared: &Shared, told: &mut Told) -> Option<Seq> {
     applied
 }
 
-/// A plain redraw: the last lines of the output, as they were printed.
-fn put_redraw(shared: &Shared, reason: SnapshotReason, to: &mut BytesMut) {
-    let (from, end) = (shared.redraw_from(REDRAW_BYTES), shared.region.held().end);
-    let len = usize::try_from(end.since(from)).unwrap_or(0);
-    let (first, second) = shared.region.slices(from, len);
-    let header = SnapshotHeader { offset: end, size: shared.region.size(), reason, more: false };
-    frame::put_snapshot(to, header, &[first, second].concat());
+/// The screen as far as it was fed, in as many frames as it takes.
+fn put_snapshot(shared: &Shared, reason: SnapshotReason, lines: u32, to: &mut BytesMut) {
+    let bytes = shared.picture.draw(|screen| screen.snapshot(lines)).unwrap_or_default();
+    let mut parts = bytes.chunks(MAX_OUTPUT_BYTES).peekable();
+    let header = |more| {
+        let offset = shared.picture.fed();
+        SnapshotHeader { offset, size: shared.region.size_at(offset), reason, more }
+    };
+    if parts.peek().is_none() {
+        frame::put_snapshot(to, header(false), &[]);
+    }
+    while let Some(part) = parts.next() {
+        frame::put_snapshot(to, header(parts.peek().is_some()), part);
+    }
+}
+
+/// Says what the terminal does with typed bytes, when that has changed: before the output that was read with it.
+fn put_echo(
+    shared: &Shared,
+    attachment: &Attachment,
+    told: &mut Told,
+    to: &mut BytesMut,
+) -> Result<(), FrameError> {
+    let Some(line) = shared.line_discipline else { return Ok(()) };
+    let alternate_screen = shared.picture.screen().modes().alternate_screen;
+    if told.echo == Some((line, alternate_screen)) {
+        return Ok(());
+    }
+    told.echo = Some((line, alternate_screen));
+    let input_seq = told.slot.map(|slot| shared.region.applied(slot)).filter(|seq| seq.0 > 0);
+    let LineDiscipline { echo, canonical } = line;
+    let offset = attachment.cursor();
+    frame::put_control(to, &ToApi::Echo { offset, echo, canonical, alternate_screen, input_seq })
+}
+
+fn put_notices(shared: &Shared, told: &mut Told, to: &mut BytesMut) -> Result<(), FrameError> {
+    for effect in shared.notices.after(told.notices) {
+        let message = match effect.clone() {
+            Effect::Title(text) => ToApi::Title { text },
+            Effect::Bell => ToApi::Bell,
+            Effect::Clipboard(text) => ToApi::Clipboard { text },
+            Effect::Cwd(text) => ToApi::Cwd { text },
+            Effect::Notify(text) => ToApi::Notify { text },
+        };
+        frame::put_control(to, &message)?;
+    }
+    told.notices = shared.notices.count();
+    Ok(())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use devpocket_shared::wire::message::LINK_VERSION;
 use devpocket_shared::wire::stream::{FrameReader, FrameWriter, StreamError};
 use devpocket_shared::wire::{Answer, Attach, ErrorCode, Failure, Hello, NodeInfo, Request};
+use ptyd_screen::History;
 use tokio::time::timeout;
 use tracing::{Instrument, debug, info_span};
 
@@ -113,6 +114,19 @@ async fn answer(
             sessions: u32::try_from(context.registry.live()).unwrap_or(u32::MAX),
             capacity: context.capacity,
         }),
+        Request::Screen { owner, session_id, format } => match context.registry.find(owner, session_id) {
+            Some(session) => session.render(format),
+            None => Answer::Failed(not_found()),
+        },
+        Request::History { owner, session_id, before_line, lines } => {
+            match context.registry.find(owner, session_id) {
+                Some(session) => {
+                    let History { first_line, lines, total } = session.history(before_line, lines);
+                    Answer::History { first_line, lines, total }
+                }
+                None => Answer::Failed(not_found()),
+            }
+        }
     };
     reply(&mut writer, &answer).await
 }

@@ -6,14 +6,30 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use devpocket_shared::ids::{Offset, Seq, SessionId, TerminalSize, UserId};
-use devpocket_shared::wire::{self, AttachMode, Attached, EndReason, Exit, Resume, SessionInfo};
+use devpocket_shared::wire::{
+    self, Answer, AttachMode, Attached, EndReason, ErrorCode, Exit, Resume, ScreenFormat, SessionInfo,
+};
 use memmap2::MmapMut;
-use ptyd_session::{Accepted, Attachment, Holder, Holds, InputQueue, Lease, Refused, Region, Slot};
+use ptyd_screen::History;
+use ptyd_session::picture::SCROLLBACK_LINES;
+use ptyd_session::{
+    Accepted, Attachment, Cut, Cutter, Holder, Holds, InputQueue, Lease, Notices, Overflow, Picture, Refused,
+    Region, Slot, paste,
+};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::create::failure;
 use super::record::Record;
 use crate::handover::ExitStatus;
+
+/// Most output the screen catches up with before a paste; a screen further behind is in a flood, where nobody pastes.
+const PASTE_FEED_BYTES: usize = 256 << 10;
+
+/// Lines of one page of history (PROTOCOL section 3).
+const MAX_HISTORY_LINES: u32 = 5000;
+/// Longest screen as text, in bytes: what a control frame takes.
+const MAX_RENDERED_BYTES: usize = 900 << 10;
 
 /// Attachments one session takes at once.
 pub(crate) const MAX_ATTACHMENTS: usize = 64;
@@ -30,10 +46,23 @@ pub(crate) struct Session {
     pub(crate) work: Notify,
 }
 
+/// A session's memory and what is made of it.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    pub(crate) region: Region<MmapMut>,
+    pub(crate) cutter: Cutter,
+    pub(crate) picture: Picture<MmapMut>,
+}
+
 /// What is behind the session's lock.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) region: Region<MmapMut>,
+    cutter: Cutter,
+    pub(crate) picture: Picture<MmapMut>,
+    pub(crate) notices: Notices,
+    /// What the terminal does with typed bytes, as last read; none: not known yet.
+    pub(crate) line_discipline: Option<LineDiscipline>,
     pub(crate) input: InputQueue,
     pub(crate) holds: Holds,
     pub(crate) wanted_size: Option<TerminalSize>,
@@ -47,6 +76,15 @@ pub(crate) struct Shared {
     lease: Lease,
     attached: BTreeMap<u64, Entry>,
     next_attachment: u64,
+}
+
+/// What a terminal does with typed bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct LineDiscipline {
+    /// It repeats them.
+    pub(crate) echo: bool,
+    /// It gathers lines.
+    pub(crate) canonical: bool,
 }
 
 /// A living attachment, as the session knows it.
@@ -66,6 +104,10 @@ pub(crate) struct Begun {
     pub(crate) slot: Option<Slot>,
     pub(crate) attachment: Attachment,
     pub(crate) answer: Attached,
+    /// Scrollback lines its client wants in a snapshot.
+    pub(crate) scrollback: u32,
+    /// How many notices there have been: those that follow are for it.
+    pub(crate) notices: u64,
     /// Cancelled when another attach of the same client takes over.
     pub(crate) superseded: CancellationToken,
 }
@@ -85,6 +127,16 @@ pub(crate) enum NotApplied {
     Refused(Refused),
 }
 
+/// What became of the wish that a session end.
+pub(crate) enum Wish {
+    /// Its record is to be stored.
+    Noted(Vec<u8>),
+    /// It was noted before.
+    Known,
+    /// It has ended already.
+    Ended,
+}
+
 /// How an attachment ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Left {
@@ -99,10 +151,11 @@ impl Session {
         id: SessionId,
         owner: UserId,
         record: Record,
-        region: Region<MmapMut>,
+        memory: Memory,
         exit: Option<ExitStatus>,
         now: Instant,
     ) -> Self {
+        let Memory { region, cutter, picture } = memory;
         let mut holds = Holds::default();
         // After a worker kill: clients that held the program back have their ten seconds to come again.
         for (slot, offset) in region.holding_clients() {
@@ -110,6 +163,10 @@ impl Session {
         }
         let shared = Shared {
             region,
+            cutter,
+            picture,
+            notices: Notices::default(),
+            line_discipline: None,
             input: InputQueue::default(),
             holds,
             wanted_size: None,
@@ -187,9 +244,10 @@ impl Session {
                 Resume::Snapshot => shared.region.size(),
             },
         };
+        let (scrollback, notices) = (attach.scrollback.min(SCROLLBACK_LINES), shared.notices.count());
         drop(guard);
         self.work.notify_one();
-        Some(Begun { number, slot, attachment, answer, superseded })
+        Some(Begun { number, slot, attachment, answer, scrollback, notices, superseded })
     }
 
     /// Ends an attachment. A lost one's hold and lease go on for their time.
@@ -242,6 +300,17 @@ impl Session {
         Ok(accepted)
     }
 
+    /// Takes pasted text of an attachment, framed as the program wants it now.
+    pub(crate) fn paste(&self, number: u64, seq: Option<Seq>, text: &str) -> Result<Accepted, NotApplied> {
+        let bracketed = {
+            let mut shared = self.lock();
+            // The mode the program really set, not the one it had a moment ago.
+            shared.feed(PASTE_FEED_BYTES);
+            shared.picture.screen().modes().bracketed_paste
+        };
+        self.input(number, seq, &paste::frame(text, bracketed))
+    }
+
     /// Takes a control byte ahead of waiting input.
     pub(crate) fn key(&self, number: u64, byte: u8) -> Result<(), NotApplied> {
         let mut guard = self.lock();
@@ -275,15 +344,16 @@ impl Session {
         self.lock().may_act(number).map(|_| ())
     }
 
-    /// Marks the session as ended on request; returns the record to store. None: it has ended already, or its end was asked
-    /// for before.
-    pub(crate) fn mark_terminated(&self) -> Option<Vec<u8>> {
+    /// Notes that the session is to end on request.
+    pub(crate) fn mark_terminated(&self) -> Wish {
         let mut shared = self.lock();
-        if shared.exit.is_some() || shared.record.terminated {
-            return None;
+        if shared.exit.is_some() {
+            return Wish::Ended;
         }
-        shared.record.terminated = true;
-        shared.record.to_bytes()
+        if std::mem::replace(&mut shared.record.terminated, true) {
+            return Wish::Known;
+        }
+        shared.record.to_bytes().map_or(Wish::Known, Wish::Noted)
     }
 
     /// The leader was reaped.
@@ -304,6 +374,35 @@ impl Session {
             exit: shared.end().map(|(exit, _)| exit),
             reason: shared.end().and_then(|(_, reason)| reason),
         }
+    }
+
+    /// Lines that have left the screen at its top.
+    pub(crate) fn history(&self, before_line: Option<u64>, lines: u32) -> History {
+        let mut shared = self.lock();
+        shared.feed(usize::MAX);
+        let lines = lines.min(MAX_HISTORY_LINES);
+        let page = shared.picture.draw(|screen| screen.history(before_line, lines));
+        page.unwrap_or(History { first_line: 0, lines: Vec::new(), total: 0 })
+    }
+
+    /// The screen now.
+    pub(crate) fn render(&self, format: ScreenFormat) -> Answer {
+        let mut shared = self.lock();
+        shared.feed(usize::MAX);
+        let text = shared.picture.draw(|screen| match format {
+            ScreenFormat::Text => screen.render_text(),
+            ScreenFormat::Ansi => screen.render_ansi(),
+            ScreenFormat::Html => screen.render_html(),
+            ScreenFormat::Json => screen.render_json(),
+        });
+        let text = text.unwrap_or_default();
+        if text.len() > MAX_RENDERED_BYTES {
+            return Answer::Failed(failure(
+                ErrorCode::Internal,
+                "the screen is too large to be sent as a whole",
+            ));
+        }
+        Answer::Screen { offset: shared.picture.fed(), size: shared.region.size(), text }
     }
 
     pub(crate) fn record(&self) -> Record {
@@ -334,9 +433,39 @@ impl Shared {
         }
     }
 
-    /// Where a plain redraw begins: see [`Region::line_start_within`].
-    pub(crate) fn redraw_from(&self, most: u64) -> Offset {
-        self.region.line_start_within(most)
+    /// Whether anybody is attached.
+    pub(crate) fn is_attached(&self) -> bool {
+        !self.attached.is_empty()
+    }
+
+    /// The first byte that must be kept, for clients or for the screen.
+    pub(crate) fn lowest_hold(&self) -> Option<Offset> {
+        let screen = self.picture.hold();
+        Some(self.holds.lowest().map_or(screen, |hold| hold.min(screen)))
+    }
+
+    /// Makes what was read visible. The screen goes ahead of itself only where more queries wait for it than have a place.
+    pub(crate) fn cut(&mut self) {
+        while self.cutter.cut(&mut self.region, Overflow::Wait) == Cut::Full {
+            self.feed(usize::MAX);
+            self.cutter.cut(&mut self.region, Overflow::Drop);
+        }
+    }
+
+    /// Feeds the screen at most `most` bytes.
+    pub(crate) fn feed(&mut self, most: usize) {
+        let mut effects = Vec::new();
+        self.picture.feed(&mut self.region, most, &mut effects);
+        for effect in effects {
+            self.notices.push(effect);
+        }
+    }
+
+    /// The terminal was read to its end: what is left of it is shown, whole or not.
+    pub(crate) fn finish(&mut self) {
+        self.cutter.finish(&mut self.region);
+        self.feed(usize::MAX);
+        self.picture.keep_checkpoint();
     }
 
     fn supersede(&mut self, slot: Slot) {

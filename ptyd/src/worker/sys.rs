@@ -1,10 +1,11 @@
 //! The system calls the worker needs on a session's descriptors. Knows no session.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use devpocket_shared::ids::TerminalSize;
-use memmap2::MmapMut;
+use memmap2::{MmapMut, MmapOptions};
 use nix::errno::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -28,11 +29,19 @@ pub(crate) fn take_keeper_socket() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(KEEPER_SOCKET) })
 }
 
-/// Maps a session's memory.
-pub(crate) fn map(memory: &OwnedFd) -> io::Result<MmapMut> {
+/// Length of a session's memory, in bytes.
+pub(crate) fn memory_bytes(memory: &OwnedFd) -> io::Result<u64> {
+    let stat = nix::sys::stat::fstat(memory)?;
+    Ok(u64::try_from(stat.st_size).unwrap_or(0))
+}
+
+/// Maps a part of a session's memory; `part` begins at a multiple of the page size. No two mappings may overlap.
+pub(crate) fn map(memory: &OwnedFd, part: &Range<u64>) -> io::Result<MmapMut> {
+    let len = usize::try_from(part.end - part.start).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: the keeper never maps the memfd and starts one worker at a time, only after the one before was reaped; the
-    // memfd is sealed against resizing. So nobody else reads, writes or shortens it while this mapping lives.
-    unsafe { MmapMut::map_mut(memory) }
+    // memfd is sealed against resizing, and callers map no byte twice. So nobody else reads, writes or shortens it while
+    // this mapping lives.
+    unsafe { MmapOptions::new().offset(part.start).len(len).map_mut(memory) }
 }
 
 /// Has the runtime watch a non-blocking descriptor.
@@ -64,6 +73,13 @@ pub(crate) fn read(master: BorrowedFd<'_>, to: &mut [u8]) -> io::Result<usize> {
             other => return other.map_err(io::Error::from),
         }
     }
+}
+
+/// Whether the terminal repeats what is typed, and whether it gathers lines (termios(3) ECHO and ICANON).
+pub(crate) fn line_discipline(master: BorrowedFd<'_>) -> io::Result<(bool, bool)> {
+    use nix::sys::termios::{LocalFlags, tcgetattr};
+    let flags = tcgetattr(master)?.local_flags;
+    Ok((flags.contains(LocalFlags::ECHO), flags.contains(LocalFlags::ICANON)))
 }
 
 /// Writes typed bytes to a terminal.
