@@ -28,7 +28,7 @@ use tracing::error;
 
 use crate::problem::Problem;
 use crate::state::AppState;
-use crate::terminal::{self, Terminal};
+use crate::terminal::{self, Compressors, Terminal};
 
 /// Largest body of a request (API.md section 1).
 pub const MAX_BODY_BYTES: usize = 1 << 20;
@@ -63,6 +63,7 @@ fn terminal(state: &AppState) -> Arc<Terminal> {
         link: state.link.clone(),
         tasks: state.tasks.clone(),
         stop: state.stop.clone(),
+        compressors: Compressors::default(),
     })
 }
 

@@ -1,11 +1,13 @@
 //! The terminal stream: WebSocket clients on one side, attachments at a ptyd on the other (PROTOCOL.md). A socket is a pump
 //! between the two; nothing about a session is kept here that is not also at its ptyd.
 
+mod deflate;
 mod gate;
 mod inbound;
 mod message;
 mod outbound;
 mod reply;
+mod sink;
 mod text;
 mod upgrade;
 
@@ -18,6 +20,7 @@ use devpocket_shared::ids::SessionId;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::deflate::Compressors;
 use crate::domain::identity::{AuthError, Identity};
 use crate::link::Link;
 
@@ -53,6 +56,8 @@ pub struct Terminal {
     pub tasks: TaskTracker,
     /// The api is going away.
     pub stop: CancellationToken,
+    /// What compressed sockets need one of.
+    pub compressors: Compressors,
 }
 
 /// The routes of the terminal stream.
@@ -69,7 +74,7 @@ struct Channel(u16);
 enum Encoding {
     /// Everything is JSON text.
     Json,
-    /// `devpocket.bin.v1`: terminal bytes in binary frames.
+    /// `devpocket.bin.v1`, compressed or not: terminal bytes in binary frames.
     Binary,
 }
 

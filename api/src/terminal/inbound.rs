@@ -139,6 +139,20 @@ fn violation(err: &axum::Error) -> End {
     }
 }
 
+/// Completes when a socket has to end whatever it is doing: its device is signed out, or the api goes away.
+async fn ended(terminal: Arc<Terminal>, identity: Identity) -> End {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(RECHECK) => {}
+            () = terminal.stop.cancelled() => return End::Close(code::GOING_AWAY, "server_going_away"),
+        }
+        let expired = identity.expires_at <= OffsetDateTime::now_utc();
+        if expired || !terminal.gate.still_signed_in(&identity).await {
+            return End::Close(code::TOKEN, "token_expired_or_revoked");
+        }
+    }
+}
+
 impl Inbound<'_> {
     async fn serve(&mut self, stream: &mut SplitStream<WebSocket>) -> Result<(), End> {
         let mut recheck = interval(RECHECK);
@@ -149,7 +163,16 @@ impl Inbound<'_> {
                 message = stream.next() => {
                     heard = Instant::now();
                     match message {
-                        Some(Ok(message)) => self.handle(message).await?,
+                        Some(Ok(message)) => {
+                            let ended = ended(Arc::clone(self.terminal), self.identity);
+                            tokio::select! {
+                                biased;
+                                // A message may wait for a node, or for a client that does not read: a device signed out
+                                // meanwhile does not.
+                                handled = self.handle(message) => handled?,
+                                end = ended => return Err(end),
+                            }
+                        }
                         Some(Err(err)) => return Err(violation(&err)),
                         None => return Err(End::Left),
                     }
@@ -252,6 +275,9 @@ impl Inbound<'_> {
             Body::Terminate => {
                 tags.give_terminate(request_id.clone());
                 Some(ToPtyd::Terminate { tag: tags.give(request_id) })
+            }
+            Body::History { before_line, lines } => {
+                Some(ToPtyd::History { tag: tags.give(request_id), before_line, lines })
             }
             Body::Detach => return self.detach(session_id, request_id).await,
             Body::PromptReply => {

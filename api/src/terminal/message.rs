@@ -4,6 +4,7 @@
 use std::str::FromStr;
 
 use devpocket_shared::ids::{ClientId, Offset, Seq, SessionId, TerminalSize};
+use devpocket_shared::wire::message::MAX_HISTORY_LINES;
 use devpocket_shared::wire::{Attach, AttachMode, Delivery, ErrorCode, Signal, Spec};
 use serde_json::{Map, Value, json};
 
@@ -33,6 +34,7 @@ pub(super) enum Body {
     Key(u8),
     Detach,
     Terminate,
+    History { before_line: Option<u64>, lines: u32 },
     PromptReply,
     Auth { token: String },
     Ping(Value),
@@ -157,6 +159,10 @@ fn parse_body(
             needs_session()?;
             Body::Terminate
         }
+        "history" => {
+            needs_session()?;
+            history(data?)?
+        }
         "prompt_reply" => {
             needs_session()?;
             Body::PromptReply
@@ -271,6 +277,13 @@ fn signal(data: &Map<String, Value>) -> Result<Body, BadField> {
         _ => return Err(invalid("key", "ctrl+ and a letter or one of @[\\]^_, or esc")),
     };
     Ok(Body::Key(byte))
+}
+
+fn history(data: &Map<String, Value>) -> Result<Body, BadField> {
+    let lines = number(data, "lines")?.ok_or_else(|| missing("lines"))?;
+    let lines = u32::try_from(lines).ok().filter(|lines| (1..=MAX_HISTORY_LINES).contains(lines));
+    let lines = lines.ok_or_else(|| invalid("lines", &format!("1 to {MAX_HISTORY_LINES}")))?;
+    Ok(Body::History { before_line: number(data, "before_line")?, lines })
 }
 
 fn texts(data: &Map<String, Value>, field: &'static str) -> Result<Vec<String>, BadField> {
@@ -403,6 +416,13 @@ mod tests {
             Some("signal"),
         );
         check(r#"{"type":"signal","session_id":"ID","data":{"key":"ctrl+ü"}}"#, "invalid_field", Some("key"));
+        check(r#"{"type":"history","data":{"lines":1}}"#, "missing_field", Some("session_id"));
+        check(r#"{"type":"history","session_id":"ID"}"#, "missing_field", Some("lines"));
+        let history = |data: &str| format!(r#"{{"type":"history","session_id":"ID","data":{{{data}}}}}"#);
+        check(&history(r#""lines":0"#), "invalid_field", Some("lines"));
+        check(&history(r#""lines":5001"#), "invalid_field", Some("lines"));
+        check(&history(r#""lines":4294967297"#), "invalid_field", Some("lines"));
+        check(&history(r#""lines":1,"before_line":-1"#), "invalid_field", Some("before_line"));
         check(r#"{"type":"connect","data":{}}"#, "missing_field", Some("session_type"));
         let local = |more: &str| format!(r#"{{"type":"connect","data":{{"session_type":"local",{more}}}}}"#);
         check(&local(r#""command":"ls""#), "invalid_field", Some("command"));
@@ -432,6 +452,19 @@ mod tests {
         assert!(
             matches!(parse(&text, Delivery::Lossless).unwrap().body, Body::Resize { size, .. } if size.rows() == 24)
         );
+    }
+
+    #[test]
+    fn history_is_asked_for_in_pages_of_up_to_5000_lines() {
+        let parsed = |data: &str| {
+            let text = format!(r#"{{"type":"history","session_id":"{ID}","data":{data}}}"#);
+            let Body::History { before_line, lines } = parse(&text, Delivery::Lossless).unwrap().body else {
+                panic!("no history")
+            };
+            (before_line, lines)
+        };
+        assert_eq!(parsed(r#"{"lines":1}"#), (None, 1));
+        assert_eq!(parsed(r#"{"lines":5000,"before_line":0}"#), (Some(0), 5000));
     }
 
     #[test]

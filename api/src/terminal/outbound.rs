@@ -6,19 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use devpocket_shared::ids::SessionId;
+use devpocket_shared::wire::frame::{MAX_SNAPSHOT_BYTES, SnapshotHeader};
 use devpocket_shared::wire::stream::{FrameReader, StreamError};
 use devpocket_shared::wire::{Frame, FrameError, FrameKind, ToApi};
 use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, SplitSink};
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::inbound::Tags;
-use super::reply::{self, Reply};
+use super::reply::{self, Echoing, Reply};
+use super::sink::ClientSink;
 use super::text::TextDecoder;
 use super::{Channel, Encoding, Names};
 use crate::link::quic::Presence;
@@ -27,8 +28,6 @@ use crate::link::quic::Presence;
 const QUEUE: usize = 64;
 /// How often a client is pinged (PROTOCOL section 1).
 const PING: Duration = Duration::from_secs(20);
-/// How long the close of a socket may take to be written.
-const CLOSE: Duration = Duration::from_secs(5);
 /// Frames taken from one session before the others get their turn.
 const FRAMES_PER_TURN: usize = 16;
 
@@ -72,12 +71,11 @@ pub(super) fn queue() -> (mpsc::Sender<Out>, mpsc::Receiver<Out>) {
     mpsc::channel(QUEUE)
 }
 
-type Sink = SplitSink<WebSocket, Message>;
 /// The next frame of a feed; none at its end.
 type NextFrame = Result<Option<Frame>, StreamError>;
 
 /// Writes until the socket is closed, or nobody has anything to say any more.
-pub(super) async fn run(sink: Sink, mut outgoing: mpsc::Receiver<Out>, encoding: Encoding) {
+pub(super) async fn run(sink: ClientSink, mut outgoing: mpsc::Receiver<Out>, encoding: Encoding) {
     let mut writer = Writer { sink, encoding, feeds: FuturesUnordered::new(), decoders: BTreeMap::new() };
     let mut ping = interval(PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -85,12 +83,12 @@ pub(super) async fn run(sink: Sink, mut outgoing: mpsc::Receiver<Out>, encoding:
     loop {
         let result = tokio::select! {
             out = outgoing.recv() => match out {
-                Some(Out::Close(code, reason)) => return writer.close(code, reason).await,
+                Some(Out::Close(code, reason)) => return writer.sink.close(code, reason).await,
                 Some(out) => writer.write(out).await,
-                None => return writer.close(1000, "").await,
+                None => return writer.sink.close(1000, "").await,
             },
             Some((feed, frame)) = writer.feeds.next(), if !writer.feeds.is_empty() => writer.pass_on(feed, frame).await,
-            _ = ping.tick() => writer.sink.send(Message::Ping(Bytes::new())).await,
+            _ = ping.tick() => writer.sink.ping().await,
         };
         if result.is_err() {
             // The client is gone; the inbound side sees that too, and closes the queue.
@@ -100,7 +98,7 @@ pub(super) async fn run(sink: Sink, mut outgoing: mpsc::Receiver<Out>, encoding:
 }
 
 struct Writer {
-    sink: Sink,
+    sink: ClientSink,
     encoding: Encoding,
     feeds: FuturesUnordered<BoxFuture<'static, (Feed, NextFrame)>>,
     /// Which channels are attached, and the text decoder of each; its snapshot's parts, for JSON clients.
@@ -113,6 +111,25 @@ struct Decoding {
     snapshot: Vec<u8>,
 }
 
+impl Decoding {
+    /// Adds a part of a snapshot; gives all of it as text with the last one.
+    fn add_snapshot(&mut self, header: SnapshotHeader, bytes: &[u8]) -> Result<Option<String>, FrameError> {
+        if self.snapshot.len() + bytes.len() > MAX_SNAPSHOT_BYTES {
+            return Err(FrameError::Malformed);
+        }
+        self.snapshot.extend_from_slice(bytes);
+        if header.more {
+            return Ok(None);
+        }
+        // What was held back of the output before it is gone with that output.
+        let whole = std::mem::take(self).snapshot;
+        Ok(Some(
+            String::from_utf8(whole)
+                .unwrap_or_else(|err| String::from_utf8_lossy(err.as_bytes()).into_owned()),
+        ))
+    }
+}
+
 /// Whether a session's feed goes on.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Feeding {
@@ -123,9 +140,13 @@ enum Feeding {
 impl Writer {
     async fn write(&mut self, out: Out) -> Result<(), axum::Error> {
         match out {
-            Out::Reply(text, _room) => self.sink.send(Message::Text(text.into())).await,
+            Out::Reply(text, _room) => {
+                self.sink.text(text).await?;
+                self.sink.flush().await
+            }
             Out::Attached { reply, feed } => {
-                self.sink.feed(text(reply)).await?;
+                self.sink.text(reply.into_text()).await?;
+                self.sink.note_attach().await?;
                 self.decoders.insert(feed.names.channel, Decoding::default());
                 self.listen(*feed);
                 self.sink.flush().await
@@ -165,11 +186,12 @@ impl Writer {
                 Err(_) => {
                     let session_id = Some(feed.names.session_id);
                     let message = "the session's node is restarting; attach again";
-                    self.sink.feed(text(reply::status("interrupted", session_id, message, None))).await?;
+                    let status = reply::status("interrupted", session_id, message, None);
+                    self.sink.text(status.into_text()).await?;
                     return self.end(&feed).await;
                 }
             }
-            if turn >= FRAMES_PER_TURN {
+            if turn >= FRAMES_PER_TURN || self.sink.is_full() {
                 break;
             }
             next = match feed.reader.next_ready() {
@@ -195,91 +217,88 @@ impl Writer {
         frame: Frame,
     ) -> Result<Result<Feeding, FrameError>, axum::Error> {
         let Names { session_id, channel } = feed.names;
-        let message = match (frame.kind, self.encoding) {
+        let reply = match (frame.kind, self.encoding) {
             (FrameKind::Output, Encoding::Binary) => {
-                Message::Binary(frame.into_channel_frame(0x01, channel.0))
+                self.sink.frame(frame.into_channel_frame(0x01, channel.0)).await?;
+                return Ok(Ok(Feeding::GoesOn));
             }
             (FrameKind::Snapshot, Encoding::Binary) => {
-                Message::Binary(frame.into_channel_frame(0x02, channel.0))
+                self.sink.frame(frame.into_channel_frame(0x02, channel.0)).await?;
+                return Ok(Ok(Feeding::GoesOn));
             }
             (FrameKind::Output, Encoding::Json) => {
                 let decoding = self.decoders.entry(channel).or_default();
-                match frame.output().map(|(offset, bytes)| decoding.text.decode(offset, bytes)) {
-                    Ok(Some(decoded)) => text(reply::output(session_id, decoded)),
-                    Ok(None) => return Ok(Ok(Feeding::GoesOn)),
-                    Err(err) => return Ok(Err(err)),
-                }
+                let decoded = frame.output().map(|(offset, bytes)| decoding.text.decode(offset, bytes));
+                decoded.map(|decoded| decoded.map(|text| reply::output(session_id, text)))
             }
-            (FrameKind::Snapshot, Encoding::Json) => match self.json_snapshot(session_id, channel, &frame) {
-                Ok(Some(reply)) => text(reply),
-                Ok(None) => return Ok(Ok(Feeding::GoesOn)),
-                Err(err) => return Ok(Err(err)),
-            },
+            (FrameKind::Snapshot, Encoding::Json) => {
+                let decoding = self.decoders.entry(channel).or_default();
+                frame.snapshot().and_then(|(header, bytes)| {
+                    Ok(decoding
+                        .add_snapshot(header, bytes)?
+                        .map(|text| reply::snapshot(session_id, header, text)))
+                })
+            }
             (FrameKind::Control, _) => match frame.control::<ToApi>() {
                 Ok(control) => return self.pass_on_control(feed, control).await.map(Ok),
-                Err(err) => return Ok(Err(err)),
+                Err(err) => Err(err),
             },
-            (FrameKind::Input, _) => return Ok(Err(FrameError::Malformed)),
+            (FrameKind::Input, _) => Err(FrameError::Malformed),
         };
-        self.sink.feed(message).await?;
-        Ok(Ok(Feeding::GoesOn))
-    }
-
-    fn json_snapshot(
-        &mut self,
-        session_id: SessionId,
-        channel: Channel,
-        frame: &Frame,
-    ) -> Result<Option<Reply>, FrameError> {
-        let (header, bytes) = frame.snapshot()?;
-        let decoding = self.decoders.entry(channel).or_default();
-        decoding.snapshot.extend_from_slice(bytes);
-        if header.more {
-            return Ok(None);
+        match reply {
+            Ok(Some(reply)) => self.sink.text(reply.into_text()).await?,
+            Ok(None) => {}
+            Err(err) => return Ok(Err(err)),
         }
-        let whole = std::mem::take(decoding).snapshot;
-        let text = String::from_utf8_lossy(&whole).into_owned();
-        Ok(Some(reply::snapshot(session_id, header.offset, header.size, header.reason, text)))
+        Ok(Ok(Feeding::GoesOn))
     }
 
     async fn pass_on_control(&mut self, feed: &Feed, control: ToApi) -> Result<Feeding, axum::Error> {
         let Names { session_id, channel } = feed.names;
-        let (message, feeding) = match control {
-            ToApi::InputAck { seq } => match self.encoding {
-                Encoding::Json => (text(reply::input_ack(session_id, seq)), Feeding::GoesOn),
-                Encoding::Binary => {
-                    let mut frame = BytesMut::with_capacity(11);
-                    frame.put_u8(0x05);
-                    frame.put_u16(channel.0);
-                    frame.put_u64(seq.0);
-                    (Message::Binary(frame.freeze()), Feeding::GoesOn)
-                }
-            },
-            ToApi::Resized { offset, size } => {
-                (text(reply::resized(session_id, offset, size)), Feeding::GoesOn)
+        let goes_on = |reply| (reply, Feeding::GoesOn);
+        let (reply, feeding) = match control {
+            ToApi::InputAck { seq } if self.encoding == Encoding::Binary => {
+                let mut frame = BytesMut::with_capacity(11);
+                frame.put_u8(0x05);
+                frame.put_u16(channel.0);
+                frame.put_u64(seq.0);
+                self.sink.frame(frame.freeze()).await?;
+                return Ok(Feeding::GoesOn);
+            }
+            ToApi::InputAck { seq } => goes_on(reply::input_ack(session_id, seq)),
+            ToApi::Resized { offset, size } => goes_on(reply::resized(session_id, offset, size)),
+            ToApi::Title { text } => goes_on(reply::said("title", session_id, text)),
+            ToApi::Bell => goes_on(reply::said("bell", session_id, String::new())),
+            ToApi::Clipboard { text } => goes_on(reply::said("clipboard", session_id, text)),
+            ToApi::Cwd { text } => goes_on(reply::said("cwd", session_id, text)),
+            ToApi::Notify { text } => goes_on(reply::said("notify", session_id, text)),
+            ToApi::Echo { offset, echo, canonical, alternate_screen, input_seq } => {
+                let echoing = Echoing { echo, canonical, alternate_screen, input_seq };
+                goes_on(reply::echo(session_id, offset, echoing))
+            }
+            ToApi::History { tag, first_line, lines, total } => {
+                let page = reply::history(session_id, first_line, lines, total);
+                goes_on(page.answering(feed.tags.take(tag)))
             }
             ToApi::Error { tag, failure } => {
-                let reply = reply::failure(Some(session_id), &failure).answering(feed.tags.take(tag));
-                (text(reply), Feeding::GoesOn)
+                goes_on(reply::failure(Some(session_id), &failure).answering(feed.tags.take(tag)))
             }
             ToApi::Ended { offset, exit, reason } => {
                 self.finish_text(session_id, channel).await?;
                 let request_id = reason.and_then(|_| feed.tags.take_terminate());
-                let reply = reply::exited(session_id, offset, &exit, reason).answering(request_id);
-                (text(reply), Feeding::Over)
+                (reply::exited(session_id, offset, &exit, reason).answering(request_id), Feeding::Over)
             }
             ToApi::Superseded if feed.replaced.load(Ordering::Acquire) => return Ok(Feeding::Over),
             ToApi::Superseded => {
                 let message = "the same client attached elsewhere";
-                let reply = reply::status("detached", Some(session_id), message, Some("superseded"));
-                (text(reply), Feeding::Over)
+                (reply::status("detached", Some(session_id), message, Some("superseded")), Feeding::Over)
             }
             ToApi::Draining => {
                 let message = "the session's node is restarting; attach again";
-                (text(reply::status("interrupted", Some(session_id), message, None)), Feeding::Over)
+                (reply::status("interrupted", Some(session_id), message, None), Feeding::Over)
             }
         };
-        self.sink.feed(message).await?;
+        self.sink.text(reply.into_text()).await?;
         Ok(feeding)
     }
 
@@ -287,20 +306,45 @@ impl Writer {
         let last = self.decoders.get_mut(&channel).and_then(|decoding| decoding.text.finish());
         match last {
             Some(last) if self.encoding == Encoding::Json => {
-                self.sink.feed(text(reply::output(session_id, last))).await
+                self.sink.text(reply::output(session_id, last).into_text()).await
             }
             Some(_) | None => Ok(()),
         }
     }
-
-    async fn close(&mut self, code: u16, reason: &'static str) {
-        let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
-        let closing = self.sink.send(Message::Close(Some(frame)));
-        // A client that reads nothing does not get to keep the task.
-        drop(tokio::time::timeout(CLOSE, closing).await);
-    }
 }
 
-fn text(reply: Reply) -> Message {
-    Message::Text(reply.into_text().into())
+#[cfg(test)]
+mod tests {
+    use devpocket_shared::ids::{Offset, TerminalSize};
+    use devpocket_shared::wire::SnapshotReason;
+
+    use super::*;
+
+    fn header(more: bool) -> SnapshotHeader {
+        SnapshotHeader {
+            offset: Offset(9),
+            size: TerminalSize::DEFAULT,
+            reason: SnapshotReason::Attach,
+            more,
+        }
+    }
+
+    #[test]
+    fn a_snapshot_in_parts_is_one_text_with_no_character_torn() {
+        let mut decoding = Decoding::default();
+        let (first, second) = "漢字".as_bytes().split_at(4);
+        assert_eq!(decoding.add_snapshot(header(true), first).unwrap(), None);
+        assert_eq!(decoding.add_snapshot(header(false), second).unwrap().as_deref(), Some("漢字"));
+        assert_eq!(decoding.add_snapshot(header(false), b"next").unwrap().as_deref(), Some("next"));
+    }
+
+    #[test]
+    fn a_snapshot_without_end_is_refused() {
+        let mut decoding = Decoding::default();
+        let part = vec![b'x'; MAX_SNAPSHOT_BYTES / 4];
+        for _ in 0..4 {
+            assert_eq!(decoding.add_snapshot(header(true), &part).unwrap(), None);
+        }
+        assert!(matches!(decoding.add_snapshot(header(true), b"x"), Err(FrameError::Malformed)));
+    }
 }

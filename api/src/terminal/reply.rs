@@ -1,6 +1,7 @@
 //! What the server says on the terminal stream, as JSON text (PROTOCOL section 4). Knows neither socket nor link.
 
 use devpocket_shared::ids::{Offset, Seq, SessionId, TerminalSize};
+use devpocket_shared::wire::frame::SnapshotHeader;
 use devpocket_shared::wire::{Attached, EndReason, ErrorCode, Exit, Failure, Resume, SnapshotReason};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
@@ -105,21 +106,15 @@ pub(super) fn output(session_id: SessionId, text: super::text::Text) -> Reply {
 }
 
 /// `snapshot` of a JSON client.
-pub(super) fn snapshot(
-    session_id: SessionId,
-    offset: Offset,
-    terminal_size: TerminalSize,
-    reason: SnapshotReason,
-    text: String,
-) -> Reply {
-    let reason = match reason {
+pub(super) fn snapshot(session_id: SessionId, header: SnapshotHeader, text: String) -> Reply {
+    let reason = match header.reason {
         SnapshotReason::Attach => "attach",
         SnapshotReason::Lagged => "lagged",
         SnapshotReason::Recovered => "recovered",
     };
     Reply::new("snapshot", Some(session_id), text.into())
-        .with("offset", offset.0)
-        .with("terminal_size", size(terminal_size))
+        .with("offset", header.offset.0)
+        .with("terminal_size", size(header.size))
         .with("reason", reason)
 }
 
@@ -131,6 +126,37 @@ pub(super) fn input_ack(session_id: SessionId, seq: Seq) -> Reply {
 /// `resized`.
 pub(super) fn resized(session_id: SessionId, offset: Offset, to: TerminalSize) -> Reply {
     Reply::new("resized", Some(session_id), size(to)).with("offset", offset.0)
+}
+
+/// What the program in the terminal said to the world around it: `title`, `bell`, `clipboard`, `cwd` or `notify`.
+pub(super) fn said(kind: &str, session_id: SessionId, text: String) -> Reply {
+    Reply::new(kind, Some(session_id), text.into())
+}
+
+/// `echo`.
+pub(super) fn echo(session_id: SessionId, offset: Offset, echoing: Echoing) -> Reply {
+    let Echoing { echo, canonical, alternate_screen, input_seq } = echoing;
+    let data = json!({
+        "echo": echo,
+        "canonical": canonical,
+        "alternate_screen": alternate_screen,
+        "input_seq": input_seq.map(|seq| seq.0),
+    });
+    Reply::new("echo", Some(session_id), data).with("offset", offset.0)
+}
+
+/// What the terminal does with typed text.
+pub(super) struct Echoing {
+    pub(super) echo: bool,
+    pub(super) canonical: bool,
+    pub(super) alternate_screen: bool,
+    pub(super) input_seq: Option<Seq>,
+}
+
+/// `history`.
+pub(super) fn history(session_id: SessionId, first_line: u64, lines: Vec<String>, total: u64) -> Reply {
+    let data = json!({ "first_line": first_line, "lines": lines, "total": total });
+    Reply::new("history", Some(session_id), data)
 }
 
 /// `pong`.
@@ -173,4 +199,47 @@ fn size(size: TerminalSize) -> Value {
 
 fn now_text() -> String {
     OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    const SESSION: SessionId = SessionId::new(Uuid::from_u128(7));
+
+    fn check(reply: Reply, expected: &Value) {
+        let mut message: Value = serde_json::from_str(&reply.into_text()).unwrap();
+        assert!(message["timestamp"].as_str().unwrap().contains('T'));
+        message.as_object_mut().unwrap().remove("timestamp");
+        assert_eq!(&message, expected);
+    }
+
+    #[test]
+    fn what_a_program_says_is_the_message_s_data() {
+        let expected = json!({ "type": "title", "session_id": SESSION, "data": "vim \u{1F600}" });
+        check(said("title", SESSION, "vim \u{1F600}".to_owned()), &expected);
+        check(
+            said("bell", SESSION, String::new()),
+            &json!({ "type": "bell", "session_id": SESSION, "data": "" }),
+        );
+    }
+
+    #[test]
+    fn echo_has_its_offset_in_the_envelope() {
+        let echoing =
+            Echoing { echo: true, canonical: false, alternate_screen: true, input_seq: Some(Seq(4)) };
+        let data = json!({ "echo": true, "canonical": false, "alternate_screen": true, "input_seq": 4 });
+        let expected = json!({ "type": "echo", "session_id": SESSION, "offset": 9, "data": data });
+        check(echo(SESSION, Offset(9), echoing), &expected);
+    }
+
+    #[test]
+    fn a_page_of_history_repeats_the_request_id() {
+        let page = history(SESSION, 3, vec!["a\u{1b}[1mb".to_owned()], 4).answering(Some("r".to_owned()));
+        let data = json!({ "first_line": 3, "lines": ["a\u{1b}[1mb"], "total": 4 });
+        let expected = json!({ "type": "history", "session_id": SESSION, "request_id": "r", "data": data });
+        check(page, &expected);
+    }
 }

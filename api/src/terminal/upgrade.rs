@@ -7,14 +7,19 @@ use axum::extract::ws::{WebSocket, WebSocketUpgrade, rejection::WebSocketUpgrade
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use devpocket_shared::wire::frame::MAX_SNAPSHOT_BYTES;
 use serde::Deserialize;
 
+use super::deflate::{Compressors, Deflate};
+use super::sink::ClientSink;
 use super::{Credential, Encoding, Terminal, inbound, outbound};
 use crate::http::current_user::bearer;
 use crate::problem::Problem;
 
 /// Subprotocol that carries terminal bytes in binary frames.
 const BINARY: &str = "devpocket.bin.v1";
+/// The same, compressed towards the client.
+const DEFLATE: &str = "devpocket.bin.v1.deflate";
 /// Largest client message (PROTOCOL section 1).
 pub(super) const MAX_MESSAGE_BYTES: usize = 1 << 20;
 /// Largest message read at all: one over [`MAX_MESSAGE_BYTES`] is read to its end, so that the close code arrives.
@@ -25,7 +30,9 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const READ_BUFFER_BYTES: usize = 8 << 10;
 /// Bytes waiting for a client's socket; the outbound task waits when they are there.
 const WRITE_BUFFER_BYTES: usize = 64 << 10;
-const MAX_WRITE_BUFFER_BYTES: usize = 4 << 20;
+/// A message that does not fit ends the socket, so this is beyond the largest: a snapshot as JSON, in which a byte takes
+/// up to six.
+const MAX_WRITE_BUFFER_BYTES: usize = 6 * MAX_SNAPSHOT_BYTES + (1 << 20);
 
 /// The query of a terminal socket.
 #[derive(Deserialize)]
@@ -52,10 +59,10 @@ pub(super) async fn upgrade(
     };
     let offered =
         headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
-    let binary = offered.flat_map(|value| value.split(',')).any(|name| name.trim() == BINARY);
-    let encoding = if binary { Encoding::Binary } else { Encoding::Json };
+    let agreed = agree(offered.flat_map(|value| value.split(',')).map(str::trim), &terminal.compressors);
+    let encoding = if agreed.protocol.is_some() { Encoding::Binary } else { Encoding::Json };
     let upgrade = upgrade
-        .protocols([BINARY])
+        .protocols(agreed.protocol)
         .max_message_size(MAX_READ_BYTES)
         .max_frame_size(MAX_READ_BYTES)
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -64,7 +71,8 @@ pub(super) async fn upgrade(
     Ok(upgrade.on_upgrade(move |socket: WebSocket| async move {
         let (sink, stream) = futures_util::StreamExt::split(socket);
         let (to_client, outgoing) = outbound::queue();
-        let writing = terminal.tasks.spawn(outbound::run(sink, outgoing, encoding));
+        let writing =
+            terminal.tasks.spawn(outbound::run(ClientSink::new(sink, agreed.deflate), outgoing, encoding));
         inbound::run(&terminal, identity, encoding, stream, to_client).await;
         // The outbound task ends when everything that was to be said is said; a client that does not read is not waited
         // for, least of all one whose device was signed out.
@@ -73,6 +81,30 @@ pub(super) async fn upgrade(
             abort.abort();
         }
     }))
+}
+
+/// What server and client speak.
+struct Agreed {
+    /// The subprotocol, out of those offered.
+    protocol: Option<&'static str>,
+    deflate: Option<Deflate>,
+}
+
+/// Chooses a subprotocol. Who asks for compression gets it while there are compressors; after that the plain one if it was
+/// offered as well, else a stream that is not compressed but valid.
+fn agree<'a>(offered: impl Iterator<Item = &'a str>, compressors: &Compressors) -> Agreed {
+    let (mut binary, mut deflate) = (false, false);
+    for name in offered {
+        binary |= name == BINARY;
+        deflate |= name == DEFLATE;
+    }
+    if deflate && let Some(compressed) = compressors.take() {
+        return Agreed { protocol: Some(DEFLATE), deflate: Some(compressed) };
+    }
+    if binary {
+        return Agreed { protocol: Some(BINARY), deflate: None };
+    }
+    Agreed { protocol: deflate.then_some(DEFLATE), deflate: deflate.then(Deflate::stored) }
 }
 
 /// The first credential that is there: header, ticket, token.
@@ -84,5 +116,28 @@ fn credential<'a>(headers: &'a HeaderMap, opening: &'a Opening) -> Result<Creden
         (Some(ticket), _) => Ok(Credential::Ticket(ticket)),
         (None, Some(token)) => Ok(Credential::Access(token)),
         (None, None) => Err(Problem::new(StatusCode::UNAUTHORIZED, "not_authenticated", "Sign in first")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_gets_what_it_offered_and_no_more_compressors_than_there_are() {
+        let compressors = Compressors::default();
+        let check = |offered: &[&str], expected: Option<&str>| {
+            let agreed = agree(offered.iter().copied(), &compressors);
+            assert_eq!(agreed.protocol, expected, "{offered:?}");
+            agreed.deflate
+        };
+        assert!(check(&[], None).is_none());
+        assert!(check(&["chat"], None).is_none());
+        assert!(check(&["chat", BINARY], Some(BINARY)).is_none());
+        let held: Vec<_> = std::iter::from_fn(|| compressors.take()).collect();
+        assert!(check(&[DEFLATE, BINARY], Some(BINARY)).is_none());
+        assert!(check(&[DEFLATE], Some(DEFLATE)).is_some());
+        drop(held);
+        assert!(check(&[BINARY, DEFLATE], Some(DEFLATE)).is_some());
     }
 }

@@ -148,7 +148,12 @@ impl Inbound<'_> {
             Answer::Failed(failure) => {
                 self.complain(reply::failure(session_id, &failure).answering(request_id)).await
             }
-            Answer::Created { .. } | Answer::Sessions(_) | Answer::Node(_) | Answer::Done => {
+            Answer::Created { .. }
+            | Answer::Sessions(_)
+            | Answer::Node(_)
+            | Answer::Done
+            | Answer::Screen { .. }
+            | Answer::History { .. } => {
                 let error = reply::error(
                     session_id,
                     ErrorCode::Internal,
