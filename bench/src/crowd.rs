@@ -199,7 +199,7 @@ impl Part {
                 }
             }
             Event::Closed { code, reason } => anyhow::bail!("the connection ended: {code:?} {reason}"),
-            Event::Snapshot { .. } | Event::InputAck { .. } => {}
+            Event::Snapshot { .. } | Event::InputAck { .. } | Event::Echo { .. } | Event::Said { .. } => {}
         }
         Ok(())
     }

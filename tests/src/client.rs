@@ -4,6 +4,7 @@
 pub mod durable;
 pub mod event;
 pub mod frame;
+pub mod inflate;
 pub mod opening;
 pub mod sink;
 pub mod socket;
@@ -11,7 +12,7 @@ pub mod start;
 pub mod talk;
 
 pub use durable::{Durable, DurableOptions, End};
-pub use event::{Event, ServerMessage, Violation};
+pub use event::{Event, History, ServerMessage, Violation};
 pub use opening::{Credential, Framing, OpenError, Opening};
 pub use sink::{Hasher, Sink};
 pub use socket::Socket;

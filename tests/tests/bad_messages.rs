@@ -109,6 +109,31 @@ fn envelope_rows(session: Uuid) -> Vec<Row> {
             json!({"type": "resize", "session_id": Uuid::new_v4(), "data": {"rows": 24, "cols": 80}}),
             "not_attached",
         ),
+        (
+            "history without attach",
+            json!({"type": "history", "session_id": Uuid::new_v4(), "data": {"lines": 1}}),
+            "not_attached",
+        ),
+        (
+            "history without lines",
+            json!({"type": "history", "session_id": session, "data": {}}),
+            "missing_field",
+        ),
+        (
+            "history of no lines",
+            json!({"type": "history", "session_id": session, "data": {"lines": 0}}),
+            "invalid_field",
+        ),
+        (
+            "history of 5001 lines",
+            json!({"type": "history", "session_id": session, "data": {"lines": 5001}}),
+            "invalid_field",
+        ),
+        (
+            "history before a text",
+            json!({"type": "history", "session_id": session, "data": {"lines": 1, "before_line": "1"}}),
+            "invalid_field",
+        ),
     ]
 }
 

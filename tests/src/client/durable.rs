@@ -271,6 +271,8 @@ impl<S: Sink> Durable<S> {
                 self.inputs.acknowledge(seq).map_err(|what| self.violation(&what))
             }
             Event::Message(message) => self.message(&message),
+            // These do not change what is received.
+            Event::Echo { .. } | Event::Said { .. } => Ok(()),
             Event::Closed { code: Some(4401), reason } => {
                 Err(self.violation(&format!("closed with 4401 {reason}")))
             }
@@ -355,7 +357,7 @@ impl<S: Sink> Durable<S> {
                 Ok(())
             }
             (_, Some(_)) => Err(self.violation(&format!("an error: {}", message.body))),
-            // Titles, bells, sizes and the like do not change what is received.
+            // Sizes and the like do not change what is received.
             (None, None) => Ok(()),
         }
     }

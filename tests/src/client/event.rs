@@ -25,6 +25,17 @@ pub enum Event {
     Snapshot { session: Uuid, offset: u64, cols: u16, rows: u16, reason: Reason, more: bool, bytes: Bytes },
     /// Input up to `seq` was handed to the terminal.
     InputAck { session: Uuid, seq: u64 },
+    /// What the terminal does with typed text from `offset` on.
+    Echo {
+        session: Uuid,
+        offset: u64,
+        echo: bool,
+        canonical: bool,
+        alternate_screen: bool,
+        input_seq: Option<u64>,
+    },
+    /// What the program said: `kind` is `title`, `bell`, `clipboard`, `cwd` or `notify`.
+    Said { session: Uuid, kind: String, text: String },
     /// Any other message.
     Message(ServerMessage),
     /// The connection is over; with the close code, if there was a close frame.
@@ -98,6 +109,26 @@ impl ServerMessage {
     }
 }
 
+/// A page of scrollback, as `history` carries it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct History {
+    /// The number of the first line.
+    pub first_line: u64,
+    /// The lines, oldest first.
+    pub lines: Vec<String>,
+    /// Lines so far.
+    pub total: u64,
+}
+
+impl History {
+    /// Reads the data of a `history`; none if something is missing.
+    pub fn read(data: &Value) -> Option<Self> {
+        let lines = data["lines"].as_array()?.iter().map(|line| line.as_str().map(str::to_owned));
+        let (first_line, total) = (data["first_line"].as_u64()?, data["total"].as_u64()?);
+        Some(Self { first_line, lines: lines.collect::<Option<_>>()?, total })
+    }
+}
+
 /// Reads a text message.
 pub fn parse(text: &str) -> Result<Event, Violation> {
     let broken = |what: &str| Violation(format!("{what}: {}", text.chars().take(500).collect::<String>()));
@@ -134,6 +165,28 @@ pub fn parse(text: &str) -> Result<Event, Violation> {
             let seq = body["data"]["seq"].as_u64().ok_or_else(|| broken("no seq"))?;
             Ok(Event::InputAck { session: needed?, seq })
         }
+        "echo" => {
+            let data = &body["data"];
+            let flag = |name: &str| data[name].as_bool().ok_or_else(|| broken(&format!("no {name}")));
+            let input_seq = data["input_seq"].as_u64();
+            if input_seq.is_none() && !data["input_seq"].is_null() {
+                return Err(broken("input_seq is no number"));
+            }
+            Ok(Event::Echo {
+                session: needed?,
+                offset: number("offset")?,
+                echo: flag("echo")?,
+                canonical: flag("canonical")?,
+                alternate_screen: flag("alternate_screen")?,
+                input_seq,
+            })
+        }
+        "title" | "bell" | "clipboard" | "cwd" | "notify" => {
+            let session = needed?;
+            let Value::String(text) = body["data"].take() else { return Err(broken("data is no text")) };
+            Ok(Event::Said { session, kind, text })
+        }
+        "history" if History::read(&body["data"]).is_none() => Err(broken("an incomplete history")),
         "error" if body["data"]["error"].as_str().is_none() => Err(broken("an error without a code")),
         "error" if !body["data"]["retryable"].is_boolean() => Err(broken("an error without retryable")),
         "status" if body["data"]["status"].as_str().is_none() => Err(broken("a status without a status")),
@@ -148,4 +201,48 @@ pub fn parse(text: &str) -> Result<Event, Violation> {
 pub fn size(value: &Value) -> Option<(u16, u16)> {
     let side = |name: &str| u16::try_from(value[name].as_u64()?).ok();
     Some((side("rows")?, side("cols")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0190a0a0-0000-7000-8000-000000000001";
+
+    fn parsed(more: &str) -> Result<Event, Violation> {
+        parse(&format!(r#"{{"session_id":"{ID}","timestamp":"2031-05-07T12:00:00Z",{more}}}"#))
+    }
+
+    #[test]
+    fn what_a_program_says_is_text() {
+        for kind in ["title", "bell", "clipboard", "cwd", "notify"] {
+            let event = parsed(&format!(r#""type":"{kind}","data":"x""#)).unwrap();
+            assert!(matches!(event, Event::Said { kind: of, text, .. } if of == kind && text == "x"));
+            assert!(parsed(&format!(r#""type":"{kind}","data":null"#)).is_err(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn an_echo_says_everything() {
+        let echo = r#""type":"echo","offset":9,"data":{"echo":true,"canonical":false,"alternate_screen":true,"input_seq":N}"#;
+        for (number, expected) in [("null", None), ("4", Some(4))] {
+            let event = parsed(&echo.replace('N', number)).unwrap();
+            assert!(matches!(event, Event::Echo { offset: 9, echo: true, canonical: false, input_seq, .. }
+                if input_seq == expected));
+        }
+        for broken in [("N", "-1"), ("N", "true"), (r#""offset":9,"#, ""), ("false", "0"), ("alternate_", "")]
+        {
+            assert!(parsed(&echo.replace(broken.0, broken.1)).is_err(), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_history_has_its_numbers() {
+        let page = r#""type":"history","request_id":"r","data":{"first_line":3,"lines":["a","b"],"total":9}"#;
+        let Event::Message(message) = parsed(page).unwrap() else { panic!("no message") };
+        let lines = vec!["a".to_owned(), "b".to_owned()];
+        assert_eq!(History::read(message.data()), Some(History { first_line: 3, lines, total: 9 }));
+        assert!(parsed(&page.replace("\"b\"", "7")).is_err());
+        assert!(parsed(&page.replace("total", "all")).is_err());
+    }
 }

@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::{self, http};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::frame::SUBPROTOCOL;
+use super::inflate;
 
 /// What a client shows to be let in.
 #[derive(Clone, Debug)]
@@ -31,6 +32,24 @@ pub enum Framing {
     Json,
     /// Terminal bytes are binary frames.
     Binary,
+    /// Binary frames, those of the server compressed.
+    Deflate,
+    /// Offers both; what the server chose is then [`Socket::framing`](super::Socket::framing).
+    DeflateOrBinary,
+}
+
+impl Framing {
+    /// The subprotocols it offers, and what each leads to.
+    const fn offered(self) -> &'static [(&'static str, Self)] {
+        const BINARY: (&str, Framing) = (SUBPROTOCOL, Framing::Binary);
+        const DEFLATE: (&str, Framing) = (inflate::SUBPROTOCOL, Framing::Deflate);
+        match self {
+            Self::Json => &[],
+            Self::Binary => &[BINARY],
+            Self::Deflate => &[DEFLATE],
+            Self::DeflateOrBinary => &[DEFLATE, BINARY],
+        }
+    }
 }
 
 /// How to open a socket.
@@ -77,8 +96,8 @@ impl Opening {
         self
     }
 
-    /// Opens the connection and upgrades it.
-    pub(super) async fn open(&self) -> Result<WebSocketStream<TcpStream>, OpenError> {
+    /// Opens the connection and upgrades it; says in which framing.
+    pub(super) async fn open(&self) -> Result<(WebSocketStream<TcpStream>, Framing), OpenError> {
         let failed = |err| OpenError::Failed(Box::new(err));
         let stream = TcpStream::connect(self.address).await.map_err(|err| failed(err.into()))?;
         stream.set_nodelay(true).map_err(|err| failed(err.into()))?;
@@ -93,11 +112,15 @@ impl Opening {
             other => failed(other),
         })?;
         let echoed = response.headers().get(http::header::SEC_WEBSOCKET_PROTOCOL);
-        match (self.framing, echoed.map(HeaderValue::as_bytes)) {
-            (Framing::Json, None) => Ok(socket),
-            (Framing::Binary, Some(name)) if name == SUBPROTOCOL.as_bytes() => Ok(socket),
-            _ => Err(OpenError::Violation("the subprotocol in the answer is not the one offered")),
-        }
+        let offered = self.framing.offered();
+        let chosen = match echoed.map(HeaderValue::as_bytes) {
+            None => offered.is_empty().then_some(Framing::Json),
+            Some(name) => {
+                offered.iter().find(|(offer, _)| offer.as_bytes() == name).map(|(_, framing)| *framing)
+            }
+        };
+        let violation = OpenError::Violation("the subprotocol in the answer is not one that was offered");
+        chosen.map(|framing| (socket, framing)).ok_or(violation)
     }
 
     fn request(&self) -> Request<()> {
@@ -112,8 +135,9 @@ impl Opening {
         if let Credential::Bearer(token) = &self.credential {
             headers.insert(http::header::AUTHORIZATION, header(&format!("Bearer {token}")));
         }
-        if self.framing == Framing::Binary {
-            headers.insert(http::header::SEC_WEBSOCKET_PROTOCOL, header(SUBPROTOCOL));
+        let names: Vec<&str> = self.framing.offered().iter().map(|(name, _)| *name).collect();
+        if !names.is_empty() {
+            headers.insert(http::header::SEC_WEBSOCKET_PROTOCOL, header(&names.join(", ")));
         }
         if let Some(origin) = &self.origin {
             headers.insert(http::header::ORIGIN, header(origin));

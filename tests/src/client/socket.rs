@@ -17,12 +17,18 @@ use uuid::Uuid;
 
 use super::event::{self, Event, Reason, Violation};
 use super::frame::{self, ServerFrame};
+use super::inflate::Inflate;
 use super::opening::{Framing, OpenError, Opening};
 
 /// An open socket.
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
     framing: Framing,
+    /// The server's compressed stream.
+    inflate: Inflate,
+    /// Events of a message that held several.
+    ready: VecDeque<Event>,
+    binary_bytes: u64,
     /// Messages that the connection has not taken yet.
     outgoing: VecDeque<Message>,
     unflushed: bool,
@@ -39,9 +45,13 @@ pub struct Socket {
 impl Socket {
     /// Opens a socket.
     pub async fn open(opening: &Opening) -> Result<Self, OpenError> {
+        let (stream, framing) = opening.open().await?;
         Ok(Self {
-            stream: opening.open().await?,
-            framing: opening.framing,
+            stream,
+            framing,
+            inflate: Inflate::default(),
+            ready: VecDeque::new(),
+            binary_bytes: 0,
             outgoing: VecDeque::new(),
             unflushed: false,
             channels: BTreeMap::new(),
@@ -55,6 +65,11 @@ impl Socket {
     /// How terminal bytes travel.
     pub const fn framing(&self) -> Framing {
         self.framing
+    }
+
+    /// Bytes of binary messages read so far, WebSocket headers included (RFC 6455 section 5.2).
+    pub const fn binary_bytes(&self) -> u64 {
+        self.binary_bytes
     }
 
     /// The channel of a session that is attached here, in binary mode.
@@ -79,11 +94,9 @@ impl Socket {
 
     /// Queues typed bytes in the socket's framing; in JSON mode they must be UTF-8.
     pub fn send_input(&mut self, session: Uuid, seq: Option<u64>, bytes: &[u8]) {
-        match (self.framing, self.channel(session)) {
-            (Framing::Binary, Some(channel)) => {
-                self.send_binary(frame::input(channel, seq.unwrap_or(0), bytes))
-            }
-            _ => {
+        match self.channel(session) {
+            Some(channel) => self.send_binary(frame::input(channel, seq.unwrap_or(0), bytes)),
+            None => {
                 let text = str::from_utf8(bytes).expect("UTF-8 in JSON mode");
                 let mut message = json!({"type": "input", "session_id": session, "data": text});
                 if let Some(seq) = seq {
@@ -96,9 +109,9 @@ impl Socket {
 
     /// Queues an ack in the socket's framing.
     pub fn send_ack(&mut self, session: Uuid, offset: u64) {
-        match (self.framing, self.channel(session)) {
-            (Framing::Binary, Some(channel)) => self.send_binary(frame::ack(channel, offset)),
-            _ => self.send(&json!({"type": "ack", "session_id": session, "data": {"offset": offset}})),
+        match self.channel(session) {
+            Some(channel) => self.send_binary(frame::ack(channel, offset)),
+            None => self.send(&json!({"type": "ack", "session_id": session, "data": {"offset": offset}})),
         }
     }
 
@@ -170,12 +183,18 @@ impl Socket {
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<Event, Violation>> {
         assert!(!self.over, "read after the end of the connection");
         loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Poll::Ready(Ok(event));
+            }
             let message = match Pin::new(&mut self.stream).poll_next(context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(message) => message,
             };
             let event = match message {
-                Some(Ok(Message::Binary(bytes))) => self.binary(bytes),
+                Some(Ok(Message::Binary(bytes))) => match self.binary(bytes) {
+                    Ok(()) => continue,
+                    Err(violation) => Err(violation),
+                },
                 Some(Ok(Message::Text(text))) => event::parse(&text).and_then(|event| self.text(event)),
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
                 Some(Ok(Message::Close(close))) => Ok(self.closed(close)),
@@ -197,10 +216,28 @@ impl Socket {
         Event::Closed { code, reason }
     }
 
-    fn binary(&self, bytes: Bytes) -> Result<Event, Violation> {
-        if self.framing == Framing::Json {
-            return Err(Violation("a binary frame in JSON mode".to_owned()));
+    fn binary(&mut self, bytes: Bytes) -> Result<(), Violation> {
+        let header = if bytes.len() < 126 {
+            2
+        } else if bytes.len() <= 0xFFFF {
+            4
+        } else {
+            10
+        };
+        self.binary_bytes += (header + bytes.len()) as u64;
+        let frames = match self.framing {
+            Framing::Json => return Err(Violation("a binary frame in JSON mode".to_owned())),
+            Framing::Binary => vec![bytes],
+            Framing::Deflate | Framing::DeflateOrBinary => self.inflate.message(&bytes)?,
+        };
+        for frame in frames {
+            let event = self.frame(frame)?;
+            self.ready.push_back(event);
         }
+        Ok(())
+    }
+
+    fn frame(&self, bytes: Bytes) -> Result<Event, Violation> {
         let head = bytes.slice(..bytes.len().min(16));
         let frame = frame::parse(bytes).ok_or_else(|| Violation(format!("a malformed frame: {head:?}")))?;
         let session = |channel: u16| {
@@ -223,10 +260,11 @@ impl Socket {
 
     fn text(&mut self, event: Event) -> Result<Event, Violation> {
         match (&event, self.framing) {
-            (Event::Output { .. } | Event::Snapshot { .. } | Event::InputAck { .. }, Framing::Binary) => {
+            (_, Framing::Json) => {}
+            (Event::Output { .. } | Event::Snapshot { .. } | Event::InputAck { .. }, _) => {
                 return Err(Violation(format!("terminal bytes as text in binary mode: {event:?}")));
             }
-            (Event::Message(message), Framing::Binary) => match message.status() {
+            (Event::Message(message), _) => match message.status() {
                 Some("connected") => {
                     let session = message
                         .session

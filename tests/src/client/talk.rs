@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
-use super::event::{Event, ServerMessage, size};
+use super::event::{Event, History, ServerMessage, size};
 use super::opening::Opening;
 use super::socket::Socket;
 use crate::wait_for;
@@ -93,6 +93,14 @@ impl Socket {
     /// Attaches to a session.
     pub async fn attach(&mut self, session: Uuid, data: Value) -> Attached {
         self.attached(json!({"type": "attach", "session_id": session, "data": data})).await
+    }
+
+    /// Asks for a page of scrollback.
+    pub async fn history(&mut self, session: Uuid, before_line: Option<u64>, lines: u32) -> History {
+        let data = json!({"before_line": before_line, "lines": lines});
+        let answer = self.ask(json!({"type": "history", "session_id": session, "data": data})).await;
+        assert_eq!(answer.kind, "history", "{}", answer.body);
+        History::read(answer.data()).unwrap_or_else(|| panic!("checked when it was read: {}", answer.body))
     }
 
     /// Attaches over a new socket, as often as it takes while the server is coming back.

@@ -1,0 +1,170 @@
+//! What the daemon's own screen is good for: queries answered once, what programs tell, history, pastes, and the right
+//! picture after everything but the keeper was killed.
+
+use devpocket_tests::client::start::{raw_script, session};
+use devpocket_tests::client::{Event, Framing, Socket};
+use devpocket_tests::stack::Stack;
+use devpocket_tests::until::wait_until;
+use serde_json::json;
+use std::time::Duration;
+use uuid::Uuid;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Waits for what a program told beside its text, and gives it.
+async fn told(socket: &mut Socket, session: Uuid, wanted: &str) -> String {
+    socket
+        .wait(&format!("a {wanted} message"), |event| match event {
+            Event::Said { session: of, kind, text } if *of == session && kind == wanted => {
+                Some(text.to_string())
+            }
+            _ => None,
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_query_is_answered_once_and_never_shown_whoever_is_attached() {
+    let stack = Stack::start().await;
+    for clients in [0, 1, 3] {
+        let proof = stack.place.work(&format!("answer-{clients}"));
+        let program = format!(
+            "stty -icanon -echo; printf 'ready'; while [ ! -e '{0}.go' ]; do sleep 0.02; done; \
+             printf '\\033[H\\033[Jabc\\033[6n\\033[c'; \
+             dd bs=1 count=15 2>/dev/null | od -An -tx1 | tr -d ' \\n' > '{0}'; printf done; exec cat",
+            proof.display()
+        );
+        let (mut socket, attached) = session(
+            &stack,
+            Framing::Binary,
+            json!({"session_type": "local", "command": ["sh", "-c", program]}),
+        )
+        .await;
+        let id = attached.session;
+        socket.read_until(id, "ready").await;
+        let mut others = Vec::new();
+        for _ in 1..clients {
+            let mut other = Socket::must_open(&stack.opening(0, Framing::Binary)).await;
+            other.attach(id, json!({})).await;
+            others.push(other);
+        }
+        if clients == 0 {
+            socket.send(&json!({"type": "detach", "session_id": id}));
+            socket.wait_status(id, "detached").await;
+        }
+        std::fs::write(format!("{}.go", proof.display()), b"").expect("a file is written");
+        wait_until("the program was answered", LIMIT, async || {
+            std::fs::read_to_string(&proof).is_ok_and(|answer| answer.len() == 30)
+        })
+        .await;
+        // ESC [1;4R and ESC [?62;22c, and not a byte more of either.
+        let answer = std::fs::read_to_string(&proof).expect("the proof");
+        assert_eq!(answer, "1b5b313b34521b5b3f36323b323263", "with {clients} clients");
+        let mut late = Socket::must_open(&stack.opening(0, Framing::Binary)).await;
+        let offset = if clients == 0 { json!({}) } else { json!({"offset": 0}) };
+        late.attach(id, offset).await;
+        let shown = late.read_until(id, "done").await;
+        assert!(
+            !shown.contains("\x1b[6n") && !shown.contains("\x1b[c"),
+            "a query reached a client: {shown:?}"
+        );
+        assert!(!shown.contains("[1;4R"), "an answer was typed: {shown:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_program_tells_beside_its_text_becomes_messages() {
+    let stack = Stack::start().await;
+    for framing in [Framing::Json, Framing::Binary] {
+        let script = "printf ready; read -r go; printf '\\033]0;a title\\007\\007\\033]52;c;aGVsbG8=\\007'; \
+             printf '\\033]7;file://host/tmp/a%%20b\\007\\033]9;all done\\007'; exec cat";
+        let data = json!({"session_type": "local", "command": ["sh", "-c", script]});
+        let (mut socket, attached) = session(&stack, framing, data).await;
+        let id = attached.session;
+        socket.read_until(id, "ready").await;
+        let echo = socket
+            .wait("what becomes of typed text", |event| match event {
+                Event::Echo { session, echo, canonical, alternate_screen, .. } if *session == id => {
+                    Some((*echo, *canonical, *alternate_screen))
+                }
+                _ => None,
+            })
+            .await;
+        assert_eq!(echo, (true, true, false));
+        socket.send_input(id, None, b"go\n");
+        assert_eq!(told(&mut socket, id, "title").await, "a title");
+        told(&mut socket, id, "bell").await;
+        assert_eq!(told(&mut socket, id, "clipboard").await, "hello");
+        assert_eq!(told(&mut socket, id, "cwd").await, "/tmp/a b");
+        assert_eq!(told(&mut socket, id, "notify").await, "all done");
+    }
+}
+
+#[tokio::test]
+async fn history_gives_the_lines_above_the_screen_in_pages() {
+    let stack = Stack::start().await;
+    let script = "i=0; while [ $i -lt 300 ]; do echo \"line $i\"; i=$((i + 1)); done; printf ready; exec cat";
+    let data = json!({"session_type": "local", "command": ["sh", "-c", script], "terminal_size": {"rows": 24, "cols": 80}});
+    let (mut socket, attached) = session(&stack, Framing::Binary, data).await;
+    let id = attached.session;
+    socket.read_until(id, "ready").await;
+    let page = socket.ask(json!({"type": "history", "session_id": id, "data": {"lines": 10}})).await;
+    let data = page.data();
+    // 300 lines and one begun: 277 are above the 24 rows.
+    assert_eq!((&data["first_line"], &data["total"]), (&267.into(), &277.into()));
+    assert_eq!(data["lines"][9], "line 276");
+    let page = socket
+        .ask(json!({"type": "history", "session_id": id, "data": {"before_line": 5, "lines": 10}}))
+        .await;
+    assert_eq!((&page.data()["first_line"], &page.data()["lines"][0]), (&0.into(), &"line 0".into()));
+    let error = socket.ask_error(json!({"type": "history", "session_id": id, "data": {"lines": 0}})).await;
+    assert_eq!(error.error(), Some("invalid_field"));
+}
+
+#[tokio::test]
+async fn a_paste_is_framed_where_the_program_asked_for_it_and_cannot_end_itself() {
+    let stack = Stack::start().await;
+    let script = raw_script("printf '\\033[?2004hready'; exec cat");
+    let (mut socket, attached) = session(&stack, Framing::Binary, script).await;
+    let id = attached.session;
+    socket.read_until(id, "ready").await;
+    socket.send(&json!({"type": "paste", "session_id": id, "data": "one\ntwo\u{1b}[201~rm\n"}));
+    let seen = socket.read_until(id, "\x1b[201~").await;
+    assert_eq!(seen, "\x1b[200~one\rtworm\r\x1b[201~");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_picture_is_the_same_after_a_worker_kill_wherever_it_stopped() {
+    let stack = Stack::start().await;
+    // In the alternate screen, in a synchronized update, in a sequence, in a character.
+    let begun = ["\\033[?1049h\\033[3;4Hinside", "\\033[?2026hheld back", "text\\033[1;3", "caf\\303"];
+    for (number, begun) in begun.iter().enumerate() {
+        let script = raw_script(&format!(
+            "i=0; while [ $i -lt 100 ]; do printf '\\033[3%dmline %d\\033[m\\r\\n' $((i % 8)) $i; i=$((i + 1)); done; \
+             printf 'ready{begun}'; exec cat"
+        ));
+        let (mut socket, attached) = session(&stack, Framing::Binary, script).await;
+        let id = attached.session;
+        socket.read_until(id, "ready").await;
+        let picture = async |stack: &Stack| {
+            let (mut socket, attached) = Socket::attach_patiently(
+                &stack.opening(0, Framing::Binary),
+                id,
+                &json!({"scrollback": 1000}),
+            )
+            .await;
+            assert_eq!(attached.kind, "snapshot");
+            socket
+                .wait("the snapshot", |event| match event {
+                    Event::Snapshot { bytes, offset, .. } => Some((*offset, bytes.clone())),
+                    _ => None,
+                })
+                .await
+        };
+        let before = picture(&stack).await;
+        assert!(stack.kill_worker());
+        stack.worker_ready().await;
+        let after = picture(&stack).await;
+        assert_eq!(after, before, "case {number}");
+    }
+}
