@@ -162,6 +162,34 @@ const steps = [
     },
   ],
   [
+    "a smaller page that only looks changes no size, and shows all of the screen",
+    async ({ page, context, watch }) => {
+      await page.bringToFront();
+      const narrow = await session(page);
+      await page.setViewportSize({ width: 1000, height: 700 });
+      await until(page, "the larger size", (was) => window.devpocket.session().cols > was.cols, narrow);
+      const before = await session(page);
+      const second = watch(await context.newPage());
+      await second.setViewportSize({ width: 700, height: 500 });
+      await second.goto(baseUrl);
+      await untilPrompt(second);
+      const fits = () => {
+        const panel = document.querySelector(".terminal:not([hidden])");
+        const screen = panel.querySelector(".xterm-screen").getBoundingClientRect();
+        return screen.width <= panel.clientWidth && screen.height <= panel.clientHeight;
+      };
+      await until(second, "the whole screen in the smaller page", fits);
+      for (const looker of [page, second]) {
+        const { rows, cols } = await session(looker);
+        must(rows === before.rows && cols === before.cols, `the size became ${rows} x ${cols}`);
+      }
+      await second.close();
+      await page.bringToFront();
+      await type(page, "stty size");
+      await untilLine(page, `${before.rows} ${before.cols}`);
+    },
+  ],
+  [
     "the page says that a shell has ended, and opens another",
     async ({ page }) => {
       const before = await session(page);

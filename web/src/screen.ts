@@ -4,6 +4,7 @@ import { FitAddon } from "@xterm/addon-fit";
 import { Unicode11Addon } from "@xterm/addon-unicode11";
 import { Terminal } from "@xterm/xterm";
 import { DrawQueue } from "./draw-queue";
+import { PlaceWatch, fontToFit } from "./fitting";
 import { clearForLaggedSnapshot } from "./lagged";
 import type { Snapshot } from "./output";
 import type { TerminalSize } from "./protocol";
@@ -37,8 +38,11 @@ export class Screen implements Picture {
   private readonly fit = new FitAddon();
   private readonly queue: DrawQueue;
   private readonly observer: ResizeObserver;
+  private readonly place = new PlaceWatch();
+  private readonly basePx = matchMedia("(max-width: 40rem)").matches ? 13 : 14;
   private settleTimer: ReturnType<typeof setTimeout> | undefined;
-  private hostWidth = 0;
+  /** The size once everything in the queue is drawn. */
+  private size: TerminalSize;
 
   constructor(
     private readonly host: HTMLElement,
@@ -51,7 +55,7 @@ export class Screen implements Picture {
       fontFamily: 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace',
       // At 1.0 some fonts' underscores fall below their row and are cut off.
       lineHeight: 1.15,
-      fontSize: matchMedia("(max-width: 40rem)").matches ? 13 : 14,
+      fontSize: this.basePx,
       screenReaderMode: screenReader,
       scrollback: SCROLLBACK_LINES,
       windowOptions: { pushTitle: true, popTitle: true },
@@ -73,11 +77,20 @@ export class Screen implements Picture {
     this.takePaste();
     this.offerCopy();
     enableTouchScroll(terminal, host);
+    this.size = { rows: terminal.rows, cols: terminal.cols };
     this.queue = new DrawQueue({
       write: (bytes, parsed) => terminal.write(bytes, parsed),
-      resize: (cols, rows) => terminal.resize(cols, rows),
+      resize: (cols, rows) => {
+        terminal.resize(cols, rows);
+        this.fitFont(this.room);
+      },
     });
-    this.observer = new ResizeObserver(() => this.settle());
+    this.observer = new ResizeObserver(() => {
+      if (host.clientWidth === 0) {
+        this.place.see(0, 0, false);
+      }
+      this.settle();
+    });
     this.observer.observe(host);
   }
 
@@ -86,13 +99,14 @@ export class Screen implements Picture {
   }
 
   restore(snapshot: Snapshot, done: () => void): void {
-    const clear = snapshot.reason === "lagged" ? clearForLaggedSnapshot(this.terminal.rows) : RESET;
+    const clear = snapshot.reason === "lagged" ? clearForLaggedSnapshot(this.size) : RESET;
     this.queue.write(new TextEncoder().encode(clear), () => undefined);
-    this.queue.resize(snapshot.size.cols, snapshot.size.rows);
+    this.resize(snapshot.size);
     this.queue.write(snapshot.bytes, done);
   }
 
   resize(size: TerminalSize): void {
+    this.size = size;
     this.queue.resize(size.cols, size.rows);
   }
 
@@ -116,10 +130,18 @@ export class Screen implements Picture {
     this.terminal.options.screenReaderMode = on;
   }
 
-  /** The size there is room for; null while hidden. */
+  /** The size there is room for with letters of full size; null while hidden. */
   get room(): TerminalSize | null {
+    if (this.host.clientWidth === 0) {
+      return null;
+    }
+    const { options } = this.terminal;
+    const shownPx = options.fontSize ?? this.basePx;
+    // The font is measured at once and nothing is drawn before the next frame, so this is not seen.
+    options.fontSize = this.basePx;
     const proposed = this.fit.proposeDimensions();
-    if (this.host.clientWidth === 0 || proposed === undefined || !(proposed.cols > 1) || !(proposed.rows > 0)) {
+    options.fontSize = shownPx;
+    if (proposed === undefined || !(proposed.cols > 1) || !(proposed.rows > 0)) {
       return null;
     }
     return { rows: Math.min(proposed.rows, 1000), cols: Math.min(proposed.cols, 1000) };
@@ -146,15 +168,22 @@ export class Screen implements Picture {
   private settle(): void {
     clearTimeout(this.settleTimer);
     this.settleTimer = setTimeout(() => {
-      const size = this.room;
-      if (size !== null) {
-        // On a phone the keyboard changes the height alone; turning it, or another window size, changes the width too.
-        const widthChanged = this.hostWidth !== 0 && this.hostWidth !== this.host.clientWidth;
-        const byHand = widthChanged || (this.hostWidth !== 0 && !matchMedia("(pointer: coarse)").matches);
-        this.hostWidth = this.host.clientWidth;
-        this.events.fits(size, byHand);
+      const { room } = this;
+      if (room !== null) {
+        const { clientWidth, clientHeight } = this.host;
+        const byHand = this.place.see(clientWidth, clientHeight, matchMedia("(pointer: coarse)").matches);
+        this.fitFont(room);
+        this.events.fits(room, byHand);
       }
     }, SETTLED_MS);
+  }
+
+  /** A session that is larger than the page has room for gets smaller letters, so that all of it is seen. */
+  private fitFont(room: TerminalSize | null): void {
+    if (room !== null) {
+      const { rows, cols } = this.terminal;
+      this.terminal.options.fontSize = fontToFit(this.basePx, room, { rows, cols });
+    }
   }
 
   /** The daemon frames pastes, so xterm.js must not: its own handlers never see the event. */

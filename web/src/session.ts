@@ -5,6 +5,8 @@ import { Backoff } from "./backoff";
 import { InputLedger } from "./ledger";
 import { ACK_DELAY_MS, OutputTracker } from "./output";
 import type { Snapshot } from "./output";
+import { Program } from "./program";
+import type { ProgramEvents } from "./program";
 import { WINDOW_BYTES, encodeAck, encodeInput, isRecord, numberOf, parseResume, parseSize, textOf } from "./protocol";
 import type { ClientMessage, ServerFrame, ServerMessage, TerminalSize } from "./protocol";
 
@@ -38,13 +40,11 @@ export interface Picture {
 }
 
 /** What happens in a session that the page shows. */
-export interface SessionEvents {
-  /** Phase, size, name or pending input changed. */
+export interface SessionEvents extends ProgramEvents {
+  /** Phase, size, pending input or what the program said of itself changed. */
   changed(): void;
   /** Something to tell the user, in words. */
   notice(text: string): void;
-  /** The program wants text on the clipboard. */
-  clipboard(text: string): void;
 }
 
 /** How a session stands. */
@@ -64,7 +64,8 @@ export class Session {
   phase: Phase = { is: "offline" };
   /** The session's own size, once known. */
   size: TerminalSize | null = null;
-  title: string | null = null;
+  /** What the program in it says. */
+  readonly program: Program;
 
   private link: SessionLink | null = null;
   private channel: number | null = null;
@@ -84,7 +85,9 @@ export class Session {
     private readonly makeRequestId: () => string,
     private readonly picture: Picture,
     private readonly events: SessionEvents,
-  ) {}
+  ) {
+    this.program = new Program(events);
+  }
 
   /** The request a direct answer belongs to, while one is awaited. */
   get awaitedRequest(): string | null {
@@ -230,18 +233,8 @@ export class Session {
         }
         return null;
       }
-      case "title":
-        this.title = textOf(message.data);
-        this.events.changed();
-        return null;
-      case "notify":
-        this.events.notice(textOf(message.data) ?? "");
-        return null;
-      case "clipboard":
-        this.events.clipboard(textOf(message.data) ?? "");
-        return null;
       default:
-        // An old client ignores what it does not know (protocol, section 2).
+        this.program.handle(message);
         return null;
     }
   }
@@ -291,6 +284,7 @@ export class Session {
     this.requestId = null;
     this.createdAtMs = null;
     this.channel = channel;
+    this.program.attached();
     this.retry.reset();
     const window = isRecord(data["resume"]) ? numberOf(data["resume"]["window"]) : null;
     this.output.begin(resume.kind === "snapshot" ? null : resume.offset, window);

@@ -5,6 +5,9 @@ import { randomId } from "./browser";
 import { Screen } from "./screen";
 import { Session } from "./session";
 
+/** How long the bell lights the terminal up, in milliseconds. */
+const FLASH_MS = 150;
+
 /** What a tab tells the workspace. */
 export interface TabEvents {
   chosen(tab: Tab): void;
@@ -12,7 +15,9 @@ export interface TabEvents {
   /** State, name or id changed. */
   changed(tab: Tab): void;
   notice(text: string): void;
-  clipboard(text: string): void;
+  /** The program has something to say to its user. */
+  notified(tab: Tab, text: string): void;
+  clipboard(tab: Tab, text: string): void;
   /** Passes typed text through the row of keys' modifiers. */
   modify(text: string): string;
 }
@@ -25,7 +30,7 @@ export class Tab {
   private readonly button = document.createElement("button");
   private readonly panel = document.createElement("div");
   private joined = false;
-  private programTitle: string | null = null;
+  private flashTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     id: string | null,
@@ -53,17 +58,16 @@ export class Tab {
         typedBinary: (bytes) => this.session.type(bytes),
         pasted: (text) => this.session.paste(text),
         fits: (size, byHand) => this.session.setViewSize(size, byHand && document.hasFocus()),
-        titled: (title) => {
-          this.programTitle = title;
-          this.changed();
-        },
+        titled: (title) => this.session.program.titled(title),
       },
       screenReader,
     );
     this.session = new Session(id, clientId, randomId, this.screen, {
       changed: () => this.changed(),
       notice: events.notice,
-      clipboard: events.clipboard,
+      notified: (text) => events.notified(this, text),
+      clipboard: (text) => events.clipboard(this, text),
+      rang: () => this.flash(),
     });
     this.label();
   }
@@ -73,6 +77,7 @@ export class Tab {
     this.panel.hidden = false;
     this.button.setAttribute("aria-selected", "true");
     this.button.tabIndex = 0;
+    this.handle.classList.remove("rang");
     this.handle.scrollIntoView({ block: "nearest", inline: "nearest" });
     if (!this.joined) {
       this.joined = true;
@@ -105,6 +110,7 @@ export class Tab {
 
   /** Takes the tab off the page. The session lives on unless it was terminated. */
   dispose(): void {
+    clearTimeout(this.flashTimer);
     if (this.joined) {
       this.connection.remove(this.session);
     }
@@ -115,7 +121,7 @@ export class Tab {
 
   /** What the tab is called. */
   get title(): string {
-    return this.programTitle || this.session.title || this.name || "Terminal";
+    return this.session.program.title || this.name || "Terminal";
   }
 
   private makeHandle(key: string, tablist: HTMLElement): void {
@@ -138,6 +144,17 @@ export class Tab {
     tablist.append(this.handle);
   }
 
+  /** The bell, for the eyes: the terminal lights up, or its tab until it is looked at. */
+  private flash(): void {
+    if (this.panel.hidden) {
+      this.handle.classList.add("rang");
+      return;
+    }
+    this.panel.classList.add("rang");
+    clearTimeout(this.flashTimer);
+    this.flashTimer = setTimeout(() => this.panel.classList.remove("rang"), FLASH_MS);
+  }
+
   private changed(): void {
     this.label();
     this.events.changed(this);
@@ -146,8 +163,9 @@ export class Tab {
   private label(): void {
     if (this.button.textContent !== this.title) {
       this.button.textContent = this.title;
-      this.button.title = this.title;
     }
+    const { directory } = this.session.program;
+    this.button.title = directory ? `${this.title}\n${directory}` : this.title;
     this.handle.classList.toggle("ended", this.session.phase.is === "ended");
   }
 }

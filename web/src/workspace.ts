@@ -1,6 +1,7 @@
 // The second view: tabs of sessions, the state line, notices and menus of a signed-in user. Knows no protocol.
 
 import type { Account, ListedSession } from "./account";
+import { announce, systemNotifier } from "./alerts";
 import type { Connection } from "./connection";
 import { element } from "./elements";
 import { Keybar } from "./keybar";
@@ -59,6 +60,16 @@ export class Workspace {
     this.screenReader.addEventListener("change", () => {
       localStorage.setItem(SCREEN_READER_KEY, this.screenReader.checked ? "on" : "off");
       this.tabs.forEach((tab) => tab.screen.setScreenReader(this.screenReader.checked));
+    });
+    const notify = element("notify", HTMLButtonElement);
+    notify.hidden = !("Notification" in window) || Notification.permission !== "default";
+    notify.addEventListener("click", () => {
+      Notification.requestPermission().then(
+        (permission) => {
+          notify.hidden = permission !== "default";
+        },
+        (error: unknown) => this.notices.say(`Notifications are not possible: ${String(error)}`),
+      );
     });
     const paste = element("paste", HTMLButtonElement);
     paste.hidden = navigator.clipboard?.readText === undefined;
@@ -167,7 +178,9 @@ export class Workspace {
       closing: (tab) => this.askToEnd(tab),
       changed: (tab) => this.tabChanged(tab),
       notice: (text) => this.notices.say(text),
-      clipboard: (text) => this.offerCopy(text),
+      notified: (tab, text) =>
+        announce(systemNotifier, tab.title, text, tab.session.id ?? "", (words) => this.notices.say(words)),
+      clipboard: (tab, text) => this.copy(tab, text),
       modify: (text) => this.keybar.modify(text),
     };
     const screenReader = this.screenReader.checked;
@@ -286,14 +299,27 @@ export class Workspace {
     }
   }
 
-  private offerCopy(text: string): void {
-    // The clipboard may be written from a click only.
-    this.notices.say("The program wants to copy text.", {
-      label: "Copy",
-      act: () => {
-        navigator.clipboard?.writeText(text).catch((error: unknown) => this.notices.say(`Not copied: ${String(error)}`));
-      },
-    });
+  /** Puts a program's text on the clipboard if the browser lets the page, which some do from a click only. */
+  private copy(tab: Tab, text: string): void {
+    const { clipboard } = navigator;
+    if (clipboard === undefined) {
+      this.notices.say(`${tab.title} wants to copy text: the browser allows that over HTTPS only.`);
+      return;
+    }
+    const offer = (): void => {
+      this.notices.say(`${tab.title} wants to copy text.`, {
+        label: "Copy",
+        act: () => {
+          clipboard.writeText(text).catch((error: unknown) => this.notices.say(`Not copied: ${String(error)}`));
+        },
+      });
+    };
+    if (tab === this.active && document.hasFocus()) {
+      clipboard.writeText(text).then(() => this.notices.say(`${tab.title} copied text.`), offer);
+    } else {
+      // Not under the eyes of the user: what another program copied stays until this is wanted.
+      offer();
+    }
   }
 
   private pasteFromClipboard(): void {

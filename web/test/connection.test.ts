@@ -11,6 +11,8 @@ class Page {
   readonly sockets: FakeSocket[] = [];
   readonly notices: string[] = [];
   readonly copied: string[] = [];
+  readonly notified: string[] = [];
+  bells = 0;
   readonly refusals: boolean[] = [];
   isSignedOut = false;
   ticketError: Error | null = null;
@@ -42,6 +44,10 @@ class Page {
       changed: () => undefined,
       notice: (text) => this.notices.push(text),
       clipboard: (text) => this.copied.push(text),
+      notified: (text) => this.notified.push(text),
+      rang: () => {
+        this.bells += 1;
+      },
     });
     this.connection.add(session);
     return { session, picture };
@@ -361,6 +367,35 @@ describe("flow", () => {
     socket.say({ type: "resized", session_id: ID, offset: 0, data: { rows: 30, cols: 100 } });
     expect(picture.size).toEqual({ rows: 30, cols: 100 });
     expect(session.sizeDiffers).toBe(false);
+  });
+
+  it("passes on what the program says, and knows nothing of its echo after another attach", async () => {
+    const { session } = page.session(ID);
+    const socket = await page.open();
+    socket.connected(1, ID, { kind: "replay", offset: 0, input_seq: null });
+    socket.say({ type: "title", session_id: ID, data: "make" });
+    socket.say({ type: "notify", session_id: ID, data: "built" });
+    socket.say({ type: "clipboard", session_id: ID, data: "copied" });
+    socket.say({ type: "bell", session_id: ID, data: "" });
+    const data = { echo: true, canonical: true, alternate_screen: false, input_seq: null };
+    socket.say({ type: "echo", session_id: ID, offset: 0, data });
+    expect([session.program.title, page.notified, page.copied, page.bells]).toEqual(["make", ["built"], ["copied"], 1]);
+    expect(session.program.echo).toMatchObject({ echo: true });
+    socket.end();
+    (await page.reopen()).connected(1, ID, { kind: "replay", offset: 0, input_seq: null });
+    expect(session.program.echo).toBeNull();
+  });
+
+  it("puts a lagged snapshot of several parts on the screen and goes on from it", async () => {
+    const { picture } = page.session(ID);
+    const socket = await page.open();
+    socket.connected(1, ID, { kind: "replay", offset: 0, input_seq: null });
+    socket.output(1, 0, "old");
+    socket.snapshot(1, 900, { rows: 10, cols: 40 }, "one ", 0x81);
+    expect(picture.text).toBe("old");
+    socket.snapshot(1, 900, { rows: 10, cols: 40 }, "two", 0x01);
+    socket.output(1, 900, "+more");
+    expect(picture.text).toBe("[lagged]one two+more");
   });
 
   it("carries several sessions on one socket", async () => {

@@ -69,8 +69,10 @@ export class FakeSocket {
     this.deliver(frame(1, channel, offset, new TextEncoder().encode(text)));
   }
 
-  snapshot(channel: number, offset: number, size: TerminalSize, text: string): void {
+  /** `flags`: the reason's number, and bit 7 if more of the snapshot follows. */
+  snapshot(channel: number, offset: number, size: TerminalSize, text: string, flags = 0): void {
     const head = new Uint8Array(5);
+    head[4] = flags;
     new DataView(head.buffer).setUint16(0, size.cols);
     new DataView(head.buffer).setUint16(2, size.rows);
     this.deliver(frame(2, channel, offset, new Uint8Array([...head, ...new TextEncoder().encode(text)])));

@@ -59,13 +59,16 @@ it("still takes what is no query: colours set, the title stack, modes", async ()
 it("clears screen and modes for a lagged snapshot, but keeps the scrollback and marks the gap", async () => {
   const headless = terminal();
   const write = (text: string): Promise<void> => new Promise((resolve) => headless.write(text, resolve));
-  await write("1\r\n2\r\n3\r\n4\r\n5\x1b[?2004h\x1b[?1h\x1b[31m\x1b]2;unfinished");
-  await write(clearForLaggedSnapshot(4));
+  await write("1\r\n2\r\n3\r\n4\r\n5\x1b[?2004h\x1b[?1h\x1b[?2026h\x1b[31m\x1b[3g\x1b[2;3r\x1b]2;unfinished");
+  await write(clearForLaggedSnapshot({ rows: 4, cols: 20 }));
   await write("new");
   const { active } = headless.buffer;
   const lines = Array.from({ length: active.length }, (_, row) => active.getLine(row)?.translateToString(true) ?? "");
   expect(lines.slice(0, 5)).toEqual(["1", "2", "3", "4", "5"]);
   expect(lines.join("")).toContain("left out");
   expect(lines.slice(-4)).toEqual(["new", "", "", ""]);
+  // Tab stops are back where they are after a reset.
+  await write("\r\n\tx\ty");
+  expect(active.getLine(active.baseY + 1)?.translateToString(true)).toBe("        x       y");
   expect(headless.modes).toMatchObject({ bracketedPasteMode: false, applicationCursorKeysMode: false });
 });
