@@ -15,6 +15,10 @@ pub const STALL_LIMIT: Duration = Duration::from_secs(10);
 /// The smallest window: a UTF-8 character, which a JSON client gets, and so acknowledges, only whole.
 pub const MIN_WINDOW_BYTES: u64 = 4;
 
+/// What the transport of a client that was stuck must take before that client counts as reading again, in bytes: what was
+/// handed over already, and as much again.
+const BUFFERS_BYTES: usize = 128 << 10;
+
 /// What to send next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outgoing {
@@ -83,6 +87,8 @@ pub struct Attachment {
     stalled_since: Option<Instant>,
     /// The transport has not taken everything that was handed to it.
     in_transport: bool,
+    /// Bytes the transport took since the client was found stuck.
+    taken_since_release: usize,
     /// It was behind for too long: it holds nothing back until it has drawn up to here.
     released_until: Option<Offset>,
 }
@@ -110,14 +116,16 @@ impl Attachment {
             told_size: region.size_at(cursor),
             stalled_since: None,
             in_transport: false,
+            taken_since_release: 0,
             released_until: None,
             window_from: cursor,
         };
         (attachment, resume)
     }
 
-    /// The transport took bytes; `all` that were handed to it, or only some.
-    pub fn handle_written(&mut self, all: bool, now: Instant) {
+    /// The transport took `bytes`: `all` that were handed to it, or only some.
+    pub fn handle_written(&mut self, bytes: usize, all: bool, now: Instant) {
+        self.taken_since_release = self.taken_since_release.saturating_add(bytes);
         self.in_transport = !all;
         if !self.holds_from_ack && self.stalled_since.is_some() {
             self.stalled_since = (!all).then_some(now);
@@ -189,6 +197,7 @@ impl Attachment {
         if self.stalled_since.is_some_and(|since| now.saturating_duration_since(since) >= STALL_LIMIT) {
             self.stalled_since = None;
             self.released_until = Some(self.cursor);
+            self.taken_since_release = 0;
         }
     }
 
@@ -236,8 +245,9 @@ impl Attachment {
         {
             self.stalled_since = Some(now);
         }
-        // A snapshot that only fills the transport's buffers is no sign that the client reads.
-        if self.window.is_none() && self.cursor >= held.end && !self.in_transport {
+        // What only fills the transport's buffers, which grow, is no sign that the client reads.
+        let reads = !self.in_transport && self.taken_since_release >= BUFFERS_BYTES;
+        if self.window.is_none() && self.cursor >= held.end && reads {
             self.released_until = None;
         }
     }
@@ -336,16 +346,16 @@ mod tests {
         phone.poll_send(&held(0..5000), 5000, t0());
         assert_eq!(phone.poll_timeout(), Some(t0() + STALL_LIMIT));
         let later = t0() + Duration::from_secs(3);
-        phone.handle_written(false, later);
+        phone.handle_written(1 << 20, false, later);
         assert_eq!(phone.poll_timeout(), Some(later + STALL_LIMIT));
         phone.handle_timeout(later + STALL_LIMIT);
         assert_eq!(phone.hold(), None);
         // A snapshot that only fills the transport's buffers does not make it hold again; having taken it all does.
         assert!(phone.poll_send(&held(7000..9000), 5000, later).is_some());
-        phone.handle_written(false, later);
+        phone.handle_written(1 << 20, false, later);
         assert_eq!(phone.poll_send(&held(7000..9000), 5000, later), None);
         assert_eq!(phone.hold(), None);
-        phone.handle_written(true, later);
+        phone.handle_written(1 << 20, true, later);
         assert_eq!(phone.poll_send(&held(7000..9000), 5000, later), None);
         assert_eq!(phone.hold(), Some(Offset(9000)));
     }
@@ -355,7 +365,7 @@ mod tests {
         for attach in [Attach { delivery: Delivery::Lossless, ..plain() }, windowed(10_000)] {
             let mut phone = fresh(&attach);
             phone.poll_send(&held(0..5000), 5000, t0());
-            phone.handle_written(true, t0());
+            phone.handle_written(1 << 20, true, t0());
             phone.handle_ack(Offset(5000), t0());
             assert_eq!(phone.poll_timeout(), None);
         }
