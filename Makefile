@@ -28,7 +28,8 @@ test: build test-web ptyd/screen/oracle/node_modules/.package-lock.json ## Run e
 	cargo nextest run --workspace --locked
 
 test-long: ptyd/screen/oracle/node_modules/.package-lock.json ## Compare the screen with xterm.js in many more cases
-	ORACLE_CASES=200000 cargo test --release --locked -p ptyd-screen --test oracle
+	@scripts/install-packages.sh test
+	ORACLE_TIMES=10 cargo test --release --locked -p ptyd-screen --test oracle
 
 test-web: web/node_modules/.package-lock.json
 	cd web && npm run --silent test

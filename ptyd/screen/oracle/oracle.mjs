@@ -1,85 +1,75 @@
-// Another emulator's opinion: xterm.js, fed what the tests feed ours. Reads a JSON line of cases, writes one of states.
-// A case: {rows, cols, scrollback, steps: [{feed: base64} | {resize: [rows, cols]} | {state: true}]}.
+// Another emulator's opinion: xterm.js, fed what the tests feed ours. Reads JSON lines of cases, writes for each a JSON line
+// of their states. A case: {rows, cols, scrollback, steps: [base64 | [rows, cols] | null | n]}: bytes, a resize, "say your
+// state", "say it with n rows of scrollback". Or {widths: true}: how many columns each character takes.
 
 import { createInterface } from "node:readline";
 import xterm from "@xterm/headless";
 import unicode from "@xterm/addon-unicode11";
+import { mend } from "./faults.mjs";
+import { state } from "./state.mjs";
 
-const write = (terminal, bytes) => new Promise((done) => terminal.write(bytes, done));
-
-const modeNames = [
-  "applicationCursorKeysMode", "applicationKeypadMode", "bracketedPasteMode", "insertMode", "mouseTrackingMode",
-  "originMode", "reverseWraparoundMode", "sendFocusMode", "wraparoundMode",
-];
-
-function color(cell, which) {
-  const value = which === "fg" ? cell.getFgColor() : cell.getBgColor();
-  if (which === "fg" ? cell.isFgDefault() : cell.isBgDefault()) return "d";
-  const rgb = which === "fg" ? cell.isFgRGB() : cell.isBgRGB();
-  return rgb ? `#${value.toString(16).padStart(6, "0")}` : `p${value}`;
-}
-
-// A row as text: each cell's text, width and looks, blank ones at the end left out.
-function row(line, cols) {
-  if (!line) return { wrapped: false, cells: [] };
-  const cells = [];
-  for (let x = 0; x < cols; x++) {
-    const cell = line.getCell(x);
-    if (!cell) break;
-    const chars = cell.getChars();
-    const flags =
-      (cell.isBold() ? 1 : 0) | (cell.isDim() ? 2 : 0) | (cell.isItalic() ? 4 : 0) | (cell.isBlink() ? 8 : 0) |
-      (cell.isInverse() ? 16 : 0) | (cell.isInvisible() ? 32 : 0) | (cell.isStrikethrough() ? 64 : 0) |
-      (cell.isOverline() ? 128 : 0);
-    const underline = cell.isUnderline() ? 1 : 0;
-    const empty = chars === "" && cell.getWidth() !== 0;
-    cells.push(empty ? ["", 1, "d", color(cell, "bg"), 0, 0] : [chars, cell.getWidth(), color(cell, "fg"), color(cell, "bg"), flags, underline]);
-  }
-  const blank = (cell) => cell[0] === "" && cell[1] === 1 && cell[3] === "d";
-  while (cells.length && blank(cells[cells.length - 1])) cells.pop();
-  return { wrapped: line.isWrapped, cells };
-}
-
-function state(terminal) {
-  const active = terminal.buffer.active;
-  const primary = terminal.buffer.normal;
-  const rows = [];
-  for (let y = 0; y < terminal.rows; y++) rows.push(row(active.getLine(active.baseY + y), terminal.cols));
-  const hidden = [];
-  if (active.type === "alternate") {
-    for (let y = 0; y < terminal.rows; y++) hidden.push(row(primary.getLine(primary.baseY + y), terminal.cols));
-  }
-  // Lines above the screen, wrapped rows joined; one that goes on on the screen is there only as far as it is above.
-  const scrollback = [];
-  for (let y = 0; y < primary.baseY; y++) {
-    const line = primary.getLine(y);
-    const text = line.translateToString(false);
-    if (line.isWrapped && scrollback.length) scrollback[scrollback.length - 1] += text;
-    else scrollback.push(text);
-  }
-  const modes = Object.fromEntries(modeNames.map((name) => [name, terminal.modes[name]]));
-  return {
-    alternate: active.type === "alternate", rows, hidden, cursor: [active.cursorX, active.cursorY], modes,
-    scrollback: scrollback.map((line) => line.trimEnd()),
-  };
-}
-
-async function run({ rows, cols, scrollback, steps }) {
-  const terminal = new xterm.Terminal({ rows, cols, scrollback, allowProposedApi: true, logLevel: "off" });
+function make(rows, cols, scrollback, mended = true) {
+  const windowOptions = { pushTitle: true, popTitle: true };
+  const terminal = new xterm.Terminal({ rows, cols, scrollback, windowOptions, allowProposedApi: true, logLevel: "off" });
   terminal.loadAddon(new unicode.Unicode11Addon());
   terminal.unicode.activeVersion = "11";
+  if (mended) mend(terminal);
+  terminal._core.oracleColors = {};
+  terminal._core._inputHandler.onColor((changes) => {
+    const colors = terminal._core.oracleColors;
+    for (const { type, index, color } of changes) {
+      if (type === 1) colors[index] = color.map((part) => part.toString(16).padStart(2, "0")).join("");
+      else if (type === 2 && index === undefined) for (const known of Object.keys(colors)) if (known < 256) delete colors[known];
+      if (type === 2 && index !== undefined) delete colors[index];
+    }
+  });
+  return terminal;
+}
+
+// Charsets are objects inside: they are told by asking a terminal for them.
+const names = new Map([[undefined, "B"]]);
+function charsetName(set) {
+  return names.get(set) ?? "?";
+}
+{
+  const terminal = make(2, 2, 0);
+  for (const name of ["0", "A", "B"]) {
+    terminal._core.writeSync(`\x1b(${name}`);
+    const set = terminal._core._charsetService._charsets[0];
+    if (set) names.set(set, name);
+  }
+  terminal.dispose();
+}
+
+function run({ rows, cols, scrollback, mended, steps }) {
+  const terminal = make(rows, cols, scrollback, mended);
   const states = [];
   for (const step of steps) {
-    if (step.feed !== undefined) await write(terminal, Buffer.from(step.feed, "base64"));
-    else if (step.resize) terminal.resize(step.resize[1], step.resize[0]);
-    else states.push(state(terminal));
+    if (typeof step === "string") terminal._core.writeSync(Buffer.from(step, "base64"));
+    else if (Array.isArray(step)) terminal.resize(step[1], step[0]);
+    else states.push(state(terminal, charsetName, step ?? 0));
   }
   terminal.dispose();
   return states;
 }
 
+// Runs of characters of the same width: [first, last, width].
+function widths() {
+  const terminal = make(2, 10, 0);
+  const runs = [];
+  for (let code = 0x20; code < 0x110000; code++) {
+    if ((code >= 0x7f && code < 0xa0) || (code >= 0xd800 && code < 0xe000)) continue;
+    const width = terminal._core.unicodeService.wcwidth(code);
+    const last = runs.at(-1);
+    if (last && last[2] === width && last[1] === code - 1) last[1] = code;
+    else runs.push([code, code, width]);
+  }
+  terminal.dispose();
+  return runs;
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
-  const answers = [];
-  for (const one of JSON.parse(line)) answers.push(await run(one));
-  process.stdout.write(`${JSON.stringify(answers)}\n`);
+  const question = JSON.parse(line);
+  const answer = Array.isArray(question) ? question.map(run) : widths();
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
 }

@@ -25,11 +25,14 @@ impl Charsets {
 }
 
 impl Charset {
-    pub(crate) fn of_final(byte: u8) -> Self {
+    /// The set of a final byte; none: nobody knows it. Of the national sets only the British one is shown as it was.
+    pub(crate) fn of_final(byte: u8) -> Option<Self> {
         match byte {
-            b'0' => Self::Graphics,
-            b'A' => Self::British,
-            _ => Self::Ascii,
+            b'0' => Some(Self::Graphics),
+            b'A' => Some(Self::British),
+            b'B' | b'4' | b'5' | b'6' | b'7' | b'=' | b'C' | b'E' | b'H' | b'K' | b'Q' | b'R' | b'Y'
+            | b'Z' => Some(Self::Ascii),
+            _ => None,
         }
     }
 

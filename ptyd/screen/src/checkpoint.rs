@@ -145,7 +145,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let pen = from.style();
         self.charsets = take_charsets(&mut from)?;
         self.cursor_style = from.byte()?.min(6);
-        self.joins = u16::from(from.byte()?.min(2));
+        self.joins = u16::from(from.byte()?.min(3));
         self.title = from.text(4096)?;
         self.titles = from.list(MAX_TITLES)?;
         self.cwd = from.list(1)?.pop();

@@ -1,7 +1,7 @@
 //! Control sequences.
 
 use crate::parser::Sequence;
-use crate::screen::{MAX_KEYBOARD_STACK, MAX_TITLES, Screen, Side, default_tabs};
+use crate::screen::{MAX_KEYBOARD_STACK, MAX_TITLES, NO_ROOM, Screen, Side, default_tabs};
 use crate::style::{Style, flag};
 
 /// Private modes saved at once.
@@ -9,6 +9,9 @@ const MAX_SAVED_MODES: usize = 64;
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     pub(crate) fn csi(&mut self, csi: &Sequence<'_>) {
+        // Sub-parameters mean something in SGR alone.
+        let params = if csi.final_byte == b'm' { None } else { csi.params.without_subs() };
+        let csi = &Sequence { params: params.as_ref().unwrap_or(csi.params), ..*csi };
         match (csi.prefix, csi.intermediates) {
             (None, []) => self.csi_plain(csi),
             (Some(b'?'), []) => self.csi_private(csi),
@@ -286,7 +289,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// REP, right after a character: at most a row of them, so that a few bytes cannot cost much.
     fn repeat(&mut self, count: usize) {
         let (joins, x) = (usize::from(self.joins), self.side.x);
-        if joins == 0 || x < joins {
+        if joins == 0 || self.joins == NO_ROOM || x < joins {
             return;
         }
         let mut text = String::new();
@@ -322,7 +325,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     fn soft_reset(&mut self) {
         self.modes.cursor_visible = true;
         (self.side.top, self.side.bottom) = (0, self.rows() - 1);
-        self.set_pen(Style { link: self.pen.link, ..Style::default() });
+        self.set_pen(Style::default());
+        self.cursor_style = 0;
         self.side.saved = crate::screen::Saved::default();
         self.charsets = crate::charset::Charsets::default();
         let modes = &mut self.modes;

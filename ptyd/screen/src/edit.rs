@@ -9,7 +9,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     fn erase(&mut self, y: usize, from: usize, to: usize, whole: bool, keep_protected: bool) {
         let cell = self.erased();
         let Some(row) = self.side.grid.rows.get_mut(y) else { return };
-        let kept = |cell: Cell| keep_protected && self.styles.get(cell.style).flags & flag::PROTECTED != 0;
+        let kept = |cell: Cell| {
+            let something = cell.glyph != 0 || cell.is_spacer();
+            keep_protected && something && self.styles.get(cell.style).flags & flag::PROTECTED != 0
+        };
         if from > 0 && row.get(from - 1).flags == WIDE && !kept(row.get(from - 1)) {
             row.set(from - 1, cell);
         }

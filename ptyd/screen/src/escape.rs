@@ -21,7 +21,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             0x0D => self.side.x = 0,
             0x0E => self.charsets.active = 1,
             0x0F => self.charsets.active = 0,
-            0x84 => self.line_down(false),
+            0x84 => self.line_down_clamped(),
             0x85 => {
                 self.side.x = 0;
                 self.line_down(false);
@@ -59,7 +59,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                     b'*' | b'.' => 2,
                     _ => 3,
                 };
-                self.charsets.sets[set] = Charset::of_final(final_byte);
+                if let Some(charset) = Charset::of_final(final_byte) {
+                    self.charsets.sets[set] = charset;
+                }
             }
             ([b'%'], b'@' | b'G') => {
                 self.charsets.active = 0;

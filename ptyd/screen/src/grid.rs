@@ -85,7 +85,7 @@ impl Row {
         let cols = self.cells.len();
         if at > 0 && self.cells[at - 1].flags == WIDE {
             self.set(at - 1, Cell::blank(cell.style));
-            self.cells[at] = Cell::blank(self.cells[at].style);
+            self.cells[at] = Cell::blank(cell.style);
         }
         let count = count.min(cols - at);
         self.cells.copy_within(at..cols - count, at + count);

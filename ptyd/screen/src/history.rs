@@ -1,7 +1,7 @@
 //! The lines above the screen, for people who scroll back.
 
 use crate::answer::sgr;
-use crate::cell::{WIDE, ZERO};
+use crate::cell::ZERO;
 use crate::screen::Screen;
 use crate::scrollback::Record;
 use crate::style::{Color, Style};
@@ -56,15 +56,15 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 fn line(rows: &[Record]) -> String {
     let mut text = String::new();
     let (mut style, mut blanks) = (Style::default(), 0);
-    for record in rows.iter().rev() {
-        let mut first = true;
+    for (index, record) in rows.iter().enumerate().rev() {
+        let shape = record.shape();
+        // The place before a wide character that was too narrow for it is no part of the line.
+        let narrow = shape.nothing_last.is_some() && index > 0 && rows[index - 1].shape().begins_wide;
+        let mut at = 0;
         record.each(|cell| {
-            if cell.flags == ZERO && cell.text == "\0" {
+            at += 1;
+            if (cell.flags == ZERO && cell.text == "\0") || (narrow && at == shape.cells) {
                 return;
-            }
-            if std::mem::take(&mut first) && cell.flags == WIDE && blanks == 1 {
-                // The place before it was too narrow for it.
-                blanks = 0;
             }
             if cell.text == "\0" && cell.style.bg == Color::Default {
                 blanks += 1;

@@ -1,6 +1,7 @@
 //! The screen's whole state as plain data, to be compared.
 
 use crate::cell::ZERO;
+use crate::charset::Charsets;
 use crate::modes::Modes;
 use crate::screen::{Saved, Screen, Side};
 use crate::style::Style;
@@ -18,16 +19,47 @@ pub struct State {
     pub cursor: (usize, usize),
     /// First and last row of the scroll region.
     pub region: (usize, usize),
-    /// The pen.
+    /// The same of the screen that is not shown.
+    pub hidden_region: Option<(usize, usize)>,
+    /// The pen, its link left out.
     pub pen: Style,
+    /// The link being written, as [`CellState::link`].
+    pub pen_link: String,
+    /// What DECSC saved, if it did.
+    pub saved: Option<SavedState>,
+    /// The same of the screen that is not shown.
+    pub hidden_saved: Option<SavedState>,
+    /// The final bytes of the sets designated G0 to G3, and the number of the one in use.
+    pub charsets: String,
     /// Tab stops.
     pub tabs: Vec<usize>,
     /// Modes.
     pub modes: Modes,
+    /// DECSCUSR, 0 to 6.
+    pub cursor_style: u8,
     /// Title.
     pub title: String,
+    /// Titles pushed, oldest first.
+    pub titles: Vec<String>,
+    /// Colours that the program changed: 0 to 255 of the palette, 256 foreground, 257 background, 258 cursor.
+    pub colors: Vec<(u16, (u8, u8, u8))>,
     /// Everything else, in words.
     pub rest: String,
+}
+
+/// What DECSC saved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedState {
+    /// Column and row.
+    pub cursor: (usize, usize),
+    /// The pen, its link left out.
+    pub pen: Style,
+    /// Its link, as [`CellState::link`].
+    pub link: String,
+    /// As [`State::charsets`].
+    pub charsets: String,
+    /// Origin mode.
+    pub origin: bool,
 }
 
 /// A row.
@@ -48,41 +80,63 @@ pub struct CellState {
     pub width: u16,
     /// How it looks, its link left out.
     pub style: Style,
+    /// Its link as `<id|address>`; empty: none.
+    pub link: String,
 }
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// The state now.
     pub fn inspect(&self) -> State {
-        let hidden = self.other.as_ref();
-        let saved = |side: &Side| {
-            if side.saved == Saved::default() { "none".to_owned() } else { format!("{:?}", side.saved) }
-        };
+        let hidden = self.other.as_deref();
+        let dynamic =
+            self.dynamic.iter().zip(256..).filter_map(|(color, number)| color.map(|color| (number, color)));
         State {
             rows: self.row_states(&self.side),
             hidden: hidden.map(|side| self.row_states(side)).unwrap_or_default(),
             scrollback: self.history(None, u32::MAX).lines,
             cursor: (self.side.x, self.side.y),
             region: (self.side.top, self.side.bottom),
+            hidden_region: hidden.map(|side| (side.top, side.bottom)),
             pen: Style { link: 0, ..self.pen },
+            pen_link: self.link_text(self.pen.link),
+            saved: self.saved_state(&self.side),
+            hidden_saved: hidden.and_then(|side| self.saved_state(side)),
+            charsets: charsets_text(self.charsets),
             tabs: (0..self.side.tabs.len()).filter(|col| self.side.tabs[*col]).collect(),
             modes: self.modes.clone(),
+            cursor_style: self.cursor_style,
             title: self.title.clone(),
+            titles: self.titles.clone(),
+            colors: self
+                .palette
+                .iter()
+                .map(|(index, color)| (u16::from(*index), *color))
+                .chain(dynamic)
+                .collect(),
             rest: format!(
-                "saved {} {:?} charsets {:?} keyboard {:?} {:?} region {:?} cursor {} titles {:?} cwd {:?} palette {:?} {:?} modes {:?}",
-                saved(&self.side),
-                hidden.map(|side| saved(side)),
-                self.charsets,
+                "keyboard {:?} {:?} cwd {:?} modes {:?}",
                 self.side.keyboard,
                 hidden.map(|side| side.keyboard.clone()),
-                hidden.map(|side| (side.top, side.bottom)),
-                self.cursor_style,
-                self.titles,
                 self.cwd,
-                self.palette,
-                self.dynamic,
                 self.saved_modes,
             ),
         }
+    }
+
+    fn link_text(&self, number: u16) -> String {
+        let link = usize::from(number).checked_sub(1).and_then(|index| self.links.get(index));
+        link.map_or_else(String::new, |(url, id)| format!("<{id}|{url}>"))
+    }
+
+    fn saved_state(&self, side: &Side) -> Option<SavedState> {
+        let saved = &side.saved;
+        (*saved != Saved::default()).then(|| SavedState {
+            cursor: (saved.x, saved.y),
+            pen: Style { link: 0, ..saved.style },
+            link: self.link_text(saved.style.link),
+            charsets: charsets_text(saved.charsets),
+            origin: saved.origin,
+        })
     }
 
     fn row_states(&self, side: &Side) -> Vec<RowState> {
@@ -92,10 +146,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             for cell in row.used() {
                 let mut text = String::new();
                 self.clusters.push_text(cell.glyph, &mut text);
-                let style = Style { link: 0, ..self.styles.get(cell.style) };
+                let style = self.styles.get(cell.style);
                 // Of nothing only the colour behind it shows.
                 let style = if cell.glyph == 0 && cell.flags != ZERO { style.erased() } else { style };
-                cells.push(CellState { text, width: cell.width(), style });
+                let link = self.link_text(style.link);
+                cells.push(CellState { text, width: cell.width(), style: Style { link: 0, ..style }, link });
             }
             let blank =
                 |cell: &CellState| cell.text.is_empty() && cell.width == 1 && cell.style == Style::default();
@@ -106,4 +161,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         })
         .collect()
     }
+}
+
+fn charsets_text(charsets: Charsets) -> String {
+    let sets = charsets.sets.iter().map(|set| set.final_byte());
+    sets.chain(char::from_digit(u32::try_from(charsets.active).unwrap_or(0), 10)).collect()
 }

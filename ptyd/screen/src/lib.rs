@@ -32,11 +32,12 @@ mod width;
 pub use checkpoint::RestoreError;
 pub use effect::Effect;
 pub use history::History;
-pub use inspect::{CellState, RowState, State};
+pub use inspect::{CellState, RowState, SavedState, State};
 pub use modes::{Modes, Mouse, MouseEncoding};
 pub use screen::Screen;
 pub use size::Size;
 pub use style::{Color, Style, flag};
+pub use width::columns;
 
 /// Offsets within a screen's memory fit: its length is a `usize`.
 #[expect(clippy::cast_possible_truncation, reason = "bounded by the length of a slice")]

@@ -2,8 +2,8 @@
 
 use crate::cell::{Cell, WIDE, ZERO};
 use crate::charset::Charset;
-use crate::screen::Screen;
-use crate::width::width;
+use crate::screen::{NO_ROOM, Screen};
+use crate::width::columns as width;
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// Prints text without controls.
@@ -64,6 +64,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     fn print_char(&mut self, character: char, style: u16) {
         let cols = self.cols();
         let mut columns = usize::from(width(character));
+        if columns == 0 && self.joins == NO_ROOM {
+            return;
+        }
         let joined = if columns == 0 { usize::from(self.joins) } else { 0 };
         if joined > 0 {
             columns = joined;
@@ -79,6 +82,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             } else {
                 self.side.x = cols - 1;
                 if columns == 2 {
+                    self.joins = NO_ROOM;
                     return;
                 }
             }

@@ -5,6 +5,7 @@
 use crate::cell::{Cell, WIDE};
 use crate::grid::Row;
 use crate::screen::{Screen, Side, default_tabs};
+use crate::scrollback::{PackedCell, Record};
 use crate::size::Size;
 
 /// Rows of one line that are taken back from the scrollback at most.
@@ -24,6 +25,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         if size == self.size {
             return;
         }
+        self.collect_styles();
         let old = std::mem::replace(&mut self.size, size);
         let cols = usize::from(size.cols());
         let alternate_shown = self.modes.alternate_screen;
@@ -125,6 +127,17 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
         let Some(first) = rows.last() else { return false };
         let first_wrapped = first.wrapped();
+        // As wide as they are to be: back as they were.
+        let fits = rows.iter().enumerate().all(|(index, record)| {
+            let cells = record.shape().cells;
+            cells == cols || (index == 0 && cells < cols)
+        });
+        if fits {
+            let packed: Vec<Row> = rows.iter().rev().map(|record| self.unpack(record, cols)).collect();
+            buffer.above += packed.len();
+            buffer.lines.splice(..0, packed);
+            return true;
+        }
         let mut cells = Vec::new();
         for record in rows.iter().rev() {
             let mut first = true;
@@ -134,9 +147,14 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                     // The place before it was too narrow for it.
                     cells.pop();
                 }
-                let style = self.style_number(cell.style);
-                cells.push(cell.to_cell(style, &mut self.clusters));
+                cells.push(self.unpack_cell(&cell));
             });
+        }
+        if !buffer.lines.first().is_some_and(|row| row.wrapped) {
+            // Nothing at its end takes no rows of its own.
+            let printed =
+                cells.iter().rposition(|cell| cell.glyph != 0 || cell.flags != 0).map_or(0, |last| last + 1);
+            cells.truncate(printed.max(cols.min(cells.len())));
         }
         // The line goes on with the first row there is: its own last row is as full as it was.
         let mut wrapped = Vec::new();
@@ -156,6 +174,18 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         buffer.above += wrapped.len();
         buffer.lines.splice(..0, wrapped);
         true
+    }
+
+    fn unpack(&mut self, record: &Record, cols: usize) -> Row {
+        let mut cells = Vec::new();
+        record.each(|cell| cells.push(self.unpack_cell(&cell)));
+        Row::from_cells(&cells, cols, record.wrapped())
+    }
+
+    /// The rows at hand are not where styles are collected: one too many is shown plain.
+    fn unpack_cell(&mut self, cell: &PackedCell<'_>) -> Cell {
+        let style = self.styles.number(cell.style).unwrap_or(0);
+        cell.to_cell(style, &mut self.clusters)
     }
 
     fn reflow_larger(&mut self, buffer: &mut Buffer, old_cols: usize, cols: usize, rows: usize) {

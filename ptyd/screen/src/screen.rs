@@ -17,6 +17,9 @@ pub(crate) const MAX_TITLES: usize = 16;
 /// Links kept; a further one is no link.
 pub(crate) const MAX_LINKS: usize = 1024;
 
+/// Instead of a width: the character printed last did not fit, and its marks go with it.
+pub(crate) const NO_ROOM: u16 = 3;
+
 /// What DECSC saves.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Saved {
@@ -73,7 +76,7 @@ pub struct Screen<M = Vec<u8>> {
     pub(crate) pen_number: Option<u16>,
     pub(crate) charsets: Charsets,
     pub(crate) modes: Modes,
-    /// Width of the character printed last, while nothing else has come since.
+    /// Width of the character printed last, while nothing else has come since; [`NO_ROOM`] if there was none for it.
     pub(crate) joins: u16,
     /// DECSCUSR, 0 to 6.
     pub(crate) cursor_style: u8,
@@ -182,6 +185,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         self.reset();
     }
 
+    /// Its memory.
+    pub fn scrollback_memory(&self) -> &[u8] {
+        self.scrollback.memory()
+    }
+
     /// Gives its memory back.
     pub fn into_scrollback(self) -> M {
         self.scrollback.into_memory()
@@ -251,7 +259,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     }
 
     /// Numbers the styles that are on cells anew. Clusters too: both are needed only while something shows them.
-    fn collect_styles(&mut self) {
+    pub(crate) fn collect_styles(&mut self) {
         let (old_styles, old_clusters) =
             (std::mem::take(&mut self.styles), std::mem::take(&mut self.clusters));
         let sides = std::iter::once(&mut self.side).chain(self.other.as_deref_mut());
@@ -285,6 +293,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let rows = &self.side.grid.rows;
         let Some(row) = rows.front() else { return };
         let goes_on = rows.get(1).is_some_and(|next| next.wrapped);
+        if row.wrapped {
+            self.scrollback.fill_newest(row.cols());
+        }
         self.scratch.clear();
         crate::scrollback::encode(row, goes_on, &self.styles, &self.clusters, &mut self.scratch);
         self.scrollback.push(&self.scratch);
@@ -292,6 +303,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// Packs a row that is above the screen; `goes_on`: the next row goes on with it.
     pub(crate) fn pack(&mut self, row: &Row, goes_on: bool) {
+        if row.wrapped {
+            self.scrollback.fill_newest(row.cols());
+        }
         self.scratch.clear();
         crate::scrollback::encode(row, goes_on, &self.styles, &self.clusters, &mut self.scratch);
         self.scrollback.push(&self.scratch);

@@ -2,13 +2,13 @@
 //! its text. A record needs nothing else to be read, except links, which are numbers in the screen's table.
 //!
 //! ```text
-//! length u16 | flags u8 (1: goes on with the row before, 2: has runs) | runs | text | length u16     little-endian
+//! length u16 | flags u8 (1: goes on with the row before, 2: has runs, 4: the next one goes on with it) | runs | text | length u16     little-endian
 //! ```
 //! In the text a NUL is a place where nothing was printed, and U+0001 stands before a mark without a base.
 
 mod record;
 
-pub(crate) use record::{Record, encode, put_style, put_varint, take_style, take_varint};
+pub(crate) use record::{PackedCell, Record, Shape, encode, put_style, put_varint, take_style, take_varint};
 
 /// What keeps a record whole beside its body: both lengths and the flags.
 const FRAME_BYTES: usize = 5;
@@ -51,6 +51,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
             scrollback.clear();
         }
         scrollback
+    }
+
+    pub(crate) fn memory(&self) -> &[u8] {
+        self.memory.as_ref()
     }
 
     pub(crate) fn into_memory(self) -> M {
@@ -104,6 +108,31 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
         self.position.rows -= 1;
         self.position.lines -= u64::from(!record.wrapped()).min(self.position.lines);
         Some(record)
+    }
+
+    /// Makes the newest row end where a row of `cols` columns does, if a row comes that goes on with it and did not do so when
+    /// it was packed.
+    pub(crate) fn fill_newest(&mut self, cols: usize) {
+        let newest = self.newest_before(self.position.end);
+        let Some(newest) = newest.filter(|record| !record.goes_on()) else { return };
+        let shape = newest.shape();
+        // In the text each of them is a byte.
+        let nothing = shape.cells - shape.printed;
+        let mut line = Vec::new();
+        for record in self.newest_first() {
+            let begins = !record.wrapped();
+            line.push(record);
+            if begins {
+                break;
+            }
+        }
+        let x = end_column(&line, nothing, cols);
+        if nothing != cols - x && self.pop().is_some() {
+            let mut body = newest.body;
+            body.truncate(body.len() - nothing);
+            body.resize(body.len() + cols - x, 0);
+            self.push(&body);
+        }
     }
 
     /// Rows from the newest to the oldest.
@@ -169,4 +198,24 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
         memory[index..index + first].copy_from_slice(&bytes[..first]);
         memory[..bytes.len() - first].copy_from_slice(&bytes[first..]);
     }
+}
+
+/// The column behind a line, given newest row first and without its last `nothing` places, on a screen of `cols` columns.
+fn end_column(line: &[Record], nothing: usize, cols: usize) -> usize {
+    let mut x = 0;
+    for (index, record) in line.iter().enumerate().rev() {
+        let shape = record.shape();
+        let narrow = shape.nothing_last.is_some() && index > 0 && line[index - 1].shape().begins_wide;
+        let told = shape.cells - if index == 0 { nothing } else { usize::from(narrow) };
+        let mut at = 0;
+        record.each(|cell| {
+            at += 1;
+            if at > told || (cell.text == "\0" && cell.flags == crate::cell::ZERO) {
+                return;
+            }
+            let columns = if cell.flags == crate::cell::WIDE { 2 } else { 1 };
+            x = if x + columns > cols { columns } else { x + columns };
+        });
+    }
+    x
 }

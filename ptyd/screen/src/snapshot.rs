@@ -1,6 +1,8 @@
 //! The screen as text that makes a terminal just reset equal to it: cells, hidden screen, cursor, modes, everything a
 //! program could find out or a user see. Colours stay what the program called them, and nothing in it asks anything.
 
+mod scrollback;
+
 use std::fmt::Write as _;
 
 use crate::answer::sgr;
@@ -10,9 +12,6 @@ use crate::grid::Row;
 use crate::modes::{Modes, Mouse, MouseEncoding};
 use crate::screen::{Saved, Screen, Side, default_tabs};
 use crate::style::{Color, Style, flag};
-
-/// Blanks that are printed rather than moved over.
-const SHORT_BLANK: usize = 4;
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// The screen, after at most `scrollback_lines` lines that have left it at the top. To be written to a terminal of
@@ -45,18 +44,26 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 }
 
 /// Writes a screen down.
-struct Writer<'a, M> {
+pub(crate) struct Writer<'a, M> {
     screen: &'a Screen<M>,
     out: String,
     /// The pen, as far as it was written.
     style: Style,
     /// Cells that were printed only to make a row wrap: row, column and what really is there.
     repairs: Vec<(usize, usize, Cell)>,
+    /// What lies behind the last place of the row before, if nothing was printed there.
+    gap: Option<Style>,
 }
 
 impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
     fn new(screen: &'a Screen<M>) -> Self {
-        Self { screen, out: String::with_capacity(4096), style: Style::default(), repairs: Vec::new() }
+        Self {
+            screen,
+            out: String::with_capacity(4096),
+            style: Style::default(),
+            repairs: Vec::new(),
+            gap: None,
+        }
     }
 
     fn text(&mut self, text: &str) {
@@ -87,78 +94,15 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
         };
     }
 
-    /// Whether the cursor waits at the end of a row, for the screen's first row to go on with it.
-    fn scrollback(&mut self, lines: u32) -> bool {
-        let mut rows = Vec::new();
-        let mut begun = 0;
-        for record in self.screen.scrollback.newest_first() {
-            if begun >= lines {
-                break;
-            }
-            begun += u32::from(!record.wrapped());
-            rows.push(record);
-        }
-        // A line of which only the end is there is not told.
-        while rows.last().is_some_and(crate::scrollback::Record::wrapped) {
-            rows.pop();
-        }
-        let first_on_screen = self.primary().grid.rows.front().is_some_and(|row| row.wrapped);
-        for (index, record) in rows.iter().enumerate().rev() {
-            let (mut blanks, mut first, mut cols) = (0, record.wrapped(), 0);
-            record.each(|cell| {
-                cols += 1;
-                if cell.text == "\0" {
-                    blanks += usize::from(cell.flags != crate::cell::ZERO);
-                    // A place where nothing was printed, of no colour: skipped if nothing follows.
-                    if cell.style.bg != Color::Default && cell.flags != crate::cell::ZERO {
-                        self.pen(cell.style.erased());
-                        self.out.extend(std::iter::repeat_n(' ', std::mem::take(&mut blanks)));
-                    }
-                    return;
-                }
-                if blanks > 0 {
-                    self.pen(Style::default());
-                    self.out.extend(std::iter::repeat_n(' ', std::mem::take(&mut blanks)));
-                }
-                self.pen(cell.style);
-                self.out.push_str(cell.text);
-                if std::mem::take(&mut first) {
-                    self.uncolor();
-                }
-            });
-            let goes_on = match index.checked_sub(1) {
-                Some(next) => rows[next].wrapped(),
-                None => first_on_screen,
-            };
-            let wide_follows = match index.checked_sub(1) {
-                Some(next) => rows[next].begins_wide(),
-                None => self.primary().grid.rows.front().is_some_and(|row| row.get(0).flags == WIDE),
-            };
-            // The row before the screen was perhaps not the one that its first row went on with: rows were taken out between.
-            let missing =
-                if index == 0 { usize::from(self.screen.size.cols()).saturating_sub(cols) } else { 0 };
-            let left = blanks + missing;
-            if goes_on && left > 0 && !(wide_follows && left == 1) {
-                // What was erased at its end does not keep the line from going on.
-                self.pen(Style::default());
-                self.out.extend(std::iter::repeat_n(' ', left));
-            }
-            if !goes_on {
-                // The row that comes in at the bottom takes the pen's background.
-                self.pen(Style::default());
-                self.text("\r\n");
-            }
-        }
-        self.pen(Style::default());
-        first_on_screen && !rows.is_empty()
-    }
-
     fn primary(&self) -> &Side {
         self.screen.other.as_deref().unwrap_or(&self.screen.side)
     }
 
     fn rows(&mut self, side: &Side, crosses: bool) {
         let rows = &side.grid.rows;
+        if !crosses && let Some(first) = rows.front().filter(|row| row.wrapped) {
+            self.mark_first_row(first.cols(), rows.len());
+        }
         for (y, row) in rows.iter().enumerate() {
             let next_goes_on = rows.get(y + 1).is_some_and(|next| next.wrapped);
             let goes_on = row.wrapped && (y > 0 || crosses);
@@ -175,6 +119,12 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
         self.pen(Style::default());
     }
 
+    /// Has the first row of an empty screen go on with a row that is no more.
+    fn mark_first_row(&mut self, cols: usize, rows: usize) {
+        let _infallible = write!(self.out, "\x1b[{cols}Gxx");
+        self.text(if rows > 1 { "\x1b[H\x1b[M\x1b[X" } else { "\r\x1b[X\x1b[3J" });
+    }
+
     /// One row. `goes_on`: the cursor waits at the end of the row before, and the first character is to wrap.
     fn row(&mut self, y: usize, row: &Row, goes_on: bool, next_goes_on: bool, next: Option<&Row>) {
         let cells = row.used();
@@ -182,6 +132,7 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
         if goes_on && row.get(0).glyph == 0 {
             self.pen(Style::default());
             self.text("x");
+            self.wrapped(1);
             self.repairs.push((y, 0, row.get(0)));
             at = 1;
         }
@@ -196,10 +147,7 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
                     self.pen(style);
                     let _infallible = write!(self.out, "\x1b[{run}X");
                 }
-                if !last && run < SHORT_BLANK && style == Style::default() && self.style == style {
-                    // Shorter than a move, and looks the same.
-                    self.out.extend(std::iter::repeat_n(' ', run));
-                } else if !last || next_goes_on {
+                if !last || next_goes_on {
                     let _infallible = write!(self.out, "\x1b[{run}C");
                 }
                 at += run;
@@ -211,10 +159,11 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
                 let _infallible = write!(self.out, "\x1b[{}G", at + 1);
             }
             self.screen.clusters.push_text(cell.glyph, &mut self.out);
-            if at == 0 && goes_on {
-                self.uncolor();
-            }
+            let first = at == 0;
             at += usize::from(cell.width().max(1));
+            if first && goes_on {
+                self.wrapped(at);
+            }
         }
         let last = row.cols() - 1;
         if next_goes_on && row.get(last).glyph == 0 && row.get(last).flags == 0 {
@@ -227,11 +176,20 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
         }
     }
 
-    /// A row that came in because the text was wrapped has the background of the character that did it.
-    fn uncolor(&mut self) {
+    /// After what was printed to begin a row that goes on with the one before, up to column `x`: a row that came in because
+    /// the text was wrapped has the background of the character that did it. The last place of the row before is put right.
+    fn wrapped(&mut self, x: usize) {
         if self.style.bg != Color::Default {
             self.pen(Style::default());
             self.text("\x1b[K");
+        }
+        let cols = usize::from(self.screen.size.cols());
+        if let Some(gap) = self.gap.take()
+            && self.screen.size.rows() > 1
+            && x < cols
+        {
+            self.pen(gap);
+            let _infallible = write!(self.out, "\x1b[A\x1b[{cols}G\x1b[X\x1b[B\x1b[{}G", x + 1);
         }
     }
 
@@ -279,16 +237,27 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
         }
     }
 
-    /// Has the cursor wait at the end of a row by printing its last character once more.
+    /// Has the cursor wait at the end of its row, which CUP knows as row `y`, by printing its last character once more.
     fn reprint(&mut self, side: &Side, y: usize) {
-        let Some(row) = side.grid.rows.get(y) else { return };
+        let Some(row) = side.grid.rows.get(side.y) else { return };
         let last = row.cols() - 1;
         let at = if row.get(last).is_spacer() { last - 1 } else { last };
         let cell = row.get(at);
-        let _infallible = write!(self.out, "\x1b[{}G", at + 1);
+        self.place(y, at);
         let style = self.screen.styles.get(cell.style);
-        if cell.glyph == 0 {
-            // Nothing cannot be printed; a blank comes nearest.
+        if cell.glyph == 0 && self.screen.other.is_none() {
+            // Nothing cannot be printed. But a cursor that waits comes along when the screen is changed.
+            self.text("\x1b[?47h");
+            self.place(side.y, last);
+            self.text("x\x1b[?47l");
+        } else if cell.glyph == 0
+            && (0..=last).all(|at| row.get(at).glyph == 0 && row.get(at).style == cell.style)
+        {
+            // EL lets the cursor wait.
+            self.pen(style.erased());
+            self.text("x\x1b[1K");
+        } else if cell.glyph == 0 {
+            // A blank comes nearest.
             self.pen(style.erased());
             self.text(" ");
         } else {
@@ -340,11 +309,12 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
         if self.screen.modes.origin {
             self.text("\x1b[?6h");
         }
+        // Row and column, always: in origin mode xterm.js takes one of them alone for something else.
         let y = if self.screen.modes.origin { side.y.saturating_sub(side.top) } else { side.y };
-        let x = side.x.min(usize::from(self.screen.size.cols()) - 1);
-        let _infallible = write!(self.out, "\x1b[{};{}H", y + 1, x + 1);
         if side.x >= usize::from(self.screen.size.cols()) {
-            self.reprint(side, side.y);
+            self.reprint(side, y);
+        } else {
+            self.place(y, side.x);
         }
     }
 

@@ -74,6 +74,18 @@ impl Params {
         self.get(index).unwrap_or(0)
     }
 
+    /// Those that are no sub-parameters; none: there are no others.
+    pub(crate) fn without_subs(&self) -> Option<Self> {
+        let mut kept = Self::default();
+        for index in (0..self.len).filter(|index| !self.is_sub(*index)) {
+            kept.open(false);
+            kept.values[kept.len - 1] = self.values[index];
+            kept.missing =
+                kept.missing & !(1 << (kept.len - 1)) | (self.missing >> index & 1) << (kept.len - 1);
+        }
+        (kept.len < self.len).then_some(kept)
+    }
+
     /// Whether parameter `index` is a sub-parameter.
     pub fn is_sub(&self, index: usize) -> bool {
         index < self.len && self.sub >> index & 1 == 1

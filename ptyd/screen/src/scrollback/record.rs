@@ -3,12 +3,14 @@
 use crate::cell::{Cell, Clusters, WIDE, ZERO};
 use crate::grid::Row;
 use crate::style::{Color, Style, Styles};
-use crate::width::width;
+use crate::width::columns as width;
 
 /// Flag: the row goes on with the row before.
 pub(crate) const WRAPPED: u8 = 1;
 /// Flag: runs of styles stand before the text.
 const RUNS: u8 = 2;
+/// The next row goes on with it, so that it is kept to its whole width.
+const GOES_ON: u8 = 4;
 /// In a text: a mark follows that stands alone.
 const ALONE: char = '\u{1}';
 
@@ -27,18 +29,57 @@ pub(crate) struct PackedCell<'a> {
     pub(crate) style: Style,
 }
 
+/// What there is to be known about a row's cells without looking at them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) cells: usize,
+    /// Cells up to the last one on which something was printed.
+    pub(crate) printed: usize,
+    /// Its first character is a wide one.
+    pub(crate) begins_wide: bool,
+    /// What lies behind the last cell, if nothing was printed there.
+    pub(crate) nothing_last: Option<Style>,
+}
+
 impl Record {
     pub(crate) fn wrapped(&self) -> bool {
         self.body.first().is_some_and(|flags| flags & WRAPPED != 0)
     }
 
-    /// Whether its first character is a wide one.
-    pub(crate) fn begins_wide(&self) -> bool {
-        let mut wide = None;
+    /// Whether the next row went on with it when it was packed.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.body.first().is_some_and(|flags| flags & GOES_ON != 0)
+    }
+
+    /// Its text, if it is printable ASCII in the default style from the first column to the last.
+    pub(crate) fn plain(&self) -> Option<&str> {
+        let (flags, text) = self.body.split_first()?;
+        let plain = flags & RUNS == 0 && text.iter().all(|byte| (0x20..0x7F).contains(byte));
+        str::from_utf8(text).ok().filter(|_| plain)
+    }
+
+    /// What there is to be known about its cells.
+    pub(crate) fn shape(&self) -> Shape {
+        let mut shape = Shape { cells: 0, printed: 0, begins_wide: false, nothing_last: None };
+        if let Some((flags, text)) = self.body.split_first()
+            && flags & RUNS == 0
+            && text.iter().all(|byte| *byte < 0x80 && char::from(*byte) != ALONE)
+        {
+            shape.cells = text.len();
+            shape.printed = text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            shape.nothing_last = (shape.printed < shape.cells).then(Style::default);
+            return shape;
+        }
         self.each(|cell| {
-            wide.get_or_insert(cell.flags == WIDE);
+            shape.begins_wide |= shape.cells == 0 && cell.flags == WIDE;
+            shape.cells += 1;
+            let nothing = cell.text == "\0" && cell.flags != ZERO;
+            shape.nothing_last = nothing.then(|| cell.style.erased());
+            if !nothing {
+                shape.printed = shape.cells;
+            }
         });
-        wide.unwrap_or(false)
+        shape
     }
 
     /// Hands out the row's cells, left to right; the right half of a wide character comes by itself.
@@ -88,6 +129,7 @@ fn is_mark(character: char) -> bool {
 pub(crate) fn encode(row: &Row, goes_on: bool, styles: &Styles, clusters: &Clusters, to: &mut Vec<u8>) {
     encode_used(row, styles, clusters, to);
     if goes_on {
+        to[0] |= GOES_ON;
         to.extend(std::iter::repeat_n(0, row.cols() - row.used().len()));
     } else if to[0] & RUNS == 0 {
         trim(to);

@@ -1,5 +1,5 @@
 //! Random streams that mean something: every operation of a terminal, weighted so that they meet.
-#![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
+#![allow(dead_code, unreachable_pub, clippy::cast_possible_truncation, reason = "each test uses a part")]
 
 use ptyd_screen::{CellState, State, Style};
 
@@ -36,11 +36,11 @@ impl Random {
 pub struct Options {
     pub rows: usize,
     pub cols: usize,
-    /// Leaves out what xterm.js does otherwise; the oracle's test says what and why.
+    /// Only what xterm.js knows.
     pub like_xterm_js: bool,
 }
 
-const WORDS: [&str; 12] = [
+const WORDS: [&str; 14] = [
     "hello",
     "x",
     "the quick brown fox",
@@ -53,33 +53,81 @@ const WORDS: [&str; 12] = [
     "a\u{300}\u{301}",
     "0123456789",
     " ",
+    "   ",
+    "👩\u{200d}👩",
+];
+
+/// Sequences that no terminal knows, that are cut short, or that something comes in the middle of.
+const ODD: [&str; 16] = [
+    "\x1b[5\x18",
+    "\x1b[3\x1aB",
+    "\x1b[2\x08C",
+    "\x1b[1;\r3H",
+    "\x1b[?1;2;3;4z",
+    "\x1b[1:2H",
+    "\x1b[;;3;4H",
+    "\x1b[999999999999B",
+    "\x1b(x",
+    "\x1b[3 \x1b[2C",
+    "\x1b]777;x\x1b[A",
+    "\x1bPq#1\x1b\\",
+    "\x1b_Gx\x1b\\",
+    "\x1b^pm\x1b\\",
+    "\x1bXsos\x1b\\",
+    "\x00\x7f",
+];
+
+/// What xterm.js does not know.
+const BEYOND_XTERM_JS: [&str; 10] = [
+    "\x1b[>1u",
+    "\x1b[<u",
+    "\x1b[=5;1u",
+    "\x1b[>4;2m",
+    "\x1b[?2004s",
+    "\x1b[?2004r",
+    "\x1b]7;file:///tmp/x\x07",
+    "\x1b[?5h",
+    "\x1b[?1015h",
+    "\x1b[?1007;2031;2048h",
+];
+
+const SET_BESIDE_CELLS: [&str; 14] = [
+    "\x1b[1\"q",
+    "\x1b[0\"q",
+    "\x1b[?1K",
+    "\x1b[?2J",
+    "\x1b[?K",
+    "\x1b[?1J",
+    "\x1b]8;;http://a/\x07",
+    "\x1b]8;id=7;http://b/;c\x1b\\",
+    "\x1b]8;;\x07",
+    "\x1b]4;1;#123456\x07",
+    "\x1b]11;rgb:12/34/56\x07",
+    "\x1b]104;1\x07",
+    "\x1b]111\x07",
+    "\x1b]104\x07",
 ];
 
 /// One step of a stream.
 pub fn step(random: &mut Random, options: Options) -> String {
     let Options { rows, cols, like_xterm_js } = options;
     let n = |random: &mut Random, most: usize| random.below(most + 2);
-    match random.below(40) {
+    match random.below(44) {
         0..12 => (*random.pick(&WORDS)).to_owned(),
         12 => "x".repeat(random.below(cols * 2) + 1),
         13..16 => "\r\n".to_owned(),
-        16 => (*random.pick(&["\n", "\r", "\x08", "\t", "\x0b", "\x0e", "\x0f"])).to_owned(),
-        17 if like_xterm_js => (*random.pick(&[
-            "\x1bD",
-            "\x1bM",
-            "\x1bE",
-            "\x1bH",
-            "\x1b7\x1b[2;2H\x1b[31mc\x1b8",
-            "\x1b[?1047l\x1b[?1049h\x1b[31mtext\r\n\x1b[?1049l",
+        16 => {
+            (*random.pick(&["\n", "\r", "\x08", "\t", "\x0b", "\x0c", "\x0e", "\x0f", "\x08\x08"])).to_owned()
+        }
+        17 => (*random.pick(&[
+            "\x1bD", "\x1bM", "\x1bE", "\x1bH", "\x1b7", "\x1b8", "\x1b[s", "\x1b[u", "\x1bn", "\x1bo",
         ]))
         .to_owned(),
-        17 => (*random.pick(&["\x1bD", "\x1bM", "\x1bE", "\x1bH", "\x1b7", "\x1b8"])).to_owned(),
         18 | 19 => format!("\x1b[{};{}H", n(random, rows), n(random, cols)),
         20 => {
             let final_byte = *random.pick(&["A", "B", "C", "D", "E", "F", "G", "d", "a", "e", "`", "I", "Z"]);
             format!("\x1b[{}{final_byte}", n(random, rows.max(cols)))
         }
-        21 if like_xterm_js => (*random.pick(&["\x1b[J", "\x08\x1b[1J", "\x1b[2J", "\x1b[3J"])).to_owned(),
         21 => format!("\x1b[{}J", random.pick(&[0, 1, 2, 0, 1, 2, 3])),
         22 | 23 => format!("\x1b[{}K", random.below(3)),
         24 => format!("\x1b[{}{}", n(random, 5), random.pick(&["L", "M", "P", "@", "X", "S", "T"])),
@@ -91,47 +139,36 @@ pub fn step(random: &mut Random, options: Options) -> String {
             let parts: Vec<String> = (0..random.below(3) + 1).map(|_| sgr(random)).collect();
             format!("\x1b[{}m", parts.join(";"))
         }
-        30 => format!(
-            "\x1b[?{}{}",
-            random.pick(&[1, if like_xterm_js { 1 } else { 7 }, 25, 45, 1000, 1002, 1006, 2004, 1004, 66]),
-            hl(random)
-        ),
-        31 if random.chance(3) => format!("\x1b[4{}", hl(random)),
-        31 => {
-            let last = if like_xterm_js { 47 } else { 1049 };
-            format!("\x1b[?{}{}", random.pick(&[47, 1047, last]), hl(random))
+        30 => {
+            let mode =
+                random.pick(&[1, 7, 7, 25, 45, 9, 1000, 1002, 1003, 1006, 1016, 2004, 1004, 66, 12, 2026]);
+            format!("\x1b[?{mode}{}", hl(random))
         }
-        32 if !like_xterm_js => format!("\x1b[?6{}", hl(random)),
-        33 => format!("\x1b{}{}", random.pick(&["(", ")"]), random.pick(&["0", "B", "0", "B", "A"])),
-        34 if random.chance(8) => "\x1b#8".to_owned(),
-        34 => format!("{}\x1b[{}b", random.pick(&["x", "日", "ab"]), random.below(cols.min(10)) + 1),
-        35 => format!("\x1b]2;title {}\x07", random.below(10)),
-        36 if random.chance(4) => "\x1b[!p".to_owned(),
-        36 if random.chance(16) => "\x1bc".to_owned(),
-        36 => format!("\x1b[{} q", random.below(7)),
-        37 => format!("\x1b[{}g", random.pick(&[0, 0, 0, 3])),
-        38 if !like_xterm_js => (*random.pick(&[
-            "\x1b[1\"q",
-            "\x1b[0\"q",
-            "\x1b[?1K",
-            "\x1b[?2J",
-            "\x1b[>1u",
-            "\x1b[<u",
-            "\x1b[>4;2m",
-            "\x1b]8;;http://a/\x07",
-            "\x1b]8;;\x07",
-            "\x1b]4;1;#123456\x07",
-            "\x1b]11;rgb:12/34/56\x07",
-            "\x1b[22;2t",
-            "\x1b[23;2t",
-            "\x1b[?2004s",
-            "\x1b]7;file:///tmp/x\x07",
-            "\x1b[?2004r",
-        ]))
-        .to_owned(),
-        38 if like_xterm_js => (*random.pick(&["\x1b[ @", "\x1b[2 A"])).to_owned(),
-        38 => (*random.pick(&["\x1b[ @", "\x1b[2 A", "\x08\x1b['}", "\x08\x1b[2'~"])).to_owned(),
-        _ => "\u{85}".to_owned(),
+        31 => format!("\x1b[{}{}", random.pick(&["4", "4", "4", "20"]), hl(random)),
+        32 => format!("\x1b[?{}{}", random.pick(&[47, 1047, 1048, 1049, 1049]), hl(random)),
+        33 => format!("\x1b[?6{}", hl(random)),
+        34 => {
+            let set = random.pick(&["(", ")", "(", ")", "*", "+"]);
+            format!("\x1b{set}{}", random.pick(&["0", "B", "0", "B", "A"]))
+        }
+        35 if random.chance(8) => "\x1b#8".to_owned(),
+        35 => {
+            format!("{}\x1b[{}b", random.pick(&["x", "日", "ab", "e\u{301}"]), random.below(cols.min(10)) + 1)
+        }
+        36 => match random.below(4) {
+            0 => "\x1b[22;2t".to_owned(),
+            1 => "\x1b[23;2t".to_owned(),
+            _ => format!("\x1b]{};title {}\x07", random.pick(&[0, 2]), random.below(10)),
+        },
+        37 if random.chance(4) => "\x1b[!p".to_owned(),
+        37 if random.chance(12) => "\x1bc".to_owned(),
+        37 => format!("\x1b[{} q", random.below(7)),
+        38 => format!("\x1b[{}g", random.pick(&[0, 0, 0, 3])),
+        39 if !like_xterm_js => (*random.pick(&BEYOND_XTERM_JS)).to_owned(),
+        39 | 40 => (*random.pick(&SET_BESIDE_CELLS)).to_owned(),
+        41 => (*random.pick(&["\x1b[ @", "\x1b[2 A", "\x1b['}", "\x1b[2'~"])).to_owned(),
+        42 => (*random.pick(&ODD)).to_owned(),
+        _ => (*random.pick(&["\u{85}", "\u{84}", "\u{8d}", "\u{88}", "\u{9b}3C"])).to_owned(),
     }
 }
 
@@ -140,18 +177,19 @@ fn hl(random: &mut Random) -> &'static str {
 }
 
 fn sgr(random: &mut Random) -> String {
-    match random.below(12) {
-        0 => "0".to_owned(),
-        1 => random.pick(&["1", "2", "3", "4", "7", "8", "9", "53"]).to_string(),
-        2 => random.pick(&["22", "23", "24", "27", "28", "29", "39", "49", "55", "59"]).to_string(),
-        3 => format!("4:{}", random.below(6)),
-        4 | 5 => format!("{}", 30 + random.below(8)),
-        6 => format!("{}", 40 + random.below(8)),
-        7 => format!("38;5;{}", random.below(256)),
-        8 => format!("48;2;{};{};{}", random.below(256), random.below(256), random.below(256)),
-        9 => format!("{}", 90 + random.below(8)),
-        10 => format!("58:5:{}", random.below(256)),
-        _ => "0".to_owned(),
+    match random.below(14) {
+        0 | 1 => "0".to_owned(),
+        2 => random.pick(&["1", "2", "3", "4", "5", "7", "8", "9", "21", "53"]).to_string(),
+        3 => random.pick(&["22", "23", "24", "25", "27", "28", "29", "39", "49", "55", "59"]).to_string(),
+        4 => format!("4:{}", random.below(6)),
+        5 | 6 => format!("{}", 30 + random.below(8)),
+        7 => format!("{}", 40 + random.below(8)),
+        8 => format!("38;5;{}", random.below(256)),
+        9 => format!("48;2;{};{};{}", random.below(256), random.below(256), random.below(256)),
+        10 => format!("{}", 90 + random.below(18)),
+        11 => format!("58:5:{}", random.below(256)),
+        12 => format!("38:2::{}:{}:{}", random.below(256), random.below(256), random.below(256)),
+        _ => random.pick(&["58:2::1:2:3", "48:5:9", "", "4"]).to_string(),
     }
 }
 
@@ -198,8 +236,13 @@ pub fn difference(got: &State, expected: &State) -> Option<String> {
     let rest = |state: &State| {
         [
             format!("cursor {:?}", state.cursor),
-            format!("region {:?}", state.region),
-            format!("pen {:?}", state.pen),
+            format!("region {:?} {:?}", state.region, state.hidden_region),
+            format!("pen {:?} {}", state.pen, state.pen_link),
+            format!("saved {:?} {:?}", state.saved, state.hidden_saved),
+            format!("charsets {}", state.charsets),
+            format!("cursor style {}", state.cursor_style),
+            format!("titles {:?}", state.titles),
+            format!("colors {:?}", state.colors),
             format!("tabs {:?}", state.tabs),
             format!("modes {:?}", state.modes),
             format!("title {:?}", state.title),

@@ -1,0 +1,211 @@
+//! The lines above the screen, written so that they scroll away and leave the same lines behind. Nothing of them can be put
+//! right later: what was not printed is skipped, or erased to its colour, while its row is still on the screen.
+
+use std::fmt::Write as _;
+
+use super::Writer;
+use crate::cell::{WIDE, ZERO};
+use crate::scrollback::{PackedCell, Record, Shape};
+use crate::style::{Color, Style};
+
+/// What follows places where nothing was printed.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Next {
+    Wide,
+    Other,
+    /// Nothing that was printed, up to the line's end.
+    Nothing,
+}
+
+/// A line on its way out, as it is laid out on a screen of `cols` columns.
+struct Line {
+    cols: usize,
+    /// The cursor's column, `cols` while it waits to wrap.
+    x: usize,
+    /// Places where nothing was printed, that were not written yet, and what lies behind them.
+    nothing: usize,
+    behind: Style,
+    /// What lies behind the place that is too narrow for the wide character that comes next.
+    narrow: Option<Style>,
+}
+
+impl Line {
+    fn narrow_gap(&mut self) -> Option<Style> {
+        self.narrow.take().filter(|_| self.x + 1 == self.cols)
+    }
+}
+
+impl<M: AsRef<[u8]> + AsMut<[u8]>> Writer<'_, M> {
+    /// At most `lines` lines. Whether the cursor waits at the end of a row, for the screen's first row to go on with it.
+    pub(super) fn scrollback(&mut self, lines: u32) -> bool {
+        let mut rows = Vec::new();
+        let mut begun = 0;
+        for record in self.screen.scrollback.newest_first() {
+            if begun >= lines {
+                break;
+            }
+            begun += u32::from(!record.wrapped());
+            rows.push(record);
+        }
+        let cols = usize::from(self.screen.size.cols());
+        if rows.last().is_some_and(Record::wrapped) {
+            // Its beginning is no more.
+            self.mark_first_row(cols, usize::from(self.screen.size.rows()));
+        }
+        let mut line = Line { cols, x: 0, nothing: 0, behind: Style::default(), narrow: None };
+        let first = self.primary().grid.rows.front();
+        let first_on_screen = first.is_some_and(|row| row.wrapped);
+        let first_wide = first.is_some_and(|row| row.get(0).flags == WIDE);
+        let shapes: Vec<Shape> = rows.iter().map(Record::shape).collect();
+        for (index, record) in rows.iter().enumerate().rev() {
+            let next = index.checked_sub(1);
+            let goes_on = next.map_or(first_on_screen, |next| rows[next].wrapped());
+            let wide_follows = goes_on && next.map_or(first_wide, |next| shapes[next].begins_wide);
+            let Shape { cells, printed, nothing_last, .. } = shapes[index];
+            // A wide character leaves the place by itself that is too narrow for it.
+            let told = if wide_follows && nothing_last.is_some() { cells - 1 } else { cells };
+            if record.wrapped() && !goes_on && printed == 0 {
+                // A row of its own, though there is nothing on it.
+                self.nothing(&mut line, Next::Other);
+                if line.x == cols {
+                    self.wrap(&mut line, Style::default());
+                }
+            }
+            if !self.plain(&mut line, record) {
+                let printed = if goes_on { usize::MAX } else { printed };
+                let mut at = 0;
+                record.each(|cell| {
+                    at += 1;
+                    if at <= told && (cell.text != "\0" || cell.flags != ZERO) {
+                        self.told(&mut line, &cell, at > printed);
+                    }
+                });
+            }
+            line.narrow = nothing_last.filter(|_| wide_follows);
+            if !goes_on {
+                self.end(&mut line);
+            }
+        }
+        let crosses = first_on_screen && !rows.is_empty();
+        if crosses {
+            // The row before the screen was perhaps not the one that its first row went on with: rows were taken out between.
+            let filled = (line.x + line.nothing) % cols;
+            let narrow = first_wide && filled == cols - 1;
+            if (filled > 0 && !narrow) || line.x + line.nothing == 0 {
+                self.nothing_more(&mut line, cols - filled, Style::default(), false);
+            }
+            self.nothing(&mut line, if first_wide { Next::Wide } else { Next::Other });
+            self.gap = line.narrow_gap().or(self.gap);
+        }
+        self.pen(Style::default());
+        crosses
+    }
+
+    /// A row of nothing but text that fits; false: it is not that plain.
+    fn plain(&mut self, line: &mut Line, record: &Record) -> bool {
+        let Some(text) = record.plain().filter(|_| line.nothing == 0 && self.gap.is_none()) else {
+            return false;
+        };
+        if text.is_empty() {
+            return true;
+        }
+        // It wraps at its beginning or not at all.
+        let x = if line.x == line.cols { 0 } else { line.x };
+        if x + text.len() > line.cols {
+            return false;
+        }
+        self.pen(Style::default());
+        self.text(text);
+        line.x = x + text.len();
+        true
+    }
+
+    /// A cell; `trails`: nothing was printed from it to the line's end.
+    fn told(&mut self, line: &mut Line, cell: &PackedCell<'_>, trails: bool) {
+        if cell.text == "\0" {
+            return self.nothing_more(line, 1, cell.style.erased(), trails);
+        }
+        let wide = cell.flags == WIDE;
+        self.nothing(line, if wide { Next::Wide } else { Next::Other });
+        self.gap = line.narrow_gap().or(self.gap);
+        let wraps = line.x + 1 + usize::from(wide) > line.cols;
+        self.pen(cell.style);
+        if cell.flags == ZERO && !wraps {
+            // A mark without a base: nothing may stand right before it that it could join.
+            let _infallible = write!(self.out, "\x1b[{}G", line.x + 1);
+        }
+        self.out.push_str(cell.text);
+        line.x = if wraps { 0 } else { line.x } + 1 + usize::from(wide);
+        if wraps {
+            self.wrapped(line.x);
+        }
+    }
+
+    fn nothing_more(&mut self, line: &mut Line, count: usize, behind: Style, trails: bool) {
+        if line.nothing > 0 && line.behind != behind {
+            self.nothing(line, if trails { Next::Nothing } else { Next::Other });
+        }
+        line.nothing += count;
+        line.behind = behind;
+    }
+
+    /// Writes places where nothing was printed.
+    fn nothing(&mut self, line: &mut Line, next: Next) {
+        while line.nothing > 0 {
+            if line.x == line.cols {
+                if next == Next::Nothing {
+                    // Nothing at a line's end has no rows of its own.
+                    line.nothing = 0;
+                    return;
+                }
+                self.wrap(line, line.behind);
+            }
+            self.pen(line.behind);
+            let count = line.nothing.min(line.cols - line.x);
+            line.nothing -= count;
+            if line.behind != Style::default() {
+                let _infallible = write!(self.out, "\x1b[{count}X");
+            }
+            let ends = line.x + count == line.cols;
+            if ends && next == Next::Nothing {
+                line.x = line.cols;
+                continue;
+            }
+            // At the end of a row the cursor has to wait, or to stand where a wide character finds no room.
+            let skipped = count - usize::from(ends);
+            if skipped > 0 {
+                let _infallible = write!(self.out, "\x1b[{skipped}C");
+            }
+            line.x += skipped;
+            if ends {
+                self.gap = Some(line.behind);
+                if line.nothing > 0 || next != Next::Wide {
+                    self.text(" ");
+                    line.x += 1;
+                }
+            }
+        }
+    }
+
+    /// To the next row, on whose first place nothing is printed.
+    fn wrap(&mut self, line: &mut Line, behind: Style) {
+        // Only what is printed wraps.
+        self.pen(behind);
+        self.text(" ");
+        self.wrapped(1);
+        self.pen(behind);
+        self.text("\r\x1b[X");
+        line.x = 0;
+    }
+
+    fn end(&mut self, line: &mut Line) {
+        self.nothing(line, Next::Nothing);
+        (self.gap, line.narrow) = (None, None);
+        (line.x, line.nothing) = (0, 0);
+        if self.style.bg != Color::Default {
+            // The row that comes in at the bottom would take the pen's background.
+            self.pen(Style::default());
+        }
+        self.text("\r\n");
+    }
+}

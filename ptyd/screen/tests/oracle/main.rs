@@ -1,0 +1,170 @@
+//! The screen beside xterm.js, an emulator nobody here wrote and the one that clients draw with:
+//! - fed the same stream, both are the same (cells, attributes, cursor, pen, modes, margins, tabs, charsets, what is saved,
+//!   the hidden screen, titles, colours, scrollback);
+//! - a fresh xterm.js fed a snapshot is what one is that was fed everything, and stays so when both are fed the rest;
+//! - a screen restored from a checkpoint and fed the rest is what the uninterrupted one is.
+//!
+//! The streams are recordings that the test makes of real programs, and random ones that mean something. Where xterm.js is
+//! wrong it is mended, each fault by name with the reason: `oracle/faults.mjs`. Left out of the random streams is only what it
+//! does not know (kitty's and xterm's keyboard modes, XTSAVE, OSC 7, some modes): `own.rs` has them.
+//!
+//! A second judge, libvterm, sees what the recorded programs have left behind as text.
+
+#![allow(
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::let_underscore_must_use,
+    reason = "a test"
+)]
+
+mod check;
+mod judge;
+mod libvterm;
+mod programs;
+mod recording;
+mod seen;
+mod story;
+#[path = "../common/mod.rs"]
+mod streams;
+
+use check::Checker;
+use story::{Step, Story, blanked};
+use streams::{Options, Random, stream};
+
+/// Cuts of each recording.
+const CUTS_OF_RECORDING: usize = 60;
+
+/// A screen of a program at work, without scrollback: what a client waits for when it comes back.
+const LARGEST_SNAPSHOT: usize = 10_000;
+
+/// How many times as many cases as usual; `make test-long` asks for more than one.
+#[expect(clippy::disallowed_methods, reason = "how long a test runs is no configuration of the program")]
+fn times() -> usize {
+    std::env::var("ORACLE_TIMES").map_or(1, |times| times.parse().expect("ORACLE_TIMES is a number"))
+}
+
+fn random_story(seed: u64, resizes: bool) -> Story {
+    let mut random = Random::new(seed);
+    let (mut rows, mut cols) = (random.below(8) + 2, random.below(20) + 4);
+    let (first_rows, first_cols) = (rows, cols);
+    let mut steps = Vec::new();
+    for _ in 0..random.below(6) + 4 {
+        let options = Options { rows, cols, like_xterm_js: true };
+        let count = random.below(20) + 1;
+        steps.push(Step::Feed(blanked(&stream(&mut random, options, count))));
+        if resizes && random.chance(2) {
+            (rows, cols) = (random.below(8) + 2, random.below(20) + 4);
+            steps.push(Step::Resize(rows, cols));
+        }
+    }
+    let mut cuts: Vec<usize> = (0..3).map(|_| random.below(steps.len())).collect();
+    cuts.sort_unstable();
+    cuts.dedup();
+    Story { name: format!("seed {seed}"), rows: first_rows, cols: first_cols, steps, cuts }
+}
+
+fn check_random(from: u64, cases: usize, resizes: bool) {
+    let mut checker = Checker::new();
+    let mut seed = from;
+    while checker.checked < cases * times() {
+        let stories: Vec<Story> = (seed..seed + 100).map(|seed| random_story(seed, resizes)).collect();
+        checker.check(&stories);
+        seed += 100;
+    }
+    println!("{} cuts, {} comparisons held for lines only", checker.checked, checker.as_lines);
+    assert!(
+        checker.as_lines * 100 <= checker.checked,
+        "{} of {} held for lines only",
+        checker.as_lines,
+        checker.checked
+    );
+}
+
+#[test]
+fn random_streams_are_the_same_in_xterm_js_after_a_snapshot_and_after_a_checkpoint() {
+    check_random(0, 12_000, false);
+}
+
+#[test]
+fn random_streams_with_resizes_are_the_same_in_xterm_js_after_a_snapshot_and_after_a_checkpoint() {
+    check_random(1_000_000, 8_000, true);
+}
+
+fn check_recording(name: &str) {
+    let home = tempfile::tempdir().expect("a folder");
+    programs::furnish(home.path());
+    let program = programs::PROGRAMS.iter().find(|program| program.name == name).expect("a program");
+    let mut checker = Checker::new();
+    for (rows, cols) in [(24, 80), (12, 40)] {
+        // With the resizes, and as if nobody had made any.
+        for acts in [program.acts.to_vec(), without_resizes(program.acts)] {
+            let recording = recording::record(program.command, home.path(), (rows, cols), &acts);
+            let title = format!("{name} at {rows}x{cols}");
+            let cuts = CUTS_OF_RECORDING * times();
+            if program.plain {
+                libvterm::check(&title, (rows, cols), &recording, home.path());
+            }
+            let story = Story::of_recording(&title, rows, cols, &recording, cuts, 1);
+            checker.snapshots.clear();
+            checker.check(&[story]);
+            checker.snapshots.sort_unstable();
+            let (count, most) = (checker.snapshots.len(), checker.snapshots[checker.snapshots.len() - 1]);
+            println!(
+                "{title}: {count} cuts; snapshots of {} bytes, at most {most}",
+                checker.snapshots[count / 2]
+            );
+            assert!(most < LARGEST_SNAPSHOT, "a snapshot of {title} has {most} bytes");
+        }
+    }
+}
+
+fn without_resizes(acts: &[recording::Act]) -> Vec<recording::Act> {
+    acts.iter().filter(|act| !matches!(act, recording::Act::Resize(..))).copied().collect()
+}
+
+/// A test for each program, so that they run beside each other.
+macro_rules! recordings {
+    ($($test:ident: $name:literal,)*) => {
+        $(#[test]
+        fn $test() {
+            check_recording($name);
+        })*
+    };
+}
+
+recordings! {
+    a_recording_of_bash_is_the_same: "bash",
+    a_recording_of_vim_is_the_same: "vim",
+    a_recording_of_less_is_the_same: "less",
+    a_recording_of_htop_is_the_same: "htop",
+    a_recording_of_top_is_the_same: "top",
+    a_recording_of_tmux_is_the_same: "tmux",
+    a_recording_of_git_log_in_a_pager_is_the_same: "git log",
+    a_recording_of_git_log_is_the_same: "git log without a pager",
+    a_recording_of_ls_is_the_same: "ls",
+    a_recording_of_a_progress_bar_is_the_same: "progress",
+    a_recording_of_emoji_and_asian_text_is_the_same: "text",
+    a_recording_of_python_is_the_same: "python",
+}
+
+#[test]
+fn every_character_takes_as_many_columns_as_in_xterm_js() {
+    let mut wrong = Vec::new();
+    for (first, last, columns) in judge::Judge::start().widths() {
+        for character in (first..=last).filter_map(char::from_u32) {
+            let ours = ptyd_screen::columns(character);
+            if ours != columns {
+                wrong.push(format!("U+{:04X} {ours} not {columns}", u32::from(character)));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} characters: {:?} ... {:?}",
+        wrong.len(),
+        &wrong[..wrong.len().min(40)],
+        wrong.last()
+    );
+}

@@ -1,0 +1,229 @@
+//! Real programs and what is done in them. What they write differs from run to run, which is as well.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::recording::Act::{self, Resize, Type};
+
+pub struct Program {
+    pub name: &'static str,
+    pub command: &'static [&'static str],
+    pub acts: &'static [Act],
+    /// libvterm, which knows no alternate screen, sees the same left behind.
+    pub plain: bool,
+}
+
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/csi.rs");
+
+/// Lines of many scripts, wide and combining characters, with colours, longer than most screens are wide.
+const TEXT: &str = r#"
+for i in 1 2 3 4 5 6 7 8; do
+  printf '\033[1;3%sm%s\033[0m 日本語のテキスト、とても長い行です。 한국어 텍스트 中文字符 \033[4%sm背景\033[K\033[0m\n' "$i" "$i" "$i"
+  printf 'emoji 😀😁🤖 👩‍👩‍👧 🏳️‍🌈 e\xcc\x81a\xcc\x88o\xcc\x82 x\xcc\x80\xcc\x81\xcc\x82\xcc\x83 ─│┌┐└┘├┤ ░▒▓█ ½€™ \033[3;4:3;58:5:9mcurly\033[24;59m\n'
+  printf '\033[38;2;%s;200;100mtrue colour that goes on and on and on and on and on and on and on and on and on\033[m\n' "$((i * 30))"
+  printf '\033]8;;http://example.org/%s\033\\a link\033]8;;\033\\ \033]0;title %s\007\ttab\ttab\n' "$i" "$i"
+done
+"#;
+
+/// A progress bar at the bottom, as apt draws one: a region above it, the cursor saved and restored.
+const PROGRESS: &str = r#"
+rows=$(stty size | cut -d' ' -f1)
+printf '\n\0337\033[0;%sr\0338\033[1A' "$((rows - 1))"
+for i in $(seq 1 40); do
+  printf 'Unpacking package-%s (1.%s-2) ...\r\n' "$i" "$i"
+  printf '\0337\033[%s;0f\033[42m\033[30mProgress: [%3s%%]\033[49m\033[39m [%s%s] \0338' "$rows" "$((i * 5 / 2))" "$(printf '%*s' $((i / 2)) '' | tr ' ' '#')" "$(printf '%*s' $((20 - i / 2)) '' | tr ' ' '.')"
+done
+printf '\0337\033[0;%sr\0338\033[1A\033[J\ndone\n' "$rows"
+"#;
+
+const REPOSITORY: &str = r#"
+git init -q -b main r && cd r || exit 1
+for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+  seq $i $((i * 9)) > file$i; echo "line $i" >> all; git add -A; git commit -q -m "Change number $i" -m "With a body."
+  [ $((i % 4)) = 0 ] && git checkout -q -b side$i && echo x > side && git add -A && git commit -q -m "Aside $i" && git checkout -q main && git merge -q --no-edit side$i
+done
+"#;
+
+pub const PROGRAMS: &[Program] = &[
+    Program {
+        name: "bash",
+        plain: true,
+        command: &["bash", "--noprofile", "--norc", "-i"],
+        acts: &[
+            Type("PS1='\\[\\e[1;32m\\]\\u@host\\[\\e[0m\\]:\\[\\e[34m\\]\\w\\[\\e[m\\]\\$ '\r"),
+            Type("ls --color=always /usr\r"),
+            Type("cat /etc/host\t\t"),
+            Type(
+                "\x15echo a line that is longer than the screen is wide, so that it wraps, and then is edited $TER\t",
+            ),
+            Type("\x01"),
+            Type("\x1bf\x1bf\x1bd\x05\x17"),
+            Resize(20, 61),
+            Type("\r"),
+            Type("seq 1 60\r"),
+            Type("\x1b[A\x1b[A"),
+            Type("\x12seq"),
+            Resize(30, 100),
+            Type("\x07"),
+            Type("\x0c"),
+            Type("printf '\\e[5;10Hthere\\e[2J\\e[41mred\\e[K\\e[m\\n'\r"),
+            Type("bind -p | head -40\r"),
+            Type("exit\r"),
+        ],
+    },
+    Program {
+        name: "vim",
+        plain: false,
+        command: &["vim", "-u", "NONE", "-i", "NONE", "-N", SOURCE],
+        acts: &[
+            Type(":set number hlsearch incsearch ruler showcmd laststatus=2 encoding=utf-8\r"),
+            Type(":syntax on\r"),
+            Type("\x06\x06"),
+            Type("/self\r"),
+            Type("nnN"),
+            Type(":split\r"),
+            Type(":vsplit\r"),
+            Type("Ohello world 日本語 e\u{301} \x1b"),
+            Resize(18, 70),
+            Type("V10jd"),
+            Type("u"),
+            Type("\x17j\x05\x05\x05"),
+            Resize(24, 80),
+            Type(":q\r"),
+            Type("G"),
+            Type("gg>10jzz"),
+            Type(":terminal echo in a terminal\r"),
+            Type("\x17k"),
+            Type(":qa!\r"),
+        ],
+    },
+    Program {
+        name: "less",
+        plain: false,
+        command: &["less", "-R", "-S", SOURCE],
+        acts: &[
+            Type(" "),
+            Type(" "),
+            Type("/self\r"),
+            Type("n"),
+            Type("\x1b[C"),
+            Type("-S\r"),
+            Resize(15, 50),
+            Type("k"),
+            Type("G"),
+            Type("bb"),
+            Type("h"),
+            Type("q"),
+            Resize(24, 80),
+            Type("g"),
+            Type("&fn\r"),
+            Type("q"),
+        ],
+    },
+    Program {
+        name: "htop",
+        plain: false,
+        command: &["htop", "-d", "10"],
+        acts: &[
+            Type("t"),
+            Type("\x1b[B\x1b[B"),
+            Type("\x1bOQ"),
+            Type("\x1b"),
+            Resize(20, 60),
+            Type("u"),
+            Type("\x1b"),
+            Type("h"),
+            Type(" "),
+            Type("q"),
+            Type("q"),
+        ],
+    },
+    Program {
+        name: "top",
+        plain: false,
+        command: &["top", "-d", "1"],
+        acts: &[Type("z"), Type("x"), Type("c"), Resize(18, 100), Type("1"), Type("V"), Type("q")],
+    },
+    Program {
+        name: "tmux",
+        plain: false,
+        command: &["tmux", "-u", "-f", "/dev/null", "new-session", "bash --noprofile --norc"],
+        acts: &[
+            Type("ls --color=always /\r"),
+            Type("\x02%"),
+            Type("seq 1 100\r"),
+            Type("\x02\""),
+            Type("printf '日本語 😀 \\e[31mred\\e[m\\n'\r"),
+            Type("\x02o"),
+            Resize(30, 100),
+            Type("\x02z"),
+            Type("\x02["),
+            Type("\x1b[5~\x1b[5~"),
+            Type("q"),
+            Type("\x02z"),
+            Resize(15, 44),
+            Type("\x02w"),
+            Type("q"),
+            Type("\x02:"),
+            Type("kill-server"),
+            Type("\r"),
+        ],
+    },
+    Program {
+        name: "git log",
+        plain: false,
+        command: &["sh", "-c", "cd r && git -c core.pager='less -R' log --graph --stat -p --color=always"],
+        acts: &[Type(" "), Type(" "), Type("\x1b[B\x1b[B"), Resize(12, 60), Type(" "), Type("G"), Type("q")],
+    },
+    Program {
+        name: "git log without a pager",
+        plain: true,
+        command: &["sh", "-c", "cd r && git --no-pager log --graph --stat -p --color=always"],
+        acts: &[Resize(30, 50), Resize(24, 90)],
+    },
+    Program {
+        name: "ls",
+        plain: true,
+        command: &[
+            "sh",
+            "-c",
+            "ls --color=always -lR /usr/lib/git-core /etc | head -600; ls --color=always /usr/bin | head -400; ls -C --color=always /usr/share",
+        ],
+        acts: &[Resize(10, 40), Resize(24, 80)],
+    },
+    Program { name: "progress", plain: true, command: &["sh", "-c", PROGRESS], acts: &[Resize(20, 70)] },
+    Program {
+        name: "text",
+        plain: false,
+        command: &["sh", "-c", TEXT],
+        acts: &[Resize(24, 37), Resize(12, 91), Resize(24, 80)],
+    },
+    Program {
+        name: "python",
+        plain: false,
+        command: &["python3", "-c", "import code, readline; code.interact(banner='')"],
+        acts: &[
+            Type("for i in range(30): print('\\x1b[3%dm' % (i % 8), i, '\\u3042' * i)\n\n"),
+            Type("print("),
+            Type("\x03"),
+            Type("exit()\n"),
+        ],
+    },
+];
+
+/// What the programs find in their home.
+pub fn furnish(home: &Path) {
+    let made = Command::new("sh")
+        .args(["-c", REPOSITORY])
+        .current_dir(home)
+        .env("HOME", home)
+        .envs([
+            ("GIT_AUTHOR_NAME", "A"),
+            ("GIT_AUTHOR_EMAIL", "a@b.c"),
+            ("GIT_COMMITTER_NAME", "A"),
+            ("GIT_COMMITTER_EMAIL", "a@b.c"),
+        ])
+        .output()
+        .expect("a shell");
+    assert!(home.join("r/all").exists(), "the repository: {}", String::from_utf8_lossy(&made.stderr));
+}

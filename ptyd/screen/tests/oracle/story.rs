@@ -1,0 +1,136 @@
+//! A stream in pieces, with resizes between them, and the places where it is cut. It knows nothing of who judges it.
+
+use std::fmt::Write as _;
+
+use ptyd_screen::parser::Parser;
+use ptyd_screen::{Screen, Size, query};
+
+use crate::judge::Question;
+use crate::streams::Random;
+
+pub struct Story {
+    pub name: String,
+    pub rows: usize,
+    pub cols: usize,
+    pub steps: Vec<Step>,
+    /// Steps before each cut, ascending.
+    pub cuts: Vec<usize>,
+}
+
+pub enum Step {
+    Feed(Vec<u8>),
+    Resize(usize, usize),
+}
+
+impl Step {
+    pub fn ask(&self, question: &mut Question) {
+        match self {
+            Self::Feed(bytes) => question.feed(bytes),
+            Self::Resize(rows, cols) => question.resize(*rows, *cols),
+        }
+    }
+
+    pub fn apply(&self, screen: &mut Screen) {
+        match self {
+            Self::Feed(bytes) => screen.feed(bytes, &mut Vec::new()),
+            Self::Resize(rows, cols) => screen.resize(size(*rows, *cols)),
+        }
+    }
+}
+
+impl Story {
+    pub fn has_resizes(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Resize(..)))
+    }
+
+    /// A program's output: cut in pieces where no sequence and no character is torn, of which `cuts` are the places to cut.
+    pub fn of_recording(
+        name: &str,
+        rows: usize,
+        cols: usize,
+        recording: &[Step],
+        cuts: usize,
+        seed: u64,
+    ) -> Self {
+        let mut random = Random::new(seed);
+        let mut steps = Vec::new();
+        let mut parser = Parser::new();
+        for step in recording {
+            match step {
+                Step::Resize(rows, cols) => steps.push(Step::Resize(*rows, *cols)),
+                Step::Feed(bytes) => {
+                    let (mut at, mut begun) = (0, 0);
+                    while at < bytes.len() {
+                        at += parser.next(&bytes[at..]).0;
+                        if parser.is_ground() && random.chance(8) {
+                            steps.push(Step::Feed(bytes[begun..at].to_vec()));
+                            begun = at;
+                        }
+                    }
+                    if begun < bytes.len() {
+                        steps.push(Step::Feed(bytes[begun..].to_vec()));
+                    }
+                }
+            }
+        }
+        let mut parser = Parser::new();
+        let mut places = Vec::new();
+        for (index, step) in steps.iter().enumerate() {
+            if parser.is_ground() {
+                places.push(index);
+            }
+            if let Step::Feed(bytes) = step {
+                let mut at = 0;
+                while at < bytes.len() {
+                    at += parser.next(&bytes[at..]).0;
+                }
+            }
+        }
+        let mut cuts: Vec<usize> = (0..cuts).map(|_| *random.pick(&places)).collect();
+        cuts.sort_unstable();
+        cuts.dedup();
+        Self { name: name.to_owned(), rows, cols, steps, cuts }
+    }
+
+    /// Everything, to be read by a person; `cut`: steps before the place to be marked.
+    pub fn tell(&self, cut: usize) -> String {
+        let mut text = format!("{}\n{}x{}\n", self.name, self.rows, self.cols);
+        for (index, step) in self.steps.iter().enumerate() {
+            if index == cut {
+                text.push_str("--cut--\n");
+            }
+            match step {
+                Step::Feed(bytes) => {
+                    writeln!(text, "{:?}", String::from_utf8_lossy(bytes)).expect("a string takes it")
+                }
+                Step::Resize(rows, cols) => {
+                    writeln!(text, "resize to {rows}x{cols}").expect("a string takes it")
+                }
+            }
+        }
+        text
+    }
+}
+
+pub fn size(rows: usize, cols: usize) -> Size {
+    Size::new(u16::try_from(rows).expect("small"), u16::try_from(cols).expect("small"))
+}
+
+/// The stream as clients get it: queries are blanked.
+pub fn blanked(bytes: &[u8]) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    let (mut parser, mut at, mut begun, mut asks) = (Parser::new(), 0, 0, false);
+    while at < bytes.len() {
+        let (used, event) = parser.next(&bytes[at..]);
+        // A string ends before the backslash of its terminator.
+        asks |= query::is_query(&event);
+        at += used;
+        if parser.is_ground() {
+            if asks {
+                out[begun..at].fill(0);
+            }
+            (begun, asks) = (at, false);
+        }
+    }
+    out
+}
