@@ -240,3 +240,29 @@ async fn the_client_that_acts_has_the_size_and_attaching_changes_nothing() {
     laptop.send_input(id, None, b"z");
     expect_resized(&mut laptop, id, 50, 150).await;
 }
+
+/// The story: a client that came back only to watch, and left, freed the size it had set, and the next one that came took it.
+#[tokio::test]
+async fn a_client_that_only_watches_neither_keeps_nor_frees_the_size_by_leaving() {
+    let stack = Stack::start().await;
+    let mut data = raw_script("printf ready; exec cat");
+    data["terminal_size"] = json!({"rows": 50, "cols": 150});
+    data["client_id"] = "laptop".into();
+    let (mut laptop, attached) = session(&stack, Framing::Json, data).await;
+    let id = attached.session;
+    laptop.read_until(id, "ready").await;
+    let mut watching = Socket::must_open(&stack.opening(0, Framing::Json)).await;
+    watching.attach(id, json!({"client_id": "laptop", "mode": "view"})).await;
+    laptop.wait_status(id, "detached").await;
+    watching.send(&json!({"type": "detach", "session_id": id}));
+    watching.wait_status(id, "detached").await;
+    let mut phone = Socket::must_open(&stack.opening(0, Framing::Json)).await;
+    let size = json!({"rows": 20, "cols": 40});
+    phone.attach(id, json!({"client_id": "phone", "terminal_size": size})).await;
+    // What somebody without a screen types comes back after any resize that the attach had caused.
+    let mut nobody = Socket::must_open(&stack.opening(0, Framing::Json)).await;
+    nobody.attach(id, json!({})).await;
+    nobody.send_input(id, None, b"typed");
+    nobody.read_until(id, "typed").await;
+    assert_eq!(nobody.attach(id, json!({})).await.size, (50, 150), "the laptop's size is kept for a minute");
+}

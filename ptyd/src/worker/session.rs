@@ -205,6 +205,13 @@ impl Session {
                 || shared.input.waits_for(slot)
         };
         let known = attach.client_id.as_ref().and_then(|client| shared.region.find_client(client));
+        // Before anything is given away for it: its own former attachment makes room.
+        let former = |entry: &&Entry| known.is_some() && entry.slot == known;
+        if shared.attached.values().filter(|entry| !former(entry)).count() >= MAX_ATTACHMENTS {
+            return None;
+        }
+        let replaces_control =
+            shared.attached.values().filter(former).any(|entry| entry.mode == AttachMode::Control);
         let slot = match &attach.client_id {
             Some(client) => Some(shared.region.admit_client(client, in_use)?),
             None => None,
@@ -212,9 +219,6 @@ impl Session {
         if let Some(slot) = slot {
             shared.supersede(slot);
             shared.holds.release_client(slot);
-        }
-        if shared.attached.len() >= MAX_ATTACHMENTS {
-            return None;
         }
         let number = shared.next_attachment;
         shared.next_attachment += 1;
@@ -226,9 +230,14 @@ impl Session {
         let superseded = CancellationToken::new();
         let mode = attach.mode;
         let entry = Entry { slot, holder, mode, size: attach.size, superseded: superseded.clone() };
-        if mode == AttachMode::Control {
-            let wanted = shared.lease.attach(&entry.holder, attach.size, now);
-            shared.want_size(wanted);
+        match mode {
+            AttachMode::Control => {
+                let wanted = shared.lease.attach(&entry.holder, attach.size, now);
+                shared.want_size(wanted);
+            }
+            // Nobody is left there to act: as if the connection that had the size were lost.
+            AttachMode::View if replaces_control => shared.lease.lose(&entry.holder, now),
+            AttachMode::View => {}
         }
         shared.attached.insert(number, entry);
         shared.note_hold(number, slot, &attachment);
@@ -261,9 +270,12 @@ impl Session {
             self.work.notify_one();
             return;
         };
-        match left {
-            Left::Detached => shared.lease.detach(&entry.holder),
-            Left::Lost => shared.lease.lose(&entry.holder, now),
+        // One that only watched has no say in the size, whatever else its client is attached as.
+        if entry.mode == AttachMode::Control {
+            match left {
+                Left::Detached => shared.lease.detach(&entry.holder),
+                Left::Lost => shared.lease.lose(&entry.holder, now),
+            }
         }
         if let Some(slot) = entry.slot {
             let lingering = attachment.lingering_hold().filter(|_| left == Left::Lost && !shared.ended);
