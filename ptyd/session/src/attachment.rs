@@ -15,10 +15,6 @@ pub const STALL_LIMIT: Duration = Duration::from_secs(10);
 /// The smallest window: a UTF-8 character, which a JSON client gets, and so acknowledges, only whole.
 pub const MIN_WINDOW_BYTES: u64 = 4;
 
-/// What the transport of a client that was stuck must take before that client counts as reading again, in bytes: what was
-/// handed over already, and as much again.
-const BUFFERS_BYTES: usize = 128 << 10;
-
 /// What to send next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outgoing {
@@ -87,8 +83,6 @@ pub struct Attachment {
     stalled_since: Option<Instant>,
     /// The transport has not taken everything that was handed to it.
     in_transport: bool,
-    /// Bytes the transport took since the client was found stuck.
-    taken_since_release: usize,
     /// It was behind for too long: it holds nothing back until it has drawn up to here.
     released_until: Option<Offset>,
 }
@@ -116,16 +110,14 @@ impl Attachment {
             told_size: region.size_at(cursor),
             stalled_since: None,
             in_transport: false,
-            taken_since_release: 0,
             released_until: None,
             window_from: cursor,
         };
         (attachment, resume)
     }
 
-    /// The transport took `bytes`: `all` that were handed to it, or only some.
-    pub fn handle_written(&mut self, bytes: usize, all: bool, now: Instant) {
-        self.taken_since_release = self.taken_since_release.saturating_add(bytes);
+    /// The transport took bytes; `all` that were handed to it, or only some.
+    pub fn handle_written(&mut self, all: bool, now: Instant) {
         self.in_transport = !all;
         if !self.holds_from_ack && self.stalled_since.is_some() {
             self.stalled_since = (!all).then_some(now);
@@ -197,7 +189,6 @@ impl Attachment {
         if self.stalled_since.is_some_and(|since| now.saturating_duration_since(since) >= STALL_LIMIT) {
             self.stalled_since = None;
             self.released_until = Some(self.cursor);
-            self.taken_since_release = 0;
         }
     }
 
@@ -237,7 +228,9 @@ impl Attachment {
 
     fn note_stall(&mut self, held: &Range<Offset>, now: Instant) {
         let reached = if self.holds_from_ack { self.acked } else { self.cursor };
-        if reached >= held.end {
+        // Everything handed over is not everything taken: a client that stops just then is stuck all the same.
+        let taken = self.holds_from_ack || !self.in_transport;
+        if reached >= held.end && taken {
             self.stalled_since = None;
         } else if self.delivery == Delivery::Lossless
             && self.released_until.is_none()
@@ -245,9 +238,8 @@ impl Attachment {
         {
             self.stalled_since = Some(now);
         }
-        // What only fills the transport's buffers, which grow, is no sign that the client reads.
-        let reads = !self.in_transport && self.taken_since_release >= BUFFERS_BYTES;
-        if self.window.is_none() && self.cursor >= held.end && reads {
+        // A snapshot that only fills the transport's buffers is no sign that the client reads.
+        if self.window.is_none() && self.cursor >= held.end && !self.in_transport {
             self.released_until = None;
         }
     }
@@ -338,6 +330,20 @@ mod tests {
         assert_eq!(snapshot, Some(Outgoing::Snapshot(SnapshotReason::Lagged)));
     }
 
+    /// The story: the transport got stuck with the last bytes there were. The client counted as caught up, nothing ran, and
+    /// the program was held for ever.
+    #[test]
+    fn a_transport_stuck_with_the_very_last_bytes_holds_for_ten_seconds_only() {
+        let mut phone = fresh(&Attach { delivery: Delivery::Lossless, ..plain() });
+        assert_eq!(phone.poll_send(&held(0..5000), 5000, t0()), output(0, 5000));
+        assert_eq!(phone.poll_send(&held(0..5000), 5000, t0()), None);
+        phone.handle_written(false, t0());
+        assert_eq!(phone.poll_send(&held(0..5000), 5000, t0()), None);
+        assert_eq!(phone.poll_timeout(), Some(t0() + STALL_LIMIT));
+        phone.handle_timeout(t0() + STALL_LIMIT);
+        assert_eq!(phone.hold(), None);
+    }
+
     /// The story: what was handed to the transport counted as progress, so a client that stopped reading in the middle of
     /// it held the program until its connection died.
     #[test]
@@ -346,16 +352,16 @@ mod tests {
         phone.poll_send(&held(0..5000), 5000, t0());
         assert_eq!(phone.poll_timeout(), Some(t0() + STALL_LIMIT));
         let later = t0() + Duration::from_secs(3);
-        phone.handle_written(1 << 20, false, later);
+        phone.handle_written(false, later);
         assert_eq!(phone.poll_timeout(), Some(later + STALL_LIMIT));
         phone.handle_timeout(later + STALL_LIMIT);
         assert_eq!(phone.hold(), None);
         // A snapshot that only fills the transport's buffers does not make it hold again; having taken it all does.
         assert!(phone.poll_send(&held(7000..9000), 5000, later).is_some());
-        phone.handle_written(1 << 20, false, later);
+        phone.handle_written(false, later);
         assert_eq!(phone.poll_send(&held(7000..9000), 5000, later), None);
         assert_eq!(phone.hold(), None);
-        phone.handle_written(1 << 20, true, later);
+        phone.handle_written(true, later);
         assert_eq!(phone.poll_send(&held(7000..9000), 5000, later), None);
         assert_eq!(phone.hold(), Some(Offset(9000)));
     }
@@ -365,7 +371,7 @@ mod tests {
         for attach in [Attach { delivery: Delivery::Lossless, ..plain() }, windowed(10_000)] {
             let mut phone = fresh(&attach);
             phone.poll_send(&held(0..5000), 5000, t0());
-            phone.handle_written(1 << 20, true, t0());
+            phone.handle_written(true, t0());
             phone.handle_ack(Offset(5000), t0());
             assert_eq!(phone.poll_timeout(), None);
         }
