@@ -15,15 +15,18 @@ use crate::domain::origins::Origin;
 use crate::domain::token::MIN_SECRET_BYTES;
 use crate::store::Location;
 
+/// Where everything is kept if nobody says where.
+pub const DEFAULT_DATA_DIR: &str = "./data";
+
 /// Flags and environment of every command that serves.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ServeArgs {
     /// Address and port to listen on [default: 0.0.0.0:8000 served, 127.0.0.1:8000 standalone].
     #[arg(long, env = "LISTEN")]
     pub listen: Option<SocketAddr>,
-    /// Directory for everything that is kept.
-    #[arg(long, env = "DATA_DIR", default_value = "./data")]
-    pub data_dir: PathBuf,
+    /// Directory for everything that is kept [default: ./data].
+    #[arg(long, env = "DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
     /// Database, as a `sqlite:` URL [default: a file in DATA_DIR].
     #[arg(long, env = "DATABASE_URL", value_parser = sqlite_url)]
     pub database_url: Option<String>,
@@ -183,9 +186,14 @@ impl Config {
         Ok(Self {
             mode,
             listen: args.listen.unwrap_or(listen),
-            database: args
-                .database_url
-                .map_or_else(|| Location::File(args.data_dir.join("devpocket.db")), Location::Url),
+            database: args.database_url.map_or_else(
+                || {
+                    Location::File(
+                        args.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into()).join("devpocket.db"),
+                    )
+                },
+                Location::Url,
+            ),
             jwt_secret,
             access_life: Duration::minutes(args.jwt_access_token_expire_minutes.into()),
             refresh_life: Duration::days(args.jwt_refresh_token_expire_days.into()),

@@ -234,6 +234,12 @@ impl From<AccountError> for Problem {
                 "token_invalid",
                 "The first-run link is wrong, used or too old; a restart prints a new one",
             ),
+            AccountError::OwnerRegistered => Self::new(
+                StatusCode::CONFLICT,
+                "owner_registered",
+                "Somebody registered as this server's owner before the link was used. If it was you, sign in with that \
+                 password; if not, somebody else on this machine has taken the server: start over with an empty DATA_DIR",
+            ),
             AccountError::Password(PasswordError::Busy) => Self::unavailable("busy", &err),
             AccountError::Password(PasswordError::Hash(_) | PasswordError::Task(_))
             | AccountError::Randomness(_)

@@ -110,6 +110,9 @@ pub enum AccountError {
     /// The first-run link is wrong, used or too old.
     #[error("first-run token refused")]
     FirstRunRefused,
+    /// Somebody registered as the first account while the first-run link was open.
+    #[error("the first account was registered before the first-run link was used")]
+    OwnerRegistered,
     /// Password hashing is backed up or failed.
     #[error("password service")]
     Password(#[from] PasswordError),

@@ -4,18 +4,21 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use nix::sys::socket::getsockopt;
-use nix::sys::socket::sockopt::PeerCredentials;
 use nix::unistd::Uid;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::time::{interval, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::layout::Layout;
@@ -26,7 +29,7 @@ use super::{Ends, signal_process};
 const START_LIMIT: Duration = Duration::from_secs(15);
 /// How long ptyd has to end: sessions are killed 5 s after they were asked, then it goes itself.
 const END_LIMIT: Duration = Duration::from_secs(15);
-/// How often it is looked at while it starts or ends.
+/// How often it is looked at while it starts.
 const LOOK: Duration = Duration::from_millis(20);
 /// A log longer than this is put aside before a new ptyd writes to it.
 const MAX_LOG_BYTES: u64 = 10 << 20;
@@ -73,24 +76,32 @@ pub enum KeeperError {
 #[derive(Debug)]
 pub(super) struct Keeper {
     pid: u32,
-    socket: PathBuf,
-    /// Ours, if it was started here.
-    child: Option<Child>,
+    life: Life,
+}
+
+/// How the end of a keeper is seen.
+#[derive(Debug)]
+enum Life {
+    /// It was started here.
+    Ours(Child),
+    /// It was there before; cancelled when it has ended.
+    Anothers(CancellationToken),
 }
 
 impl Keeper {
     /// Takes back the keeper that answers on the directory's socket, or starts one.
     pub(super) async fn adopt_or_start(layout: &Layout, users: Option<&Users>) -> Result<Self, KeeperError> {
         let path = program()?;
-        match answering(&layout.socket()) {
-            Some(pid) => {
+        match running(&layout.socket()).await {
+            Some(keeper) => {
+                let pid = keeper.pid;
                 info!("ptyd {pid} is running already");
                 if may_be_older(pid, &path) {
                     // It tries the new program first, and replaces itself without losing a session.
                     info!("asking ptyd {pid} to become the present version");
                     signal_process(pid, Signal::SIGHUP);
                 }
-                Ok(Self { pid, socket: layout.socket(), child: None })
+                Ok(keeper)
             }
             None => start(&path, layout, users).await,
         }
@@ -98,7 +109,7 @@ impl Keeper {
 
     /// Whether this supervisor started it.
     pub(super) fn is_ours(&self) -> bool {
-        self.child.is_some()
+        matches!(self.life, Life::Ours(_))
     }
 
     /// Ends it and every session, and waits until it is gone. Asked again meanwhile, it ends without waiting for sessions.
@@ -120,15 +131,15 @@ impl Keeper {
 
     /// Waits until its process is gone. Cancel-safe.
     pub(super) async fn gone(&mut self) {
-        if let Some(child) = &mut self.child {
-            if let Err(err) = child.wait().await {
-                warn!("ptyd {} cannot be waited for: {err}", self.pid);
+        let seen = match &mut self.life {
+            Life::Ours(child) => child.wait().await.map(drop),
+            Life::Anothers(ended) => {
+                ended.cancelled().await;
+                Ok(())
             }
-            return;
-        }
-        let mut looks = interval(LOOK);
-        while answering(&self.socket) == Some(self.pid) || runs(self.pid) {
-            looks.tick().await;
+        };
+        if let Err(err) = seen {
+            warn!("ptyd {} cannot be waited for: {err}", self.pid);
         }
     }
 }
@@ -153,8 +164,8 @@ async fn start(path: &Path, layout: &Layout, users: Option<&Users>) -> Result<Ke
         let mut looks = interval(LOOK);
         loop {
             looks.tick().await;
-            if let Some(pid) = answering(&layout.socket()) {
-                return Ok(pid);
+            if let Some(keeper) = running(&layout.socket()).await {
+                return Ok(keeper);
             }
             if let Ok(Some(status)) = child.try_wait() {
                 return Err(KeeperError::Ended { status, log: quote(&log_path, from) });
@@ -162,12 +173,12 @@ async fn start(path: &Path, layout: &Layout, users: Option<&Users>) -> Result<Ke
         }
     });
     match listens.await {
-        Ok(Ok(pid)) => {
-            info!("started ptyd {pid}");
-            // Another's, should two have raced: then ours ends by itself, refused by the directory's lock.
-            let child = (child.id() == Some(pid)).then_some(child);
-            Ok(Keeper { pid, socket: layout.socket(), child })
+        Ok(Ok(keeper)) if child.id() == Some(keeper.pid) => {
+            info!("started ptyd {}", keeper.pid);
+            Ok(Keeper { life: Life::Ours(child), ..keeper })
         }
+        // Another's, should two have raced: ours ends by itself, refused by the directory's lock.
+        Ok(Ok(keeper)) => Ok(keeper),
         Ok(Err(err)) => Err(err),
         Err(_) => {
             if let Some(pid) = child.id() {
@@ -178,12 +189,47 @@ async fn start(path: &Path, layout: &Layout, users: Option<&Users>) -> Result<Ke
     }
 }
 
-/// The process id of the keeper behind a socket; none if nobody answers, or somebody who is neither us nor root.
-fn answering(socket: &Path) -> Option<u32> {
-    let stream = UnixStream::connect(socket).ok()?;
-    let listener = getsockopt(&stream, PeerCredentials).ok()?;
+/// The keeper behind a socket; none if nobody answers, or somebody who is neither us nor root.
+///
+/// A worker that has not noticed its keeper's death yet holds the socket, under the name of the dead one: that is waited for.
+async fn running(socket: &Path) -> Option<Keeper> {
+    let looking = async {
+        let mut looks = interval(LOOK);
+        loop {
+            looks.tick().await;
+            let pid = answering(socket).await?;
+            if let Some(ended) = watch(pid) {
+                return Some(Keeper { pid, life: Life::Anothers(ended) });
+            }
+        }
+    };
+    timeout(START_LIMIT, looking).await.ok().flatten()
+}
+
+/// The process id of who listens on a socket.
+async fn answering(socket: &Path) -> Option<u32> {
+    let listener = UnixStream::connect(socket).await.ok()?.peer_cred().ok()?;
     let trusted = listener.uid() == 0 || listener.uid() == Uid::effective().as_raw();
-    u32::try_from(listener.pid()).ok().filter(|pid| trusted && *pid > 1)
+    u32::try_from(listener.pid()?).ok().filter(|pid| trusted && *pid > 1)
+}
+
+/// Watches a process that lives, which need not be a child. On a thread of its own: it may take for ever, and a runtime
+/// would wait for it.
+fn watch(pid: u32) -> Option<CancellationToken> {
+    let process = pidfd_open(Pid::from_raw(i32::try_from(pid).ok()?)?, PidfdFlags::empty()).ok()?;
+    if !runs(pid) {
+        // Dead and not reaped: that has a descriptor too.
+        return None;
+    }
+    let ended = CancellationToken::new();
+    let told = ended.clone();
+    std::thread::spawn(move || {
+        // Readable once the process has ended (pidfd_open(2)).
+        let mut wanted = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+        while poll(&mut wanted, PollTimeout::NONE) == Err(Errno::EINTR) {}
+        told.cancel();
+    });
+    Some(ended)
 }
 
 /// Whether a process runs another program file than the one at `path`. A keeper of our own user hides that from us: then
@@ -261,18 +307,31 @@ mod tests {
     use super::*;
 
     fn layout(dir: &tempfile::TempDir) -> Layout {
-        Layout::prepare(dir.path(), None, &|_| {}).unwrap()
+        Layout::prepare(Some(dir.path()), None, &|_| {}).unwrap()
     }
 
-    #[test]
-    fn who_listens_is_who_answers() {
+    #[tokio::test]
+    async fn who_listens_is_who_answers() {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("ptyd.sock");
-        assert_eq!(answering(&socket), None);
+        assert_eq!(answering(&socket).await, None);
         let listener = UnixListener::bind(&socket).unwrap();
-        assert_eq!(answering(&socket), Some(std::process::id()));
+        assert_eq!(answering(&socket).await, Some(std::process::id()));
         drop(listener);
-        assert_eq!(answering(&socket), None, "a socket nobody listens on is left over");
+        assert_eq!(answering(&socket).await, None, "a socket nobody listens on is left over");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_keeper_that_was_there_before_is_seen() {
+        // Not tokio's: that one reaps by itself.
+        let mut child = std::process::Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let mut keeper = Keeper { pid: child.id(), life: Life::Anothers(watch(child.id()).unwrap()) };
+        assert!(timeout(Duration::from_millis(50), keeper.gone()).await.is_err(), "it lives");
+        drop(child.stdin.take());
+        timeout(START_LIMIT, keeper.gone()).await.expect("its end is seen");
+        assert!(watch(child.id()).is_none(), "a zombie is nobody");
+        child.wait().unwrap();
+        assert!(watch(child.id()).is_none());
     }
 
     #[test]

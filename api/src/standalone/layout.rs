@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Uid, User, chown};
 
 use super::users::Users;
+use crate::config::DEFAULT_DATA_DIR;
 
 /// Where a root that was started somewhere private keeps its data.
 const SYSTEM_DIRECTORY: &str = "/var/lib/devpocket";
@@ -42,6 +43,14 @@ pub enum LayoutError {
         /// Whose it should be, by uid.
         wanted: u32,
     },
+    /// As root: the api, which gives root up, would not come there.
+    #[error("{} cannot be reached by the user {user}, as which the api runs; open the directories above it to that user, or choose another directory", path.display())]
+    Unreachable {
+        /// The directory.
+        path: PathBuf,
+        /// Who cannot.
+        user: String,
+    },
     /// Somebody else is at work there.
     #[error("another devpocket standalone uses {}", path.display())]
     InUse {
@@ -51,20 +60,24 @@ pub enum LayoutError {
 }
 
 impl Layout {
-    /// Makes what is missing under `wanted`. As root, a directory that the api's user cannot reach is left alone, and the
-    /// system's directory used instead.
+    /// Makes what is missing under the directory that was asked for. As root, the default one is left alone where the
+    /// api's user cannot reach it, and the system's directory used instead.
     pub(super) fn prepare(
-        wanted: &Path,
+        asked: Option<&Path>,
         users: Option<&Users>,
         say: &dyn Fn(&str),
     ) -> Result<Self, LayoutError> {
+        let wanted = asked.unwrap_or(Path::new(DEFAULT_DATA_DIR));
         let wanted = std::path::absolute(wanted).map_err(|source| file_error(wanted, source))?;
         let root = match users {
             Some(users) if !passable(&wanted, &users.api) => {
+                let user = users.api.name.clone();
+                if asked.is_some() {
+                    return Err(LayoutError::Unreachable { path: wanted, user });
+                }
+                let path = wanted.display();
                 say(&format!(
-                    "{} cannot be reached by the user {}, as which the api runs: using {SYSTEM_DIRECTORY} instead.",
-                    wanted.display(),
-                    users.api.name
+                    "{path} cannot be reached by the user {user}, as which the api runs: using {SYSTEM_DIRECTORY} instead."
                 ));
                 PathBuf::from(SYSTEM_DIRECTORY)
             }
@@ -188,7 +201,7 @@ mod tests {
     fn a_fresh_directory_is_private_and_a_second_start_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         for _ in 0..2 {
-            let layout = Layout::prepare(&dir.path().join("deep/data"), None, &silent).unwrap();
+            let layout = Layout::prepare(Some(&dir.path().join("deep/data")), None, &silent).unwrap();
             let all = [
                 layout.root().to_owned(),
                 layout.api(),
@@ -206,7 +219,7 @@ mod tests {
     #[test]
     fn a_directory_is_used_by_one_supervisor_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
-        let layout = Layout::prepare(dir.path(), None, &silent).unwrap();
+        let layout = Layout::prepare(Some(dir.path()), None, &silent).unwrap();
         let held = layout.lock().unwrap();
         assert!(matches!(layout.lock(), Err(LayoutError::InUse { .. })));
         drop(held);
@@ -217,8 +230,23 @@ mod tests {
     fn what_is_no_directory_is_said() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("data"), "").unwrap();
-        let refused = Layout::prepare(&dir.path().join("data"), None, &silent);
+        let refused = Layout::prepare(Some(&dir.path().join("data")), None, &silent);
         assert!(matches!(refused, Err(LayoutError::File { .. })), "{refused:?}");
+    }
+
+    #[test]
+    fn a_directory_that_was_asked_for_is_never_replaced_by_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let nobody = nix::unistd::Gid::from_raw(4_000_000);
+        let ours = User::from_uid(Uid::current()).unwrap().unwrap();
+        let users = Users {
+            api: User { uid: Uid::from_raw(4_000_000), gid: nobody, ..ours },
+            shell: "devpocket-shell".to_owned(),
+        };
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let refused = Layout::prepare(Some(&dir.path().join("data")), Some(&users), &silent);
+        assert!(matches!(refused, Err(LayoutError::Unreachable { .. })), "{refused:?}");
+        assert!(!dir.path().join("data").exists());
     }
 
     #[test]

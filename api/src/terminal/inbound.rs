@@ -2,9 +2,10 @@
 //! through the outbound side, so that a client that does not read delays nothing here but its own replies.
 
 mod attach;
+mod openings;
 mod tags;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,6 +23,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_tungstenite::tungstenite;
 
+use openings::{Opened, Openings, Subject, Waiting};
 pub(super) use tags::Tags;
 
 use super::message::{self, Body, ClientMessage};
@@ -67,6 +69,12 @@ impl From<Gone> for End {
     }
 }
 
+/// What a socket's loop has to see to.
+enum Event {
+    Said(Message),
+    Opened(Opened, VecDeque<Waiting>),
+}
+
 struct Inbound<'a> {
     terminal: &'a Arc<Terminal>,
     identity: Identity,
@@ -78,6 +86,7 @@ struct Inbound<'a> {
     endings: Arc<Semaphore>,
     attached: BTreeMap<SessionId, Attached>,
     by_channel: BTreeMap<Channel, SessionId>,
+    openings: Openings,
     last_channel: u16,
     request_id: String,
     complaints: u32,
@@ -113,6 +122,7 @@ pub(super) async fn run(
         endings: Arc::new(Semaphore::new(MAX_ENDINGS)),
         attached: BTreeMap::new(),
         by_channel: BTreeMap::new(),
+        openings: Openings::default(),
         last_channel: 0,
         request_id: uuid::Uuid::new_v4().simple().to_string(),
         complaints: 0,
@@ -153,33 +163,45 @@ async fn ended(terminal: Arc<Terminal>, identity: Identity) -> End {
     }
 }
 
+/// Which opening a message has to wait for, should it run.
+fn subject(message: &ClientMessage) -> Option<Subject> {
+    match (&message.body, message.session_id) {
+        (Body::Ping(_) | Body::Auth { .. }, _) => None,
+        (_, Some(session_id)) => Some(Subject::Session(session_id)),
+        (Body::Connect(connect), None) => connect.key(message.request_id.as_deref()).map(Subject::Key),
+        (_, None) => None,
+    }
+}
+
 impl Inbound<'_> {
     async fn serve(&mut self, stream: &mut SplitStream<WebSocket>) -> Result<(), End> {
         let mut recheck = interval(RECHECK);
         recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
         loop {
-            tokio::select! {
+            let event = tokio::select! {
                 message = stream.next() => {
                     heard = Instant::now();
                     match message {
-                        Some(Ok(message)) => {
-                            let ended = ended(Arc::clone(self.terminal), self.identity);
-                            tokio::select! {
-                                biased;
-                                // A message may wait for a node, or for a client that does not read: a device signed out
-                                // meanwhile does not.
-                                handled = self.handle(message) => handled?,
-                                end = ended => return Err(end),
-                            }
-                        }
+                        Some(Ok(message)) => Event::Said(message),
                         Some(Err(err)) => return Err(violation(&err)),
                         None => return Err(End::Left),
                     }
                 }
+                (opened, waiting) = self.openings.next() => Event::Opened(opened, waiting),
                 () = sleep_until(heard + SILENCE) => return Err(End::Left),
-                _ = recheck.tick() => self.check_identity().await?,
+                _ = recheck.tick() => {
+                    self.check_identity().await?;
+                    continue;
+                }
                 () = self.terminal.stop.cancelled() => return Err(End::Close(code::GOING_AWAY, "server_going_away")),
+            };
+            let ended = ended(Arc::clone(self.terminal), self.identity);
+            tokio::select! {
+                biased;
+                // A message may wait for a client that does not read: a device signed out meanwhile does not.
+                handled = self.handle(event) => handled?,
+                end = ended => return Err(end),
             }
         }
     }
@@ -197,7 +219,30 @@ impl Inbound<'_> {
         Ok(())
     }
 
-    async fn handle(&mut self, message: Message) -> Result<(), End> {
+    async fn handle(&mut self, event: Event) -> Result<(), End> {
+        match event {
+            Event::Said(message) => self.handle_message(message).await,
+            Event::Opened(opened, waiting) => self.handle_opened(opened, waiting).await,
+        }
+    }
+
+    /// An opening was answered: what was said about its session meanwhile has its turn.
+    async fn handle_opened(&mut self, opened: Opened, mut waiting: VecDeque<Waiting>) -> Result<(), End> {
+        let subject = opened.subject.clone();
+        self.opened(opened).await?;
+        while let Some((message, _)) = waiting.pop_front() {
+            self.take(message).await?;
+            if self.openings.holds(&subject) {
+                // It was another attach: the rest waits again.
+                for (message, bytes) in waiting.drain(..) {
+                    self.openings.defer(&subject, message, bytes);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_message(&mut self, message: Message) -> Result<(), End> {
         match message {
             Message::Text(text) => {
                 if text.len() > MAX_MESSAGE_BYTES {
@@ -221,10 +266,26 @@ impl Inbound<'_> {
             Encoding::Json => Delivery::Lossless,
             Encoding::Binary => Delivery::Realtime,
         };
-        let ClientMessage { session_id, request_id, body } = match message::parse(text, default) {
+        let message = match message::parse(text, default) {
             Ok(message) => message,
             Err(complaint) => return self.complain(reply::complaint(complaint)).await,
         };
+        let Some(subject) = subject(&message) else { return self.take(message).await };
+        while self.openings.holds(&subject) {
+            if self.openings.has_room(text.len()) {
+                self.openings.defer(&subject, message, text.len());
+                return Ok(());
+            }
+            // Too much waits already: now the whole socket does.
+            let (opened, waiting) = self.openings.next().await;
+            Box::pin(self.handle_opened(opened, waiting)).await?;
+        }
+        self.take(message).await
+    }
+
+    /// Does what a message asks for.
+    async fn take(&mut self, message: ClientMessage) -> Result<(), End> {
+        let ClientMessage { session_id, request_id, body } = message;
         match (body, session_id) {
             (Body::Ping(data), _) => {
                 Ok(self.reply(reply::pong(session_id, data).answering(request_id)).await?)

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use devpocket_shared::ids::{ClientId, Offset, Seq, SessionId, TerminalSize};
 use devpocket_shared::wire::message::MAX_HISTORY_LINES;
-use devpocket_shared::wire::{Attach, AttachMode, Delivery, ErrorCode, Signal, Spec};
+use devpocket_shared::wire::{Attach, AttachMode, CreationKey, Delivery, ErrorCode, Signal, Spec};
 use serde_json::{Map, Value, json};
 
 /// Longest `request_id`, in bytes: it names a repeated `connect`.
@@ -46,6 +46,14 @@ pub(super) struct Connect {
     pub(super) ssh: bool,
     pub(super) spec: Spec,
     pub(super) attach: Attach,
+}
+
+impl Connect {
+    /// What a repeat of it is known by (PROTOCOL section 3).
+    pub(super) fn key(&self, request_id: Option<&str>) -> Option<CreationKey> {
+        let client_id = self.attach.client_id.clone()?;
+        Some(CreationKey { client_id, request_id: request_id?.to_owned() })
+    }
 }
 
 /// Why a message was not taken, ready to be told.

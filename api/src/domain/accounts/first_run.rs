@@ -37,7 +37,9 @@ impl Accounts {
         Ok(Some(token))
     }
 
-    /// Signs a device of the owner in: of an account made for it if there is none, else of the oldest administrator.
+    /// Signs a device of the owner in: of an account made for it if there is none, else of the oldest administrator, should
+    /// that be without a password. One with a password was registered since the link was printed, by whomever: the link
+    /// must not lead its holder into somebody else's account.
     pub async fn first_run(&self, token: &str, device: DeviceInfo) -> Result<SignedIn, AccountError> {
         let link = self.take_link(token)?;
         let user = match self.owner().await {
@@ -74,6 +76,7 @@ impl Accounts {
         if let Some(owner) = self.users.create_owner(&new, Tier::Enterprise).await? {
             return Ok(owner);
         }
-        self.users.oldest_admin().await?.ok_or(AccountError::FirstRunRefused)
+        let oldest = self.users.oldest_admin().await?.ok_or(AccountError::FirstRunRefused)?;
+        if oldest.password_hash.is_some() { Err(AccountError::OwnerRegistered) } else { Ok(oldest) }
     }
 }

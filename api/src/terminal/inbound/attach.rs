@@ -7,7 +7,7 @@ use std::time::Duration;
 use devpocket_shared::ids::SessionId;
 use devpocket_shared::wire::stream::StreamError;
 use devpocket_shared::wire::{
-    self, Answer, AttachMode, Create, CreationKey, Delivery, ErrorCode, FrameKind, Request, ToApi, ToPtyd,
+    self, Answer, AttachMode, Create, Delivery, ErrorCode, FrameKind, Request, ToApi, ToPtyd,
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::super::message::Connect;
 use super::super::outbound::{Feed, Out};
 use super::super::{Channel, Names, reply};
+use super::openings::{Opened, Subject};
 use super::{Attached, End, Inbound, Tags};
 use crate::link::{Link, LinkError, LinkStream};
 
@@ -38,11 +39,10 @@ impl Inbound<'_> {
             let error = reply::error(None, ErrorCode::LocalSessionsUnavailable, message, Value::Null);
             return self.complain(error.answering(request_id)).await;
         }
-        let key = match (&connect.attach.client_id, &request_id) {
-            (Some(client_id), Some(request_id)) => {
-                Some(CreationKey { client_id: client_id.clone(), request_id: request_id.clone() })
-            }
-            _ => None,
+        let key = connect.key(request_id.as_deref());
+        let subject = match &key {
+            Some(key) => Subject::Key(key.clone()),
+            None => self.openings.unnamed(),
         };
         let create = Create {
             owner: self.identity.user_id,
@@ -51,7 +51,7 @@ impl Inbound<'_> {
             spec: connect.spec,
             attach: Some(connect.attach),
         };
-        self.open(&Request::Create(create), None, request_id).await
+        self.open(Request::Create(create), subject, request_id).await
     }
 
     /// Attaches to a session that exists.
@@ -62,7 +62,7 @@ impl Inbound<'_> {
         request_id: Option<String>,
     ) -> Result<(), End> {
         let request = Request::Attach { owner: self.identity.user_id, session_id, attach };
-        self.open(&request, Some(session_id), request_id).await
+        self.open(request, Subject::Session(session_id), request_id).await
     }
 
     /// Leaves a session on purpose; it lives on.
@@ -107,43 +107,51 @@ impl Inbound<'_> {
         Ok(())
     }
 
+    /// Begins to make or attach a session. The socket goes on meanwhile: a node that is slow holds up nothing else.
     async fn open(
         &mut self,
-        request: &Request,
-        session_id: Option<SessionId>,
+        request: Request,
+        subject: Subject,
         request_id: Option<String>,
     ) -> Result<(), End> {
+        let session_id = subject.session();
         let replaces = session_id.is_some_and(|id| self.attached.contains_key(&id));
         self.attached.retain(|_, attached| !attached.over.load(std::sync::atomic::Ordering::Acquire));
         let attached = &self.attached;
         self.by_channel.retain(|_, id| attached.contains_key(id));
-        let channel = self.last_channel.checked_add(1);
-        let (Some(channel), true) = (channel, replaces || self.attached.len() < MAX_SESSIONS) else {
+        let under_way = self.openings.len();
+        let channels = usize::from(u16::MAX - self.last_channel) > under_way;
+        if !channels || (!replaces && self.attached.len() + under_way >= MAX_SESSIONS) {
             let message = format!("a socket carries {MAX_SESSIONS} sessions; open another");
             let error = reply::error(session_id, ErrorCode::RateLimited, &message, Value::Null);
             return self.complain(error.answering(request_id)).await;
-        };
+        }
         self.note_replaced(session_id, true);
-        let answered = self.terminal.link.request(&self.request_id, request).await;
-        if !matches!(answered, Ok((Answer::Attached(_), _))) {
+        let (link, link_id) = (Arc::clone(&self.terminal.link), self.request_id.clone());
+        self.openings.begin(
+            subject,
+            request_id,
+            async move { request_attached(&link, &link_id, &request).await },
+        );
+        Ok(())
+    }
+
+    /// An opening was answered.
+    pub(super) async fn opened(&mut self, opened: Opened) -> Result<(), End> {
+        let Opened { subject, request_id, result } = opened;
+        let session_id = subject.session();
+        if !matches!(result, Ok((Answer::Attached(_), _))) {
             self.note_replaced(session_id, false);
         }
-        let (answer, mut stream) = match answered {
+        let (answer, stream) = match result {
             Ok(answered) => answered,
             Err(err) => return self.unreachable(&err, session_id, request_id).await,
         };
-        let answer = if let Answer::Created { .. } = answer {
-            match Link::next_answer(&mut stream).await {
-                Ok(answer) => answer,
-                Err(err) => return self.unreachable(&err, session_id, request_id).await,
-            }
-        } else {
-            answer
-        };
         match answer {
             Answer::Attached(attached) => {
-                self.last_channel = channel;
-                self.attached_now(&attached, Channel(channel), stream, request_id).await
+                // There is one: openings are counted when they begin.
+                self.last_channel = self.last_channel.saturating_add(1);
+                self.attached_now(&attached, Channel(self.last_channel), stream, request_id).await
             }
             Answer::Failed(failure) => {
                 self.complain(reply::failure(session_id, &failure).answering(request_id)).await
@@ -213,6 +221,20 @@ impl Inbound<'_> {
     async fn out(&self, out: Out) -> Result<(), End> {
         self.to_client.send(out).await.map_err(|_: mpsc::error::SendError<Out>| End::Left)
     }
+}
+
+/// Sends a request that ends in an attachment, or in a failure.
+async fn request_attached(
+    link: &Link,
+    link_id: &str,
+    request: &Request,
+) -> Result<(Answer, LinkStream), LinkError> {
+    let (answer, mut stream) = link.request(link_id, request).await?;
+    if let Answer::Created { .. } = answer {
+        let answer = Link::next_answer(&mut stream).await?;
+        return Ok((answer, stream));
+    }
+    Ok((answer, stream))
 }
 
 fn unavailable(session_id: Option<SessionId>) -> reply::Reply {
