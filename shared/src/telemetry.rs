@@ -25,8 +25,7 @@ pub enum TelemetryError {
 /// `filter` is a level or a list like `info,sqlx=warn` (tracing-subscriber's `EnvFilter`). Call it once, before threads
 /// are started. A stderr that is gone loses the lines and nothing else.
 pub fn init(filter: &str) -> Result<(), TelemetryError> {
-    let parsed = EnvFilter::try_new(filter)
-        .map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
+    let parsed = parse(filter)?;
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
@@ -37,6 +36,15 @@ pub fn init(filter: &str) -> Result<(), TelemetryError> {
         .with_writer(io::stderr)
         .try_init()
         .map_err(TelemetryError::Twice)
+}
+
+/// Whether `filter` is one that [`init`] takes.
+pub fn check(filter: &str) -> Result<(), TelemetryError> {
+    parse(filter).map(drop)
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, TelemetryError> {
+    EnvFilter::try_new(filter).map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })
 }
 
 #[cfg(test)]

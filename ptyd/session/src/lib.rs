@@ -30,7 +30,7 @@ pub use ledger::Slot;
 pub use memory::{Parts, memory_bytes, parts};
 pub use notices::Notices;
 pub use picture::Picture;
-pub use region::{Region, RegionError, region_bytes};
+pub use region::{LayoutMark, Region, RegionError, knows_layout, region_bytes};
 
 #[cfg(test)]
 mod test_clock {

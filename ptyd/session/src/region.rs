@@ -44,6 +44,17 @@ pub const fn region_bytes(ring_bytes: u64) -> u64 {
     ring_bytes + HEADER_BYTES as u64
 }
 
+/// What tells layouts apart: the first bytes of a session's memory. All zero: nobody has written there yet.
+pub type LayoutMark = [u8; 16];
+
+/// Whether this release can take over memory that begins with `mark`.
+pub fn knows_layout(mark: &LayoutMark) -> bool {
+    let mut known = LayoutMark::default();
+    known[..8].copy_from_slice(&MAGIC.to_le_bytes());
+    known[8..].copy_from_slice(&VERSION.to_le_bytes());
+    *mark == known || *mark == LayoutMark::default()
+}
+
 /// A session's memory cannot be used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RegionError {

@@ -10,7 +10,9 @@ use std::os::unix::ffi::OsStrExt;
 use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::uio::pread;
 use nix::unistd::{Pid, fexecve};
+use ptyd_session::LayoutMark;
 
 use super::Keeper;
 use super::saved::{Saved, SavedError, SavedKeeper, SavedSession, SavedWorker};
@@ -159,6 +161,7 @@ impl Keeper {
                 owner: session.owner,
                 pid: session.pid.as_raw(),
                 ring: session.ring.as_raw_fd(),
+                layout: layout_mark(&session.ring),
                 master: session.master.as_ref().map(AsRawFd::as_raw_fd),
                 record: session.record.clone(),
                 end: session.end,
@@ -185,6 +188,13 @@ impl Keeper {
         };
         Saved { keeper, sessions }
     }
+}
+
+/// What a session's memory begins with. Zeros if that cannot be read: then its worker will say what is wrong.
+fn layout_mark(memory: &OwnedFd) -> LayoutMark {
+    let mut mark = LayoutMark::default();
+    let _unreadable = pread(memory, &mut mark, 0);
+    mark
 }
 
 fn write_memfd(saved: &Saved) -> Result<OwnedFd, ReexecError> {

@@ -8,6 +8,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use bincode::{Decode, Encode};
 use devpocket_shared::ids::{BootId, NodeId, SessionId, UserId};
 use devpocket_shared::wire::codec::{self, CodecError, MAX_CONTROL_BYTES};
+use ptyd_session::LayoutMark;
 
 use super::sys;
 use crate::handover::ExitStatus;
@@ -16,7 +17,7 @@ use crate::handover::ExitStatus;
 const MAGIC: [u8; 8] = *b"ptydkeep";
 /// The version written. Every version that a neighbouring release may write is read; a change of the structs below is a
 /// new version with structs of its own.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A state cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,9 @@ pub enum SavedError {
     /// It was written by a release too far away.
     #[error("the saved state has version {0}, which this release cannot read")]
     Version(u32),
+    /// The memory of a session was written by a release too far away.
+    #[error("the memory of session {0} has a layout that this release cannot read")]
+    Layout(SessionId),
     /// A part is not what it should be.
     #[error("the saved state is malformed")]
     Malformed(#[from] CodecError),
@@ -82,6 +86,8 @@ pub(super) struct SavedSession {
     pub(super) owner: UserId,
     pub(super) pid: i32,
     pub(super) ring: RawFd,
+    /// What its memory begins with.
+    pub(super) layout: LayoutMark,
     pub(super) master: Option<RawFd>,
     pub(super) record: Vec<u8>,
     pub(super) end: Option<(ExitStatus, u64)>,
@@ -97,6 +103,12 @@ impl Saved {
         let own = [Some(keeper.lock), Some(keeper.listener), keeper.udp, worker];
         let sessions = self.sessions.iter().flat_map(|session| [Some(session.ring), session.master]);
         own.into_iter().chain(sessions).flatten()
+    }
+
+    /// Whether the sessions' memory is of a layout this release knows: a worker of it must be able to take them over.
+    pub(super) fn check_layouts(&self) -> Result<(), SavedError> {
+        let foreign = self.sessions.iter().find(|session| !ptyd_session::knows_layout(&session.layout));
+        foreign.map_or(Ok(()), |session| Err(SavedError::Layout(session.session_id)))
     }
 
     /// Writes it.
@@ -193,6 +205,7 @@ mod tests {
             owner: UserId::new(Uuid::from_u128(3)),
             pid: 70,
             ring: 8,
+            layout: *b"DPREGION\x02\0\0\0\0\0\0\0",
             master: Some(9),
             record: vec![1; 8 << 10],
             end: Some((ExitStatus::Signal(9), 5)),
@@ -225,14 +238,25 @@ mod tests {
     #[test]
     fn a_foreign_or_newer_state_is_refused() {
         let mut newer = bytes();
-        newer[8] = 2;
-        assert!(matches!(Saved::read(&newer[..]), Err(SavedError::Version(2))));
+        newer[8] = 3;
+        assert!(matches!(Saved::read(&newer[..]), Err(SavedError::Version(3))));
         newer[0] = b'X';
         assert!(matches!(Saved::read(&newer[..]), Err(SavedError::Foreign)));
     }
 
     #[test]
-    fn version_one_keeps_its_bytes() {
+    fn memory_of_an_unknown_layout_is_refused() {
+        let mut saved = saved();
+        saved.sessions[1].layout = LayoutMark::default();
+        saved.check_layouts().unwrap();
+        saved.sessions[1].layout = *b"DPREGION\x01\0\0\0\0\0\0\0";
+        assert!(
+            matches!(saved.check_layouts(), Err(SavedError::Layout(id)) if id == saved.sessions[1].session_id)
+        );
+    }
+
+    #[test]
+    fn version_two_keeps_its_bytes() {
         let mut saved = saved();
         saved.sessions.truncate(1);
         saved.keeper.sessions = 1;

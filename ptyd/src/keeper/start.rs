@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use devpocket_shared::ids::{BootId, SessionId};
 use nix::errno::Errno;
@@ -54,7 +54,7 @@ enum WorkerError {
 /// Says whether this binary, configured like this, could take over the state in `fd`.
 pub(super) fn check(config: &KeeperConfig, fd: i32) -> Result<(), KeeperError> {
     let state = Inherited::default().take(fd)?;
-    Saved::read(File::from(state))?;
+    Saved::read(File::from(state))?.check_layouts()?;
     Users::find(config)?;
     Ok(())
 }
@@ -236,7 +236,10 @@ impl Keeper {
     fn try_start_worker(&self) -> Result<(Pid, OwnedFd), WorkerError> {
         let os = |what| move |source| WorkerError::Os { what, source };
         let files = key_files(&self.state_dir, certificates(&self.config))?;
-        let program = self.config.worker_program.as_ref().unwrap_or(&self.executable);
+        // Not what lies at our path by now: a worker of another release may not fit the sessions' memory, which is checked
+        // when we are replaced ourselves.
+        let ourselves = Path::new("/proc/self/exe");
+        let program = self.config.worker_program.as_deref().unwrap_or(ourselves);
         // Opened by us: the worker's user may not be able to reach its path.
         let binary = File::open(program).map_err(WorkerError::Open)?;
         let (socket, theirs) = socket::pair().map_err(os("socketpair"))?;
@@ -297,7 +300,7 @@ fn session(saved: SavedSession, inherited: &mut Inherited) -> Result<(SessionId,
 }
 
 /// The directory of the link's certificates, if the link uses them.
-fn certificates(config: &KeeperConfig) -> Option<&std::path::Path> {
+fn certificates(config: &KeeperConfig) -> Option<&Path> {
     config.link_cert_dir.as_deref().filter(|_| config.link_listen.is_some())
 }
 

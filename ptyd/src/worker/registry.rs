@@ -16,6 +16,8 @@ use crate::handover::{ExitStatus, ToKeeper};
 
 /// Ended sessions kept; beyond that the oldest is forgotten.
 const MAX_TOMBSTONES: usize = 1000;
+/// Exits kept for sessions that are on their way here; each is there a moment later.
+const MAX_EARLY_EXITS: usize = 1024;
 /// How long an ended session is kept.
 const TOMBSTONE_LIFE: Duration = Duration::from_hours(24);
 /// How long a repeated creation gives the session made before (PROTOCOL section 3).
@@ -36,7 +38,7 @@ struct Inner {
     tombstones: VecDeque<(Instant, SessionId)>,
     creations: BTreeMap<(UserId, CreationKey), Creation>,
     /// Exits told by the keeper before the session was put here.
-    early_exits: BTreeMap<SessionId, ExitStatus>,
+    early_exits: VecDeque<(SessionId, ExitStatus)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +83,9 @@ impl Registry {
             return false;
         }
         inner.sessions.insert(session.id, Arc::clone(session));
-        if let Some(exit) = inner.early_exits.remove(&session.id) {
+        if let Some(at) = inner.early_exits.iter().position(|(id, _)| *id == session.id)
+            && let Some((_, exit)) = inner.early_exits.remove(at)
+        {
             session.exited(exit);
         }
         true
@@ -97,7 +101,13 @@ impl Registry {
         let mut inner = self.lock();
         match inner.sessions.get(&session_id).cloned() {
             Some(session) => session.exited(exit),
-            None => drop(inner.early_exits.insert(session_id, exit)),
+            None => {
+                // Some never come: the session could not be opened here.
+                if inner.early_exits.len() >= MAX_EARLY_EXITS {
+                    inner.early_exits.pop_front();
+                }
+                inner.early_exits.push_back((session_id, exit));
+            }
         }
     }
 

@@ -18,6 +18,8 @@ use super::{attach, create};
 
 /// How long a stream may take to say what it is for.
 const OPENING: Duration = Duration::from_secs(5);
+/// How long an api may repeat a request whose answer it did not get: longer than it tries.
+const REPEATS: Duration = Duration::from_secs(15);
 /// Longest request id taken into a log line, in bytes.
 const MAX_REQUEST_ID_BYTES: usize = 64;
 
@@ -76,6 +78,7 @@ async fn answer(
     let answer = match request {
         Request::Create(request) => {
             let wanted = request.attach.clone();
+            let has_key = request.key.is_some();
             // A task of its own: a client that vanishes half way must not leave half a session.
             let creating = context.tasks.spawn({
                 let context = Arc::clone(context);
@@ -87,8 +90,14 @@ async fn answer(
                 Err(failure) => Answer::Failed(failure),
                 Ok(made) => {
                     let created = Answer::Created { session_id: made.session.id, existing: made.existing };
-                    let Some(wanted) = wanted else { return reply(&mut writer, &created).await };
-                    writer.send(&created).await?;
+                    if let Err(err) = writer.send(&created).await {
+                        if !has_key && !made.existing {
+                            end_unless_told(context, made.session);
+                        }
+                        return Err(err);
+                    }
+                    made.session.note_told();
+                    let Some(wanted) = wanted else { return Ok(writer.finish().await?) };
                     return run_attachment(context, &made.session, &wanted, !made.existing, reader, writer)
                         .await;
                 }
@@ -129,6 +138,25 @@ async fn answer(
         }
     };
     reply(&mut writer, &answer).await
+}
+
+/// Whoever asked for this session has given up, and no repeat of a `connect` finds it: it would run for nobody. Only the
+/// same request tried again may still come for it.
+fn end_unless_told(context: &Arc<Context>, session: Arc<Session>) {
+    let ending = {
+        let context = Arc::clone(context);
+        async move {
+            let patience = tokio::time::sleep(REPEATS);
+            tokio::select! {
+                () = patience => {}
+                () = context.stop.cancelled() => return,
+            }
+            if !session.was_told() {
+                attach::terminate(&context, &session).await;
+            }
+        }
+    };
+    context.tasks.spawn(ending);
 }
 
 async fn run_attachment(

@@ -2,6 +2,7 @@
 //! takes the lock, decides and lets go; none waits.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -44,6 +45,8 @@ pub(crate) struct Session {
     changed: watch::Sender<u64>,
     /// Wakes the session's own task: input waits, a size is wanted, a hold moved, the leader is gone.
     pub(crate) work: Notify,
+    /// Somebody was told of it.
+    told: AtomicBool,
 }
 
 /// A session's memory and what is made of it.
@@ -178,7 +181,23 @@ impl Session {
             attached: BTreeMap::new(),
             next_attachment: 1,
         };
-        Self { id, owner, shared: Mutex::new(shared), changed: watch::Sender::new(0), work: Notify::new() }
+        Self {
+            id,
+            owner,
+            shared: Mutex::new(shared),
+            changed: watch::Sender::new(0),
+            work: Notify::new(),
+            told: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes that whoever asked for it knows that it is there.
+    pub(crate) fn note_told(&self) {
+        self.told.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn was_told(&self) -> bool {
+        self.told.load(Ordering::Acquire)
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Shared> {
