@@ -72,7 +72,7 @@ impl From<Gone> for End {
 /// What a socket's loop has to see to.
 enum Event {
     Said(Message),
-    Opened(Opened, VecDeque<Waiting>),
+    Opened(Box<Opened>, VecDeque<Waiting>),
 }
 
 struct Inbound<'a> {
@@ -188,7 +188,7 @@ impl Inbound<'_> {
                         None => return Err(End::Left),
                     }
                 }
-                (opened, waiting) = self.openings.next() => Event::Opened(opened, waiting),
+                (opened, waiting) = self.openings.next() => Event::Opened(Box::new(opened), waiting),
                 () = sleep_until(heard + SILENCE) => return Err(End::Left),
                 _ = recheck.tick() => {
                     self.check_identity().await?;
@@ -222,7 +222,7 @@ impl Inbound<'_> {
     async fn handle(&mut self, event: Event) -> Result<(), End> {
         match event {
             Event::Said(message) => self.handle_message(message).await,
-            Event::Opened(opened, waiting) => self.handle_opened(opened, waiting).await,
+            Event::Opened(opened, waiting) => self.handle_opened(*opened, waiting).await,
         }
     }
 
