@@ -10,6 +10,7 @@ mod echo;
 mod machine;
 mod memory;
 mod options;
+mod reattach;
 mod recovery;
 mod report;
 mod rig;
@@ -17,6 +18,7 @@ mod sshd;
 mod sys;
 mod tty;
 mod usage;
+mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -57,6 +59,8 @@ fn measured(figure: Figure, options: &Options) -> anyhow::Result<Vec<Row>> {
                 Figure::Creation => creation::measure(options).await,
                 Figure::Memory => memory::measure(options).await,
                 Figure::Recovery => recovery::measure(options).await,
+                Figure::Reattach => reattach::measure(options).await,
+                Figure::Wire => wire::measure(options).await,
             }
         })
     }));

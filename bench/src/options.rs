@@ -19,6 +19,10 @@ pub enum Figure {
     Memory,
     /// Worker kill to first output
     Recovery,
+    /// A new device until it shows the screen
+    Reattach,
+    /// Bytes on the wire while somebody works
+    Wire,
 }
 
 impl Figure {
@@ -30,6 +34,8 @@ impl Figure {
             Self::Creation => "creation",
             Self::Memory => "memory",
             Self::Recovery => "recovery",
+            Self::Reattach => "reattach",
+            Self::Wire => "wire",
         }
     }
 }
@@ -81,6 +87,8 @@ impl Options {
         let both = self.unix == self.quic;
         let wanted = |contender: &Contender| match contender {
             Contender::Bare | Contender::Ssh => true,
+            // Only where sessions outlive their client.
+            Contender::Tmux => false,
             Contender::Unix => self.unix || both,
             Contender::Quic => self.quic || both,
         };
@@ -132,6 +140,11 @@ impl Options {
         if self.quick { 10 } else { 50 }
     }
 
+    /// Times that a screen is brought to a new device.
+    pub const fn reattaches(&self) -> usize {
+        if self.quick { 20 } else { 200 }
+    }
+
     /// Worker kills over each link.
     pub fn kills(&self) -> usize {
         self.kills.map_or(if self.quick { 3 } else { 20 }, usize::from)
@@ -145,8 +158,9 @@ mod tests {
     #[test]
     fn links_are_both_unless_one_is_named() {
         let contenders = |words: &[&str]| Options::parse_from(words).contenders();
-        assert_eq!(contenders(&["bench"]), Contender::ALL);
-        assert_eq!(contenders(&["bench", "--unix", "--quic"]), Contender::ALL);
+        let all = [Contender::Bare, Contender::Ssh, Contender::Unix, Contender::Quic];
+        assert_eq!(contenders(&["bench"]), all);
+        assert_eq!(contenders(&["bench", "--unix", "--quic"]), all);
         assert_eq!(contenders(&["bench", "--quic"]), [Contender::Bare, Contender::Ssh, Contender::Quic]);
     }
 

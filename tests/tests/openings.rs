@@ -101,7 +101,10 @@ async fn a_session_whose_client_gave_up_is_ended_unless_a_repeat_can_find_it() {
     found["client_id"] = "phone".into();
     socket.send(&json!({"type": "connect", "request_id": "found", "data": found}));
     socket.send(&json!({"type": "connect", "data": script("lost")}));
-    socket.ask(json!({"type": "ping", "data": 1})).await;
+    // Each answer is a turn of the api's loop: after some of them both requests are with the worker.
+    for turn in 0..50 {
+        socket.ask(json!({"type": "ping", "data": turn})).await;
+    }
     drop(socket);
     drop(slow);
     let pid = async |name: &str| {
