@@ -1,138 +1,108 @@
 //! Bytes on the wire: what a connection carries to the client for what a program prints, while somebody works. Must not
 //! know how frames are made.
 
-use std::time::Duration;
+mod desk;
+mod relay;
 
-use anyhow::ensure;
-use devpocket_tests::client::start::raw_script;
-use devpocket_tests::client::{Event, Framing, Socket};
-use tokio::time::{sleep, timeout};
-use uuid::Uuid;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use anyhow::{Context, ensure};
+use devpocket_tests::client::Framing;
+use tempfile::TempDir;
 
 use crate::contender::Contender;
 use crate::options::Options;
 use crate::report::{Row, Target};
 use crate::rig::Rig;
+use desk::{Carried, Desk};
 
-/// What somebody types, key by key.
+/// What somebody types, key by key, and looks at. `{}` is the directory of the files below.
 const WORK: [(&str, &[&str]); 4] = [
-    ("a shell", &["ls -l --color=always /usr/bin | tail -n 30", "\r", "cat /etc/os-release", "\r"]),
+    (
+        "a shell",
+        &["ls -l --color=always /usr/bin | tail -n 60", "\r", "cat /etc/os-release", "\r", "ps aux", "\r"],
+    ),
     (
         "vim",
         &[
-            "vim -u NONE -N -i NONE --cmd 'syntax on | set nomore number' /etc/services",
+            "vim -u {}/vimrc {}/text",
             "\r",
-            "10jdd5jddpGggO",
-            "The quick brown fox jumps over the lazy dog.",
-            "\x1b",
+            "\x06",
             "\x06",
             "\x06",
             "\x02",
+            "10jdd5jddp",
+            "GO",
+            "The quick brown fox jumps over the lazy dog.",
+            "\x1b",
+            "gg",
+            "\x06",
+            "\x06",
             "/http",
             "\r",
             ":q!",
             "\r",
         ],
     ),
-    (
-        "a progress bar",
-        &[
-            "i=0; while [ $i -le 100 ]; do printf '\\r[%-50s] %3d%%' $(printf '%*s' $((i/2)) '' | tr ' ' '#') $i; i=$((i+1)); sleep 0.02; done; echo",
-            "\r",
-        ],
-    ),
-    ("htop", &["htop -d 5", "\r", "\x1b[B", "\x1b[B", "\x1b[B", "\x1b[A", "q"]),
+    ("a progress bar", &["sh {}/progress", "\r"]),
+    ("htop", &["htop -d 5", "\r", "\x1b[B", "\x1b[B", "\x1b[A", "\x1b[6~", "\x1b[5~", "", "", "", "", "q"]),
 ];
-/// Between two keys.
-const PAUSE: Duration = Duration::from_millis(25);
-/// Between two steps: what a program draws for a while.
-const LOOK: Duration = Duration::from_millis(700);
-/// Output that stays away for so long has ended.
-const STILL: Duration = Duration::from_millis(300);
-
-/// Per cent of the payload, plain and compressed.
+/// Files that are worked with, by name.
+const FILES: [(&str, &str); 2] = [
+    ("vimrc", "set nocompatible nomore number hlsearch viminfo= noswapfile\nsyntax on\n"),
+    (
+        "progress",
+        "i=0; while [ $i -le 100 ]; do printf '\\r[%-50s] %3d%% %6d kB/s' \"$(printf '%*s' $((i / 2)) '' | tr ' ' '#')\" $i \\\n\
+         $((i * 7919 % 9000)); i=$((i + 1)); sleep 0.02; done; echo\n",
+    ),
+];
+/// Per cent of the payload: ours plain and compressed, and ssh's.
 pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
-    let rig =
-        Rig::start(options.contenders().into_iter().filter(|one| *one == Contender::Unix).collect()).await?;
+    let contenders = options.contenders().into_iter();
+    let rig = Rig::start(contenders.filter(|one| [Contender::Ssh, Contender::Unix].contains(one)).collect())
+        .await?;
+    let files = files()?;
     let mut rows = Vec::new();
     for (name, framing, bound) in [("plain", Framing::Binary, 106.0), ("compressed", Framing::Deflate, 25.0)]
     {
-        let mut all = Row::new(format!("bytes to the client, of what was printed, {name}"), "%");
+        let title = |what: &str| format!("bytes to the client, of what was printed: {what}, {name}");
+        let mut parts: Vec<Row> = WORK.iter().map(|(what, _)| Row::new(title(what), "%")).collect();
+        let mut all = Row::new(title("all of it"), "%");
         for contender in &rig.contenders {
-            let opening = rig.stack(*contender)?.opening(0, framing);
-            let mut worker = Worker::start(Socket::must_open(&opening).await).await?;
-            let (mut carried, mut printed) = (0, 0);
-            for (what, steps) in WORK {
-                let part = worker.work(steps).await?;
-                ensure!(part.1 > 0, "{what} prints nothing");
-                let mut row = Row::new(format!("the same, {what}"), "%");
-                row.add(*contender, part.0 as f64 / part.1 as f64 * 100.0);
-                rows.push(row);
-                carried += part.0;
-                printed += part.1;
+            let mut desk = Desk::start(&rig, *contender, framing).await.context(contender.name())?;
+            let mut total = Carried::default();
+            for ((what, steps), row) in WORK.iter().zip(&mut parts) {
+                let before = desk.carried();
+                desk.work(steps, files.path())
+                    .await
+                    .with_context(|| format!("{}: {what}", contender.name()))?;
+                let part = desk.carried() - before;
+                ensure!(part.printed > 0, "{what} prints nothing");
+                row.add(*contender, part.per_cent());
+                total = total + part;
             }
-            all.add(*contender, carried as f64 / printed as f64 * 100.0);
-            all.expect(*contender, Target::AtMost(bound));
+            all.add(*contender, total.per_cent());
         }
+        all.expect(Contender::Unix, Target::AtMost(bound));
+        // In one run elsewhere ssh took 112 % where ours was to take 106: the script decides, the ratio stays.
+        all.compare(Contender::Unix, Contender::Ssh, Target::AtMost(0.95));
+        rows.extend(parts);
         rows.push(all);
     }
     Ok(rows)
 }
 
-/// Somebody at work in a shell.
-struct Worker {
-    socket: Socket,
-    session: Uuid,
-    end: u64,
-}
-
-impl Worker {
-    async fn start(mut socket: Socket) -> anyhow::Result<Self> {
-        let shell = "stty sane; PS1='$ ' TERM=xterm-256color exec bash --norc --noprofile -i";
-        let attached = socket.connect(raw_script(shell)).await;
-        let mut worker = Self { socket, session: attached.session, end: attached.offset };
-        worker.watch(STILL).await?;
-        Ok(worker)
+/// The files, where everybody may read them.
+fn files() -> anyhow::Result<TempDir> {
+    let directory = tempfile::Builder::new().prefix("devpocket-wire-").tempdir_in("/tmp")?;
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
+    let text: String =
+        (1..=400).map(|line| format!("{line} see http://example.org/{}\n", line * 7919 % 1000)).collect();
+    for (name, text) in FILES.into_iter().chain([("text", text.as_str())]) {
+        let path = directory.path().join(name);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
     }
-
-    /// Bytes carried and printed while these steps are typed.
-    async fn work(&mut self, steps: &[&str]) -> anyhow::Result<(u64, u64)> {
-        let (carried, printed) = (self.socket.received_bytes(), self.end);
-        for step in steps {
-            for key in keys(step) {
-                self.socket.send_input(self.session, None, key.as_bytes());
-                self.watch(PAUSE).await?;
-            }
-            if step.ends_with(['\r', '\x06', '\x02', 'A', 'B']) {
-                let until = tokio::time::Instant::now() + LOOK;
-                while tokio::time::Instant::now() < until {
-                    self.watch(PAUSE).await?;
-                    sleep(PAUSE).await;
-                }
-            }
-        }
-        self.watch(STILL).await?;
-        Ok((self.socket.received_bytes() - carried, self.end - printed))
-    }
-
-    /// Takes what comes, and draws it, until nothing has come for so long.
-    async fn watch(&mut self, still: Duration) -> anyhow::Result<()> {
-        while let Ok(event) = timeout(still, self.socket.event("output")).await {
-            match event {
-                Event::Output { end, .. } => self.end = end,
-                Event::Closed { .. } => anyhow::bail!("the connection was closed"),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-/// An escape sequence is one key, anything else a key for each character.
-fn keys(step: &str) -> Vec<String> {
-    if step.len() > 1 && step.starts_with('\x1b') {
-        vec![step.to_owned()]
-    } else {
-        step.chars().map(String::from).collect()
-    }
+    Ok(directory)
 }
