@@ -190,6 +190,16 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         self.scrollback.memory()
     }
 
+    /// Bytes of that memory that hold rows.
+    pub fn scrollback_bytes(&self) -> u64 {
+        self.scrollback.position.end - self.scrollback.position.start
+    }
+
+    /// Rows above the screen.
+    pub fn scrollback_rows(&self) -> u32 {
+        self.scrollback.position.rows
+    }
+
     /// Gives its memory back.
     pub fn into_scrollback(self) -> M {
         self.scrollback.into_memory()
