@@ -4,6 +4,7 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
     reason = "a measurement, printed"
 )]
 

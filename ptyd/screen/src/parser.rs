@@ -139,6 +139,11 @@ impl Parser {
         Self::default()
     }
 
+    /// Bytes of memory it holds.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.payload.capacity()
+    }
+
     /// Whether it is between two sequences and two characters.
     pub fn is_ground(&self) -> bool {
         self.state == State::Ground && self.character_len == 0

@@ -1,8 +1,10 @@
 //! A packed row: how it is written and read.
 
-use crate::cell::{Cell, Clusters, WIDE, ZERO};
-use crate::grid::Row;
-use crate::style::{Color, Style, Styles};
+use crate::cell::{Cell, WIDE, ZERO};
+use crate::clusters::Clusters;
+use crate::row::RowRef;
+use crate::style::{Color, Style};
+use crate::styles::Styles;
 use crate::width::columns as width;
 
 /// Flag: the row goes on with the row before.
@@ -125,57 +127,73 @@ fn is_mark(character: char) -> bool {
     character >= '\u{300}' && width(character) == 0
 }
 
-/// Packs a row into `to`, flags first. A row that the next one goes on with keeps its whole width.
-pub(crate) fn encode(row: &Row, goes_on: bool, styles: &Styles, clusters: &Clusters, to: &mut Vec<u8>) {
-    encode_used(row, styles, clusters, to);
-    if goes_on {
-        to[0] |= GOES_ON;
-        to.extend(std::iter::repeat_n(0, row.cols() - row.used().len()));
-    } else if to[0] & RUNS == 0 {
-        trim(to);
+/// Packs a row into `to`, flags first. What was never printed at its end is left out, but not where the next row goes on
+/// with it.
+pub(crate) fn encode(row: RowRef<'_>, goes_on: bool, styles: &Styles, clusters: &Clusters, to: &mut Vec<u8>) {
+    let (cells, rest) = row.parts();
+    let len = if goes_on { row.cols() } else { row.used() };
+    let (cells, behind) = (&cells[..cells.len().min(len)], len.saturating_sub(cells.len()));
+    to.push(u8::from(row.wrapped) * WRAPPED + u8::from(goes_on) * GOES_ON);
+    let rest = if behind > 0 { rest } else { Cell::default() };
+    let all = cells.iter().fold(rest, |all, cell| Cell {
+        glyph: all.glyph | cell.glyph,
+        style: all.style | cell.style,
+        flags: all.flags | cell.flags,
+    });
+    if all.style != 0 {
+        to[0] |= RUNS;
+        encode_runs(cells, (behind, rest), styles, to);
+    }
+    if all.glyph < 0x80 && all.flags == 0 {
+        to.extend(cells.iter().map(|cell| cell.glyph.to_le_bytes()[0]));
+    } else {
+        encode_text(cells, clusters, to);
+    }
+    to.resize(to.len() + behind, rest.glyph.to_le_bytes()[0]);
+}
+
+fn encode_runs(cells: &[Cell], (behind, rest): (usize, Cell), styles: &Styles, to: &mut Vec<u8>) {
+    let goes_on = cells.last().is_some_and(|last| behind > 0 && last.style == rest.style);
+    let changes = cells.windows(2).filter(|two| two[0].style != two[1].style).count();
+    let runs = usize::from(!cells.is_empty()) + changes + usize::from(behind > 0 && !goes_on);
+    put_varint(to, runs as u64);
+    let mut left = runs;
+    for run in cells.chunk_by(|a, b| a.style == b.style) {
+        left -= 1;
+        let more = if left == 0 && goes_on { behind } else { 0 };
+        put_varint(to, (run.len() + more) as u64);
+        put_style(to, styles.get(run[0].style));
+    }
+    if behind > 0 && !goes_on {
+        put_varint(to, behind as u64);
+        put_style(to, styles.get(rest.style));
     }
 }
 
-fn encode_used(row: &Row, styles: &Styles, clusters: &Clusters, to: &mut Vec<u8>) {
-    let flags = if row.wrapped { WRAPPED } else { 0 };
-    let cells = row.used();
-    to.push(flags);
-    if cells.iter().all(|cell| cell.style == 0 && cell.glyph < 0x80 && cell.flags == 0) {
-        to.extend(cells.iter().map(|cell| cell.glyph.to_le_bytes()[0]));
-        return;
-    }
-    if cells.iter().any(|cell| cell.style != 0) {
-        to[0] |= RUNS;
-        let runs = cells.chunk_by(|a, b| a.style == b.style);
-        put_varint(to, runs.clone().count() as u64);
-        for run in runs {
-            put_varint(to, run.len() as u64);
-            put_style(to, styles.get(run[0].style));
-        }
-    }
+fn encode_text(cells: &[Cell], clusters: &Clusters, to: &mut Vec<u8>) {
     let mut text = String::new();
     for cell in cells {
+        if cell.glyph < 0x80 && cell.flags == 0 {
+            to.push(cell.glyph.to_le_bytes()[0]);
+            continue;
+        }
         if cell.is_spacer() {
             continue;
         }
-        if to.len() + text.len() > super::MAX_BODY_BYTES {
+        if to.len() > super::MAX_BODY_BYTES {
             break;
         }
         if cell.flags == ZERO {
-            text.push(ALONE);
+            to.push(ALONE as u8);
         }
-        match cell.glyph {
-            0 => text.push('\0'),
-            glyph => clusters.push_text(glyph, &mut text),
+        match char::from_u32(cell.glyph) {
+            Some(character) => to.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            None => {
+                text.clear();
+                clusters.push_text(cell.glyph, &mut text);
+                to.extend_from_slice(text.as_bytes());
+            }
         }
-    }
-    to.extend_from_slice(text.as_bytes());
-}
-
-/// What was never printed at the end of a row need not be kept.
-fn trim(to: &mut Vec<u8>) {
-    while to.len() > 1 && to.last() == Some(&0) {
-        to.pop();
     }
 }
 
