@@ -1,5 +1,6 @@
 //! How fast the screen takes output, and what a line of scrollback costs, beside `alacritty_terminal` in the same run:
-//! `cargo run --release -p ptyd-screen --example feed_speed`. Each text goes to both by turns; medians count.
+//! `cargo run --release -p ptyd-screen --example feed_speed`. Each text goes to both by turns, to terminals that have seen it
+//! once, with their scrollback full; medians count.
 #![allow(
     clippy::print_stdout,
     clippy::disallowed_methods,
@@ -37,10 +38,13 @@ fn main() {
     println!("{ROWS}x{COLS}, {TEXT_BYTES} bytes of each text in pieces of {PIECE_BYTES}, {ROUNDS} rounds");
     println!("| text | ptyd-screen | alacritty_terminal | ratio |\n|---|---|---|---|");
     for (name, text) in &texts {
+        let (mut screen, mut term) = (Ours::new(), Theirs::new());
+        screen.feed(text);
+        term.feed(text);
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            ours.push(seconds(|| feed_ours(text)));
-            theirs.push(seconds(|| feed_theirs(text)));
+            ours.push(seconds(|| screen.feed(text)));
+            theirs.push(seconds(|| term.feed(text)));
         }
         let speed = |times: &mut Vec<f64>| text.len() as f64 / 1e6 / median(times);
         let (ours, theirs) = (speed(&mut ours), speed(&mut theirs));
@@ -50,7 +54,7 @@ fn main() {
     let cells = COLS * size_of::<cell::Cell>();
     println!("\n| scrollback | bytes a line | alacritty_terminal | part |\n|---|---|---|---|");
     for (name, text) in &texts[..3] {
-        let screen = feed_ours(text);
+        let Ours(screen) = fed(text);
         let line = screen.scrollback_bytes() as f64 / f64::from(screen.scrollback_rows());
         println!("| {name} | {line:.0} | {cells} | 1/{:.0} |", cells as f64 / line);
     }
@@ -58,17 +62,29 @@ fn main() {
         let _infallible = write!(text, "{line:0>COLS$}\r\n");
         text
     });
-    let screen = feed_ours(full.as_bytes());
+    let Ours(screen) = fed(full.as_bytes());
     let (rows, bytes) = (screen.scrollback_rows(), screen.scrollback_bytes());
     println!("\n{rows} full lines of {COLS} columns: {:.2} MiB", bytes as f64 / f64::from(1 << 20));
 }
 
-fn feed_ours(text: &[u8]) -> Screen {
-    let mut screen =
-        Screen::new(Size::new(ROWS as u16, COLS as u16), vec![0; SCROLLBACK_BYTES], SCROLLBACK_LINES as u32);
-    let mut effects = Vec::new();
-    text.chunks(PIECE_BYTES).for_each(|piece| screen.feed(piece, &mut effects));
-    screen
+fn fed(text: &[u8]) -> Ours {
+    let mut ours = Ours::new();
+    ours.feed(text);
+    ours
+}
+
+struct Ours(Screen);
+
+impl Ours {
+    fn new() -> Self {
+        let size = Size::new(ROWS as u16, COLS as u16);
+        Self(Screen::new(size, vec![0; SCROLLBACK_BYTES], SCROLLBACK_LINES as u32))
+    }
+
+    fn feed(&mut self, text: &[u8]) {
+        let mut effects = Vec::new();
+        text.chunks(PIECE_BYTES).for_each(|piece| self.0.feed(piece, &mut effects));
+    }
 }
 
 struct Dim;
@@ -87,20 +103,23 @@ impl Dimensions for Dim {
     }
 }
 
-fn feed_theirs(text: &[u8]) -> Term<VoidListener> {
-    let config = Config { scrolling_history: SCROLLBACK_LINES, ..Config::default() };
-    let mut term = Term::new(config, &Dim, VoidListener);
-    let mut parser: Processor = Processor::new();
-    text.chunks(PIECE_BYTES).for_each(|piece| parser.advance(&mut term, piece));
-    term
+struct Theirs(Term<VoidListener>, Processor);
+
+impl Theirs {
+    fn new() -> Self {
+        let config = Config { scrolling_history: SCROLLBACK_LINES, ..Config::default() };
+        Self(Term::new(config, &Dim, VoidListener), Processor::new())
+    }
+
+    fn feed(&mut self, text: &[u8]) {
+        text.chunks(PIECE_BYTES).for_each(|piece| self.1.advance(&mut self.0, piece));
+    }
 }
 
-fn seconds<T>(act: impl FnOnce() -> T) -> f64 {
+fn seconds(act: impl FnOnce()) -> f64 {
     let start = Instant::now();
-    let made = act();
-    let seconds = start.elapsed().as_secs_f64();
-    drop(made);
-    seconds
+    act();
+    start.elapsed().as_secs_f64()
 }
 
 fn median(times: &mut [f64]) -> f64 {

@@ -40,3 +40,42 @@ impl Cell {
         self.flags == ZERO && self.glyph == 0
     }
 }
+
+/// A cell as rows keep it: glyph, style and flags in one number, so that runs of them are written and read many at a time.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Packed(u64);
+
+impl Packed {
+    pub(crate) const fn ascii(byte: u8, style: u16) -> Self {
+        Self(byte as u64 | (style as u64) << 32)
+    }
+
+    pub(crate) const fn new(cell: Cell) -> Self {
+        Self(cell.glyph as u64 | (cell.style as u64) << 32 | (cell.flags as u64) << 48)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "it is taken apart")]
+    pub(crate) const fn cell(self) -> Cell {
+        Cell { glyph: self.0 as u32, style: (self.0 >> 32) as u16, flags: (self.0 >> 48) as u16 }
+    }
+
+    /// The first byte of its glyph.
+    pub(crate) const fn byte(self) -> u8 {
+        self.0.to_le_bytes()[0]
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "it is taken apart")]
+    pub(crate) const fn style(self) -> u16 {
+        (self.0 >> 32) as u16
+    }
+
+    /// One ASCII character, or nothing, in a place of its own.
+    pub(crate) const fn is_ascii(self) -> bool {
+        self.0 & !(0xFFFF << 32) < 0x80
+    }
+
+    /// The bits that are set in some of them.
+    pub(crate) fn any(cells: &[Self], other: Self) -> Self {
+        cells.iter().fold(other, |all, cell| Self(all.0 | cell.0))
+    }
+}

@@ -12,6 +12,9 @@ pub const MAX_STRING_BYTES: usize = 160 << 10;
 /// Intermediate bytes kept; a sequence with more means nothing to anybody.
 const MAX_INTERMEDIATES: usize = 2;
 
+/// Longest piece of text, in bytes, that is looked at as a whole where it is not all ASCII.
+const MAX_MIXED_TEXT: usize = 256;
+
 const CAN: u8 = 0x18;
 const SUB: u8 = 0x1A;
 const ESC: u8 = 0x1B;
@@ -176,9 +179,14 @@ impl Parser {
             }
         }
         while let Some(byte) = bytes.get(used).copied() {
-            if self.state == State::Ground && byte >= 0x20 {
-                let (more, event) = self.text(&bytes[used..]);
-                return (used + more, event);
+            if self.state == State::Ground {
+                if byte >= 0x20 {
+                    let (more, event) = self.text(&bytes[used..]);
+                    return (used + more, event);
+                }
+                if let Some(len) = self.whole_csi(&bytes[used..]) {
+                    return (used + len, self.event(Emit::Csi));
+                }
             }
             if let State::String(kind) = self.state {
                 let taken = self.take_payload(kind, &bytes[used..]);
@@ -204,32 +212,45 @@ impl Parser {
         (used, Event::Pending)
     }
 
-    /// Text from ground state: as much as is printable and whole.
+    /// Takes a usual control sequence that is whole; returns its length. None: it is not that usual, and taken byte by byte.
+    fn whole_csi(&mut self, bytes: &[u8]) -> Option<usize> {
+        let [ESC, b'[', rest @ ..] = bytes else { return None };
+        let prefix = rest.first().copied().filter(|byte| matches!(byte, b'<'..=b'?'));
+        let prefixed = usize::from(prefix.is_some());
+        self.begin(State::CsiEntry);
+        let len = self.params.take_plain(&rest[prefixed..]) + prefixed;
+        let Some(final_byte @ 0x40..=0x7E) = rest.get(len) else {
+            self.state = State::Ground;
+            return None;
+        };
+        (self.prefix, self.final_byte, self.state) = (prefix, *final_byte, State::Ground);
+        Some(len + 3)
+    }
+
+    /// Text from ground state: as much as is printable and whole, but not so much that what is thrown away is looked at over
+    /// and over.
     fn text<'a>(&'a mut self, bytes: &'a [u8]) -> (usize, Event<'a>) {
-        let len = printable(bytes);
-        if len == 0 {
-            // DEL
-            return (1, Event::Control(bytes[0]));
-        }
-        let (valid, error) = match str::from_utf8(&bytes[..len]) {
-            Ok(text) => (text, None),
-            Err(err) => {
-                (str::from_utf8(&bytes[..err.valid_up_to()]).unwrap_or_default(), Some(err.error_len()))
+        let ascii = printable_ascii(bytes);
+        if ascii > MAX_MIXED_TEXT || ascii == bytes.len() || bytes[ascii] < 0x80 {
+            if ascii == 0 {
+                // DEL
+                return (1, Event::Control(bytes[0]));
             }
+            return (ascii, Event::Text(str::from_utf8(&bytes[..ascii]).unwrap_or_default()));
+        }
+        let window = &bytes[..bytes.len().min(ascii + MAX_MIXED_TEXT)];
+        let window = if is_character(&bytes[ascii..]) { window } else { &bytes[..ascii] };
+        let printable = printable(window);
+        let valid = match str::from_utf8(&window[..printable]) {
+            Ok(text) => text,
+            Err(err) => str::from_utf8(&window[..err.valid_up_to()]).unwrap_or_default(),
         };
         let text = before_c1(valid);
         if !text.is_empty() {
             return (text.len(), Event::Text(text));
         }
-        match error {
-            Some(Some(bad)) if valid.is_empty() => (bad, Event::Invalid),
-            // Followed by a control: it will never be whole.
-            Some(None) if valid.is_empty() && len < bytes.len() => (len, Event::Invalid),
-            _ => {
-                let (used, emit) = self.finish_character(bytes);
-                (used, self.event(emit))
-            }
-        }
+        let (used, emit) = self.finish_character(bytes);
+        (used, self.event(emit))
     }
 
     /// Goes on with a character that is not ASCII.
@@ -494,6 +515,31 @@ impl Parser {
             Emit::Invalid => Event::Invalid,
         }
     }
+}
+
+/// Whether a whole character that is no C1 control stands at the front.
+fn is_character(bytes: &[u8]) -> bool {
+    let len = match bytes {
+        [0xC2, 0x80..=0x9F, ..] => return false,
+        [0xC2..=0xDF, ..] => 2,
+        [0xE0..=0xEF, ..] => 3,
+        [0xF0..=0xF4, ..] => 4,
+        _ => return false,
+    };
+    bytes.get(..len).is_some_and(|bytes| str::from_utf8(bytes).is_ok())
+}
+
+/// How many bytes at the front are printable ASCII.
+fn printable_ascii(bytes: &[u8]) -> usize {
+    let other = |byte: u8| byte.wrapping_sub(0x20) > 0x7E - 0x20;
+    let mut len = 0;
+    for chunk in bytes.chunks_exact(16) {
+        if chunk.iter().fold(false, |any, byte| any | other(*byte)) {
+            break;
+        }
+        len += 16;
+    }
+    len + bytes[len..].iter().position(|byte| other(*byte)).unwrap_or(bytes.len() - len)
 }
 
 /// How many bytes at the front are neither C0 controls nor DEL.

@@ -1,6 +1,6 @@
 //! Text on its way to the cells: wrapping, wide characters, marks, insert mode. What is usual goes a row at a time.
 
-use crate::cell::{Cell, WIDE, ZERO};
+use crate::cell::{Cell, Packed, WIDE, ZERO};
 use crate::charset::Charset;
 use crate::screen::{NO_ROOM, Screen};
 use crate::width::columns as width;
@@ -80,10 +80,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             let columns = width(character);
             let Some(places) = cells.get_mut(at..at + usize::from(columns)) else { break };
             match places {
-                [one] => *one = Cell { glyph: u32::from(character), style, flags: 0 },
+                [one] => *one = Packed::new(Cell { glyph: u32::from(character), style, flags: 0 }),
                 [left, right] => {
-                    *left = Cell { glyph: u32::from(character), style, flags: WIDE };
-                    *right = Cell { glyph: 0, style, flags: ZERO };
+                    *left = Packed::new(Cell { glyph: u32::from(character), style, flags: WIDE });
+                    *right = Packed::new(Cell { glyph: 0, style, flags: ZERO });
                 }
                 _ => break,
             }

@@ -328,7 +328,7 @@ fn split(line: Vec<Row>, old_cols: usize, cols: usize) -> Vec<Row> {
         let row = match used_again.next() {
             // What stood further right in a row that is used again stays, but for the place right behind the text.
             Some(mut row) => {
-                row.run(0, now.len()).copy_from_slice(now);
+                now.iter().enumerate().for_each(|(at, cell)| row.set(at, *cell));
                 if len < cols {
                     row.set(len, Cell::default());
                 }

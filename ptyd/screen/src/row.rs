@@ -1,13 +1,13 @@
 //! One row of cells. It knows neither where on a screen it stands nor what its cells' numbers mean.
 
-use crate::cell::{Cell, WIDE};
+use crate::cell::{Cell, Packed, WIDE};
 
 /// One row. Cells are kept only as far as they were written; all behind them are alike, so that clearing a row, or the rest
 /// of one, touches no cell.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     /// At most `cols`.
-    cells: Vec<Cell>,
+    cells: Vec<Packed>,
     /// What every place from the end of `cells` on looks like.
     rest: Cell,
     cols: usize,
@@ -18,7 +18,7 @@ pub(crate) struct Row {
 /// A row to be read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowRef<'a> {
-    cells: &'a [Cell],
+    cells: &'a [Packed],
     rest: Cell,
     cols: usize,
     pub(crate) wrapped: bool,
@@ -36,14 +36,14 @@ impl<'a> RowRef<'a> {
 
     pub(crate) fn get(self, at: usize) -> Cell {
         match self.cells.get(at) {
-            Some(cell) => *cell,
+            Some(cell) => cell.cell(),
             None if at < self.cols => self.rest,
             None => Cell::default(),
         }
     }
 
     /// Its cells as far as they were written, and what all behind them look like.
-    pub(crate) fn parts(self) -> (&'a [Cell], Cell) {
+    pub(crate) fn parts(self) -> (&'a [Packed], Cell) {
         (self.cells, self.rest)
     }
 
@@ -52,7 +52,7 @@ impl<'a> RowRef<'a> {
         if self.shows_rest() && self.rest != Cell::default() {
             return self.cols;
         }
-        self.cells.iter().rposition(|cell| *cell != Cell::default()).map_or(0, |last| last + 1)
+        self.cells.iter().rposition(|cell| *cell != Packed::default()).map_or(0, |last| last + 1)
     }
 
     /// The cells that [`RowRef::used`] counts.
@@ -65,8 +65,8 @@ impl<'a> RowRef<'a> {
         if self.shows_rest() && self.rest.glyph != 0 {
             return self.cols;
         }
-        let last = self.cells.iter().rposition(|cell| cell.glyph != 0);
-        last.map_or(0, |last| last + usize::from(self.cells[last].width().max(1)))
+        let last = self.cells.iter().rposition(|cell| cell.cell().glyph != 0);
+        last.map_or(0, |last| last + usize::from(self.cells[last].cell().width().max(1)))
     }
 
     fn shows_rest(self) -> bool {
@@ -84,7 +84,7 @@ impl Row {
     }
 
     pub(crate) fn from_cells(cells: &[Cell], cols: usize, wrapped: bool) -> Self {
-        let cells = cells[..cells.len().min(cols)].to_vec();
+        let cells = cells.iter().take(cols).map(|cell| Packed::new(*cell)).collect();
         Self { cells, rest: Cell::default(), cols, wrapped }
     }
 
@@ -108,12 +108,12 @@ impl Row {
 
     pub(crate) fn set(&mut self, at: usize, cell: Cell) {
         if at < self.cols {
-            self.run(at, at + 1)[0] = cell;
+            self.run(at, at + 1)[0] = Packed::new(cell);
         }
     }
 
     /// Cells for `from..to` (within the row), all of which are about to be written.
-    pub(crate) fn run(&mut self, from: usize, to: usize) -> &mut [Cell] {
+    pub(crate) fn run(&mut self, from: usize, to: usize) -> &mut [Packed] {
         self.reach(to);
         &mut self.cells[from..to]
     }
@@ -125,21 +125,25 @@ impl Row {
         self.reach(from);
         let (over, beyond) = bytes.split_at(bytes.len().min(self.cells.len() - from));
         for (cell, byte) in self.cells[from..].iter_mut().zip(over) {
-            *cell = Cell::ascii(*byte, style);
+            *cell = Packed::ascii(*byte, style);
         }
-        self.cells.extend(beyond.iter().map(|byte| Cell::ascii(*byte, style)));
+        self.cells.extend(beyond.iter().map(|byte| Packed::ascii(*byte, style)));
     }
 
     /// The right half of a wide character at `x` whose left half was overwritten is gone.
     pub(crate) fn mend(&mut self, x: usize, style: u16) {
-        if x < self.cells.len() && self.cells[x].is_spacer() && !(x > 0 && self.cells[x - 1].flags == WIDE) {
-            self.cells[x] = Cell::blank(style);
+        if x < self.cells.len() && self.get(x).is_spacer() && !(x > 0 && self.get(x - 1).flags == WIDE) {
+            self.set(x, Cell::blank(style));
         }
     }
 
     /// Every cell that is kept, and what those behind look like.
     pub(crate) fn each_mut(&mut self, mut change: impl FnMut(&mut Cell)) {
-        self.cells.iter_mut().for_each(&mut change);
+        for packed in &mut self.cells {
+            let mut cell = packed.cell();
+            change(&mut cell);
+            *packed = Packed::new(cell);
+        }
         change(&mut self.rest);
     }
 
@@ -155,7 +159,7 @@ impl Row {
 
     /// Bytes of its memory.
     pub(crate) fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.cells.capacity() * size_of::<Cell>()
+        size_of::<Self>() + self.cells.capacity() * size_of::<Packed>()
     }
 
     pub(crate) fn fill(&mut self, from: usize, to: usize, cell: Cell) {
@@ -170,7 +174,7 @@ impl Row {
             self.cells.truncate(from);
             self.rest = cell;
         } else {
-            self.run(from, to).fill(cell);
+            self.run(from, to).fill(Packed::new(cell));
         }
     }
 
@@ -236,7 +240,7 @@ impl Row {
     fn reach(&mut self, len: usize) {
         if self.cells.len() < len {
             self.reserve(len);
-            self.cells.resize(len, self.rest);
+            self.cells.resize(len, Packed::new(self.rest));
         }
     }
 

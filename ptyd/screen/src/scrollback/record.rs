@@ -1,6 +1,6 @@
 //! A packed row: how it is written and read.
 
-use crate::cell::{Cell, WIDE, ZERO};
+use crate::cell::{Cell, Packed, WIDE, ZERO};
 use crate::clusters::Clusters;
 use crate::row::RowRef;
 use crate::style::{Color, Style};
@@ -135,34 +135,30 @@ pub(crate) fn encode(row: RowRef<'_>, goes_on: bool, styles: &Styles, clusters: 
     let (cells, behind) = (&cells[..cells.len().min(len)], len.saturating_sub(cells.len()));
     to.push(u8::from(row.wrapped) * WRAPPED + u8::from(goes_on) * GOES_ON);
     let rest = if behind > 0 { rest } else { Cell::default() };
-    let all = cells.iter().fold(rest, |all, cell| Cell {
-        glyph: all.glyph | cell.glyph,
-        style: all.style | cell.style,
-        flags: all.flags | cell.flags,
-    });
-    if all.style != 0 {
+    let all = Packed::any(cells, Packed::new(rest));
+    if all.style() != 0 {
         to[0] |= RUNS;
         encode_runs(cells, (behind, rest), styles, to);
     }
-    if all.glyph < 0x80 && all.flags == 0 {
-        to.extend(cells.iter().map(|cell| cell.glyph.to_le_bytes()[0]));
+    if all.is_ascii() {
+        to.extend(cells.iter().map(|cell| cell.byte()));
     } else {
         encode_text(cells, clusters, to);
     }
-    to.resize(to.len() + behind, rest.glyph.to_le_bytes()[0]);
+    to.resize(to.len() + behind, Packed::new(rest).byte());
 }
 
-fn encode_runs(cells: &[Cell], (behind, rest): (usize, Cell), styles: &Styles, to: &mut Vec<u8>) {
-    let goes_on = cells.last().is_some_and(|last| behind > 0 && last.style == rest.style);
-    let changes = cells.windows(2).filter(|two| two[0].style != two[1].style).count();
+fn encode_runs(cells: &[Packed], (behind, rest): (usize, Cell), styles: &Styles, to: &mut Vec<u8>) {
+    let goes_on = cells.last().is_some_and(|last| behind > 0 && last.style() == rest.style);
+    let changes = cells.windows(2).filter(|two| two[0].style() != two[1].style()).count();
     let runs = usize::from(!cells.is_empty()) + changes + usize::from(behind > 0 && !goes_on);
     put_varint(to, runs as u64);
     let mut left = runs;
-    for run in cells.chunk_by(|a, b| a.style == b.style) {
+    for run in cells.chunk_by(|a, b| a.style() == b.style()) {
         left -= 1;
         let more = if left == 0 && goes_on { behind } else { 0 };
         put_varint(to, (run.len() + more) as u64);
-        put_style(to, styles.get(run[0].style));
+        put_style(to, styles.get(run[0].style()));
     }
     if behind > 0 && !goes_on {
         put_varint(to, behind as u64);
@@ -170,13 +166,16 @@ fn encode_runs(cells: &[Cell], (behind, rest): (usize, Cell), styles: &Styles, t
     }
 }
 
-fn encode_text(cells: &[Cell], clusters: &Clusters, to: &mut Vec<u8>) {
+fn encode_text(cells: &[Packed], clusters: &Clusters, to: &mut Vec<u8>) {
     let mut text = String::new();
-    for cell in cells {
-        if cell.glyph < 0x80 && cell.flags == 0 {
-            to.push(cell.glyph.to_le_bytes()[0]);
+    // As far as characters go that are no clusters.
+    to.reserve(4 * cells.len());
+    for packed in cells {
+        if packed.is_ascii() {
+            to.push(packed.byte());
             continue;
         }
+        let cell = packed.cell();
         if cell.is_spacer() {
             continue;
         }
