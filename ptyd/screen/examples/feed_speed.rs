@@ -1,6 +1,6 @@
 //! How fast the screen takes output, and what a line of scrollback costs, beside `alacritty_terminal` in the same run:
 //! `cargo run --release -p ptyd-screen --example feed_speed`. Each text goes to both by turns, to terminals that have seen it
-//! once, with their scrollback full; medians count.
+//! once, with their scrollback full; medians count. An argument names a part of the texts.
 #![allow(
     clippy::print_stdout,
     clippy::disallowed_methods,
@@ -37,7 +37,8 @@ fn main() {
     ];
     println!("{ROWS}x{COLS}, {TEXT_BYTES} bytes of each text in pieces of {PIECE_BYTES}, {ROUNDS} rounds");
     println!("| text | ptyd-screen | alacritty_terminal | ratio |\n|---|---|---|---|");
-    for (name, text) in &texts {
+    let wanted = std::env::args().nth(1).unwrap_or_default();
+    for (name, text) in texts.iter().filter(|(name, _)| name.contains(&wanted)) {
         let (mut screen, mut term) = (Ours::new(), Theirs::new());
         screen.feed(text);
         term.feed(text);

@@ -26,6 +26,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                 Event::Control(_)
                 | Event::Escape { .. }
                 | Event::Text(_)
+                | Event::Ascii(_)
                 | Event::Invalid
                 | Event::Pending
                 | Event::Ignored => None,

@@ -55,7 +55,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             put_varint(&mut to, number);
         }
         put_modes(&mut to, &self.modes);
-        put_style(&mut to, self.pen);
+        put_style(&mut to, &self.pen);
         put_charsets(&mut to, self.charsets);
         to.extend([self.cursor_style, u8::try_from(self.joins).unwrap_or(0)]);
         put_bytes(&mut to, self.title.as_bytes());
@@ -105,7 +105,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         for number in [side.x, side.y, side.top, side.bottom, side.saved.x, side.saved.y] {
             put_varint(to, number as u64);
         }
-        put_style(to, side.saved.style);
+        put_style(to, &side.saved.style);
         put_charsets(to, side.saved.charsets);
         to.push(u8::from(side.saved.origin));
         put_bytes(to, &side.keyboard);

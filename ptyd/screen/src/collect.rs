@@ -1,13 +1,12 @@
 //! Numbers for styles and clusters, and how numbers that nothing shows any more are won back.
 
 use crate::cell::{CLUSTER, Cell};
-use crate::clusters::{Clusters, NoCluster};
-use crate::screen::{Screen, Side};
+use crate::clusters::NoCluster;
+use crate::screen::Screen;
 use crate::style::{Color, Style};
-use crate::styles::Styles;
 
-/// What making one style or cluster known anew costs, in cells looked at.
-const NUMBER_IN_CELLS: usize = 8;
+/// What looking after all styles and clusters costs, in cells looked at.
+const NUMBERS_IN_CELLS: usize = 1 << 18;
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     pub(crate) fn set_pen(&mut self, pen: Style) {
@@ -20,7 +19,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         if let Some(number) = self.pen_number {
             return number;
         }
-        let number = self.style_number(self.pen);
+        let number = match self.styles.number(&self.pen) {
+            Some(number) => number,
+            None => self.style_number(self.pen),
+        };
         self.pen_number = Some(number);
         number
     }
@@ -28,10 +30,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// The number of a style. When there are too many, those on no cell are forgotten; if that is not enough, or happened
     /// too often, it is shown plain.
     pub(crate) fn style_number(&mut self, style: Style) -> u16 {
-        if let Some(number) = self.styles.number(style) {
+        if let Some(number) = self.styles.number(&style) {
             return number;
         }
-        if self.collect_if_affordable() { self.styles.number(style).unwrap_or(0) } else { 0 }
+        if self.collect_if_affordable() { self.styles.number(&style).unwrap_or(0) } else { 0 }
     }
 
     /// What is erased now looks like this.
@@ -42,19 +44,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         Cell::blank(self.style_number(self.pen.erased()))
     }
 
-    /// A glyph with one more mark; none: the mark is not shown. `again` reads the glyph anew, whose number may have changed.
-    pub(crate) fn glyph_with_mark(
-        &mut self,
-        glyph: u32,
-        mark: char,
-        again: impl FnOnce(&Self) -> u32,
-    ) -> Option<u32> {
+    /// A glyph with one more mark; none: the mark is not shown.
+    pub(crate) fn glyph_with_mark(&mut self, glyph: u32, mark: char) -> Option<u32> {
         match self.clusters.add(glyph, mark) {
             Ok(glyph) => Some(glyph),
-            Err(NoCluster::TooMany) if self.collect_if_affordable() => {
-                let glyph = again(self);
-                self.clusters.add(glyph, mark).ok()
-            }
+            Err(NoCluster::TooMany) if self.collect_if_affordable() => self.clusters.add(glyph, mark).ok(),
             Err(NoCluster::TooMany | NoCluster::TooLong) => None,
         }
     }
@@ -62,65 +56,34 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// Makes room for new styles and clusters, unless that was done too often for what has come since.
     fn collect_if_affordable(&mut self) -> bool {
         let sides = 1 + usize::from(self.other.is_some());
-        let numbers = NUMBER_IN_CELLS * (self.styles.len() + self.clusters.len());
-        let affordable = self.allowance.spend(sides * self.rows() * self.cols() + numbers);
+        let affordable = self.allowance.spend(sides * self.rows() * self.cols() + NUMBERS_IN_CELLS);
         if affordable {
             self.collect();
         }
         affordable
     }
 
-    /// Numbers the styles and clusters that are on cells anew: both are needed only while something shows them.
+    /// Forgets the styles and clusters that are on no cell: both are needed only while something shows them. Numbers of
+    /// others stay what they are, but the pen's is to be asked for again.
     pub(crate) fn collect(&mut self) {
-        let (old_styles, old_clusters) =
-            (std::mem::take(&mut self.styles), std::mem::take(&mut self.clusters));
-        let mut now = Numbers {
-            styles: Styles::default(),
-            clusters: Clusters::default(),
-            style_of: vec![None; old_styles.len()],
-            glyph_of: vec![None; old_clusters.len()],
-            text: String::new(),
-        };
-        for side in self.sides_mut() {
-            side.grid.each_cell_mut(|cell| now.renumber(cell, &old_styles, &old_clusters));
+        let mut styles = vec![false; self.styles.len()];
+        let mut clusters = vec![false; self.clusters.len()];
+        let mut cells = 0;
+        for side in std::iter::once(&self.side).chain(self.other.as_deref()) {
+            for row in side.grid.rows() {
+                let (kept, rest) = row.parts();
+                cells += kept.len() + 1;
+                for cell in kept.iter().map(|packed| packed.cell()).chain([rest]) {
+                    styles[usize::from(cell.style)] = true;
+                    if cell.glyph & CLUSTER != 0 {
+                        clusters[(cell.glyph & !CLUSTER) as usize] = true;
+                    }
+                }
+            }
         }
-        self.work +=
-            (self.side.grid.cells() + self.other.as_ref().map_or(0, |side| side.grid.cells())) as u64;
-        (self.styles, self.clusters) = (now.styles, now.clusters);
+        self.work += cells as u64;
+        self.styles.retain(&styles);
+        self.clusters.retain(&clusters);
         self.pen_number = None;
-    }
-
-    fn sides_mut(&mut self) -> impl Iterator<Item = &mut Side> {
-        std::iter::once(&mut self.side).chain(self.other.as_deref_mut())
-    }
-}
-
-/// Tables being filled, and what numbers of the old ones became in them.
-struct Numbers {
-    styles: Styles,
-    clusters: Clusters,
-    style_of: Vec<Option<u16>>,
-    glyph_of: Vec<Option<u32>>,
-    text: String,
-}
-
-impl Numbers {
-    fn renumber(&mut self, cell: &mut Cell, old_styles: &Styles, old_clusters: &Clusters) {
-        if cell.style != 0
-            && let Some(style) = self.style_of.get_mut(usize::from(cell.style))
-        {
-            cell.style =
-                *style.get_or_insert_with(|| self.styles.number(old_styles.get(cell.style)).unwrap_or(0));
-        }
-        if cell.glyph & CLUSTER != 0
-            && let Some(glyph) = self.glyph_of.get_mut((cell.glyph & !CLUSTER) as usize)
-        {
-            cell.glyph = *glyph.get_or_insert_with(|| {
-                self.text.clear();
-                old_clusters.push_text(cell.glyph, &mut self.text);
-                let base = self.text.chars().next().map_or(0, u32::from);
-                self.clusters.number(&self.text).unwrap_or(base)
-            });
-        }
     }
 }

@@ -9,13 +9,23 @@ use crate::tabs::Tabs;
 const MAX_SAVED_MODES: usize = 64;
 
 /// What repeating a character that is no ASCII costs, and each of its marks, in cells moved.
-const REPEATED_IN_CELLS: usize = 16;
-const MARK_IN_CELLS: usize = 128;
+const REPEATED_IN_CELLS: usize = 24;
+const MARK_IN_CELLS: usize = 192;
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
+    #[inline]
     pub(crate) fn csi(&mut self, csi: &Sequence<'_>) {
+        if (csi.final_byte, csi.prefix, csi.intermediates) == (b'm', None, &[]) {
+            self.pen.apply_sgr(csi.params);
+            self.pen_number = None;
+        } else {
+            self.other_csi(csi);
+        }
+    }
+
+    fn other_csi(&mut self, csi: &Sequence<'_>) {
         // Sub-parameters mean something in SGR alone.
-        let params = if csi.final_byte == b'm' { None } else { csi.params.without_subs() };
+        let params = csi.params.without_subs();
         let csi = &Sequence { params: params.as_ref().unwrap_or(csi.params), ..*csi };
         match (csi.prefix, csi.intermediates) {
             (None, []) => self.csi_plain(csi),
@@ -54,11 +64,6 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     fn csi_plain(&mut self, csi: &Sequence<'_>) {
         let params = csi.params;
         match csi.final_byte {
-            b'm' => {
-                let mut pen = self.pen;
-                pen.apply_sgr(params);
-                self.set_pen(pen);
-            }
             b'@' => self.insert_chars(count(csi)),
             b'A' => self.move_vertically(count(csi), false),
             b'B' => self.move_vertically(count(csi), true),
@@ -296,13 +301,15 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let mut text = String::new();
         let glyph = self.row().get(x - joins).glyph;
         self.clusters.push_text(glyph, &mut text);
-        let mut times = count.min(self.cols());
-        if !text.is_ascii() {
-            let marks = text.chars().count() - 1;
-            times = self.allowance.spend_times(REPEATED_IN_CELLS + marks * MARK_IN_CELLS, times);
-        }
+        let times = count.min(self.cols());
         let charsets = std::mem::take(&mut self.charsets);
-        self.print(&text.repeat(times));
+        if let [letter] = text.as_bytes() {
+            self.print_repeated(*letter, times);
+        } else {
+            let marks = text.chars().count().saturating_sub(1);
+            let affordable = self.allowance.spend_times(REPEATED_IN_CELLS + marks * MARK_IN_CELLS, times);
+            self.print(&text.repeat(affordable));
+        }
         self.charsets = charsets;
     }
 

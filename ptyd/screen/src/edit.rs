@@ -4,6 +4,11 @@ use crate::cell::{Cell, WIDE};
 use crate::screen::Screen;
 use crate::style::flag;
 
+/// What asking whether a cell is protected costs, in cells moved.
+const SELECTED_IN_CELLS: usize = 2;
+/// So many cells are moved within a processor's nearest memory, at a quarter of the price of others.
+const NEAR_CELLS: usize = 1 << 16;
+
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// Erases part of row `y`; a wide character cut in half is erased whole.
     fn erase(&mut self, y: usize, from: usize, to: usize, whole: bool) {
@@ -84,7 +89,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             2 => 0..rows,
             _ => return self.erase_display(what),
         };
-        if !self.allowance.spend((others.len() + 1) * cols) {
+        if !self.allowance.spend(SELECTED_IN_CELLS * (others.len() + 1) * cols) {
             return;
         }
         match what {
@@ -129,7 +134,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         if !self.styles.any_protected {
             return self.erase_line(what);
         }
-        if what > 2 || !self.allowance.spend(cols) {
+        if what > 2 || !self.allowance.spend(SELECTED_IN_CELLS * cols) {
             return;
         }
         match what {
@@ -206,7 +211,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// and over on a large screen has it done no more until something else comes.
     pub(crate) fn shift_columns(&mut self, at: usize, count: usize, insert: bool) {
         let rows = self.side.top..self.side.bottom + 1;
-        if !self.in_region() || !self.allowance.spend(rows.len() * self.cols()) {
+        let cells = rows.len() * self.cols();
+        let price = cells.min(NEAR_CELLS) / 4 + cells.saturating_sub(NEAR_CELLS);
+        if !self.in_region() || !self.allowance.spend(price) {
             return;
         }
         let cell = self.erased();

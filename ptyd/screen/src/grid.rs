@@ -181,26 +181,6 @@ impl Grid {
         self.fill_in_ring(rows.start..rows.start + count, Entry::blank(style));
     }
 
-    /// Hands out every cell there is, each once, and the cell of each uniform row; their glyphs may not be changed there.
-    pub(crate) fn each_cell_mut(&mut self, mut change: impl FnMut(&mut Cell)) {
-        let Self { entries, slots, .. } = self;
-        for entry in entries {
-            match entry.slot() {
-                Some(slot) => slots[slot].each_mut(&mut change),
-                None => {
-                    let mut cell = entry.cell();
-                    change(&mut cell);
-                    entry.0 = entry.0 & !NUMBER | u32::from(cell.style);
-                }
-            }
-        }
-    }
-
-    /// Cells and rows that [`Grid::each_cell_mut`] visits.
-    pub(crate) fn cells(&self) -> usize {
-        self.rows().map(|row| row.parts().0.len() + 1).sum()
-    }
-
     /// Bytes of its memory.
     pub(crate) fn memory_bytes(&self) -> usize {
         let rows: usize = self.slots.iter().map(Row::memory_bytes).sum();

@@ -4,8 +4,12 @@
 //! the characters U+0080 to U+009F, as xterm.js does. Memory is bounded whatever comes.
 
 mod params;
+mod scan;
+mod usual;
 
 pub use params::Params;
+use scan::{before_c1, may_begin_text, printable, printable_ascii};
+pub(crate) use usual::Usual;
 
 /// Payload bytes of a string that are kept; the rest is dropped. A clipboard of 100 KiB fits in base64.
 pub const MAX_STRING_BYTES: usize = 160 << 10;
@@ -25,6 +29,8 @@ const BEL: u8 = 0x07;
 pub enum Event<'a> {
     /// Printable text without controls; never empty.
     Text(&'a str),
+    /// The same where all of it is ASCII.
+    Ascii(&'a [u8]),
     /// Malformed UTF-8, to be shown as one replacement character.
     Invalid,
     /// A C0 control or DEL, or a C1 control (0x80 to 0x9F). May come in the middle of a sequence, which then goes on.
@@ -170,6 +176,12 @@ impl Parser {
 
     /// Takes the next piece off the front of `bytes` (not empty): how many bytes it used, and what they were.
     pub fn next<'a>(&'a mut self, bytes: &'a [u8]) -> (usize, Event<'a>) {
+        match self.usual(bytes) {
+            Usual::Ascii(len) => return (len, Event::Ascii(&bytes[..len])),
+            Usual::Control(byte) => return (1, Event::Control(byte)),
+            Usual::Csi(len, prefix, last) => return (len, Event::Csi(self.usual_sequence(prefix, last))),
+            Usual::Other => {}
+        }
         let mut used = 0;
         if self.character_len > 0 {
             let (taken, emit) = self.finish_character(bytes);
@@ -179,14 +191,9 @@ impl Parser {
             }
         }
         while let Some(byte) = bytes.get(used).copied() {
-            if self.state == State::Ground {
-                if byte >= 0x20 {
-                    let (more, event) = self.text(&bytes[used..]);
-                    return (used + more, event);
-                }
-                if let Some(len) = self.whole_csi(&bytes[used..]) {
-                    return (used + len, self.event(Emit::Csi));
-                }
+            if self.state == State::Ground && byte >= 0x20 {
+                let (more, event) = self.text(&bytes[used..]);
+                return (used + more, event);
             }
             if let State::String(kind) = self.state {
                 let taken = self.take_payload(kind, &bytes[used..]);
@@ -212,34 +219,19 @@ impl Parser {
         (used, Event::Pending)
     }
 
-    /// Takes a usual control sequence that is whole; returns its length. None: it is not that usual, and taken byte by byte.
-    fn whole_csi(&mut self, bytes: &[u8]) -> Option<usize> {
-        let [ESC, b'[', rest @ ..] = bytes else { return None };
-        let prefix = rest.first().copied().filter(|byte| matches!(byte, b'<'..=b'?'));
-        let prefixed = usize::from(prefix.is_some());
-        self.begin(State::CsiEntry);
-        let len = self.params.take_plain(&rest[prefixed..]) + prefixed;
-        let Some(final_byte @ 0x40..=0x7E) = rest.get(len) else {
-            self.state = State::Ground;
-            return None;
-        };
-        (self.prefix, self.final_byte, self.state) = (prefix, *final_byte, State::Ground);
-        Some(len + 3)
-    }
-
     /// Text from ground state: as much as is printable and whole, but not so much that what is thrown away is looked at over
     /// and over.
     fn text<'a>(&'a mut self, bytes: &'a [u8]) -> (usize, Event<'a>) {
         let ascii = printable_ascii(bytes);
-        if ascii > MAX_MIXED_TEXT || ascii == bytes.len() || bytes[ascii] < 0x80 {
-            if ascii == 0 {
-                // DEL
-                return (1, Event::Control(bytes[0]));
-            }
-            return (ascii, Event::Text(str::from_utf8(&bytes[..ascii]).unwrap_or_default()));
+        if ascii == 0 && bytes[0] < 0x80 {
+            // DEL
+            return (1, Event::Control(bytes[0]));
+        }
+        if ascii > MAX_MIXED_TEXT || bytes.get(ascii).is_none_or(|next| *next < 0x80) {
+            return (ascii, Event::Ascii(&bytes[..ascii]));
         }
         let window = &bytes[..bytes.len().min(ascii + MAX_MIXED_TEXT)];
-        let window = if is_character(&bytes[ascii..]) { window } else { &bytes[..ascii] };
+        let window = if may_begin_text(&bytes[ascii..]) { window } else { &bytes[..ascii] };
         let printable = printable(window);
         let valid = match str::from_utf8(&window[..printable]) {
             Ok(text) => text,
@@ -515,67 +507,6 @@ impl Parser {
             Emit::Invalid => Event::Invalid,
         }
     }
-}
-
-/// Whether a whole character that is no C1 control stands at the front.
-fn is_character(bytes: &[u8]) -> bool {
-    let len = match bytes {
-        [0xC2, 0x80..=0x9F, ..] => return false,
-        [0xC2..=0xDF, ..] => 2,
-        [0xE0..=0xEF, ..] => 3,
-        [0xF0..=0xF4, ..] => 4,
-        _ => return false,
-    };
-    bytes.get(..len).is_some_and(|bytes| str::from_utf8(bytes).is_ok())
-}
-
-/// How many bytes at the front are printable ASCII.
-fn printable_ascii(bytes: &[u8]) -> usize {
-    let other = |byte: u8| byte.wrapping_sub(0x20) > 0x7E - 0x20;
-    let mut len = 0;
-    for chunk in bytes.chunks_exact(16) {
-        if chunk.iter().fold(false, |any, byte| any | other(*byte)) {
-            break;
-        }
-        len += 16;
-    }
-    len + bytes[len..].iter().position(|byte| other(*byte)).unwrap_or(bytes.len() - len)
-}
-
-/// How many bytes at the front are neither C0 controls nor DEL.
-fn printable(bytes: &[u8]) -> usize {
-    // Eight at a time: a byte is below 0x20 or is 0x7F.
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGHS: u64 = ONES << 7;
-    let mut chunks = bytes.chunks_exact(8);
-    let mut len = 0;
-    for chunk in &mut chunks {
-        let mut eight = [0; 8];
-        eight.copy_from_slice(chunk);
-        let word = u64::from_le_bytes(eight);
-        let low = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        let seven_f = word ^ (ONES * 0x7F);
-        let del = seven_f.wrapping_sub(ONES) & !seven_f & HIGHS;
-        if low | del != 0 {
-            break;
-        }
-        len += 8;
-    }
-    len + bytes[len..].iter().position(|byte| *byte < 0x20 || *byte == 0x7F).unwrap_or(bytes.len() - len)
-}
-
-/// The text before the first C1 control.
-fn before_c1(text: &str) -> &str {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while let Some(found) = memchr::memchr(0xC2, &bytes[at..]) {
-        at += found;
-        if matches!(bytes.get(at + 1), Some(0x80..=0x9F)) {
-            return &text[..at];
-        }
-        at += 1;
-    }
-    text
 }
 
 #[cfg(test)]

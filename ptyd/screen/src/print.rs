@@ -1,7 +1,10 @@
 //! Text on its way to the cells: wrapping, wide characters, marks, insert mode. What is usual goes a row at a time.
 
+use std::ops::Range;
+
 use crate::cell::{Cell, Packed, WIDE, ZERO};
 use crate::charset::Charset;
+use crate::row::Row;
 use crate::screen::{NO_ROOM, Screen};
 use crate::width::columns as width;
 
@@ -32,23 +35,44 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
     }
 
-    fn print_ascii(&mut self, mut bytes: &[u8]) {
-        let style = self.pen_style();
+    /// Prints ASCII without controls.
+    pub(crate) fn print_ascii_text(&mut self, text: &[u8]) {
+        if self.charsets.current() == Charset::Ascii {
+            self.print_ascii(text);
+        } else {
+            self.print(str::from_utf8(text).unwrap_or_default());
+        }
+    }
+
+    fn print_ascii(&mut self, bytes: &[u8]) {
+        self.print_narrow(bytes.len(), |row, from, part, style| row.write_ascii(from, &bytes[part], style));
+    }
+
+    /// Prints an ASCII character over and over.
+    pub(crate) fn print_repeated(&mut self, byte: u8, times: usize) {
+        self.print_narrow(times, |row, from, part, style| {
+            row.fill(from, from + part.len(), Cell::ascii(byte, style));
+        });
+    }
+
+    /// Prints so many characters of one column each; `write` writes a part of them to a row, from some column on.
+    fn print_narrow(&mut self, count: usize, write: impl Fn(&mut Row, usize, Range<usize>, u16)) {
         let cols = self.cols();
-        self.work += bytes.len() as u64;
-        while !bytes.is_empty() {
+        self.work += count as u64;
+        let mut done = 0;
+        while done < count {
             if self.side.x >= cols {
                 if self.modes.autowrap {
                     self.wrap();
                 } else {
                     // Each overwrites the last column: only the last one stays.
-                    bytes = &bytes[bytes.len() - 1..];
+                    done = count - 1;
                     self.side.x = cols - 1;
                 }
             }
+            let style = self.pen_style();
             let from = self.side.x;
-            let to = from + bytes.len().min(cols - from);
-            let (now, later) = bytes.split_at(to - from);
+            let to = from + (count - done).min(cols - from);
             if self.modes.insert {
                 self.insert_blanks(to - from);
             }
@@ -56,12 +80,14 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             if from > 0 && row.get(from - 1).flags == WIDE {
                 row.set(from - 1, Cell::blank(style));
             }
-            row.write_ascii(from, now, style);
+            write(row, from, done..done + to - from, style);
             row.mend(to, style);
             self.side.x = to;
-            bytes = later;
+            done += to - from;
         }
-        self.joins = 1;
+        if count > 0 {
+            self.joins = 1;
+        }
     }
 
     /// Prints as much as goes to the cursor's row in the usual way; returns its length in bytes.
@@ -70,6 +96,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         if from >= cols || self.modes.insert {
             return 0;
         }
+        self.work += text.len() as u64;
         let style = self.pen_style();
         let row = self.row_mut();
         let kept = row.kept();
@@ -137,6 +164,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             if self.modes.insert {
                 self.insert_blanks(columns);
             }
+            // Wrapping may have taken the pen's number.
+            let style = self.pen_style();
             self.split_wide(style);
             self.put(character, columns, style);
         }
@@ -172,9 +201,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     fn join(&mut self, mark: char) {
         let x = self.side.x;
         let at = if self.row().get(x - 1).width() > 0 || x < 2 { x - 1 } else { x - 2 };
-        let glyph = self.row().get(at).glyph;
-        if let Some(glyph) = self.glyph_with_mark(glyph, mark, |screen| screen.row().get(at).glyph) {
-            let cell = self.row().get(at);
+        let cell = self.row().get(at);
+        if let Some(glyph) = self.glyph_with_mark(cell.glyph, mark) {
             self.row_mut().set(at, Cell { glyph, ..cell });
         }
     }

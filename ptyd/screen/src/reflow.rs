@@ -187,7 +187,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// The rows at hand are not where styles are collected: one too many is shown plain.
     fn unpack_cell(&mut self, cell: &PackedCell<'_>) -> Cell {
-        let style = self.styles.number(cell.style).unwrap_or(0);
+        let style = self.styles.number(&cell.style).unwrap_or(0);
         cell.to_cell(style, &mut self.clusters)
     }
 

@@ -124,6 +124,10 @@ impl Row {
         self.reserve(to);
         self.reach(from);
         let (over, beyond) = bytes.split_at(bytes.len().min(self.cells.len() - from));
+        if over.is_empty() {
+            // Mostly text is written where nothing was.
+            return self.cells.extend(bytes.iter().map(|byte| Packed::ascii(*byte, style)));
+        }
         for (cell, byte) in self.cells[from..].iter_mut().zip(over) {
             *cell = Packed::ascii(*byte, style);
         }
@@ -135,16 +139,6 @@ impl Row {
         if x < self.cells.len() && self.get(x).is_spacer() && !(x > 0 && self.get(x - 1).flags == WIDE) {
             self.set(x, Cell::blank(style));
         }
-    }
-
-    /// Every cell that is kept, and what those behind look like.
-    pub(crate) fn each_mut(&mut self, mut change: impl FnMut(&mut Cell)) {
-        for packed in &mut self.cells {
-            let mut cell = packed.cell();
-            change(&mut cell);
-            *packed = Packed::new(cell);
-        }
-        change(&mut self.rest);
     }
 
     /// Keeps no cell from `len` on that it did not keep before: what was to be written there was not.

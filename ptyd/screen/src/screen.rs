@@ -9,7 +9,7 @@ use crate::effect::Effect;
 use crate::grid::Grid;
 use crate::links::Links;
 use crate::modes::Modes;
-use crate::parser::{Event, Parser};
+use crate::parser::{Event, Parser, Usual};
 use crate::row::{Row, RowRef};
 use crate::scrollback::Scrollback;
 use crate::size::Size;
@@ -152,41 +152,56 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let mut parser = std::mem::take(&mut self.parser);
         let mut rest = bytes;
         while !rest.is_empty() {
+            match parser.usual(rest) {
+                Usual::Ascii(len) => {
+                    self.print_ascii_text(&rest[..len]);
+                    self.allowance.wait(len);
+                    rest = &rest[len..];
+                    continue;
+                }
+                Usual::Control(byte) => {
+                    self.allowance.earn(1);
+                    self.control(byte, effects);
+                    self.joins = 0;
+                    rest = &rest[1..];
+                    continue;
+                }
+                Usual::Csi(len, prefix, last) => {
+                    self.allowance.earn(len);
+                    self.csi(&parser.usual_sequence(prefix, last));
+                    self.joins = 0;
+                    rest = &rest[len..];
+                    continue;
+                }
+                Usual::Other => {}
+            }
             let (used, event) = parser.next(rest);
             rest = &rest[used..];
-            match event {
-                Event::Text(text) => {
-                    self.allowance.wait(used);
-                    self.print(text);
-                    continue;
-                }
-                Event::Invalid => {
-                    self.allowance.wait(used);
-                    self.print("\u{FFFD}");
-                    continue;
-                }
-                Event::Pending => {
-                    self.allowance.wait(used);
-                    continue;
-                }
-                Event::Control(_)
-                | Event::Escape { .. }
-                | Event::Csi(_)
-                | Event::String(_)
-                | Event::Ignored => {
-                    self.allowance.earn(used);
-                }
-            }
-            match event {
-                Event::Control(byte) => self.control(byte, effects),
-                Event::Escape { intermediates, final_byte } => self.escape(intermediates, final_byte),
-                Event::Csi(csi) => self.csi(&csi),
-                Event::String(string) => self.string(&string, effects),
-                Event::Ignored | Event::Text(_) | Event::Invalid | Event::Pending => {}
-            }
-            self.joins = 0;
+            self.take_event(used, event, effects);
         }
         self.parser = parser;
+    }
+
+    fn take_event(&mut self, used: usize, event: Event<'_>, effects: &mut Vec<Effect>) {
+        // Text comes in any pieces, so it earns nothing until it ends.
+        match &event {
+            Event::Ascii(_) | Event::Text(_) | Event::Invalid | Event::Pending => self.allowance.wait(used),
+            Event::Control(_) | Event::Escape { .. } | Event::Csi(_) | Event::String(_) | Event::Ignored => {
+                self.allowance.earn(used);
+            }
+        }
+        match event {
+            Event::Ascii(text) => return self.print_ascii_text(text),
+            Event::Text(text) => return self.print(text),
+            Event::Invalid => return self.print("\u{FFFD}"),
+            Event::Pending => return,
+            Event::Control(byte) => self.control(byte, effects),
+            Event::Csi(csi) => self.csi(&csi),
+            Event::Escape { intermediates, final_byte } => self.escape(intermediates, final_byte),
+            Event::String(string) => self.string(&string, effects),
+            Event::Ignored => {}
+        }
+        self.joins = 0;
     }
 
     /// Its size.

@@ -60,8 +60,7 @@ impl Style {
         }
         let mut at = 0;
         while at < params.len() {
-            let subs = (at + 1..params.len()).take_while(|next| params.is_sub(*next)).count();
-            at += self.apply_one(params, at, subs);
+            at += self.apply_one(params, at, params.subs_of(at));
         }
     }
 

@@ -16,6 +16,7 @@ pub struct Params {
 }
 
 impl Params {
+    #[inline]
     pub(super) fn clear(&mut self) {
         (self.missing, self.sub, self.len, self.full) = (0, 0, 0, false);
     }
@@ -64,8 +65,7 @@ impl Params {
 
     fn append(&mut self, value: u32, missing: bool) {
         self.values[self.len] = u16::try_from(value).unwrap_or(u16::MAX);
-        self.missing = self.missing & !(1 << self.len) | u32::from(missing) << self.len;
-        self.sub &= !(1 << self.len);
+        self.missing |= u32::from(missing) << self.len;
         self.len += 1;
     }
 
@@ -107,7 +107,7 @@ impl Params {
 
     /// Those that are no sub-parameters; none: there are no others.
     pub(crate) fn without_subs(&self) -> Option<Self> {
-        if self.sub & ((1_u64 << self.len) - 1) as u32 == 0 {
+        if self.sub == 0 {
             return None;
         }
         let mut kept = Self::default();
@@ -118,6 +118,14 @@ impl Params {
                 kept.missing & !(1 << (kept.len - 1)) | (self.missing >> index & 1) << (kept.len - 1);
         }
         (kept.len < self.len).then_some(kept)
+    }
+
+    /// How many sub-parameters parameter `index` has.
+    pub(crate) fn subs_of(&self, index: usize) -> usize {
+        if self.sub == 0 {
+            return 0;
+        }
+        (index + 1..self.len).take_while(|next| self.is_sub(*next)).count()
     }
 
     /// Whether parameter `index` is a sub-parameter.

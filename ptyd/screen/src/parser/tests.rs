@@ -14,6 +14,7 @@ fn words(chunks: &[&[u8]]) -> Vec<String> {
             let word = match event {
                 Event::Pending => None,
                 Event::Text(text) => Some(format!("text {text}")),
+                Event::Ascii(text) => Some(format!("text {}", String::from_utf8_lossy(text))),
                 Event::Escape { intermediates, final_byte } => {
                     Some(format!("esc {}{}", String::from_utf8_lossy(intermediates), char::from(final_byte)))
                 }
@@ -98,6 +99,9 @@ fn an_introducer_takes_another_parser_to_the_same_place() {
             while !rest.is_empty() {
                 let (used, event) = parser.next(rest);
                 last = format!("{event:?}");
+                if let Event::Ascii(text) = event {
+                    last = String::from_utf8_lossy(text).into_owned();
+                }
                 rest = &rest[used..];
             }
             assert!(last.contains("after") || begun.starts_with(b"\x1b["), "{last}");

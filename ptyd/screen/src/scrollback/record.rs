@@ -149,20 +149,34 @@ pub(crate) fn encode(row: RowRef<'_>, goes_on: bool, styles: &Styles, clusters: 
 }
 
 fn encode_runs(cells: &[Packed], (behind, rest): (usize, Cell), styles: &Styles, to: &mut Vec<u8>) {
-    let goes_on = cells.last().is_some_and(|last| behind > 0 && last.style() == rest.style);
-    let changes = cells.windows(2).filter(|two| two[0].style() != two[1].style()).count();
-    let runs = usize::from(!cells.is_empty()) + changes + usize::from(behind > 0 && !goes_on);
-    put_varint(to, runs as u64);
-    let mut left = runs;
-    for run in cells.chunk_by(|a, b| a.style() == b.style()) {
-        left -= 1;
-        let more = if left == 0 && goes_on { behind } else { 0 };
-        put_varint(to, (run.len() + more) as u64);
-        put_style(to, styles.get(run[0].style()));
+    // Their count comes first: there are mostly few enough for a byte.
+    let counted = to.len();
+    to.push(0);
+    let mut runs = 0_u64;
+    let mut put = |to: &mut Vec<u8>, len: usize, style: u16| {
+        runs += 1;
+        put_varint(to, len as u64);
+        put_style(to, styles.get_ref(style));
+    };
+    let (mut start, mut style) = (0, cells.first().map_or(rest.style, |first| first.style()));
+    for (at, cell) in cells.iter().enumerate() {
+        if cell.style() != style {
+            put(to, at - start, style);
+            (start, style) = (at, cell.style());
+        }
     }
-    if behind > 0 && !goes_on {
-        put_varint(to, behind as u64);
-        put_style(to, styles.get(rest.style));
+    if behind > 0 && style != rest.style {
+        put(to, cells.len() - start, style);
+        (start, style) = (cells.len(), rest.style);
+    }
+    put(to, cells.len() + behind - start, style);
+    match u8::try_from(runs) {
+        Ok(few @ ..0x80) => to[counted] = few,
+        _ => {
+            let mut count = Vec::new();
+            put_varint(&mut count, runs);
+            to.splice(counted..=counted, count);
+        }
     }
 }
 
@@ -217,7 +231,7 @@ pub(crate) fn take_varint(from: &mut &[u8]) -> u64 {
     value
 }
 
-pub(crate) fn put_style(to: &mut Vec<u8>, style: Style) {
+pub(crate) fn put_style(to: &mut Vec<u8>, style: &Style) {
     let kind = |color: Color| match color {
         Color::Default => 0,
         Color::Palette(_) => 1,
@@ -227,6 +241,13 @@ pub(crate) fn put_style(to: &mut Vec<u8>, style: Style) {
     let kinds =
         kind(colors[0]) | kind(colors[1]) << 2 | kind(colors[2]) << 4 | u8::from(style.link != 0) << 6;
     put_varint(to, u64::from(style.flags) << 3 | u64::from(style.underline));
+    if kinds & 0b0111_1110 == 0 {
+        // What there is most of: at most a palette colour, of the text.
+        return match style.fg {
+            Color::Palette(index) => to.extend_from_slice(&[kinds, index]),
+            Color::Default | Color::Rgb(..) => to.push(kinds),
+        };
+    }
     to.push(kinds);
     for color in colors {
         match color {

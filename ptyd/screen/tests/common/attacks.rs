@@ -117,7 +117,8 @@ pub fn attacks(rows: usize, cols: usize, bytes: usize) -> Vec<Attack> {
         }
     });
     add("new styles only erased with", "", &|to, number| {
-        let _infallible = write!(to, "\x1b[48;2;{};{};{}m\x1b[J", number % 256, number / 256 % 256, number / 65536);
+        let _infallible =
+            write!(to, "\x1b[48;2;{};{};{}m\x1b[J", number % 256, number / 256 % 256, number / 65536);
     });
     add("new links", "", &|to, number| {
         let _infallible = write!(to, "\x1b]8;;{number:x}\x07x");
