@@ -1,18 +1,12 @@
 //! What 64 KiB of each attack cost at most: `cargo run --release -p ptyd-screen --example hostile_cost`. The largest screen,
 //! a usual one, and the smallest. Each piece counts as in its best round, since other processes disturb the others.
-#![allow(
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    clippy::cast_precision_loss,
-    reason = "a measurement, printed"
-)]
+#![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "a measurement, printed")]
 
 #[path = "../tests/common/attacks.rs"]
 mod attacks;
 
-use std::time::Instant;
-
 use attacks::attacks;
+use nix::sys::resource::{UsageWho, getrusage};
 use ptyd_screen::{Screen, Size};
 
 const PIECE_BYTES: usize = 64 << 10;
@@ -35,9 +29,9 @@ fn main() {
                 let before = screen.work();
                 for (piece, best) in attack.flood.chunks(PIECE_BYTES).zip(&mut best) {
                     let mut effects = Vec::new();
-                    let start = Instant::now();
+                    let start = cpu_seconds();
                     screen.feed(piece, &mut effects);
-                    *best = best.min(start.elapsed().as_secs_f64() * 1e3);
+                    *best = best.min((cpu_seconds() - start) * 1e3);
                 }
                 (work, memory) = (screen.work() - before, screen.memory_bytes());
             }
@@ -51,4 +45,13 @@ fn main() {
         }
         println!("most: {most:.2} ms, {most_name}");
     }
+}
+
+/// Processor time of this process, in seconds: what other processes do counts little.
+fn cpu_seconds() -> f64 {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return 0.0 };
+    [usage.user_time(), usage.system_time()]
+        .into_iter()
+        .map(|time| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6)
+        .sum()
 }
