@@ -350,7 +350,11 @@ impl Parser {
             0x90 => self.begin(State::DcsEntry),
             0x98 => self.begin(State::String(StringKind::Sos)),
             0x9B => self.begin(State::CsiEntry),
-            0x9C => self.state = State::Ground,
+            // Told in any case: what follows it begins anew.
+            0x9C => {
+                let within = std::mem::replace(&mut self.state, State::Ground) != State::Ground;
+                return if within { Emit::Ignored } else { Emit::Control(byte) };
+            }
             0x9D => self.begin(State::String(StringKind::Osc)),
             0x9E => self.begin(State::String(StringKind::Pm)),
             0x9F => self.begin(State::String(StringKind::Apc)),

@@ -185,7 +185,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         if columns == 2 {
             row.set(x + 1, Cell { glyph: 0, style, flags: ZERO });
         }
-        self.side.x += columns.max(1);
+        // A mark without a base has no place behind the last one either.
+        self.side.x = (x + columns.max(1)).min(self.cols());
     }
 
     /// Insert mode: makes room at the cursor.

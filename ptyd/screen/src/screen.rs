@@ -194,7 +194,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             Event::Ascii(text) => return self.print_ascii_text(text),
             Event::Text(text) => return self.print(text),
             Event::Invalid => return self.print("\u{FFFD}"),
-            Event::Pending => return,
+            // The end of a string that was not begun is nothing.
+            Event::Pending | Event::Control(0x9C) => return,
             Event::Control(byte) => self.control(byte, effects),
             Event::Csi(csi) => self.csi(&csi),
             Event::Escape { intermediates, final_byte } => self.escape(intermediates, final_byte),
