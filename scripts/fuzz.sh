@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes each target for some seconds (FUZZ_SECONDS, 60): libFuzzer, on the stable compiler, whose coverage pass needs no
+# Fuzzes each target, or those named, for some seconds (FUZZ_SECONDS, 60): libFuzzer, on the stable compiler, whose coverage pass needs no
 # other. What was found before is gone on from; what fails is kept beside it and named.
 set -euo pipefail
 
@@ -12,8 +12,7 @@ export RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
 -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
 # With an explicit target, build scripts and macros are not instrumented.
 cargo build --release --locked --target "$target"
-for source in src/bin/*.rs; do
-    name=$(basename "$source" .rs)
+for name in ${@:-$(basename -s .rs src/bin/*.rs)}; do
     mkdir -p "corpus/$name"
     echo "fuzzing $name for $seconds seconds"
     "$CARGO_TARGET_DIR/$target/release/$name" -max_total_time="$seconds" -max_len=4096 -timeout=10 \
