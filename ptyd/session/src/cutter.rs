@@ -17,7 +17,7 @@ const ESC: u8 = 0x1B;
 const ENQ: u8 = 0x05;
 /// First byte of a C1 control in UTF-8.
 const C1_LEAD: u8 = 0xC2;
-/// Final bytes of control sequences that never ask anything, whatever stands before them.
+/// Final bytes of control sequences that never ask anything, whatever stands before them; but for `CSI ? m`.
 const SILENT: &[u8] = b"mHABCDEFGJKXPLM@dfrlhb`";
 /// How much of a control sequence is looked through for its final byte before the parser has to.
 const SHORT_SEQUENCE: usize = 64;
@@ -233,7 +233,9 @@ fn look_ahead(bytes: &[u8]) -> Ahead {
 fn silent_sequence(bytes: &[u8]) -> Option<usize> {
     let body = bytes.strip_prefix(b"\x1b[")?;
     let end = body.iter().take(SHORT_SEQUENCE).position(|byte| !(0x20..=0x3F).contains(byte))?;
-    SILENT.contains(&body[end]).then_some(2 + end + 1)
+    // XTQMODKEYS
+    let asks = body[end] == b'm' && body[0] == b'?';
+    (SILENT.contains(&body[end]) && !asks).then_some(2 + end + 1)
 }
 
 /// Bytes at the end that begin a UTF-8 character and do not complete it.

@@ -221,3 +221,16 @@ fn a_question_of_one_character_is_blanked_whole() {
         assert_eq!(session.visible(), b"a\0\0b\0c");
     }
 }
+
+/// The story: `CSI ? m` looked like a colour where the whole of it was read at once, and went to the clients.
+#[test]
+fn a_question_that_looks_like_a_colour_is_asked_however_it_is_read() {
+    for piece in [1, 100] {
+        let mut session = Session::new();
+        for part in b"\x1b[1;31ma\x1b[?4mb".chunks(piece) {
+            session.read(part);
+        }
+        assert_eq!(session.visible(), b"\x1b[1;31ma\0\0\0\0\0b");
+        assert_eq!(session.queries().len(), 1);
+    }
+}
