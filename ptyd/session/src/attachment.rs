@@ -79,6 +79,7 @@ pub struct Attachment {
     /// What is on its way to a client with a window, and how fast that draws.
     flight: Flight,
     pace: Pace,
+    /// Since the last ack.
     sending: Sending,
     /// How fast the transport of one without a window takes what it gets.
     taken: Taken,
@@ -135,7 +136,7 @@ impl Attachment {
     pub fn handle_ack(&mut self, offset: Offset, now: Instant) {
         let offset = offset.min(self.cursor);
         if let Some(drawn) = self.flight.acknowledge(offset, now) {
-            self.pace.note_drawn(drawn, self.sending, now);
+            self.pace.note_drawn(drawn, std::mem::replace(&mut self.sending, Sending::All), now);
             self.lag.note_answer(self.flight.bytes(now) == 0);
         }
         if offset <= self.acked {
@@ -158,7 +159,6 @@ impl Attachment {
         if let Some(reason) = self.snapshot {
             return Some(Outgoing::Snapshot(reason));
         }
-        self.sending = Sending::All;
         let gone = self.cursor < view.held.start;
         if !gone {
             self.note_stall(&view.held, now);
@@ -307,16 +307,16 @@ impl Attachment {
         let under_way = self.flight.bytes(now);
         let piece = (limit / PIECES).max(MIN_PIECE_BYTES);
         let free = limit.saturating_sub(under_way);
-        if free >= open {
-            return open.min(piece);
+        if free < open {
+            self.sending = Sending::Limited;
         }
-        self.sending = Sending::Limited;
-        // Not in crumbs: they would be all headers.
-        if under_way > 0 && free < MIN_PIECE_BYTES {
+        let len = open.min(free).min(piece);
+        // Not in crumbs, where it would have to wait anyway: they would be all headers.
+        if len < MIN_PIECE_BYTES && under_way > limit / 2 {
             self.wake = self.flight.forgives_next(now);
             return 0;
         }
-        free.min(piece)
+        len
     }
 
     fn note_handed(&mut self, now: Instant) {

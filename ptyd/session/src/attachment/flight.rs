@@ -8,13 +8,17 @@ use devpocket_shared::ids::Offset;
 /// Stretches told apart; of more, the oldest are counted as one.
 const MAX_STRETCHES: usize = 64;
 
+/// What a frame takes of the way beside what it carries: headers of ours, of WebSocket and of what is below. A program that
+/// prints byte by byte would fill a slow way with them.
+const FRAME_BYTES: u64 = 32;
+
 /// A stretch of output, or a snapshot, on its way.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     /// First byte; a snapshot's is its end.
     from: Offset,
     end: Offset,
-    /// What it takes of the way.
+    /// What it takes of the way, headers included.
     bytes: u64,
     at: Instant,
     /// Bytes drawn before it was sent, and when the last of them were; when nothing was on its way, when it was sent.
@@ -49,12 +53,12 @@ pub(super) struct Flight {
 impl Flight {
     /// Output was sent.
     pub(super) fn send_output(&mut self, from: Offset, bytes: u64, now: Instant) {
-        self.push(from, from.plus(bytes), bytes, None, now);
+        self.push(from, from.plus(bytes), bytes + FRAME_BYTES, None, now);
     }
 
     /// A snapshot of `at` was sent.
     pub(super) fn send_snapshot(&mut self, at: Offset, bytes: u64, forgiven_at: Instant, now: Instant) {
-        self.push(at, at, bytes, Some(forgiven_at), now);
+        self.push(at, at, bytes + FRAME_BYTES, Some(forgiven_at), now);
     }
 
     /// The client has drawn everything up to `offset`.
@@ -136,13 +140,13 @@ mod tests {
         let mut flight = Flight::default();
         flight.send_output(Offset(0), 1000, t0());
         flight.send_output(Offset(1000), 1000, t0());
-        assert_eq!(flight.bytes(t0()), 2000);
+        assert_eq!(flight.bytes(t0()), 2000 + 2 * FRAME_BYTES);
         let half = flight.acknowledge(Offset(1500), t0() + 100 * MS).unwrap();
-        assert_eq!((half.bytes, half.within, half.from_idle), (1500, 100 * MS, false));
-        assert_eq!(flight.bytes(t0()), 500);
+        assert_eq!((half.bytes, half.within, half.from_idle), (1500 + FRAME_BYTES, 100 * MS, false));
+        assert_eq!(flight.bytes(t0()), 500 + FRAME_BYTES);
         flight.send_output(Offset(2000), 700, t0() + 110 * MS);
         let rest = flight.acknowledge(Offset(2700), t0() + 200 * MS).unwrap();
-        assert_eq!((rest.bytes, rest.within, rest.took), (1200, 100 * MS, 90 * MS));
+        assert_eq!((rest.bytes, rest.within, rest.took), (1200 + 2 * FRAME_BYTES, 100 * MS, 90 * MS));
         assert_eq!(flight.acknowledge(Offset(2700), t0() + 300 * MS), None);
         assert_eq!(flight.bytes(t0()), 0);
     }
@@ -154,18 +158,19 @@ mod tests {
         flight.acknowledge(Offset(10), t0() + MS);
         flight.send_output(Offset(10), 10, t0() + 5000 * MS);
         let drawn = flight.acknowledge(Offset(20), t0() + 5004 * MS).unwrap();
-        assert_eq!(drawn, Drawn { bytes: 10, within: 4 * MS, took: 4 * MS, from_idle: true });
+        let bytes = 10 + FRAME_BYTES;
+        assert_eq!(drawn, Drawn { bytes, within: 4 * MS, took: 4 * MS, from_idle: true });
     }
 
     #[test]
     fn a_snapshot_counts_until_it_is_acknowledged_or_forgiven() {
         let mut flight = Flight::default();
-        flight.send_snapshot(Offset(100), 300, t0() + 50 * MS, t0());
+        flight.send_snapshot(Offset(100), 300 - FRAME_BYTES, t0() + 50 * MS, t0());
         assert_eq!((flight.bytes(t0()), flight.forgives_next(t0())), (300, Some(t0() + 50 * MS)));
         assert_eq!((flight.bytes(t0() + 50 * MS), flight.forgives_next(t0() + 50 * MS)), (0, None));
         flight.send_output(Offset(100), 5, t0());
         assert_eq!(flight.acknowledge(Offset(100), t0() + MS).map(|drawn| drawn.bytes), Some(300));
-        assert_eq!(flight.bytes(t0()), 5);
+        assert_eq!(flight.bytes(t0()), 5 + FRAME_BYTES);
     }
 
     #[test]

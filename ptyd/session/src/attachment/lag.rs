@@ -44,8 +44,11 @@ impl Lag {
     pub(super) fn remedy(&mut self, missed: u64, under_way: u64, rate: Option<Rate>, now: Instant) -> Remedy {
         let far = |rate| missed + under_way > pace::bytes_in(BEHIND, rate).max(NEAR_BYTES);
         self.lagging |= rate.is_some_and(far);
-        let cheaper = self.size(now).is_none_or(|bytes| bytes < missed);
-        self.lagging &= missed > 0 && cheaper;
+        // Right after a snapshot nothing was missed; whether it is over shows when the next may go.
+        if self.waits_until(now).is_none() {
+            let cheaper = self.size(now).is_none_or(|bytes| bytes < missed);
+            self.lagging &= missed > 0 && cheaper;
+        }
         if self.lagging { Remedy::Snapshot } else { Remedy::Replay }
     }
 

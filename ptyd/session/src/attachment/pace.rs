@@ -28,7 +28,7 @@ const MIN_SAMPLE: u64 = 256;
 /// Bytes per second.
 pub(super) type Rate = u64;
 
-/// Why no more was sent when it was acknowledged.
+/// Whether more could have been sent than was.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Sending {
     /// There was no more.
@@ -78,30 +78,35 @@ impl Pace {
         if waited > WAITED {
             if drawn.bytes >= MIN_SAMPLE {
                 let sample = if drawn.from_idle { rate(drawn.bytes, waited) } else { sample };
-                self.settle(sample);
-                self.limit = self.rate.map_or(self.limit, |rate| bytes_in(soonest + WAITING, rate));
+                self.peak = self.settle(sample);
+                self.limit = bytes_in(soonest + WAITING, self.peak);
             }
         } else {
+            // All that holds it up may be the window, or the bound, where that hardly grows any more.
+            let bound = self.limit >= self.bound() && sample <= self.peak + self.peak / 32;
+            let stuck = sending == Sending::Windowed || sending == Sending::Limited && bound;
             self.rate = self.rate.map(|rate| rate.max(sample));
             self.peak = self.peak.max(sample);
             if sending == Sending::Limited {
                 // As much again: it doubles with each round trip.
                 self.limit += drawn.bytes;
             }
-            // The limit, or the window, is all that holds it up, and neither can grow.
-            let bound = bytes_in(MOST_TIME, self.peak) <= MIN_BOUND && self.limit >= MIN_BOUND;
-            let stuck = sending == Sending::Windowed || sending == Sending::Limited && bound;
             if stuck && drawn.bytes >= MIN_SAMPLE {
                 self.settle(sample);
             }
         }
-        let most = bytes_in(MOST_TIME, self.peak).max(MIN_BOUND);
-        self.limit = self.limit.clamp(MIN_LIMIT, most);
+        self.limit = self.limit.clamp(MIN_LIMIT, self.bound());
     }
 
-    fn settle(&mut self, sample: Rate) {
+    /// The most that PROTOCOL allows.
+    fn bound(&self) -> u64 {
+        bytes_in(MOST_TIME, self.peak).max(MIN_BOUND)
+    }
+
+    fn settle(&mut self, sample: Rate) -> Rate {
         let rate = self.rate.map_or(sample, |rate| (3 * rate + sample) / 4).max(1);
-        (self.rate, self.peak) = (Some(rate), rate);
+        self.rate = Some(rate);
+        rate
     }
 }
 

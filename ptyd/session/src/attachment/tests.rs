@@ -76,9 +76,10 @@ fn a_stuck_client_gets_no_snapshot_and_holds_nothing_until_it_moves_again() {
     assert_eq!(phone.poll_send(&gone, 1000, t0()), None);
     assert_eq!(phone.hold(), None);
     // It moves: the snapshot is due, and only one until it has drawn that too.
-    phone.handle_ack(Offset(500), t0());
-    assert!(gets_snapshot(&mut phone, &gone, t0()));
-    let later = t0() + Duration::from_millis(200);
+    let moved = t0() + STALL_LIMIT + Duration::from_secs(1);
+    phone.handle_ack(Offset(500), moved);
+    assert!(gets_snapshot(&mut phone, &gone, moved));
+    let later = moved + Duration::from_millis(200);
     assert_eq!(phone.poll_send(&held(17_000..19_000), 1000, later), None);
     assert_eq!(phone.hold(), None);
     phone.handle_ack(Offset(9000), later);
@@ -240,7 +241,7 @@ fn output(offset: u64, len: usize) -> Option<Outgoing> {
     Some(Outgoing::Output { offset: Offset(offset), len })
 }
 
-fn plain() -> Attach {
+pub(super) fn plain() -> Attach {
     Attach {
         client_id: None,
         offset: None,
@@ -252,7 +253,7 @@ fn plain() -> Attach {
     }
 }
 
-fn windowed(window: u64) -> Attach {
+pub(super) fn windowed(window: u64) -> Attach {
     Attach {
         client_id: Some(ClientId::try_from("phone".to_owned()).unwrap()),
         window: Some(window),
