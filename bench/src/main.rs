@@ -7,12 +7,14 @@ mod contender;
 mod creation;
 mod crowd;
 mod echo;
+mod interrupt;
 mod machine;
 mod memory;
 mod options;
 mod recovery;
 mod report;
 mod rig;
+mod slow;
 mod sshd;
 mod sys;
 mod tty;
@@ -57,6 +59,8 @@ fn measured(figure: Figure, options: &Options) -> anyhow::Result<Vec<Row>> {
                 Figure::Creation => creation::measure(options).await,
                 Figure::Memory => memory::measure(options).await,
                 Figure::Recovery => recovery::measure(options).await,
+                Figure::CtrlC => interrupt::measure(options).await,
+                Figure::Slow => slow::measure(options).await,
             }
         })
     }));

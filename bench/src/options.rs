@@ -19,6 +19,10 @@ pub enum Figure {
     Memory,
     /// Worker kill to first output
     Recovery,
+    /// Ctrl-C in a flood, at 1 Mbit/s, to the prompt
+    CtrlC,
+    /// One client at 16 kbit/s beside twenty fast ones
+    Slow,
 }
 
 impl Figure {
@@ -30,6 +34,8 @@ impl Figure {
             Self::Creation => "creation",
             Self::Memory => "memory",
             Self::Recovery => "recovery",
+            Self::CtrlC => "ctrl-c",
+            Self::Slow => "slow",
         }
     }
 }
@@ -130,6 +136,16 @@ impl Options {
     /// SSH connections whose memory is measured: each is two processes of several MB.
     pub const fn memory_connections(&self) -> usize {
         if self.quick { 10 } else { 50 }
+    }
+
+    /// Floods interrupted at 1 Mbit/s.
+    pub fn interrupt_rounds(&self) -> usize {
+        self.rounds.map_or(if self.quick { 1 } else { 5 }, usize::from)
+    }
+
+    /// Floods with a slow client beside fast ones.
+    pub fn slow_rounds(&self) -> usize {
+        self.rounds.map_or(if self.quick { 1 } else { 3 }, usize::from)
     }
 
     /// Worker kills over each link.
