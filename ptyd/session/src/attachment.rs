@@ -163,7 +163,8 @@ impl Attachment {
         if !gone {
             self.note_stall(&view.held, now);
         }
-        if gone || self.is_realtime() && self.remedy(view, now) == Remedy::Snapshot {
+        let lags = self.is_realtime() && self.remedy(view, now) == Remedy::Snapshot;
+        if gone || lags {
             let may_go = self.may_send_snapshot(now);
             self.snapshot = may_go.then_some(SnapshotReason::Lagged);
             return self.snapshot.map(Outgoing::Snapshot);
@@ -215,6 +216,8 @@ impl Attachment {
         let under_way = if self.window.is_some() { self.flight.bytes(now) } else { 0 };
         let takes = self.rate().map_or(Duration::ZERO, |rate| pace::time_for(under_way + bytes, rate));
         let forgiven_at = self.lag.note_sent(takes, self.pace.round_trip(), now);
+        // Where the client begins is no news to it: many a client does not acknowledge that.
+        let forgiven_at = if reason == Some(SnapshotReason::Attach) { now } else { forgiven_at };
         if self.window.is_some() {
             self.flight.send_snapshot(self.cursor, bytes, forgiven_at, now);
         }

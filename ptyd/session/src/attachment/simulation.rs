@@ -317,23 +317,39 @@ fn a_client_that_keeps_up_is_sent_every_byte() {
 
 /// The story: a client that acknowledges output alone was sent nothing more after a snapshot.
 #[test]
-fn a_client_that_acknowledges_no_snapshot_is_brought_up_all_the_same() {
-    let mut attachment = Simulation::start(phone(125_000)).attachment;
-    let view = |end| View {
-        held: Offset(0)..Offset(end),
-        size_here: TerminalSize::DEFAULT,
-        next_change: None,
-        size_now: TerminalSize::DEFAULT,
-    };
-    attachment.snapshot = Some(SnapshotReason::Attach);
-    assert!(attachment.poll_send(&view(9000), 9000, t0()).is_some());
-    assert!(attachment.take_snapshot(&view(9000), 9000, t0()));
-    assert_eq!(attachment.poll_send(&view(9100), 9000, t0()), None);
-    let at = attachment.poll_timeout().unwrap();
-    assert!(at < t0() + 300 * MS, "{:?}", at - t0());
-    attachment.handle_timeout(at);
-    let output = Outgoing::Output { offset: Offset(9000), len: 100 };
-    assert_eq!(attachment.poll_send(&view(9100), 9000, at), Some(output));
+fn a_client_that_acknowledges_no_snapshot_is_sent_more_all_the_same() {
+    for (reason, waits) in [(SnapshotReason::Attach, Duration::ZERO), (SnapshotReason::Lagged, 250 * MS)] {
+        let mut simulation = Simulation::start(phone(125_000));
+        simulation.print(9000);
+        let mut view = simulation.view();
+        let attachment = &mut simulation.attachment;
+        attachment.snapshot = Some(reason);
+        assert_eq!(attachment.poll_send(&view, 9000, t0()), Some(Outgoing::Snapshot(reason)));
+        assert!(attachment.take_snapshot(&view, 8000, t0()));
+        view.held.end = Offset(9100);
+        let output = Some(Outgoing::Output { offset: Offset(9000), len: 100 });
+        if waits > Duration::ZERO {
+            assert_eq!(attachment.poll_send(&view, 9000, t0()), None);
+            assert_eq!(attachment.poll_timeout(), Some(t0() + waits));
+            attachment.handle_timeout(t0() + waits);
+        }
+        assert_eq!(attachment.poll_send(&view, 9000, t0() + waits), output);
+    }
+}
+
+/// Without a window only the transport says how fast a client is, and whatever lies in its buffers comes first.
+#[test]
+fn a_client_without_a_window_is_right_soon_after_its_buffers_are_empty() {
+    let mut setting = Setting { window: None, ..phone(125_000) };
+    setting.way.buffer_bytes = 200_000;
+    for after in [2000, 2500, 4000, 8000] {
+        let mut simulation = Simulation::start(setting);
+        simulation.run(after * MS);
+        simulation.printing = false;
+        let took = simulation.until_drawn(simulation.now);
+        assert!(took < 1000 * MS, "{took:?} after {after} ms");
+        assert!(simulation.snapshots > 0);
+    }
 }
 
 #[test]
@@ -413,7 +429,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     /// Whatever happens on the way and in the program: each byte is drawn once and in order or replaced by a snapshot, a
     /// lossless client that moves gets no snapshot, and in the end all see the end.
