@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// What may lie between a key and its effect on a busy machine; without control of what is on its way it is many seconds.
-const SOON: Duration = Duration::from_secs(3);
+const SOON: Duration = Duration::from_secs(2);
 const RING_BYTES: u64 = 1 << 20;
-const WINDOW_BYTES: u64 = 256 << 10;
+const WINDOW_BYTES: u64 = 512 << 10;
 const MIB: u64 = 1 << 20;
 
 /// A session that floods after a line was typed, until Ctrl-C, and then says so.
