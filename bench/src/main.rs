@@ -7,6 +7,7 @@ mod contender;
 mod creation;
 mod crowd;
 mod echo;
+mod interrupt;
 mod machine;
 mod memory;
 mod options;
@@ -14,6 +15,7 @@ mod reattach;
 mod recovery;
 mod report;
 mod rig;
+mod slow;
 mod sshd;
 mod sys;
 mod tty;
@@ -61,6 +63,8 @@ fn measured(figure: Figure, options: &Options) -> anyhow::Result<Vec<Row>> {
                 Figure::Recovery => recovery::measure(options).await,
                 Figure::Reattach => reattach::measure(options).await,
                 Figure::Wire => wire::measure(options).await,
+                Figure::CtrlC => interrupt::measure(options).await,
+                Figure::Slow => slow::measure(options).await,
             }
         })
     }));

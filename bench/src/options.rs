@@ -23,6 +23,10 @@ pub enum Figure {
     Reattach,
     /// Bytes on the wire while somebody works
     Wire,
+    /// Ctrl-C in a flood, at 1 Mbit/s, to the prompt
+    CtrlC,
+    /// One client at 16 kbit/s beside twenty fast ones
+    Slow,
 }
 
 impl Figure {
@@ -36,6 +40,8 @@ impl Figure {
             Self::Recovery => "recovery",
             Self::Reattach => "reattach",
             Self::Wire => "wire",
+            Self::CtrlC => "ctrl-c",
+            Self::Slow => "slow",
         }
     }
 }
@@ -143,6 +149,16 @@ impl Options {
     /// Times that a screen is brought to a new device.
     pub const fn reattaches(&self) -> usize {
         if self.quick { 20 } else { 200 }
+    }
+
+    /// Floods interrupted at 1 Mbit/s.
+    pub fn interrupt_rounds(&self) -> usize {
+        self.rounds.map_or(if self.quick { 1 } else { 5 }, usize::from)
+    }
+
+    /// Floods with a slow client beside fast ones.
+    pub fn slow_rounds(&self) -> usize {
+        self.rounds.map_or(if self.quick { 1 } else { 3 }, usize::from)
     }
 
     /// Worker kills over each link.

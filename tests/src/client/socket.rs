@@ -132,6 +132,14 @@ impl Socket {
         poll_fn(|context| self.poll_next(context)).await
     }
 
+    /// The next event, from the inbox or from the connection; panics where the protocol is broken. Cancel-safe.
+    pub async fn next_event(&mut self) -> Event {
+        match self.inbox.pop_front() {
+            Some(event) => event,
+            None => self.next().await.unwrap_or_else(|violation| panic!("{violation}")),
+        }
+    }
+
     /// Waits until everything queued is with the kernel; what is read meanwhile waits in the inbox.
     pub async fn flush(&mut self) -> Result<(), Violation> {
         poll_fn(|context| {
