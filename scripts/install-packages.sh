@@ -5,7 +5,7 @@ set -euo pipefail
 
 # command:package, for each purpose
 build="cc:build-essential"
-test="chromium:chromium vim:vim less:less perl:perl python3:python3 ps:procps top:procps stty:coreutils setsid:util-linux htop:htop tmux:tmux git:git unterm:libvterm-bin"
+test="chromium:chromium vim:vim less:less perl:perl python3:python3 ps:procps top:procps stty:coreutils setsid:util-linux htop:htop tmux:tmux git:git unterm:libvterm-bin initdb:postgresql redis-server:redis-server"
 bench="ssh:openssh-client ssh-keygen:openssh-client sshd:openssh-server"
 
 case "${1:-}" in
@@ -18,8 +18,11 @@ bench) wanted="$build $bench" ;;
     ;;
 esac
 
-# sshd and useradd live where an ordinary user's PATH does not reach.
+# sshd and useradd live where an ordinary user's PATH does not reach, and PostgreSQL's programs where nobody's does.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+for directory in /usr/lib/postgresql/*/bin; do
+    PATH=$PATH:$directory
+done
 missing=()
 for pair in $wanted; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
@@ -42,8 +45,20 @@ else
     exit 1
 fi
 
+wants() {
+    printf '%s\n' "${missing[@]}" | grep -qx "$1"
+}
+
 echo "Installing: ${missing[*]}"
-# RUNLEVEL=1 keeps invoke-rc.d from starting services: the benchmarks start an sshd of their own on a loopback port.
+# Services are not to start, now or with the machine: tests and benchmarks start servers of their own, in directories and on
+# ports of their own. RUNLEVEL=1 keeps invoke-rc.d from starting any.
+cluster_conf=/etc/postgresql-common/createcluster.conf
+if wants postgresql && [ ! -e "$cluster_conf" ]; then
+    # Else the package makes a database cluster that nobody asked for.
+    "${as_root[@]}" mkdir -p "${cluster_conf%/*}"
+    "${as_root[@]}" sh -c "echo 'create_main_cluster = false' >$cluster_conf"
+    trap '"${as_root[@]}" rm -f "$cluster_conf"' EXIT
+fi
 apt=("${as_root[@]}" DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq -o DPkg::Lock::Timeout=300)
 install=("${apt[@]}" install -y --no-install-recommends "${missing[@]}")
 if ! "${install[@]}"; then
@@ -51,7 +66,14 @@ if ! "${install[@]}"; then
     "${apt[@]}" update
     "${install[@]}"
 fi
-if printf '%s\n' "${missing[@]}" | grep -qx openssh-server && [ -d /run/systemd/system ]; then
-    # Nobody asked for a machine that can be logged in to after the next start.
-    "${as_root[@]}" systemctl disable --quiet ssh.service ssh.socket || true
+if [ -d /run/systemd/system ]; then
+    if wants openssh-server; then
+        # Nobody asked for a machine that can be logged in to after the next start.
+        "${as_root[@]}" systemctl disable --quiet ssh.service ssh.socket || true
+    fi
+    for service in postgresql redis-server; do
+        if wants "$service"; then
+            "${as_root[@]}" systemctl disable --quiet --now "$service.service" || true
+        fi
+    done
 fi

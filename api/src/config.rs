@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::ValueEnum;
@@ -13,7 +13,7 @@ use time::Duration;
 use crate::domain::accounts::LocalSessions;
 use crate::domain::origins::Origin;
 use crate::domain::token::MIN_SECRET_BYTES;
-use crate::store::Location;
+use crate::store::{Location, Schema};
 
 /// Where everything is kept if nobody says where.
 pub const DEFAULT_DATA_DIR: &str = "./data";
@@ -24,12 +24,12 @@ pub struct ServeArgs {
     /// Address and port to listen on [default: 0.0.0.0:8000 served, 127.0.0.1:8000 standalone].
     #[arg(long, env = "LISTEN")]
     pub listen: Option<SocketAddr>,
-    /// Directory for everything that is kept [default: ./data].
-    #[arg(long, env = "DATA_DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// Database, as a `sqlite:` URL [default: a file in DATA_DIR].
-    #[arg(long, env = "DATABASE_URL", value_parser = sqlite_url)]
-    pub database_url: Option<String>,
+    /// Where the database is.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// Whether the database's schema is brought up to date at start; off: `devpocket migrate` does it.
+    #[arg(long, env = "MIGRATE_AT_START", default_value = "on")]
+    pub migrate_at_start: OnOff,
     /// Secret that signs tokens, at least 32 bytes; every api of a deployment has the same.
     #[arg(long, env = "JWT_SECRET_KEY", hide_env_values = true, value_parser = secret)]
     pub jwt_secret_key: Option<SecretString>,
@@ -65,6 +65,40 @@ pub struct ServeArgs {
     /// What is logged: a level, or a list like `info,sqlx=warn`.
     #[arg(long, env = "LOG", default_value = "info")]
     pub log: String,
+}
+
+/// Flags and environment that say where the database is.
+#[derive(clap::Args, Clone, Debug)]
+pub struct DatabaseArgs {
+    /// Directory for everything that is kept [default: ./data].
+    #[arg(long, env = "DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Database, as a `postgres://` or `sqlite://` URL [default: a SQLite file in DATA_DIR].
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_parser = secret)]
+    pub database_url: Option<SecretString>,
+    /// File that holds DATABASE_URL.
+    #[arg(long, env = "DATABASE_URL_FILE")]
+    pub database_url_file: Option<PathBuf>,
+}
+
+/// Flags and environment of `devpocket migrate`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct MigrateArgs {
+    /// Where the database is.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// What is logged: a level, or a list like `info,sqlx=warn`.
+    #[arg(long, env = "LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// Words of a switch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum OnOff {
+    /// Yes.
+    On,
+    /// No.
+    Off,
 }
 
 /// Where ptyd is.
@@ -114,6 +148,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The database.
     pub database: Location,
+    /// What is done about its schema at start.
+    pub schema: Schema,
     /// Signs tokens.
     pub jwt_secret: SecretString,
     /// How long an access token lives.
@@ -145,34 +181,58 @@ pub struct ConfigError {
 impl ServeArgs {
     /// The secret that signs tokens, from wherever it is given; none if it is not.
     pub fn jwt_secret(&self) -> Result<Option<SecretString>, ConfigError> {
-        let (variable, secret) = match (&self.jwt_secret_key, &self.jwt_secret_key_file) {
-            (Some(_), Some(_)) => {
-                let problem = "is given, and JWT_SECRET_KEY_FILE too; one of them is needed".to_owned();
-                return Err(ConfigError { variable: "JWT_SECRET_KEY", problem });
-            }
-            (Some(secret), None) => ("JWT_SECRET_KEY", secret.clone()),
-            (None, Some(path)) => {
-                let variable = "JWT_SECRET_KEY_FILE";
-                let text = fs::read_to_string(path)
-                    .map_err(|err| ConfigError { variable, problem: format!("{}: {err}", path.display()) })?;
-                (variable, SecretString::from(text.trim_end().to_owned()))
-            }
-            (None, None) => return Ok(None),
-        };
-        if secret.expose_secret().len() < MIN_SECRET_BYTES {
-            return Err(ConfigError {
-                variable,
-                problem: format!("needs at least {MIN_SECRET_BYTES} bytes"),
-            });
+        let names = ("JWT_SECRET_KEY", "JWT_SECRET_KEY_FILE");
+        let given = given(names, self.jwt_secret_key.as_ref(), self.jwt_secret_key_file.as_deref())?;
+        if let Some((variable, secret)) = &given
+            && secret.expose_secret().len() < MIN_SECRET_BYTES
+        {
+            return Err(wrong(variable, format!("needs at least {MIN_SECRET_BYTES} bytes")));
         }
-        Ok(Some(secret))
+        Ok(given.map(|(_, secret)| secret))
     }
+}
+
+impl DatabaseArgs {
+    /// Where the database is.
+    pub fn location(&self) -> Result<Location, ConfigError> {
+        let names = ("DATABASE_URL", "DATABASE_URL_FILE");
+        match given(names, self.database_url.as_ref(), self.database_url_file.as_deref())? {
+            Some((variable, url)) => {
+                Location::of_url(&url).map_err(|problem| wrong(variable, problem.to_string()))
+            }
+            None => {
+                let directory = self.data_dir.as_deref().unwrap_or(Path::new(DEFAULT_DATA_DIR));
+                Ok(Location::file(&directory.join("devpocket.db")))
+            }
+        }
+    }
+}
+
+/// A secret from its variable or from the file that the second variable names, and which of them it was.
+fn given(
+    (plain, file): (&'static str, &'static str),
+    secret: Option<&SecretString>,
+    path: Option<&Path>,
+) -> Result<Option<(&'static str, SecretString)>, ConfigError> {
+    match (secret, path) {
+        (Some(_), Some(_)) => Err(wrong(plain, format!("is given, and {file} too; one of them is needed"))),
+        (Some(secret), None) => Ok(Some((plain, secret.clone()))),
+        (None, Some(path)) => {
+            let text =
+                fs::read_to_string(path).map_err(|err| wrong(file, format!("{}: {err}", path.display())))?;
+            Ok(Some((file, SecretString::from(text.trim_end().to_owned()))))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+fn wrong(variable: &'static str, problem: impl Into<String>) -> ConfigError {
+    ConfigError { variable, problem: problem.into() }
 }
 
 impl Config {
     /// Checks what the command line and environment say, and reads the secret's file.
     pub fn new(args: ServeArgs, mode: Mode) -> Result<Self, ConfigError> {
-        let wrong = |variable, problem: &str| ConfigError { variable, problem: problem.to_owned() };
         let ptyd = args.ptyd_address.clone().ok_or_else(|| wrong("PTYD_ADDRESS", "is needed"))?;
         if matches!(ptyd, PtydAddress::Quic(_)) && args.link_cert_dir.is_none() {
             return Err(wrong("LINK_CERT_DIR", "is needed with a quic: PTYD_ADDRESS"));
@@ -186,14 +246,11 @@ impl Config {
         Ok(Self {
             mode,
             listen: args.listen.unwrap_or(listen),
-            database: args.database_url.map_or_else(
-                || {
-                    Location::File(
-                        args.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into()).join("devpocket.db"),
-                    )
-                },
-                Location::Url,
-            ),
+            database: args.database.location()?,
+            schema: match args.migrate_at_start {
+                OnOff::On => Schema::Migrate,
+                OnOff::Off => Schema::Check,
+            },
             jwt_secret,
             access_life: Duration::minutes(args.jwt_access_token_expire_minutes.into()),
             refresh_life: Duration::days(args.jwt_refresh_token_expire_days.into()),
@@ -234,10 +291,6 @@ impl FromStr for PtydAddress {
 )]
 fn secret(text: &str) -> Result<SecretString, String> {
     Ok(SecretString::from(text))
-}
-
-fn sqlite_url(text: &str) -> Result<String, &'static str> {
-    if text.starts_with("sqlite:") { Ok(text.to_owned()) } else { Err("must be a sqlite: URL") }
 }
 
 fn http_url(text: &str) -> Result<String, &'static str> {
@@ -283,7 +336,9 @@ mod tests {
     fn what_is_left_out_has_its_documented_default() {
         let config = config(&[]).unwrap();
         assert_eq!(config.listen, "0.0.0.0:8000".parse().unwrap());
-        assert_eq!(config.database, Location::File("./data/devpocket.db".into()));
+        let Location::Sqlite(file) = &config.database else { panic!("{:?}", config.database) };
+        assert_eq!(file.get_filename(), Path::new("./data/devpocket.db"));
+        assert_eq!(config.schema, Schema::Migrate);
         assert_eq!((config.access_life, config.refresh_life), (Duration::minutes(60), Duration::days(30)));
         assert_eq!(config.local_sessions, LocalSessions::Off);
         assert_eq!((config.registration, config.public_url, config.cors_origins.len()), (None, None, 0));
@@ -294,6 +349,8 @@ mod tests {
         for (flags, variable) in [
             (["--listen", "localhost"], "LISTEN"),
             (["--database-url", "mysql://x"], "DATABASE_URL"),
+            (["--database-url-file", "/nonexistent"], "DATABASE_URL_FILE"),
+            (["--migrate-at-start", "later"], "MIGRATE_AT_START"),
             (["--jwt-access-token-expire-minutes", "0"], "JWT_ACCESS_TOKEN_EXPIRE_MINUTES"),
             (["--jwt-refresh-token-expire-days", "forever"], "JWT_REFRESH_TOKEN_EXPIRE_DAYS"),
             (["--ptyd-address", "tcp:x"], "PTYD_ADDRESS"),
@@ -344,6 +401,22 @@ mod tests {
         assert_eq!(config.jwt_secret.expose_secret(), SECRET);
         assert_eq!(config.ptyd, PtydAddress::Quic("h:1".into()));
         assert!(!format!("{config:?}").contains(SECRET));
+    }
+
+    #[test]
+    fn a_database_url_is_read_from_either_place_and_its_password_prints_nowhere() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "postgres://ann:s3cret@db/pocket\n").unwrap();
+        let path = file.path().to_str().unwrap();
+        for flags in [["--database-url", "postgres://ann:s3cret@db/pocket"], ["--database-url-file", path]] {
+            let config = config(&flags).unwrap();
+            assert!(matches!(config.database, Location::Postgres(_)));
+            assert!(!format!("{config:?}").contains("s3cret"));
+        }
+        let said = config(&["--database-url", "postgres://ann:s3cret@db:x/pocket"]).unwrap_err();
+        assert!(said.contains("DATABASE_URL") && !said.contains("s3cret"), "{said}");
+        let both = config(&["--database-url", "sqlite://x", "--database-url-file", path]).unwrap_err();
+        assert!(both.contains("DATABASE_URL_FILE"), "{both}");
     }
 
     #[test]

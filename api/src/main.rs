@@ -7,9 +7,10 @@ use std::pin::pin;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
-use devpocket::config::{Config, Mode, ServeArgs};
+use devpocket::config::{Config, MigrateArgs, Mode, ServeArgs};
 use devpocket::run::{Ready, run};
 use devpocket::standalone::{ApiChild, StandaloneArgs, launch_keeper, supervise};
+use devpocket::store::Database;
 use devpocket_shared::telemetry;
 use nix::sys::stat::{Mode as FileMode, umask};
 use secrecy::ExposeSecret;
@@ -32,6 +33,8 @@ enum Command {
     Serve(Box<ServeArgs>),
     /// Serve everything on this machine: api, ptyd and database.
     Standalone(Box<StandaloneArgs>),
+    /// Bring the database's schema up to date.
+    Migrate(Box<MigrateArgs>),
     /// Used by standalone to start ptyd.
     #[command(hide = true)]
     LaunchKeeper {
@@ -65,6 +68,15 @@ fn main() -> anyhow::Result<()> {
                     .build()?
                     .block_on(supervise(*args, &print))?),
             }
+        }
+        Command::Migrate(args) => {
+            umask(FileMode::S_IRWXG | FileMode::S_IRWXO);
+            let location = args.database.location()?;
+            telemetry::init(&args.log).context("LOG")?;
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            let applied = runtime.block_on(Database::migrate(&location))?;
+            print(&format!("schema version {}, {} migrations run", applied.version, applied.count));
+            Ok(())
         }
         Command::LaunchKeeper { program } => {
             let err = launch_keeper(&program);

@@ -184,7 +184,7 @@ impl From<StoreError> for Problem {
     fn from(err: StoreError) -> Self {
         match err {
             StoreError::Unavailable(_) => Self::unavailable("database_unavailable", &err),
-            StoreError::Failed(_) | StoreError::Migrate(_) => Self::internal(&err),
+            StoreError::Failed(_) | StoreError::Migrate(_) | StoreError::Outdated => Self::internal(&err),
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::http::router;
 use crate::link::{Link, LinkSetupError};
 use crate::server::{self, Limits};
 use crate::state::AppState;
-use crate::store::{Sqlite, StoreError};
+use crate::store::{Database, StoreError};
 
 /// How long sockets have to say goodbye once the api stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -68,7 +68,7 @@ pub async fn run(
     ready: impl FnOnce(Ready),
 ) -> Result<(), RunError> {
     let address = listener.local_addr().map_err(RunError::Listener)?;
-    let database = Sqlite::open(&config.database).await?;
+    let database = Database::open(&config.database, config.schema).await?;
     let tokens = Tokens::new(&config.jwt_secret, config.access_life)?;
     let store = Arc::new(database.clone());
     let accounts = Arc::new(Accounts::new(store, tokens, policy(&config, address), Clock::system())?);

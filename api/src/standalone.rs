@@ -96,7 +96,7 @@ pub enum StandaloneError {
 pub async fn supervise(args: StandaloneArgs, say: &dyn Fn(&str)) -> Result<(), StandaloneError> {
     args.serve.jwt_secret()?;
     let users = Uid::effective().is_root().then(Users::ensure).transpose()?;
-    let layout = Layout::prepare(args.serve.data_dir.as_deref(), users.as_ref(), say)?;
+    let layout = Layout::prepare(args.serve.database.data_dir.as_deref(), users.as_ref(), say)?;
     let _lock = layout.lock()?;
     let address = args.serve.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8000)));
     // Before ptyd is started: a port in use is the likeliest failure.

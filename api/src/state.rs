@@ -7,7 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::accounts::Accounts;
 use crate::link::Link;
-use crate::store::Sqlite;
+use crate::store::Database;
 
 /// Shared by all requests of one api; cloning is cheap.
 #[derive(Clone)]
@@ -17,7 +17,7 @@ pub struct AppState {
     /// The way to the sessions.
     pub link: Arc<Link>,
     /// Asked by the health checks alone; everything else goes through a service.
-    pub database: Sqlite,
+    pub database: Database,
     /// Whether `PUBLIC_URL` is https: then browsers are told to stay there (HSTS).
     pub behind_tls: bool,
     /// What outlives the request that began it: a socket's pump.

@@ -1,7 +1,13 @@
-//! Storage: one trait and one file per aggregate, and the SQLite database behind them. Knows SQL and rows, no rules.
+//! Storage: one trait and one file per aggregate, over PostgreSQL or SQLite. Knows SQL and rows, no rules.
 
+mod database;
 mod devices;
+mod error;
+mod location;
+mod migrations;
+mod postgres;
 mod sqlite;
+mod statement;
 mod users;
 
 use async_trait::async_trait;
@@ -12,39 +18,18 @@ use time::{Duration, OffsetDateTime};
 use crate::domain::secret_token::SecretHash;
 use crate::domain::user::{Email, LoginName, NewDevice, Tier, User, Username};
 
-pub use sqlite::{Location, Sqlite};
+pub use database::Database;
+pub use error::StoreError;
+pub use location::{BadLocation, Location};
+pub use migrations::Applied;
 
-/// Storage failed.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database cannot be reached, or is too busy, now; the same call may succeed later.
-    #[error("the database is not available")]
-    Unavailable(#[source] sqlx::Error),
-    /// The database refused, or holds what no row should.
-    #[error("the database failed")]
-    Failed(#[source] sqlx::Error),
-    /// The schema could not be brought up to date.
-    #[error("the database could not be migrated")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(err: sqlx::Error) -> Self {
-        let busy = err.as_database_error().is_some_and(|err| {
-            // SQLITE_BUSY, SQLITE_LOCKED and SQLITE_FULL, in their low byte (sqlite.org/rescode.html).
-            err.code()
-                .and_then(|code| code.parse::<i32>().ok())
-                .is_some_and(|code| matches!(code & 0xff, 5 | 6 | 13))
-        });
-        let gone = matches!(
-            err,
-            sqlx::Error::Io(_)
-                | sqlx::Error::PoolTimedOut
-                | sqlx::Error::PoolClosed
-                | sqlx::Error::WorkerCrashed
-        );
-        if busy || gone { Self::Unavailable(err) } else { Self::Failed(err) }
-    }
+/// What is done about the schema when a database is opened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Schema {
+    /// It is brought up to date.
+    Migrate,
+    /// It is looked at; one that lacks migrations is an error.
+    Check,
 }
 
 /// An account to make.
@@ -168,5 +153,8 @@ fn micros(at: OffsetDateTime) -> i64 {
 
 fn from_micros(micros: i64) -> Result<OffsetDateTime, StoreError> {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000)
-        .map_err(|err| StoreError::Failed(sqlx::Error::Decode(Box::new(err))))
+        .map_err(|_| StoreError::corrupt("a time that is none"))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

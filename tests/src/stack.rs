@@ -4,6 +4,7 @@
 pub mod account;
 mod binaries;
 pub mod place;
+pub mod postgres;
 pub mod proc;
 pub mod process;
 pub mod standalone;
@@ -20,6 +21,7 @@ use nix::unistd::Pid;
 
 pub use account::Account;
 pub use place::Place;
+pub use postgres::Postgres;
 pub use process::{Launch, Process};
 pub use standalone::Standalone;
 
@@ -40,9 +42,20 @@ pub enum LinkKind {
     Quic,
 }
 
+/// Where the apis keep what they keep.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DatabaseKind {
+    /// A SQLite file.
+    Sqlite,
+    /// A PostgreSQL server of the stack's own.
+    Postgres,
+}
+
 /// What to start.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// Where the apis keep what they keep.
+    pub database: DatabaseKind,
     /// What the apis and ptyd speak over.
     pub link: LinkKind,
     /// How many apis, with one database.
@@ -55,7 +68,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { link: LinkKind::Unix, apis: 1, keeper_environment: Vec::new(), api_environment: Vec::new() }
+        Self {
+            database: DatabaseKind::Sqlite,
+            link: LinkKind::Unix,
+            apis: 1,
+            keeper_environment: Vec::new(),
+            api_environment: Vec::new(),
+        }
     }
 }
 
@@ -79,6 +98,8 @@ pub struct Stack {
     // Fields are dropped in this order: apis before the keeper, the directory last.
     apis: Vec<Api>,
     keeper: Process,
+    /// The database server, if the stack has one.
+    pub postgres: Option<Postgres>,
     /// The stack's directory.
     pub place: Place,
 }
@@ -90,7 +111,14 @@ impl Stack {
     }
 
     /// A keeper and apis as `options` say, all ready, with the first account signed in.
-    pub async fn start_with(options: Options) -> Self {
+    pub async fn start_with(mut options: Options) -> Self {
+        let postgres = match options.database {
+            DatabaseKind::Sqlite => None,
+            DatabaseKind::Postgres => Some(Postgres::start().await),
+        };
+        if let Some(postgres) = &postgres {
+            options.api_environment.push(("DATABASE_URL".to_owned(), postgres.url()));
+        }
         let place = Place::make();
         let link_address = place::free_address();
         let jwt_secret = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
@@ -100,7 +128,7 @@ impl Stack {
         let mut keeper = launch_keeper(&place, &options, link_address);
         keeper_ready(&mut keeper, &place.path("ptyd/keeper.pid")).await;
         let (apis, admin) = (Vec::new(), Account::nobody());
-        let mut stack = Self { options, jwt_secret, link_address, admin, apis, keeper, place };
+        let mut stack = Self { options, jwt_secret, link_address, admin, apis, keeper, postgres, place };
         for index in 0..stack.options.apis {
             stack.add_api();
             stack.api_ready(index).await;

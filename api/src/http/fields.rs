@@ -40,6 +40,11 @@ impl Fields {
     pub fn optional_text(&mut self, field: &'static str, most: usize) -> Option<String> {
         match self.values.remove(field) {
             None | Some(Value::Null) => None,
+            Some(Value::String(text)) if text.contains('\0') => {
+                // PostgreSQL's text holds none.
+                self.wrong(field, "invalid", "must not hold a NUL");
+                None
+            }
             Some(Value::String(text)) if text.chars().count() <= most => Some(text),
             Some(Value::String(_)) => {
                 self.wrong(field, "too_long", format!("has at most {most} characters"));

@@ -1,9 +1,7 @@
-//! The router through its public face, over a real SQLite database in a directory of its own.
+//! The router through its public face, over real databases of its own: every test runs on SQLite and on PostgreSQL.
 
-mod accounts;
-mod first_run;
-mod refresh;
-mod shape;
+mod on_postgres;
+mod on_sqlite;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +12,6 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,18 +24,19 @@ use crate::domain::origins::Origins;
 use crate::domain::token::Tokens;
 use crate::link::{Link, Target};
 use crate::state::AppState;
-use crate::store::{Location, Sqlite};
+use crate::store::Database;
+use crate::store::tests::Place;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const PASSWORD: &str = "Correct1!";
 
-/// An api without sockets. Its clock moves by `pass` alone.
-struct Api {
+/// An api without sockets, on a database of kind `P`. Its clock moves by `pass` alone.
+struct Api<P> {
     router: Router,
     accounts: Arc<Accounts>,
-    database: Sqlite,
+    database: Database,
     seconds: Arc<AtomicI64>,
-    _directory: TempDir,
+    _place: P,
 }
 
 /// An answer, read whole.
@@ -50,16 +48,15 @@ struct Answer {
     text: String,
 }
 
-impl Api {
+impl<P: Place> Api<P> {
     /// As on a loopback listener: open, its first account an administrator.
     async fn new() -> Self {
         Self::with(|_| {}).await
     }
 
     async fn with(change: impl FnOnce(&mut Policy)) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let location = Location::File(directory.path().join("devpocket.db"));
-        let database = Sqlite::open(&location).await.unwrap();
+        let place = P::make().await;
+        let database = place.open().await;
         let mut policy = Policy {
             registration_open: true,
             first_account: FirstAccount::Owner,
@@ -84,7 +81,7 @@ impl Api {
             tasks,
             stop: CancellationToken::new(),
         };
-        Self { router: super::router(state), accounts, database, seconds, _directory: directory }
+        Self { router: super::router(state), accounts, database, seconds, _place: place }
     }
 
     fn pass(&self, seconds: i64) {

@@ -78,7 +78,7 @@ impl ApiChild {
 
         let layout = Layout::prepared(directory);
         let mut args = args.serve;
-        args.data_dir = Some(layout.api());
+        args.database.data_dir = Some(layout.api());
         args.ptyd_address = Some(PtydAddress::Unix(layout.socket()));
         if args.jwt_secret_key.is_none() && args.jwt_secret_key_file.is_none() {
             let path = layout.api().join("jwt.key");

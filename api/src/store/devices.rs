@@ -6,7 +6,9 @@ use sqlx::FromRow;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{DeviceStore, NewRefresh, Rotation, Sqlite, Standing, StoreError, from_micros, micros};
+use super::database::Transaction;
+use super::statement::{Statement, sql};
+use super::{Database, DeviceStore, NewRefresh, Rotation, Standing, StoreError, from_micros};
 use crate::domain::secret_token::SecretHash;
 use crate::domain::user::{DeviceKind, NewDevice};
 
@@ -19,33 +21,30 @@ struct ChainRow {
 }
 
 #[async_trait]
-impl DeviceStore for Sqlite {
+impl DeviceStore for Database {
     async fn sign_in(
         &self,
         device: &NewDevice,
         refresh: NewRefresh,
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with("begin immediate").await?;
-        sqlx::query(
-            "insert into devices (id, user_id, name, device_type, created_at, last_seen_at)
-             values ($1, $2, $3, $4, $5, $5)",
-        )
-        .bind(device.id.uuid())
-        .bind(device.user_id.uuid())
-        .bind(&device.info.name)
-        .bind(device.info.kind.map(DeviceKind::as_str))
-        .bind(micros(now))
-        .execute(&mut *transaction)
-        .await?;
-        insert_refresh(&mut transaction, device.id.uuid(), refresh, now).await?;
-        sqlx::query("update users set last_login_at = $2 where id = $1")
-            .bind(device.user_id.uuid())
-            .bind(micros(now))
-            .execute(&mut *transaction)
+        let mut transaction = self.begin().await?;
+        let insert = sql("insert into devices (id, user_id, name, device_type, created_at, last_seen_at)
+             values ($1, $2, $3, $4, $5, $5)");
+        transaction
+            .execute(
+                insert
+                    .bind(device.id)
+                    .bind(device.user_id)
+                    .bind(device.info.name.as_deref())
+                    .bind(device.info.kind.map(DeviceKind::as_str))
+                    .bind(now),
+            )
             .await?;
-        transaction.commit().await?;
-        Ok(())
+        insert_refresh(&mut transaction, device.id, refresh, now).await?;
+        let update = sql("update users set last_login_at = $2 where id = $1");
+        transaction.execute(update.bind(device.user_id).bind(now)).await?;
+        transaction.commit().await
     }
 
     async fn rotate(
@@ -55,19 +54,21 @@ impl DeviceStore for Sqlite {
         grace: Duration,
         now: OffsetDateTime,
     ) -> Result<Rotation, StoreError> {
-        let mut transaction = self.pool.begin_with("begin immediate").await?;
-        let row: Option<ChainRow> = sqlx::query_as(
+        let mut transaction = self.begin().await?;
+        // Changes nothing: it locks the token, in either dialect, so that of many who show it one spends it.
+        let lock = sql("update refresh_tokens set spent_at = spent_at where token_hash = $1");
+        transaction.execute(lock.bind(spent.as_bytes())).await?;
+        let select = sql(
             "select devices.user_id, refresh_tokens.device_id, refresh_tokens.expires_at, refresh_tokens.spent_at
              from refresh_tokens
              join devices on devices.id = refresh_tokens.device_id
              join users on users.id = devices.user_id
-             where refresh_tokens.token_hash = $1 and devices.revoked_at is null and users.is_active = 1",
-        )
-        .bind(spent.as_bytes())
-        .fetch_optional(&mut *transaction)
-        .await?;
+             where refresh_tokens.token_hash = $1 and devices.revoked_at is null and users.is_active",
+        );
+        let row: Option<ChainRow> = transaction.optional(select.bind(spent.as_bytes())).await?;
         let Some(row) = row else { return Ok(Rotation::Refused) };
-        let rotation = Rotation::Spent(UserId::new(row.user_id), DeviceId::new(row.device_id));
+        let device_id = DeviceId::new(row.device_id);
+        let rotation = Rotation::Spent(UserId::new(row.user_id), device_id);
         if from_micros(row.expires_at)? <= now {
             return Ok(Rotation::Refused);
         }
@@ -75,76 +76,49 @@ impl DeviceStore for Sqlite {
             if from_micros(spent_at)? + grace > now {
                 return Ok(rotation);
             }
-            sign_out(&mut transaction, row.device_id, now).await?;
+            transaction.execute(sign_out(device_id, now)).await?;
             transaction.commit().await?;
-            return Ok(Rotation::Reused(DeviceId::new(row.device_id)));
+            return Ok(Rotation::Reused(device_id));
         }
-        sqlx::query("update refresh_tokens set spent_at = $2 where token_hash = $1")
-            .bind(spent.as_bytes())
-            .bind(micros(now))
-            .execute(&mut *transaction)
-            .await?;
-        insert_refresh(&mut transaction, row.device_id, next, now).await?;
-        sqlx::query("update devices set last_seen_at = $2 where id = $1")
-            .bind(row.device_id)
-            .bind(micros(now))
-            .execute(&mut *transaction)
-            .await?;
+        let update = sql("update refresh_tokens set spent_at = $2 where token_hash = $1");
+        transaction.execute(update.bind(spent.as_bytes()).bind(now)).await?;
+        insert_refresh(&mut transaction, device_id, next, now).await?;
+        let update = sql("update devices set last_seen_at = $2 where id = $1");
+        transaction.execute(update.bind(device_id).bind(now)).await?;
         // One that has ended is refused whether it is known or not.
-        sqlx::query("delete from refresh_tokens where device_id = $1 and expires_at <= $2")
-            .bind(row.device_id)
-            .bind(micros(now))
-            .execute(&mut *transaction)
-            .await?;
+        let delete = sql("delete from refresh_tokens where device_id = $1 and expires_at <= $2");
+        transaction.execute(delete.bind(device_id).bind(now)).await?;
         transaction.commit().await?;
         Ok(rotation)
     }
 
     async fn standing(&self, user_id: UserId, device_id: DeviceId) -> Result<Standing, StoreError> {
-        let is_admin: Option<bool> = sqlx::query_scalar(
-            "select users.is_admin from devices join users on users.id = devices.user_id
-             where devices.id = $1 and devices.user_id = $2 and devices.revoked_at is null and users.is_active = 1",
-        )
-        .bind(device_id.uuid())
-        .bind(user_id.uuid())
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(is_admin.map_or(Standing::SignedOut, |is_admin| Standing::SignedIn { is_admin }))
+        let select = sql("select users.is_admin from devices join users on users.id = devices.user_id
+             where devices.id = $1 and devices.user_id = $2 and devices.revoked_at is null and users.is_active");
+        let is_admin: Option<(bool,)> = self.optional(select.bind(device_id).bind(user_id)).await?;
+        Ok(is_admin.map_or(Standing::SignedOut, |(is_admin,)| Standing::SignedIn { is_admin }))
     }
 
     async fn sign_out(&self, device_id: DeviceId, now: OffsetDateTime) -> Result<(), StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        sign_out(&mut connection, device_id.uuid(), now).await
+        self.execute(sign_out(device_id, now)).await?;
+        Ok(())
     }
 }
 
 async fn insert_refresh(
-    connection: &mut sqlx::SqliteConnection,
-    device_id: Uuid,
+    transaction: &mut Transaction,
+    device_id: DeviceId,
     refresh: NewRefresh,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    let insert = sql(
         "insert into refresh_tokens (token_hash, device_id, created_at, expires_at) values ($1, $2, $3, $4)",
-    )
-    .bind(refresh.hash.as_bytes())
-    .bind(device_id)
-    .bind(micros(now))
-    .bind(micros(refresh.expires_at))
-    .execute(connection)
-    .await?;
+    );
+    let insert = insert.bind(refresh.hash.as_bytes()).bind(device_id).bind(now).bind(refresh.expires_at);
+    transaction.execute(insert).await?;
     Ok(())
 }
 
-async fn sign_out(
-    connection: &mut sqlx::SqliteConnection,
-    device_id: Uuid,
-    now: OffsetDateTime,
-) -> Result<(), StoreError> {
-    sqlx::query("update devices set revoked_at = $2 where id = $1 and revoked_at is null")
-        .bind(device_id)
-        .bind(micros(now))
-        .execute(connection)
-        .await?;
-    Ok(())
+fn sign_out(device_id: DeviceId, now: OffsetDateTime) -> Statement {
+    sql("update devices set revoked_at = $2 where id = $1 and revoked_at is null").bind(device_id).bind(now)
 }

@@ -7,7 +7,9 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Created, NewUser, Sqlite, StoreError, UserStore, from_micros, micros};
+use super::database::Turn;
+use super::statement::sql;
+use super::{Created, Database, NewUser, StoreError, UserStore, from_micros};
 use crate::domain::user::{LoginName, Tier, User};
 
 #[derive(FromRow)]
@@ -30,7 +32,7 @@ impl TryFrom<UserRow> for User {
 
     fn try_from(row: UserRow) -> Result<Self, StoreError> {
         let tier = Tier::from_word(&row.subscription_tier)
-            .ok_or_else(|| StoreError::Failed(sqlx::Error::Decode("unknown subscription tier".into())))?;
+            .ok_or_else(|| StoreError::corrupt("a tier that is none"))?;
         Ok(Self {
             id: UserId::new(row.id),
             email: row.email,
@@ -48,111 +50,105 @@ impl TryFrom<UserRow> for User {
 }
 
 #[async_trait]
-impl UserStore for Sqlite {
+impl UserStore for Database {
     async fn create_user(&self, new: &NewUser) -> Result<Created, StoreError> {
-        let row: Option<UserRow> = sqlx::query_as(
-            "insert into users
+        let mut transaction = self.begin().await?;
+        if new.if_first.is_some() {
+            transaction.take(Turn::FirstAccount).await?;
+        }
+        let insert = sql("insert into users
                 (id, email, email_key, username, username_key, display_name, password_hash, subscription_tier,
                  is_active, is_verified, is_admin, created_at)
-             select $1, $2, $3, $4, $5, $6, $7,
-                 case when first.it then $8 else 'free' end,
-                 1, 0, case when first.it then 1 else 0 end, $9
+             select $1, $2, $3, $4, $5, $6, $7, case when first.it then $8 else 'free' end, true, false, first.it, $9
              from (select $8 is not null and not exists (select 1 from users) as it) as first
              where true
              on conflict do nothing
              returning id, email, username, display_name, password_hash, subscription_tier, is_active, is_verified,
-                 is_admin, created_at, last_login_at",
-        )
-        .bind(new.id.uuid())
-        .bind(new.email.as_str())
-        .bind(new.email.key())
-        .bind(new.username.as_str())
-        .bind(new.username.key())
-        .bind(&new.display_name)
-        .bind(new.password_hash.as_ref().map(ExposeSecret::expose_secret))
-        .bind(new.if_first.map(Tier::as_str))
-        .bind(micros(new.created_at))
-        .fetch_optional(&self.pool)
-        .await?;
+                 is_admin, created_at, last_login_at");
+        let row: Option<UserRow> = transaction
+            .optional(
+                insert
+                    .bind(new.id)
+                    .bind(new.email.as_str())
+                    .bind(new.email.key())
+                    .bind(new.username.as_str())
+                    .bind(new.username.key())
+                    .bind(new.display_name.as_deref())
+                    .bind(new.password_hash.as_ref().map(ExposeSecret::expose_secret))
+                    .bind(new.if_first.map(Tier::as_str))
+                    .bind(new.created_at),
+            )
+            .await?;
         if let Some(row) = row {
+            transaction.commit().await?;
             return Ok(Created::User(Box::new(row.try_into()?)));
         }
-        let email_taken: Option<i64> = sqlx::query_scalar("select 1 from users where email_key = $1")
-            .bind(new.email.key())
-            .fetch_optional(&self.pool)
+        let email_taken: Option<(bool,)> = transaction
+            .optional(sql("select true from users where email_key = $1").bind(new.email.key()))
             .await?;
         Ok(if email_taken.is_some() { Created::EmailTaken } else { Created::UsernameTaken })
     }
 
     async fn create_owner(&self, new: &NewUser, tier: Tier) -> Result<Option<User>, StoreError> {
-        let row: Option<UserRow> = sqlx::query_as(
-            "insert into users
+        let mut transaction = self.begin().await?;
+        transaction.take(Turn::FirstAccount).await?;
+        let insert = sql("insert into users
                 (id, email, email_key, username, username_key, display_name, password_hash, subscription_tier,
                  is_active, is_verified, is_admin, created_at)
-             select $1, $2, $3, $4, $5, $6, null, $7, 1, 1, 1, $8
+             select $1, $2, $3, $4, $5, $6, null, $7, true, true, true, $8
              where not exists (select 1 from users)
              on conflict do nothing
              returning id, email, username, display_name, password_hash, subscription_tier, is_active, is_verified,
-                 is_admin, created_at, last_login_at",
-        )
-        .bind(new.id.uuid())
-        .bind(new.email.as_str())
-        .bind(new.email.key())
-        .bind(new.username.as_str())
-        .bind(new.username.key())
-        .bind(&new.display_name)
-        .bind(tier.as_str())
-        .bind(micros(new.created_at))
-        .fetch_optional(&self.pool)
-        .await?;
+                 is_admin, created_at, last_login_at");
+        let row: Option<UserRow> = transaction
+            .optional(
+                insert
+                    .bind(new.id)
+                    .bind(new.email.as_str())
+                    .bind(new.email.key())
+                    .bind(new.username.as_str())
+                    .bind(new.username.key())
+                    .bind(new.display_name.as_deref())
+                    .bind(tier.as_str())
+                    .bind(new.created_at),
+            )
+            .await?;
+        transaction.commit().await?;
         row.map(User::try_from).transpose()
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        let row: Option<UserRow> = sqlx::query_as(
-            "select id, email, username, display_name, password_hash, subscription_tier, is_active, is_verified,
-                 is_admin, created_at, last_login_at
-             from users where id = $1",
-        )
-        .bind(id.uuid())
-        .fetch_optional(&self.pool)
-        .await?;
-        row.map(User::try_from).transpose()
+        let select =
+            sql("select id, email, username, display_name, password_hash, subscription_tier, is_active,
+                 is_verified, is_admin, created_at, last_login_at
+             from users where id = $1");
+        self.optional::<UserRow>(select.bind(id)).await?.map(User::try_from).transpose()
     }
 
     async fn user_by_login(&self, name: &LoginName) -> Result<Option<User>, StoreError> {
         // One query for both kinds of name: it takes the same time whichever it is.
         let (email, username) = match name {
-            LoginName::Email(key) => (Some(key), None),
-            LoginName::Username(key) => (None, Some(key)),
+            LoginName::Email(key) => (Some(key.as_str()), None),
+            LoginName::Username(key) => (None, Some(key.as_str())),
         };
-        let row: Option<UserRow> = sqlx::query_as(
-            "select id, email, username, display_name, password_hash, subscription_tier, is_active, is_verified,
-                 is_admin, created_at, last_login_at
-             from users where email_key = $1 or username_key = $2",
-        )
-        .bind(email)
-        .bind(username)
-        .fetch_optional(&self.pool)
-        .await?;
-        row.map(User::try_from).transpose()
+        let select =
+            sql("select id, email, username, display_name, password_hash, subscription_tier, is_active,
+                 is_verified, is_admin, created_at, last_login_at
+             from users where email_key = $1 or username_key = $2");
+        self.optional::<UserRow>(select.bind(email).bind(username)).await?.map(User::try_from).transpose()
     }
 
     async fn oldest_admin(&self) -> Result<Option<User>, StoreError> {
-        let row: Option<UserRow> = sqlx::query_as(
-            "select id, email, username, display_name, password_hash, subscription_tier, is_active, is_verified,
-                 is_admin, created_at, last_login_at
-             from users where is_admin = 1 and is_active = 1
-             order by created_at, id limit 1",
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        row.map(User::try_from).transpose()
+        let select =
+            sql("select id, email, username, display_name, password_hash, subscription_tier, is_active,
+                 is_verified, is_admin, created_at, last_login_at
+             from users where is_admin and is_active
+             order by created_at, id limit 1");
+        self.optional::<UserRow>(select).await?.map(User::try_from).transpose()
     }
 
     async fn any_user(&self) -> Result<bool, StoreError> {
-        let any: Option<i64> =
-            sqlx::query_scalar("select 1 from users limit 1").fetch_optional(&self.pool).await?;
+        let any: Option<(bool,)> = self.optional(sql("select true from users limit 1")).await?;
         Ok(any.is_some())
     }
 
@@ -163,21 +159,13 @@ impl UserStore for Sqlite {
         keep: DeviceId,
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with("begin immediate").await?;
-        sqlx::query("update users set password_hash = $2 where id = $1")
-            .bind(id.uuid())
-            .bind(hash.expose_secret())
-            .execute(&mut *transaction)
+        let mut transaction = self.begin().await?;
+        transaction
+            .execute(sql("update users set password_hash = $2 where id = $1").bind(id).bind(hash))
             .await?;
-        sqlx::query(
-            "update devices set revoked_at = $3 where user_id = $1 and id <> $2 and revoked_at is null",
-        )
-        .bind(id.uuid())
-        .bind(keep.uuid())
-        .bind(micros(now))
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(())
+        let update =
+            sql("update devices set revoked_at = $3 where user_id = $1 and id <> $2 and revoked_at is null");
+        transaction.execute(update.bind(id).bind(keep).bind(now)).await?;
+        transaction.commit().await
     }
 }

@@ -6,6 +6,7 @@ mod openings;
 mod tags;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -35,7 +36,7 @@ use crate::domain::identity::Identity;
 /// A peer that is silent for this long is dropped (PROTOCOL section 1).
 const SILENCE: Duration = Duration::from_secs(45);
 /// How often a socket asks whether its device is still signed in.
-const RECHECK: Duration = Duration::from_millis(500);
+const RECHECK: Duration = Duration::from_millis(200);
 /// How long before its token's end a client is told.
 const EXPIRY_NOTICE: Duration = Duration::from_secs(120);
 /// Messages that were not taken, within [`FLOOD_SPAN`], that end a socket.
@@ -149,7 +150,8 @@ fn violation(err: &axum::Error) -> End {
     }
 }
 
-/// Completes when a socket has to end whatever it is doing: its device is signed out, or the api goes away.
+/// Completes when a socket has to end whatever it is doing: its device is signed out, or the api goes away. Beside what the
+/// socket does, so that a database that takes its time to answer delays no key.
 async fn ended(terminal: Arc<Terminal>, identity: Identity) -> End {
     loop {
         tokio::select! {
@@ -178,7 +180,13 @@ impl Inbound<'_> {
         let mut recheck = interval(RECHECK);
         recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
+        let mut watched = self.identity;
+        let mut watch = pin!(ended(Arc::clone(self.terminal), watched));
         loop {
+            if watched != self.identity {
+                watched = self.identity;
+                watch.set(ended(Arc::clone(self.terminal), watched));
+            }
             let event = tokio::select! {
                 message = stream.next() => {
                     heard = Instant::now();
@@ -191,24 +199,23 @@ impl Inbound<'_> {
                 (opened, waiting) = self.openings.next() => Event::Opened(Box::new(opened), waiting),
                 () = sleep_until(heard + SILENCE) => return Err(End::Left),
                 _ = recheck.tick() => {
-                    self.check_identity().await?;
+                    self.check_expiry().await?;
                     continue;
                 }
-                () = self.terminal.stop.cancelled() => return Err(End::Close(code::GOING_AWAY, "server_going_away")),
+                end = &mut watch => return Err(end),
             };
-            let ended = ended(Arc::clone(self.terminal), self.identity);
             tokio::select! {
                 biased;
                 // A message may wait for a client that does not read: a device signed out meanwhile does not.
                 handled = self.handle(event) => handled?,
-                end = ended => return Err(end),
+                end = &mut watch => return Err(end),
             }
         }
     }
 
-    async fn check_identity(&mut self) -> Result<(), End> {
+    async fn check_expiry(&mut self) -> Result<(), End> {
         let left = self.identity.expires_at - OffsetDateTime::now_utc();
-        if left <= time::Duration::ZERO || !self.terminal.gate.still_signed_in(&self.identity).await {
+        if left <= time::Duration::ZERO {
             return Err(End::Close(code::TOKEN, "token_expired_or_revoked"));
         }
         if left <= EXPIRY_NOTICE && !self.expiry_told {

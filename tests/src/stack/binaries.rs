@@ -39,10 +39,15 @@ fn directory() -> PathBuf {
     if let Some(directory) = std::env::var_os(DIRECTORY_VARIABLE) {
         return directory.into();
     }
+    target_directory().join("release")
+}
+
+/// Cargo's target directory that the test was built into.
+pub(super) fn target_directory() -> PathBuf {
     let executable = std::env::current_exe().expect("the path of the test");
     let target = executable
         .ancestors()
         .find(|path| path.join("CACHEDIR.TAG").exists())
         .expect("the test lies in cargo's target directory");
-    target.join("release")
+    target.to_owned()
 }

@@ -105,11 +105,11 @@ pub fn free_address() -> SocketAddr {
     }
 }
 
-fn mode(path: &Path, bits: u32) {
+pub(super) fn mode(path: &Path, bits: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(bits)).expect("a mode can be set");
 }
 
-fn give(path: &Path, owner: Option<&User>) {
+pub(super) fn give(path: &Path, owner: Option<&User>) {
     if let Some(user) = owner {
         chown(path, Some(user.uid), Some(user.gid)).expect("an owner can be set");
     }

@@ -1,5 +1,5 @@
-//! What the database last said of devices, for at most a second: sockets ask every second, and many sockets are one
-//! device.
+//! What the database last said of devices, for less than a second: sockets ask five times a second, and many
+//! sockets are one device.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use super::locked;
 use crate::store::Standing;
 
-/// How long an answer is used; revoking a device closes its terminals within it (DESIGN section 2).
-const FRESH: Duration = Duration::from_secs(1);
+/// How long an answer is used. With the 200 ms between two looks of a socket and the time of a query, revoking a device
+/// closes its terminals within a second.
+const FRESH: Duration = Duration::from_millis(700);
 /// Devices remembered; at about 100 bytes each. Full: all are forgotten and asked again.
 const CAPACITY: usize = 50_000;
 

@@ -230,7 +230,7 @@ async fn logging_out_ends_the_device_at_once_and_no_other() {
 async fn a_closed_account_is_signed_out_everywhere() {
     let api = Api::new().await;
     let signed_in = api.register("ann").await;
-    sqlx::query("update users set is_active = 0").execute(api.database.pool()).await.unwrap();
+    api.database.run("update users set is_active = false").await;
     api.me(signed_in.access()).await.is_problem(401, "token_revoked");
     api.refresh(signed_in.refresh()).await.is_problem(401, "token_invalid");
     api.login("ann", PASSWORD).await.is_problem(403, "account_disabled");

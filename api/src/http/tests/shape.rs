@@ -48,6 +48,14 @@ async fn whatever_is_wrong_has_one_shape() {
             "invalid_fields",
         ),
         ("POST", "/api/auth/login", json, "{\"username\": 1, \"password\": []}", 422, "invalid_fields"),
+        (
+            "POST",
+            "/api/auth/login",
+            json,
+            "{\"username\": \"ann\\u0000\", \"password\": \"x\"}",
+            422,
+            "invalid_fields",
+        ),
         ("GET", "/api/auth/me", json, "", 401, "not_authenticated"),
         ("POST", "/api/auth/ws-ticket", json, "", 401, "not_authenticated"),
         ("POST", "/api/auth/logout", json, "", 401, "not_authenticated"),
@@ -169,7 +177,7 @@ async fn health_tells_a_closed_database_and_life_does_not_ask_it() {
 async fn a_panic_is_a_problem_and_the_next_request_is_served() {
     let panicking: Router = Router::new()
         .route("/", axum::routing::get(async || -> &'static str { panic!("s3cret") }))
-        .layer(tower_http::catch_panic::CatchPanicLayer::custom(super::super::panicked))
+        .layer(tower_http::catch_panic::CatchPanicLayer::custom(crate::http::panicked))
         .layer(axum::middleware::from_fn(crate::http::request::trace));
     for _ in 0..2 {
         let request = Request::get("/").body(Body::empty()).unwrap();

@@ -1,0 +1,168 @@
+//! An open database of either kind: statements one by one, and transactions. Knows no table.
+
+use sqlx::{PgPool, Postgres, SqlitePool};
+
+use super::migrations::Applied;
+use super::statement::{Connection, Row, Statement, answer, sql};
+use super::{Location, Schema, StoreError, postgres, sqlite};
+
+/// An open database; cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: Pool,
+}
+
+#[derive(Clone, Debug)]
+enum Pool {
+    Postgres(PgPool),
+    Sqlite(SqlitePool),
+}
+
+/// A unit of work. Dropped without a commit, nothing of it was done.
+pub(super) enum Transaction {
+    Postgres(sqlx::Transaction<'static, Postgres>),
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+}
+
+/// What runs one at a time over all apis.
+#[derive(Clone, Copy, Debug)]
+#[repr(i64)]
+pub(super) enum Turn {
+    /// Making an account that may be the very first.
+    FirstAccount = 0x6465_7670_0001,
+}
+
+impl Database {
+    /// Opens the database; SQLite's is made if it is not there.
+    pub async fn open(location: &Location, schema: Schema) -> Result<Self, StoreError> {
+        let pool = match location {
+            Location::Postgres(url) => Pool::Postgres(postgres::open(url, schema).await?),
+            Location::Sqlite(options) => Pool::Sqlite(sqlite::open(options, schema).await?.0),
+        };
+        Ok(Self { pool })
+    }
+
+    /// Brings a database's schema up to date and leaves it.
+    pub async fn migrate(location: &Location) -> Result<Applied, StoreError> {
+        match location {
+            Location::Postgres(url) => postgres::migrate(url).await,
+            Location::Sqlite(options) => {
+                let (pool, applied) = sqlite::open(options, Schema::Migrate).await?;
+                pool.close().await;
+                Ok(applied)
+            }
+        }
+    }
+
+    /// Asks the database for an answer.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.execute(sql("select 1")).await?;
+        Ok(())
+    }
+
+    /// Closes every connection. What SQLite was told is in the database file alone then.
+    pub async fn close(&self) {
+        match &self.pool {
+            Pool::Postgres(pool) => pool.close().await,
+            Pool::Sqlite(pool) => pool.close().await,
+        }
+    }
+
+    /// Runs a statement; how many rows it changed.
+    pub(super) async fn execute(&self, statement: Statement) -> Result<u64, StoreError> {
+        match &self.pool {
+            Pool::Postgres(pool) => {
+                Connection::Postgres(&mut *pool.acquire().await?).execute(statement).await
+            }
+            Pool::Sqlite(pool) => Connection::Sqlite(&mut *pool.acquire().await?).execute(statement).await,
+        }
+    }
+
+    /// The first row, if there is one.
+    pub(super) async fn optional<R: Row>(&self, statement: Statement) -> Result<Option<R>, StoreError> {
+        match &self.pool {
+            Pool::Postgres(pool) => {
+                Connection::Postgres(&mut *pool.acquire().await?).optional(statement).await
+            }
+            Pool::Sqlite(pool) => Connection::Sqlite(&mut *pool.acquire().await?).optional(statement).await,
+        }
+    }
+
+    /// Begins a unit of work. In SQLite it is the only one that writes, from its first statement on; in PostgreSQL it sees
+    /// what others commit meanwhile, so that what is read to be changed is locked first.
+    pub(super) async fn begin(&self) -> Result<Transaction, StoreError> {
+        answer(async {
+            Ok(match &self.pool {
+                Pool::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
+                Pool::Sqlite(pool) => Transaction::Sqlite(pool.begin_with("begin immediate").await?),
+            })
+        })
+        .await
+    }
+}
+
+impl Transaction {
+    /// Runs a statement; how many rows it changed.
+    pub(super) async fn execute(&mut self, statement: Statement) -> Result<u64, StoreError> {
+        self.connection().execute(statement).await
+    }
+
+    /// The first row, if there is one.
+    pub(super) async fn optional<R: Row>(&mut self, statement: Statement) -> Result<Option<R>, StoreError> {
+        self.connection().optional(statement).await
+    }
+
+    /// Waits until no other transaction has this turn; it ends with this one.
+    pub(super) async fn take(&mut self, turn: Turn) -> Result<(), StoreError> {
+        match self {
+            Self::Postgres(_) => {
+                self.execute(sql("select pg_advisory_xact_lock($1)").bind(turn as i64)).await?;
+            }
+            // The only one that writes.
+            Self::Sqlite(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Makes it last.
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        answer(async {
+            match self {
+                Self::Postgres(transaction) => transaction.commit().await,
+                Self::Sqlite(transaction) => transaction.commit().await,
+            }
+        })
+        .await
+    }
+
+    fn connection(&mut self) -> Connection<'_> {
+        match self {
+            Self::Postgres(transaction) => Connection::Postgres(transaction),
+            Self::Sqlite(transaction) => Connection::Sqlite(transaction),
+        }
+    }
+}
+
+/// For tests that look at rows, or change what no call does yet.
+#[cfg(test)]
+impl Database {
+    pub(crate) fn is_postgres(&self) -> bool {
+        matches!(self.pool, Pool::Postgres(_))
+    }
+
+    /// Every row.
+    pub(super) async fn all<R: Row>(&self, statement: Statement) -> Result<Vec<R>, StoreError> {
+        match &self.pool {
+            Pool::Postgres(pool) => Connection::Postgres(&mut *pool.acquire().await?).all(statement).await,
+            Pool::Sqlite(pool) => Connection::Sqlite(&mut *pool.acquire().await?).all(statement).await,
+        }
+    }
+
+    pub(crate) async fn run(&self, text: &'static str) {
+        self.execute(sql(text)).await.unwrap();
+    }
+
+    pub(crate) async fn count(&self, text: &'static str) -> i64 {
+        self.optional::<(i64,)>(sql(text)).await.unwrap().unwrap().0
+    }
+}

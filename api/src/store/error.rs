@@ -1,0 +1,105 @@
+//! How storage fails, in the kinds that callers tell apart.
+
+use sqlx::error::DatabaseError;
+use sqlx::postgres::PgDatabaseError;
+use sqlx::sqlite::SqliteError;
+
+/// Storage failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be reached, or is too busy, now; the same call may succeed later.
+    #[error("the database is not available")]
+    Unavailable(#[source] sqlx::Error),
+    /// The database refused, or holds what no row should.
+    #[error("the database failed")]
+    Failed(#[source] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("the database could not be migrated")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// The schema lacks migrations, and this process was told not to run them.
+    #[error("the database's schema is older than this release; run `devpocket migrate`")]
+    Outdated,
+}
+
+impl StoreError {
+    /// A row holds what no row should.
+    pub(super) fn corrupt(what: &'static str) -> Self {
+        Self::Failed(sqlx::Error::Decode(what.into()))
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(err: sqlx::Error) -> Self {
+        if may_pass(&err) { Self::Unavailable(err) } else { Self::Failed(err) }
+    }
+}
+
+impl From<sqlx::migrate::MigrateError> for StoreError {
+    fn from(err: sqlx::migrate::MigrateError) -> Self {
+        if let sqlx::migrate::MigrateError::Execute(err) = err {
+            return err.into();
+        }
+        Self::Migrate(err)
+    }
+}
+
+/// Whether the same call may succeed later.
+fn may_pass(err: &sqlx::Error) -> bool {
+    if let Some(err) = err.as_database_error() {
+        return if let Some(err) = err.try_downcast_ref::<PgDatabaseError>() {
+            postgres_may_pass(err.code())
+        } else {
+            let code = err.try_downcast_ref::<SqliteError>().and_then(DatabaseError::code);
+            code.and_then(|code| code.parse().ok()).is_some_and(sqlite_may_pass)
+        };
+    }
+    matches!(
+        err,
+        sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+    )
+}
+
+/// By SQLSTATE (postgresql.org/docs/current/errcodes-appendix.html).
+fn postgres_may_pass(code: &str) -> bool {
+    // Connection exception, out of resources (memory, disk, connections), operator intervention (shutdown, a cancelled
+    // statement), serialization failure and deadlock, a lock not granted in time, a server that only reads (fail-over).
+    ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)) || ["55P03", "25006"].contains(&code)
+}
+
+/// SQLITE_BUSY, SQLITE_LOCKED and SQLITE_FULL, in their low byte (sqlite.org/rescode.html).
+fn sqlite_may_pass(code: i32) -> bool {
+    matches!(code & 0xff, 5 | 6 | 13)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_told_from_what_does_not() {
+        for (code, passes) in [
+            ("08006", true),
+            ("53300", true),
+            ("57P01", true),
+            ("57014", true),
+            ("40P01", true),
+            ("25006", true),
+            // 23505 & 0xff is no code of SQLite's, but others of this class are.
+            ("23505", false),
+            ("23502", false),
+            ("22021", false),
+            ("42P01", false),
+            ("28P01", false),
+        ] {
+            assert_eq!(postgres_may_pass(code), passes, "{code}");
+        }
+        // BUSY, BUSY_SNAPSHOT, LOCKED, FULL; CONSTRAINT_UNIQUE, CORRUPT.
+        for (code, passes) in [(5, true), (517, true), (6, true), (13, true), (2067, false), (11, false)] {
+            assert_eq!(sqlite_may_pass(code), passes, "{code}");
+        }
+    }
+}

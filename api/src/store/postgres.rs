@@ -1,0 +1,82 @@
+//! PostgreSQL: its pool, its bounds. Knows no table.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, Executor, PgPool};
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+use super::migrations::{self, Applied};
+use super::statement::{Connection as On, answer};
+use super::{Schema, StoreError};
+
+/// Connections of one api. Statements take about a millisecond, so ten do thousands a second, and a dozen apis stay
+/// within the hundred connections a server allows out of the box.
+const CONNECTIONS: u32 = 10;
+/// How long a request waits for a connection; a server that is down costs each request this long.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Bounds that the server keeps to: of a statement, of a wait for a lock, and of a transaction whose api hangs.
+const BOUNDS: &str = "set statement_timeout = '10s'; set lock_timeout = '5s'; \
+    set idle_in_transaction_session_timeout = '20s'";
+/// How long a start waits for a server that is not there yet, and looks again after.
+const OPENING_PATIENCE: Duration = Duration::from_secs(30);
+const OPENING_WAIT: Duration = Duration::from_millis(500);
+
+/// The options in a `postgres:` URL.
+pub(super) fn options(url: &SecretString) -> Result<PgConnectOptions, sqlx::Error> {
+    Ok(PgConnectOptions::from_str(url.expose_secret())?.application_name("devpocket"))
+}
+
+/// Connects; waits for a server that is still starting.
+pub(super) async fn open(url: &SecretString, schema: Schema) -> Result<PgPool, StoreError> {
+    let options = options(url)?;
+    let deadline = Instant::now() + OPENING_PATIENCE;
+    loop {
+        match connect(&options, schema).await {
+            Err(StoreError::Unavailable(err)) if Instant::now() < deadline => {
+                warn!(error = &err as &dyn std::error::Error, "waiting for the database: {err}");
+                sleep(OPENING_WAIT).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// Brings the schema up to date, on a connection without bounds: a migration may take its time, and so may the wait for
+/// another process that runs it (an advisory lock of sqlx's).
+pub(super) async fn migrate(url: &SecretString) -> Result<Applied, StoreError> {
+    run_migrations(&options(url)?).await
+}
+
+async fn connect(options: &PgConnectOptions, schema: Schema) -> Result<PgPool, StoreError> {
+    if schema == Schema::Migrate {
+        run_migrations(options).await?;
+    }
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                connection.execute(BOUNDS).await?;
+                Ok(())
+            })
+        })
+        .connect_with(options.clone())
+        .await?;
+    if schema == Schema::Check {
+        let mut connection = pool.acquire().await?;
+        migrations::check(On::Postgres(&mut connection)).await?;
+    }
+    Ok(pool)
+}
+
+async fn run_migrations(options: &PgConnectOptions) -> Result<Applied, StoreError> {
+    let mut connection = answer(options.connect()).await?;
+    let applied = migrations::run_postgres(&mut connection).await;
+    // Closed without a goodbye, it would still give its lock back.
+    drop(connection.close().await);
+    applied
+}

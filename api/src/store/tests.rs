@@ -1,0 +1,87 @@
+//! What storage promises, on both databases, and the databases that other tests work on.
+
+mod on_postgres;
+mod on_sqlite;
+
+use std::collections::BTreeMap;
+
+use devpocket_tests::stack::Postgres;
+use secrecy::SecretString;
+use tempfile::TempDir;
+
+use super::*;
+use crate::store::statement::sql;
+
+/// A place where a database of a test's own is, and goes away with it.
+pub(crate) trait Place: Sized {
+    async fn make() -> Self;
+    fn location(&self) -> Location;
+
+    async fn open(&self) -> Database {
+        Database::open(&self.location(), Schema::Migrate).await.unwrap()
+    }
+}
+
+/// A directory for a SQLite file.
+pub(crate) struct SqlitePlace(TempDir);
+
+/// A PostgreSQL server.
+pub(crate) struct PostgresPlace(Postgres);
+
+impl Place for SqlitePlace {
+    async fn make() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn location(&self) -> Location {
+        Location::file(&self.0.path().join("devpocket.db"))
+    }
+}
+
+impl Place for PostgresPlace {
+    async fn make() -> Self {
+        Self(Postgres::start().await)
+    }
+
+    fn location(&self) -> Location {
+        Location::of_url(&SecretString::from(self.0.url())).unwrap()
+    }
+}
+
+impl PostgresPlace {
+    pub(crate) fn server(&mut self) -> &mut Postgres {
+        &mut self.0
+    }
+}
+
+impl Database {
+    /// Every row of every table as text, bytes in hex; what sqlx keeps about migrations aside.
+    pub(crate) async fn dump(&self) -> BTreeMap<String, Vec<String>> {
+        let mut dump = BTreeMap::new();
+        for table in self.tables().await {
+            let row = if self.is_postgres() {
+                "to_jsonb(t)::text".to_owned()
+            } else {
+                let columns = format!("select name from pragma_table_info('{table}')");
+                let columns: Vec<(String,)> = self.all(sql(columns.leak())).await.unwrap();
+                columns.iter().map(|(name,)| format!("quote(\"{name}\")")).collect::<Vec<_>>().join("||','||")
+            };
+            let rows: Vec<(String,)> =
+                self.all(sql(format!("select {row} from \"{table}\" as t").leak())).await.unwrap();
+            let mut rows: Vec<String> = rows.into_iter().map(|(row,)| row).collect();
+            rows.sort();
+            dump.insert(table, rows);
+        }
+        dump
+    }
+
+    async fn tables(&self) -> Vec<String> {
+        let tables = if self.is_postgres() {
+            sql("select table_name::text from information_schema.tables where table_schema = 'public'")
+        } else {
+            sql("select name from sqlite_schema where type = 'table' and name not like 'sqlite%'")
+        };
+        let tables: Vec<(String,)> = self.all(tables).await.unwrap();
+        tables.into_iter().map(|(name,)| name).filter(|name| name != "_sqlx_migrations").collect()
+    }
+}

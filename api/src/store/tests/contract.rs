@@ -1,0 +1,220 @@
+//! What every database keeps to.
+
+use devpocket_shared::ids::{DeviceId, UserId};
+use futures_util::future::join_all;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::secret_token;
+use crate::domain::user::{DeviceInfo, DeviceKind};
+
+fn t0() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap()
+}
+
+fn new_user(name: &str) -> NewUser {
+    NewUser {
+        id: UserId::new(Uuid::now_v7()),
+        email: Email::parse(&format!("{name}@Example.com")).unwrap(),
+        username: Username::parse(name).unwrap(),
+        display_name: Some(format!("{name} Ä € 😀 ' \" \\ $1 ; --")),
+        password_hash: Some("$argon2id$".into()),
+        created_at: t0() + Duration::microseconds(123_456),
+        if_first: None,
+    }
+}
+
+async fn user(database: &Database, name: &str) -> User {
+    match database.create_user(&new_user(name)).await.unwrap() {
+        Created::User(user) => *user,
+        refused @ (Created::EmailTaken | Created::UsernameTaken) => panic!("{refused:?}"),
+    }
+}
+
+async fn device(database: &Database, owner: &User) -> (DeviceId, SecretHash) {
+    let (id, secret) = (DeviceId::new(Uuid::now_v7()), secret_token::random().unwrap());
+    let info = DeviceInfo { name: Some("Phone".into()), kind: Some(DeviceKind::Ios) };
+    let refresh = refresh_of(secret_token::hash(&secret));
+    database.sign_in(&NewDevice { id, user_id: owner.id, info }, refresh, t0()).await.unwrap();
+    (id, refresh.hash)
+}
+
+fn refresh_of(hash: SecretHash) -> NewRefresh {
+    NewRefresh { hash, expires_at: t0() + Duration::days(30) }
+}
+
+#[tokio::test]
+async fn processes_that_open_an_empty_database_at_once_all_find_it_migrated() {
+    let place = Kept::make().await;
+    let location = place.location();
+    let opened = join_all((0..8).map(|_| Database::open(&location, Schema::Migrate))).await;
+    for database in opened {
+        assert!(!database.unwrap().any_user().await.unwrap());
+    }
+    let again = Database::migrate(&location).await.unwrap();
+    assert_eq!(again.count, 0);
+    assert!(again.version > 0);
+}
+
+#[tokio::test]
+async fn a_schema_that_is_only_looked_at_must_be_complete_and_may_be_newer() {
+    let place = Kept::make().await;
+    let location = place.location();
+    let empty = Database::open(&location, Schema::Check).await;
+    assert!(matches!(empty, Err(StoreError::Outdated)), "{empty:?}");
+    let first = Database::migrate(&location).await.unwrap();
+    assert!(first.count > 0);
+    let database = Database::open(&location, Schema::Check).await.unwrap();
+    // As the next release leaves it.
+    database
+        .run(
+            "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+             select 9999, description, success, checksum, execution_time from _sqlx_migrations where version = 1",
+        )
+        .await;
+    for schema in [Schema::Check, Schema::Migrate] {
+        Database::open(&location, schema).await.unwrap().ping().await.unwrap();
+    }
+    database.run("delete from _sqlx_migrations where version = 1").await;
+    let lacking = Database::open(&location, Schema::Check).await;
+    assert!(matches!(lacking, Err(StoreError::Outdated)), "{lacking:?}");
+}
+
+#[tokio::test]
+async fn what_is_written_is_read_back_as_it_was() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let new = new_user("Ann_1");
+    user(&database, "bob").await;
+    assert!(matches!(database.create_user(&new).await.unwrap(), Created::User(_)));
+    let read = database.user(new.id).await.unwrap().unwrap();
+    assert_eq!((read.email.as_str(), read.username.as_str()), ("Ann_1@Example.com", "Ann_1"));
+    assert_eq!((read.display_name, read.created_at), (new.display_name, new.created_at));
+    assert_eq!((read.is_active, read.is_verified, read.is_admin), (true, false, false));
+    assert_eq!((read.tier, read.last_login_at), (Tier::Free, None));
+    for name in ["ann_1", "ann_1@example.com"] {
+        let found = database.user_by_login(&LoginName::parse(name)).await.unwrap();
+        assert_eq!(found.map(|user| user.id), Some(new.id));
+    }
+    assert!(database.user(UserId::new(Uuid::nil())).await.unwrap().is_none());
+    assert!(database.oldest_admin().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn names_are_unique_whatever_their_case_and_it_is_said_which_is_taken() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    user(&database, "ann").await;
+    let with = |email: &str, username: &str| NewUser {
+        email: Email::parse(email).unwrap(),
+        username: Username::parse(username).unwrap(),
+        ..new_user("x_x")
+    };
+    let taken = database.create_user(&with("ANN@example.COM", "bob")).await.unwrap();
+    assert!(matches!(taken, Created::EmailTaken), "{taken:?}");
+    let taken = database.create_user(&with("bob@example.com", "ANN")).await.unwrap();
+    assert!(matches!(taken, Created::UsernameTaken), "{taken:?}");
+    let same = with("bob@example.com", "bob");
+    let both = join_all((0..8).map(|_| async {
+        database.create_user(&NewUser { id: UserId::new(Uuid::now_v7()), ..same.clone() }).await.unwrap()
+    }));
+    let made = both.await.into_iter().filter(|made| matches!(made, Created::User(_))).count();
+    assert_eq!(made, 1);
+}
+
+#[tokio::test]
+async fn of_accounts_made_at_once_one_is_the_first() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let names: Vec<String> = (0..8).map(|n| format!("user{n}")).collect();
+    let made = join_all(names.iter().map(|name| async {
+        let new = NewUser { if_first: Some(Tier::Enterprise), ..new_user(name) };
+        match database.create_user(&new).await.unwrap() {
+            Created::User(user) => user.is_admin && user.tier == Tier::Enterprise,
+            refused @ (Created::EmailTaken | Created::UsernameTaken) => panic!("{refused:?}"),
+        }
+    }));
+    assert_eq!(made.await.into_iter().filter(|first| *first).count(), 1);
+    let late = database.create_owner(&new_user("owner"), Tier::Enterprise).await.unwrap();
+    assert!(late.is_none());
+}
+
+#[tokio::test]
+async fn of_owners_made_at_once_there_is_one() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let names: Vec<String> = (0..8).map(|n| format!("user{n}")).collect();
+    let made = join_all(names.iter().map(|name| async {
+        database.create_owner(&new_user(name), Tier::Enterprise).await.unwrap().is_some()
+    }));
+    assert_eq!(made.await.into_iter().filter(|made| *made).count(), 1);
+}
+
+#[tokio::test]
+async fn a_token_shown_twenty_times_at_once_is_spent_once() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let ann = user(&database, "ann").await;
+    let (phone, first) = device(&database, &ann).await;
+    let next = secret_token::hash(&secret_token::random().unwrap());
+    let grace = Duration::seconds(60);
+    let now = t0() + Duration::minutes(1);
+    let spent = join_all((0..20).map(|_| database.rotate(first, refresh_of(next), grace, now))).await;
+    for rotation in spent {
+        assert_eq!(rotation.unwrap(), Rotation::Spent(ann.id, phone));
+    }
+    assert_eq!(database.count("select count(*) from refresh_tokens").await, 2);
+    assert_eq!(database.standing(ann.id, phone).await.unwrap(), Standing::SignedIn { is_admin: false });
+
+    // Of copies used late, at once, all are refused and the family is gone.
+    let late = now + grace;
+    let other = secret_token::hash(&secret_token::random().unwrap());
+    let reused = join_all((0..8).map(|_| database.rotate(first, refresh_of(other), grace, late))).await;
+    let found_out = reused
+        .iter()
+        .filter(|rotation| matches!(rotation, Ok(Rotation::Reused(device)) if *device == phone))
+        .count();
+    assert!(found_out >= 1, "{reused:?}");
+    assert!(
+        reused.iter().all(|rotation| !matches!(rotation, Ok(Rotation::Spent(..)) | Err(_))),
+        "{reused:?}"
+    );
+    assert_eq!(database.standing(ann.id, phone).await.unwrap(), Standing::SignedOut);
+    assert_eq!(database.rotate(next, refresh_of(other), grace, late).await.unwrap(), Rotation::Refused);
+}
+
+#[tokio::test]
+async fn a_standing_is_that_of_the_devices_own_account() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let (ann, bob) = (user(&database, "ann").await, user(&database, "bob").await);
+    let (phone, _) = device(&database, &ann).await;
+    let (laptop, token) = device(&database, &ann).await;
+    assert_eq!(database.standing(bob.id, phone).await.unwrap(), Standing::SignedOut);
+    database.change_password(ann.id, &"new".into(), phone, t0()).await.unwrap();
+    assert_eq!(database.standing(ann.id, phone).await.unwrap(), Standing::SignedIn { is_admin: false });
+    assert_eq!(database.standing(ann.id, laptop).await.unwrap(), Standing::SignedOut);
+    let next = refresh_of(secret_token::hash(&secret_token::random().unwrap()));
+    let rotation = database.rotate(token, next, Duration::seconds(60), t0()).await.unwrap();
+    assert_eq!(rotation, Rotation::Refused);
+    database.sign_out(phone, t0()).await.unwrap();
+    assert_eq!(database.standing(ann.id, phone).await.unwrap(), Standing::SignedOut);
+}
+
+#[tokio::test]
+async fn a_closed_database_is_unavailable() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    database.close().await;
+    let failed = database.ping().await;
+    assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_statement_the_database_refuses_is_our_fault() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let failed = database.execute(sql("select nothing from nowhere")).await;
+    assert!(matches!(failed, Err(StoreError::Failed(_))), "{failed:?}");
+}

@@ -1,0 +1,9 @@
+//! The contract on SQLite.
+#![expect(clippy::duplicate_mod, reason = "the contract holds for both databases")]
+
+#[path = "contract.rs"]
+mod contract;
+
+use super::*;
+
+type Kept = SqlitePlace;
