@@ -2,6 +2,7 @@
 //! neither clients nor what travels after a request's answer.
 
 pub mod quic;
+mod sessions;
 
 use std::io;
 use std::path::{Path, PathBuf};
