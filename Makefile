@@ -10,7 +10,7 @@ WEB_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts
 # Arguments for `make run`, such as ARGS=--keep, and for `make bench`.
 ARGS ?=
 
-.PHONY: help build run test test-web test-long check fmt bench clean
+.PHONY: help build run test test-web test-long fuzz check fmt bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ test: build test-web ptyd/screen/oracle/node_modules/.package-lock.json ## Run e
 test-long: ptyd/screen/oracle/node_modules/.package-lock.json ## Compare the screen with xterm.js in many more cases
 	@scripts/install-packages.sh test
 	ORACLE_TIMES=10 cargo test --release --locked -p ptyd-screen --test oracle
+
+fuzz: ## Fuzz the cutter, the screen and the link's frames, a minute each (FUZZ_SECONDS)
+	@scripts/install-packages.sh build
+	scripts/fuzz.sh
 
 test-web: web/node_modules/.package-lock.json
 	cd web && npm run --silent test

@@ -51,7 +51,7 @@ pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
             }
         }
     }
-    for (ours, share, cpu_target) in [(Contender::Unix, 0.85, 0.8), (Contender::Quic, 0.78, 1.0)] {
+    for (ours, share, cpu_target) in [(Contender::Unix, 0.8, 0.95), (Contender::Quic, 0.75, 1.0)] {
         speed.compare(ours, Contender::Bare, Target::AtLeast(share));
         speed.compare(ours, Contender::Ssh, Target::None);
         cpu.expect(ours, Target::AtMost(cpu_target));

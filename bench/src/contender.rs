@@ -7,6 +7,8 @@ pub enum Contender {
     Bare,
     /// OpenSSH over loopback.
     Ssh,
+    /// tmux on a PTY of this process, where sessions outlive their client.
+    Tmux,
     /// DevPocket, api and ptyd over a Unix socket.
     Unix,
     /// DevPocket, api and ptyd over QUIC.
@@ -15,13 +17,14 @@ pub enum Contender {
 
 impl Contender {
     /// All, baselines first.
-    pub const ALL: [Self; 4] = [Self::Bare, Self::Ssh, Self::Unix, Self::Quic];
+    pub const ALL: [Self; 5] = [Self::Bare, Self::Ssh, Self::Tmux, Self::Unix, Self::Quic];
 
     /// Its name in tables.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare PTY",
             Self::Ssh => "ssh",
+            Self::Tmux => "tmux",
             Self::Unix => "ours, Unix",
             Self::Quic => "ours, QUIC",
         }
@@ -32,6 +35,7 @@ impl Contender {
         match self {
             Self::Bare => "bare",
             Self::Ssh => "ssh",
+            Self::Tmux => "tmux",
             Self::Unix => "unix",
             Self::Quic => "quic",
         }

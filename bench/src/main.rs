@@ -7,16 +7,20 @@ mod contender;
 mod creation;
 mod crowd;
 mod echo;
+mod interrupt;
 mod machine;
 mod memory;
 mod options;
+mod reattach;
 mod recovery;
 mod report;
 mod rig;
+mod slow;
 mod sshd;
 mod sys;
 mod tty;
 mod usage;
+mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -57,6 +61,10 @@ fn measured(figure: Figure, options: &Options) -> anyhow::Result<Vec<Row>> {
                 Figure::Creation => creation::measure(options).await,
                 Figure::Memory => memory::measure(options).await,
                 Figure::Recovery => recovery::measure(options).await,
+                Figure::Reattach => reattach::measure(options).await,
+                Figure::Wire => wire::measure(options).await,
+                Figure::CtrlC => interrupt::measure(options).await,
+                Figure::Slow => slow::measure(options).await,
             }
         })
     }));

@@ -53,8 +53,8 @@ pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
         }
     }
     for ours in [Contender::Unix, Contender::Quic] {
-        attached.expect(ours, Target::AtMost(200.0));
-        detached.expect(ours, Target::AtMost(200.0));
+        attached.expect(ours, Target::AtMost(150.0));
+        detached.expect(ours, Target::AtMost(150.0));
     }
     Ok(vec![attached, detached])
 }

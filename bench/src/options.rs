@@ -19,6 +19,14 @@ pub enum Figure {
     Memory,
     /// Worker kill to first output
     Recovery,
+    /// A new device until it shows the screen
+    Reattach,
+    /// Bytes on the wire while somebody works
+    Wire,
+    /// Ctrl-C in a flood, at 1 Mbit/s, to the prompt
+    CtrlC,
+    /// One client at 16 kbit/s beside twenty fast ones
+    Slow,
 }
 
 impl Figure {
@@ -30,6 +38,10 @@ impl Figure {
             Self::Creation => "creation",
             Self::Memory => "memory",
             Self::Recovery => "recovery",
+            Self::Reattach => "reattach",
+            Self::Wire => "wire",
+            Self::CtrlC => "ctrl-c",
+            Self::Slow => "slow",
         }
     }
 }
@@ -81,6 +93,8 @@ impl Options {
         let both = self.unix == self.quic;
         let wanted = |contender: &Contender| match contender {
             Contender::Bare | Contender::Ssh => true,
+            // Only where sessions outlive their client.
+            Contender::Tmux => false,
             Contender::Unix => self.unix || both,
             Contender::Quic => self.quic || both,
         };
@@ -132,6 +146,21 @@ impl Options {
         if self.quick { 10 } else { 50 }
     }
 
+    /// Times that a screen is brought to a new device.
+    pub const fn reattaches(&self) -> usize {
+        if self.quick { 20 } else { 200 }
+    }
+
+    /// Floods interrupted at 1 Mbit/s.
+    pub fn interrupt_rounds(&self) -> usize {
+        self.rounds.map_or(if self.quick { 1 } else { 5 }, usize::from)
+    }
+
+    /// Floods with a slow client beside fast ones.
+    pub fn slow_rounds(&self) -> usize {
+        self.rounds.map_or(if self.quick { 1 } else { 3 }, usize::from)
+    }
+
     /// Worker kills over each link.
     pub fn kills(&self) -> usize {
         self.kills.map_or(if self.quick { 3 } else { 20 }, usize::from)
@@ -145,8 +174,9 @@ mod tests {
     #[test]
     fn links_are_both_unless_one_is_named() {
         let contenders = |words: &[&str]| Options::parse_from(words).contenders();
-        assert_eq!(contenders(&["bench"]), Contender::ALL);
-        assert_eq!(contenders(&["bench", "--unix", "--quic"]), Contender::ALL);
+        let all = [Contender::Bare, Contender::Ssh, Contender::Unix, Contender::Quic];
+        assert_eq!(contenders(&["bench"]), all);
+        assert_eq!(contenders(&["bench", "--unix", "--quic"]), all);
         assert_eq!(contenders(&["bench", "--quic"]), [Contender::Bare, Contender::Ssh, Contender::Quic]);
     }
 

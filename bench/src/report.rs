@@ -153,8 +153,8 @@ impl Report {
         }
         if !self.rows.is_empty() {
             let names = Contender::ALL.map(Contender::name).join(" | ");
-            let _written =
-                writeln!(page, "\n| figure | {names} | ratios and targets |\n|---|---|---|---|---|---|");
+            let rule = "---|".repeat(Contender::ALL.len() + 2);
+            let _written = writeln!(page, "\n| figure | {names} | ratios and targets |\n|{rule}");
         }
         for row in &self.rows {
             let _written = writeln!(page, "{}", row.markdown());
@@ -189,7 +189,7 @@ mod tests {
         }
         row.compare(Contender::Unix, Contender::Ssh, Target::AtMost(0.8));
         row.compare(Contender::Quic, Contender::Ssh, Target::AtMost(0.8));
-        let expected = "| echo p50 (us) | - | 100 (100 to 1000) | 90.0 (80.0 to 850) | - | \
+        let expected = "| echo p50 (us) | - | 100 (100 to 1000) | - | 90.0 (80.0 to 850) | - | \
                         ours, Unix / ssh: 0.85, target at most 0.8 **missed** |";
         assert_eq!(row.markdown(), expected);
         assert_eq!(row.json()["verdicts"][0]["met"], false);

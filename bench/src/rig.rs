@@ -25,7 +25,7 @@ impl Rig {
         let mut rig = Self { contenders, sshd: None, stacks: BTreeMap::new() };
         for contender in rig.contenders.clone() {
             match contender {
-                Contender::Bare => {}
+                Contender::Bare | Contender::Tmux => {}
                 Contender::Ssh => rig.sshd = Some(Sshd::start().await?),
                 Contender::Unix => rig.start_stack(contender, LinkKind::Unix).await,
                 Contender::Quic => rig.start_stack(contender, LinkKind::Quic).await,
@@ -58,14 +58,16 @@ impl Rig {
     pub fn tty(&self, contender: Contender, script: &str) -> anyhow::Result<Tty> {
         match contender {
             Contender::Ssh => Tty::piped(self.sshd()?.client(Some(script))),
-            Contender::Bare | Contender::Unix | Contender::Quic => Tty::bare(tty::script(script)),
+            Contender::Bare | Contender::Tmux | Contender::Unix | Contender::Quic => {
+                Tty::bare(tty::script(script))
+            }
         }
     }
 
     /// The processes between terminal and client: keeper, worker and api, or those of sshd.
     pub fn processes(&self, contender: Contender) -> anyhow::Result<Vec<Pid>> {
         Ok(match contender {
-            Contender::Bare => Vec::new(),
+            Contender::Bare | Contender::Tmux => Vec::new(),
             Contender::Ssh => self.sshd()?.processes(),
             Contender::Unix | Contender::Quic => {
                 let stack = self.stack(contender)?;

@@ -62,14 +62,25 @@ impl Sshd {
         Ok(sshd)
     }
 
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// A client that runs `script` on a terminal of the server, or the login shell.
     pub fn client(&self, script: Option<&str>) -> Command {
+        self.client_at(self.address, false, script)
+    }
+
+    /// The same, through somebody who passes the connection on.
+    pub fn client_at(&self, address: SocketAddr, compressed: bool, script: Option<&str>) -> Command {
         let path = |name: &str| self.directory.path().join(name);
         let mut command = Command::new("ssh");
-        command.args(["-F", "none", "-tt", "-e", "none", "-p", &self.address.port().to_string(), "-i"]);
+        command.args(["-F", "none", "-tt", "-e", "none", "-p", &address.port().to_string(), "-i"]);
         command.arg(path("client"));
         for option in [
             &format!("UserKnownHostsFile={}", path("known_hosts").display()),
+            &format!("HostKeyAlias=[{}]:{}", self.address.ip(), self.address.port()),
             "GlobalKnownHostsFile=/dev/null",
             "StrictHostKeyChecking=yes",
             "IdentitiesOnly=yes",
@@ -83,8 +94,11 @@ impl Sshd {
         ] {
             command.args(["-o", option]);
         }
+        if compressed {
+            command.arg("-C");
+        }
         command.env("TERM", "xterm-256color").env_remove("SSH_AUTH_SOCK");
-        command.arg(format!("{}@{}", self.user, self.address.ip()));
+        command.arg(format!("{}@{}", self.user, address.ip()));
         command.args(script);
         command
     }

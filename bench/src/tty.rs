@@ -3,12 +3,15 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use devpocket_tests::stack::users;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
 use nix::unistd::{Uid, User};
 
@@ -66,6 +69,13 @@ impl Tty {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             read => Ok(read),
         }
+    }
+
+    /// Waits for output; false if none came within `limit`.
+    pub fn waits_for_output(&self, limit: Duration) -> anyhow::Result<bool> {
+        let mut wanted = [PollFd::new(self.output.as_fd(), PollFlags::POLLIN)];
+        let limit = PollTimeout::try_from(limit).context("too long for poll")?;
+        Ok(poll(&mut wanted, limit)? > 0)
     }
 
     /// Reads up to `marker`, which must be the last that comes until something is typed.

@@ -10,6 +10,7 @@ pub mod sink;
 pub mod socket;
 pub mod start;
 pub mod talk;
+pub mod watcher;
 
 pub use durable::{Durable, DurableOptions, End};
 pub use event::{Event, History, ServerMessage, Violation};
@@ -17,3 +18,4 @@ pub use opening::{Credential, Framing, OpenError, Opening};
 pub use sink::{Hasher, Sink};
 pub use socket::Socket;
 pub use talk::{Attached, ERROR_LIMIT, EVENT_LIMIT};
+pub use watcher::Watcher;

@@ -8,9 +8,11 @@ pub mod mail_sink;
 pub mod proxy;
 pub mod random;
 pub mod stack;
+pub mod throttle;
 pub mod until;
 pub mod witness;
 
 pub use random::Random;
+pub use throttle::Throttle;
 pub use until::{wait_for, wait_until};
 pub use witness::Witness;

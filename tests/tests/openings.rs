@@ -6,7 +6,7 @@ use std::time::Duration;
 use devpocket_tests::client::start::{raw_script, session};
 use devpocket_tests::client::{Event, Framing, Socket};
 use devpocket_tests::stack::process::send;
-use devpocket_tests::stack::{Stack, proc};
+use devpocket_tests::stack::{Options, Stack, proc};
 use devpocket_tests::{wait_for, wait_until};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -89,7 +89,8 @@ async fn what_is_said_about_a_session_while_it_is_being_attached_comes_after_tha
 /// The story: a client gave up on a `connect`, the node made the session all the same, and a shell ran for nobody.
 #[tokio::test]
 async fn a_session_whose_client_gave_up_is_ended_unless_a_repeat_can_find_it() {
-    let stack = Stack::start().await;
+    let keeper_environment = vec![("PTYD_LOG".to_owned(), "debug".to_owned())];
+    let stack = Stack::start_with(Options { keeper_environment, ..Options::default() }).await;
     let slow = Stopped::new(stack.keeper_pid());
     let mut socket = Socket::must_open(&stack.opening(0, Framing::Json)).await;
     let pid_of = |name: &str| stack.place.work(name);
@@ -101,7 +102,11 @@ async fn a_session_whose_client_gave_up_is_ended_unless_a_repeat_can_find_it() {
     found["client_id"] = "phone".into();
     socket.send(&json!({"type": "connect", "request_id": "found", "data": found}));
     socket.send(&json!({"type": "connect", "data": script("lost")}));
-    socket.ask(json!({"type": "ping", "data": 1})).await;
+    socket.flush().await.expect("sent");
+    wait_until("the worker has begun both", LIMIT, async || {
+        stack.keeper_log().matches("creating a session").count() == 2
+    })
+    .await;
     drop(socket);
     drop(slow);
     let pid = async |name: &str| {

@@ -33,7 +33,7 @@ impl Keys {
     /// Starts the program behind a contender.
     pub async fn open(rig: &Rig, contender: Contender) -> anyhow::Result<Self> {
         let line = match contender {
-            Contender::Bare | Contender::Ssh => {
+            Contender::Bare | Contender::Ssh | Contender::Tmux => {
                 let mut tty = rig.tty(contender, &format!("stty raw -echo; {PROGRAM}"))?;
                 tty.read_until("ready")?;
                 Line::Tty(tty)

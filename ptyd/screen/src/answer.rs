@@ -26,6 +26,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                 Event::Control(_)
                 | Event::Escape { .. }
                 | Event::Text(_)
+                | Event::Ascii(_)
                 | Event::Invalid
                 | Event::Pending
                 | Event::Ignored => None,
@@ -160,8 +161,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     }
 
     fn palette_color(&self, index: u8) -> (u8, u8, u8) {
-        let changed = self.palette.iter().find(|(changed, _)| *changed == index);
-        changed.map_or_else(|| standard_color(index), |(_, color)| *color)
+        self.palette.get(&index).copied().unwrap_or_else(|| standard_color(index))
     }
 }
 

@@ -1,11 +1,9 @@
 //! One place of a screen, in eight bytes.
 
-use std::collections::HashMap;
-
 /// One place of a screen.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Cell {
-    /// A character; 0: nothing was printed here. With [`CLUSTER`]: a number in [`Clusters`].
+    /// A character; 0: nothing was printed here. With [`CLUSTER`]: a number in [`crate::clusters::Clusters`].
     pub(crate) glyph: u32,
     /// Number of its style.
     pub(crate) style: u16,
@@ -43,46 +41,41 @@ impl Cell {
     }
 }
 
-/// Characters with marks, each kept once.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Clusters {
-    list: Vec<Box<str>>,
-    numbers: HashMap<Box<str>, u32>,
-}
+/// A cell as rows keep it: glyph, style and flags in one number, so that runs of them are written and read many at a time.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Packed(u64);
 
-/// Clusters kept at once; a further one is shown without its last mark.
-pub(crate) const MAX_CLUSTERS: usize = 4096;
-/// Longest cluster, in bytes; more marks are dropped.
-const MAX_CLUSTER_BYTES: usize = 48;
-
-impl Clusters {
-    /// The number of a cell's glyph with `mark` added; none: there is no room for it.
-    pub(crate) fn add(&mut self, glyph: u32, mark: char) -> Option<u32> {
-        let mut text = String::new();
-        self.push_text(glyph, &mut text);
-        text.push(mark);
-        self.number(&text)
+impl Packed {
+    pub(crate) const fn ascii(byte: u8, style: u16) -> Self {
+        Self(byte as u64 | (style as u64) << 32)
     }
 
-    pub(crate) fn number(&mut self, text: &str) -> Option<u32> {
-        if let Some(number) = self.numbers.get(text) {
-            return Some(number | CLUSTER);
-        }
-        if text.len() > MAX_CLUSTER_BYTES || self.list.len() >= MAX_CLUSTERS {
-            return None;
-        }
-        let number = u32::try_from(self.list.len()).ok()?;
-        self.list.push(text.into());
-        self.numbers.insert(text.into(), number);
-        Some(number | CLUSTER)
+    pub(crate) const fn new(cell: Cell) -> Self {
+        Self(cell.glyph as u64 | (cell.style as u64) << 32 | (cell.flags as u64) << 48)
     }
 
-    /// Appends what a glyph looks like; nothing for an empty one.
-    pub(crate) fn push_text(&self, glyph: u32, to: &mut String) {
-        if glyph & CLUSTER != 0 {
-            to.push_str(self.list.get((glyph & !CLUSTER) as usize).map_or("", |text| text));
-        } else if glyph != 0 {
-            to.push(char::from_u32(glyph).unwrap_or(char::REPLACEMENT_CHARACTER));
-        }
+    #[expect(clippy::cast_possible_truncation, reason = "it is taken apart")]
+    pub(crate) const fn cell(self) -> Cell {
+        Cell { glyph: self.0 as u32, style: (self.0 >> 32) as u16, flags: (self.0 >> 48) as u16 }
+    }
+
+    /// The first byte of its glyph.
+    pub(crate) const fn byte(self) -> u8 {
+        self.0.to_le_bytes()[0]
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "it is taken apart")]
+    pub(crate) const fn style(self) -> u16 {
+        (self.0 >> 32) as u16
+    }
+
+    /// One ASCII character, or nothing, in a place of its own.
+    pub(crate) const fn is_ascii(self) -> bool {
+        self.0 & !(0xFFFF << 32) < 0x80
+    }
+
+    /// The bits that are set in some of them.
+    pub(crate) fn any(cells: &[Self], other: Self) -> Self {
+        cells.iter().fold(other, |all, cell| Self(all.0 | cell.0))
     }
 }

@@ -1,18 +1,20 @@
 //! Everything a screen is beside its scrollback, as bytes, for whoever goes on with it after this process. Compact, since
 //! it is written often; read with bounds, since a process that was killed may have left anything.
 
-use crate::cell::Clusters;
+use crate::allowance::Allowance;
 use crate::charset::{Charset, Charsets};
-use crate::grid::{Grid, Row};
+use crate::grid::Grid;
+use crate::links::MAX_LINKS;
 use crate::modes::{Modes, Mouse, MouseEncoding};
-use crate::screen::{MAX_KEYBOARD_STACK, MAX_LINKS, MAX_TITLES, Saved, Screen, Side};
+use crate::row::Row;
+use crate::screen::{MAX_KEYBOARD_STACK, MAX_TITLES, Saved, Screen, Side};
 use crate::scrollback::{
     Position, Record, Scrollback, encode, put_style, put_varint, take_style, take_varint,
 };
 use crate::size::Size;
-use crate::style::Styles;
+use crate::tabs::Tabs;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Modes as bits, in this order; appended to, never changed.
 const MODES: [u16; 14] = [1, 5, 6, 7, 12, 25, 45, 66, 1004, 1007, 2004, 2026, 2027, 2031];
 
@@ -39,6 +41,8 @@ impl<M> std::error::Error for RestoreError<M> {}
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// Everything but the scrollback's bytes.
     pub fn checkpoint(&mut self) -> Vec<u8> {
+        // Who is restored has no others either, and so runs out of numbers when this one does.
+        self.collect();
         let mut to = vec![VERSION];
         for number in [self.size.rows(), self.size.cols()] {
             put_varint(&mut to, u64::from(number));
@@ -51,13 +55,13 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             put_varint(&mut to, number);
         }
         put_modes(&mut to, &self.modes);
-        put_style(&mut to, self.pen);
+        put_style(&mut to, &self.pen);
         put_charsets(&mut to, self.charsets);
         to.extend([self.cursor_style, u8::try_from(self.joins).unwrap_or(0)]);
         put_bytes(&mut to, self.title.as_bytes());
         put_list(&mut to, self.titles.iter().map(String::as_str));
         put_list(&mut to, self.cwd.iter().map(String::as_str));
-        put_list(&mut to, self.links.iter().flat_map(|(url, id)| [url.as_str(), id.as_str()]));
+        put_list(&mut to, self.links.list().iter().flat_map(|(url, id)| [url.as_str(), id.as_str()]));
         put_varint(&mut to, self.palette.len() as u64);
         for (index, (r, g, b)) in &self.palette {
             to.extend([*index, *r, *g, *b]);
@@ -70,6 +74,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         for (mode, on) in &self.saved_modes {
             put_varint(&mut to, u64::from(*mode) << 1 | u64::from(*on));
         }
+        self.allowance.numbers().into_iter().for_each(|number| put_varint(&mut to, number));
         self.put_side(&mut to, &self.side);
         to.push(u8::from(self.other.is_some()));
         if let Some(other) = &self.other {
@@ -100,18 +105,14 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         for number in [side.x, side.y, side.top, side.bottom, side.saved.x, side.saved.y] {
             put_varint(to, number as u64);
         }
-        put_style(to, side.saved.style);
+        put_style(to, &side.saved.style);
         put_charsets(to, side.saved.charsets);
         to.push(u8::from(side.saved.origin));
         put_bytes(to, &side.keyboard);
-        to.extend(
-            side.tabs.chunks(8).map(|eight| {
-                eight.iter().enumerate().fold(0, |byte, (bit, tab)| byte | u8::from(*tab) << bit)
-            }),
-        );
-        put_varint(to, side.grid.rows.len() as u64);
+        to.extend(side.tabs.bytes());
+        put_varint(to, side.grid.len() as u64);
         let mut packed = Vec::new();
-        for row in &side.grid.rows {
+        for row in side.grid.rows() {
             packed.clear();
             encode(row, false, &self.styles, &self.clusters, &mut packed);
             put_bytes(to, &packed);
@@ -150,9 +151,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         self.titles = from.list(MAX_TITLES)?;
         self.cwd = from.list(1)?.pop();
         let links = from.list(2 * MAX_LINKS)?;
-        self.links = links.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+        for pair in links.chunks_exact(2) {
+            self.links.number(&pair[0], &pair[1]);
+        }
         for _ in 0..from.count(256)? {
-            self.palette.push((from.byte()?, (from.byte()?, from.byte()?, from.byte()?)));
+            self.palette.insert(from.byte()?, (from.byte()?, from.byte()?, from.byte()?));
         }
         for place in 0..3 {
             let set = from.byte()? == 1;
@@ -163,8 +166,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             let saved = from.number()?;
             self.saved_modes.push((u16::try_from(saved >> 1).ok()?, saved & 1 == 1));
         }
-        self.styles = Styles::default();
-        self.clusters = Clusters::default();
+        self.allowance = Allowance::from_numbers([from.number()?, from.number()?]);
         self.side = self.take_side(&mut from)?;
         self.other = match from.byte()? {
             0 => None,
@@ -193,12 +195,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         side.saved = Saved { x, y, style, charsets, origin: from.byte()? == 1 };
         side.keyboard = from.bytes(MAX_KEYBOARD_STACK + 1)?.to_vec();
         let bits = from.take(cols.div_ceil(8))?;
-        side.tabs = (0..cols).map(|tab| bits[tab / 8] >> (tab % 8) & 1 == 1).collect();
+        side.tabs = Tabs::from_bytes(bits, cols);
         let count = from.count(rows)?;
         if count != rows || side.keyboard.is_empty() {
             return None;
         }
-        side.grid = Grid::new(0, cols);
+        let mut grid = Vec::with_capacity(rows);
         for _ in 0..count {
             let body = from.bytes(1 << 17)?.to_vec();
             let record = Record { len: 0, body };
@@ -209,8 +211,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                     cells.push(cell.to_cell(style, &mut self.clusters));
                 }
             });
-            side.grid.rows.push_back(Row::from_cells(&cells, cols, record.wrapped()));
+            grid.push(Row::from_cells(&cells, cols, record.wrapped()));
         }
+        side.grid = Grid::from_rows(grid, cols);
         Some(side)
     }
 }

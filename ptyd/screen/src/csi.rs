@@ -1,16 +1,31 @@
 //! Control sequences.
 
 use crate::parser::Sequence;
-use crate::screen::{MAX_KEYBOARD_STACK, MAX_TITLES, NO_ROOM, Screen, Side, default_tabs};
+use crate::screen::{MAX_KEYBOARD_STACK, MAX_TITLES, NO_ROOM, Screen, Side};
 use crate::style::{Style, flag};
+use crate::tabs::Tabs;
 
 /// Private modes saved at once.
 const MAX_SAVED_MODES: usize = 64;
 
+/// What repeating a character that is no ASCII costs, and each of its marks, in cells moved.
+const REPEATED_IN_CELLS: usize = 24;
+const MARK_IN_CELLS: usize = 192;
+
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
+    #[inline]
     pub(crate) fn csi(&mut self, csi: &Sequence<'_>) {
+        if (csi.final_byte, csi.prefix, csi.intermediates) == (b'm', None, &[]) {
+            self.pen.apply_sgr(csi.params);
+            self.pen_number = None;
+        } else {
+            self.other_csi(csi);
+        }
+    }
+
+    fn other_csi(&mut self, csi: &Sequence<'_>) {
         // Sub-parameters mean something in SGR alone.
-        let params = if csi.final_byte == b'm' { None } else { csi.params.without_subs() };
+        let params = csi.params.without_subs();
         let csi = &Sequence { params: params.as_ref().unwrap_or(csi.params), ..*csi };
         match (csi.prefix, csi.intermediates) {
             (None, []) => self.csi_plain(csi),
@@ -49,11 +64,6 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     fn csi_plain(&mut self, csi: &Sequence<'_>) {
         let params = csi.params;
         match csi.final_byte {
-            b'm' => {
-                let mut pen = self.pen;
-                pen.apply_sgr(params);
-                self.set_pen(pen);
-            }
             b'@' => self.insert_chars(count(csi)),
             b'A' => self.move_vertically(count(csi), false),
             b'B' => self.move_vertically(count(csi), true),
@@ -71,17 +81,13 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             b'G' | b'`' => self.move_to(count(csi) - 1, self.side.y),
             b'H' | b'f' => self.place(usize::from(params.or(0, 1)) - 1, usize::from(params.or(1, 1)) - 1),
             b'I' if self.side.x < self.cols() => {
-                for _ in 0..count(csi).min(self.cols()) {
-                    self.side.x = self.next_tab(self.side.x);
-                }
+                self.side.x = self.side.tabs.next(self.side.x, count(csi));
             }
             b'Z' if self.side.x < self.cols() => {
-                for _ in 0..count(csi).min(self.cols()) {
-                    self.side.x = self.previous_tab(self.side.x);
-                }
+                self.side.x = self.side.tabs.previous(self.side.x, count(csi));
             }
-            b'J' => self.erase_display(params.value(0), false),
-            b'K' => self.erase_line(params.value(0), false),
+            b'J' => self.erase_display(params.value(0)),
+            b'K' => self.erase_line(params.value(0)),
             b'L' => self.insert_lines(count(csi)),
             b'M' => self.delete_lines(count(csi)),
             b'P' => self.delete_chars(count(csi)),
@@ -91,13 +97,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             b'b' => self.repeat(count(csi)),
             b'd' => self.place(count(csi) - 1, self.side.x),
             b'g' => match params.value(0) {
-                0 => {
-                    let x = self.side.x;
-                    if let Some(tab) = self.side.tabs.get_mut(x) {
-                        *tab = false;
-                    }
-                }
-                3 => self.side.tabs.fill(false),
+                0 => self.side.tabs.set(self.side.x, false),
+                3 => self.side.tabs = Tabs::none(self.cols()),
                 _ => {}
             },
             b'h' | b'l' => {
@@ -121,8 +122,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     fn csi_private(&mut self, csi: &Sequence<'_>) {
         let numbers = (0..csi.params.len()).map(|index| csi.params.value(index));
         match csi.final_byte {
-            b'J' => self.erase_display(csi.params.value(0), true),
-            b'K' => self.erase_line(csi.params.value(0), true),
+            b'J' => self.erase_display_selectively(csi.params.value(0)),
+            b'K' => self.erase_line_selectively(csi.params.value(0)),
             b'h' => numbers.for_each(|mode| self.set_mode(mode, true)),
             b'l' => numbers.for_each(|mode| self.set_mode(mode, false)),
             b's' => {
@@ -143,7 +144,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                     }
                 }
             }
-            b'W' if csi.params.value(0) == 5 => self.side.tabs = default_tabs(self.cols()),
+            b'W' if csi.params.value(0) == 5 => self.side.tabs = Tabs::every_eighth(self.cols()),
             _ => {}
         }
     }
@@ -219,10 +220,13 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         if self.modes.alternate_screen {
             return;
         }
-        let cell = self.erased();
-        let mut side = Side::new(self.size);
-        for row in &mut side.grid.rows {
-            row.clear(cell);
+        let style = self.erased().style;
+        let mut side = match self.retired.take() {
+            Some(grid) => Side::reusing(grid, self.size),
+            None => Side::new(self.size),
+        };
+        if style != 0 {
+            side.grid.clear(0..self.rows(), style);
         }
         (side.x, side.y) = (self.side.x, self.side.y);
         self.other = Some(Box::new(std::mem::replace(&mut self.side, side)));
@@ -239,11 +243,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
     }
 
-    fn show_primary(&mut self) {
+    pub(crate) fn show_primary(&mut self) {
         let Some(primary) = self.other.take() else { return };
         // The alternate screen is gone with all it had.
         let alternate = std::mem::replace(&mut self.side, *primary);
         (self.side.x, self.side.y) = (alternate.x, alternate.y);
+        self.retired = Some(alternate.grid);
         self.modes.alternate_screen = false;
         self.enter_region();
     }
@@ -286,18 +291,24 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
     }
 
-    /// REP, right after a character: at most a row of them, so that a few bytes cannot cost much.
+    /// REP, right after a character: at most a row of them, so that a few bytes cannot cost much; of what is more than a
+    /// letter, and so costs more, only as many as the stream can afford.
     fn repeat(&mut self, count: usize) {
         let (joins, x) = (usize::from(self.joins), self.side.x);
         if joins == 0 || self.joins == NO_ROOM || x < joins {
             return;
         }
         let mut text = String::new();
-        let glyph = self.row_mut().get(x - joins).glyph;
+        let glyph = self.row().get(x - joins).glyph;
         self.clusters.push_text(glyph, &mut text);
+        let times = count.min(self.cols());
         let charsets = std::mem::take(&mut self.charsets);
-        for _ in 0..count.min(self.cols()) {
-            self.print(&text);
+        if let [letter] = text.as_bytes() {
+            self.print_repeated(*letter, times);
+        } else {
+            let marks = text.chars().count().saturating_sub(1);
+            let affordable = self.allowance.spend_times(REPEATED_IN_CELLS + marks * MARK_IN_CELLS, times);
+            self.print(&text.repeat(affordable));
         }
         self.charsets = charsets;
     }

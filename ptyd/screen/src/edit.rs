@@ -4,75 +4,143 @@ use crate::cell::{Cell, WIDE};
 use crate::screen::Screen;
 use crate::style::flag;
 
+/// What asking whether a cell is protected costs, in cells moved.
+const SELECTED_IN_CELLS: usize = 2;
+/// So many cells are moved within a processor's nearest memory, at a quarter of the price of others.
+const NEAR_CELLS: usize = 1 << 16;
+
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// Erases part of row `y`; a wide character cut in half is erased whole.
-    fn erase(&mut self, y: usize, from: usize, to: usize, whole: bool, keep_protected: bool) {
+    fn erase(&mut self, y: usize, from: usize, to: usize, whole: bool) {
         let cell = self.erased();
-        let Some(row) = self.side.grid.rows.get_mut(y) else { return };
+        if (from, to, whole) == (0, self.cols(), true) {
+            return self.side.grid.clear(y..y + 1, cell.style);
+        }
+        // To the end it is only marked as blank.
+        self.work += if to < self.cols() { to - from } else { 1 } as u64;
+        let row = self.side.grid.row_mut(y);
+        if from > 0 && row.get(from - 1).flags == WIDE {
+            row.set(from - 1, cell);
+        }
+        if to < row.cols() && row.get(to).is_spacer() {
+            row.set(to, cell);
+        }
+        row.fill(from, to, cell);
+        if whole {
+            row.wrapped = false;
+        }
+    }
+
+    /// The same for what DECSCA does not protect.
+    fn erase_selectively(&mut self, y: usize, from: usize, to: usize, whole: bool) {
+        let cell = self.erased();
+        self.work += (to - from) as u64;
+        let styles = &self.styles;
         let kept = |cell: Cell| {
             let something = cell.glyph != 0 || cell.is_spacer();
-            keep_protected && something && self.styles.get(cell.style).flags & flag::PROTECTED != 0
+            something && styles.get(cell.style).flags & flag::PROTECTED != 0
         };
+        let row = self.side.grid.row_mut(y);
         if from > 0 && row.get(from - 1).flags == WIDE && !kept(row.get(from - 1)) {
             row.set(from - 1, cell);
         }
         if to < row.cols() && row.get(to).is_spacer() && !kept(row.get(to)) {
             row.set(to, cell);
         }
-        if keep_protected {
-            for at in from..to.min(row.cols()) {
-                if !kept(row.get(at)) {
-                    row.set(at, cell);
-                }
+        for at in from..to.min(row.cols()) {
+            if !kept(row.get(at)) {
+                row.set(at, cell);
             }
-        } else {
-            row.fill(from, to, cell);
         }
         if whole {
             row.wrapped = false;
         }
     }
 
-    /// ED and DECSED. A cursor that waits to wrap stands behind the last column, which is then left alone.
-    pub(crate) fn erase_display(&mut self, what: u16, keep_protected: bool) {
+    /// ED. A cursor that waits to wrap stands behind the last column, which is then left alone.
+    pub(crate) fn erase_display(&mut self, what: u16) {
         let (rows, cols, x, y) = (self.rows(), self.cols(), self.side.x, self.side.y);
         match what {
             0 => {
-                self.erase(y, x, cols, x == 0, keep_protected);
-                for row in y + 1..rows {
-                    self.erase(row, 0, cols, true, keep_protected);
-                }
+                self.erase(y, x, cols, x == 0);
+                self.clear_rows(y + 1..rows);
             }
             1 => {
-                self.erase(y, 0, x + 1, true, keep_protected);
-                if x + 1 >= cols
-                    && let Some(next) = self.side.grid.rows.get_mut(y + 1)
-                {
-                    // The line that went on there was erased up to its end.
-                    next.wrapped = false;
-                }
-                for row in 0..y {
-                    self.erase(row, 0, cols, true, keep_protected);
-                }
+                self.erase(y, 0, x + 1, true);
+                self.end_erased_line(x, y);
+                self.clear_rows(0..y);
             }
-            2 => {
-                for row in 0..rows {
-                    self.erase(row, 0, cols, true, keep_protected);
-                }
-            }
+            2 => self.clear_rows(0..rows),
             3 if !self.modes.alternate_screen => self.scrollback.clear(),
             _ => {}
         }
     }
 
-    /// EL and DECSEL.
-    pub(crate) fn erase_line(&mut self, what: u16, keep_protected: bool) {
+    /// DECSED: as ED, while nothing is protected. Else every cell has to be looked at, and who has that done over and over
+    /// on a large screen has it done no more until something else comes.
+    pub(crate) fn erase_display_selectively(&mut self, what: u16) {
+        if !self.styles.any_protected {
+            return self.erase_display(what);
+        }
+        let (rows, cols, x, y) = (self.rows(), self.cols(), self.side.x, self.side.y);
+        let others = match what {
+            0 => y + 1..rows,
+            1 => 0..y,
+            2 => 0..rows,
+            _ => return self.erase_display(what),
+        };
+        if !self.allowance.spend(SELECTED_IN_CELLS * (others.len() + 1) * cols) {
+            return;
+        }
+        match what {
+            0 => self.erase_selectively(y, x, cols, x == 0),
+            1 => {
+                self.erase_selectively(y, 0, x + 1, true);
+                self.end_erased_line(x, y);
+            }
+            _ => {}
+        }
+        others.for_each(|row| self.erase_selectively(row, 0, cols, true));
+    }
+
+    /// A line that was erased up to the end of row `y` does not go on.
+    fn end_erased_line(&mut self, x: usize, y: usize) {
+        if x + 1 >= self.cols() {
+            self.side.grid.set_wrapped(y + 1, false);
+        }
+    }
+
+    fn clear_rows(&mut self, rows: std::ops::Range<usize>) {
+        if !rows.is_empty() {
+            let style = self.erased().style;
+            self.side.grid.clear(rows, style);
+        }
+    }
+
+    /// EL.
+    pub(crate) fn erase_line(&mut self, what: u16) {
         let (cols, x, y) = (self.cols(), self.side.x, self.side.y);
         match what {
-            0 => self.erase(y, x, cols, x == 0, keep_protected),
-            1 => self.erase(y, 0, x + 1, false, keep_protected),
-            2 => self.erase(y, 0, cols, true, keep_protected),
+            0 => self.erase(y, x, cols, x == 0),
+            1 => self.erase(y, 0, x + 1, false),
+            2 => self.erase(y, 0, cols, true),
             _ => {}
+        }
+    }
+
+    /// DECSEL, with the bound of [`Screen::erase_display_selectively`].
+    pub(crate) fn erase_line_selectively(&mut self, what: u16) {
+        let (cols, x, y) = (self.cols(), self.side.x, self.side.y);
+        if !self.styles.any_protected {
+            return self.erase_line(what);
+        }
+        if what > 2 || !self.allowance.spend(SELECTED_IN_CELLS * cols) {
+            return;
+        }
+        match what {
+            0 => self.erase_selectively(y, x, cols, x == 0),
+            1 => self.erase_selectively(y, 0, x + 1, false),
+            _ => self.erase_selectively(y, 0, cols, true),
         }
     }
 
@@ -80,13 +148,14 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     pub(crate) fn erase_chars(&mut self, count: usize) {
         self.clamp_cursor();
         let (x, y) = (self.side.x, self.side.y);
-        self.erase(y, x, (x + count).min(self.cols()), false, false);
+        self.erase(y, x, (x + count).min(self.cols()), false);
     }
 
     /// ICH.
     pub(crate) fn insert_chars(&mut self, count: usize) {
         self.clamp_cursor();
         let (x, cell) = (self.side.x, self.erased());
+        self.work += (self.cols() - x) as u64;
         self.row_mut().insert(x, count, cell);
     }
 
@@ -94,6 +163,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     pub(crate) fn delete_chars(&mut self, count: usize) {
         self.clamp_cursor();
         let (x, cell) = (self.side.x, self.erased());
+        self.work += (self.cols() - x) as u64;
         self.row_mut().remove(x, count, cell);
     }
 
@@ -124,34 +194,32 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// SD.
     pub(crate) fn scroll_region_down(&mut self, count: usize) {
-        let (top, bottom) = (self.side.top, self.side.bottom);
-        for _ in 0..count.min(bottom + 1 - top) {
-            self.side.grid.scroll_down(top, bottom, Cell::default());
-        }
+        self.side.grid.scroll_down(self.side.top..self.side.bottom + 1, count, 0);
     }
 
     fn move_up(&mut self, top: usize, bottom: usize, count: usize) {
-        let cell = self.erased();
-        for _ in 0..count.min(bottom + 1 - top) {
-            self.side.grid.scroll_up(top, bottom, cell);
-        }
+        let style = self.erased().style;
+        self.side.grid.scroll_up(top..bottom + 1, count, style);
     }
 
     fn move_down(&mut self, top: usize, bottom: usize, count: usize) {
-        let cell = self.erased();
-        for _ in 0..count.min(bottom + 1 - top) {
-            self.side.grid.scroll_down(top, bottom, cell);
-        }
+        let style = self.erased().style;
+        self.side.grid.scroll_down(top..bottom + 1, count, style);
     }
 
-    /// SL, SR, DECIC, DECDC: columns of all rows of the region.
+    /// SL, SR, DECIC, DECDC: columns of all rows of the region. Every cell there has to be moved, and who has that done over
+    /// and over on a large screen has it done no more until something else comes.
     pub(crate) fn shift_columns(&mut self, at: usize, count: usize, insert: bool) {
-        if !self.in_region() {
+        let rows = self.side.top..self.side.bottom + 1;
+        let cells = rows.len() * self.cols();
+        let price = cells.min(NEAR_CELLS) / 4 + cells.saturating_sub(NEAR_CELLS);
+        if !self.in_region() || !self.allowance.spend(price) {
             return;
         }
         let cell = self.erased();
-        let (top, bottom) = (self.side.top, self.side.bottom);
-        for row in self.side.grid.rows.range_mut(top..=bottom) {
+        self.work += (rows.len() * self.cols()) as u64;
+        for y in rows {
+            let row = self.side.grid.row_mut(y);
             if insert {
                 row.insert(at, count, cell);
             } else {

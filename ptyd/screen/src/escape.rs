@@ -1,6 +1,5 @@
 //! Control characters and escape sequences.
 
-use crate::cell::Cell;
 use crate::charset::Charset;
 use crate::effect::Effect;
 use crate::screen::{Saved, Screen};
@@ -83,7 +82,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         self.line_down(false);
         if !scrolls && !stays {
             // Somebody ended the line on purpose.
-            self.row_mut().wrapped = false;
+            self.set_wrapped(false);
         }
         if self.side.x >= self.cols() {
             self.side.x -= 1;
@@ -107,12 +106,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         // As xterm.js: back over the edge, to where the text came from.
         if self.side.x > 0 {
             self.side.x = self.side.x.min(self.cols()) - 1;
-        } else if self.side.y > self.side.top && self.side.y <= self.side.bottom && self.row_mut().wrapped {
-            self.row_mut().wrapped = false;
+        } else if self.side.y > self.side.top && self.side.y <= self.side.bottom && self.row().wrapped {
+            self.set_wrapped(false);
             self.side.y -= 1;
             self.side.x = self.cols() - 1;
-            let row = self.row_mut();
-            let last = row.get(row.cols() - 1);
+            let last = self.row().get(self.cols() - 1);
             if last.glyph == 0 && last.width() > 0 {
                 self.side.x -= 1;
             }
@@ -124,34 +122,18 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         if self.side.x >= self.cols() {
             return;
         }
-        self.side.x = self.next_tab(self.side.x);
-    }
-
-    pub(crate) fn next_tab(&self, x: usize) -> usize {
-        let last = self.cols() - 1;
-        (x + 1..last).find(|col| self.side.tabs.get(*col).copied().unwrap_or(false)).unwrap_or(last)
-    }
-
-    pub(crate) fn previous_tab(&self, x: usize) -> usize {
-        (1..x.min(self.cols()))
-            .rev()
-            .find(|col| self.side.tabs.get(*col).copied().unwrap_or(false))
-            .unwrap_or(0)
+        self.side.x = self.side.tabs.next(self.side.x, 1);
     }
 
     fn set_tab(&mut self) {
-        let x = self.side.x;
-        if let Some(tab) = self.side.tabs.get_mut(x) {
-            *tab = true;
-        }
+        self.side.tabs.set(self.side.x, true);
     }
 
     fn reverse_index(&mut self) {
         self.clamp_cursor();
         if self.side.y == self.side.top {
-            let cell = self.erased();
-            let (top, bottom) = (self.side.top, self.side.bottom);
-            self.side.grid.scroll_down(top, bottom, cell);
+            let style = self.erased().style;
+            self.side.grid.scroll_down(self.side.top..self.side.bottom + 1, 1, style);
         } else {
             self.side.y = self.side.y.saturating_sub(1);
         }
@@ -180,11 +162,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// DECALN: the screen full of E, to align a tube by.
     fn fill_with_e(&mut self) {
         let style = self.pen_style();
-        let cols = self.cols();
-        for row in &mut self.side.grid.rows {
-            row.writable(0, cols).fill(Cell::ascii(b'E', style));
-            row.wrapped = false;
-        }
+        self.side.grid.fill_with_e(style);
         (self.side.x, self.side.y) = (0, if self.modes.origin { self.side.top } else { 0 });
     }
 }

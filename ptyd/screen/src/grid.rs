@@ -1,165 +1,280 @@
-//! Rows of cells, and the moves that touch nothing else.
+//! The rows of one of a terminal's two screens, and the moves that touch nothing but whole rows. It knows no cursor.
+//!
+//! Moving rows moves their entries, of four bytes each, and a row that looks the same everywhere is nothing but an entry: so
+//! no sequence of a few bytes costs much on the largest of screens, however it clears and scrolls.
 
-use std::collections::VecDeque;
+use std::ops::Range;
 
-use crate::cell::{Cell, WIDE};
+use crate::cell::Cell;
+use crate::row::{Row, RowRef};
 
-/// One row. What lies from `used` on is blank in the default style.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Row {
-    cells: Vec<Cell>,
-    used: usize,
-    /// It goes on with the row before: the text was wrapped.
-    pub(crate) wrapped: bool,
-}
+/// A row's entry: the number of a slot, or the style of a row that looks the same everywhere.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Entry(u32);
 
-impl Row {
-    pub(crate) fn new(cols: usize) -> Self {
-        Self { cells: vec![Cell::default(); cols], used: 0, wrapped: false }
+/// Nothing was printed on it.
+const BLANK: u32 = 1 << 30;
+/// DECALN filled it.
+const FULL_OF_E: u32 = 1 << 31;
+/// A uniform row goes on with the one before; other rows know that themselves.
+const WRAPPED: u32 = 1 << 29;
+const NUMBER: u32 = 0xFFFF;
+
+impl Entry {
+    fn blank(style: u16) -> Self {
+        Self(BLANK | u32::from(style))
     }
 
-    pub(crate) fn from_cells(cells: &[Cell], cols: usize, wrapped: bool) -> Self {
-        let mut row = Self::new(cols);
-        for (at, cell) in cells.iter().take(cols).enumerate() {
-            row.set(at, *cell);
-        }
-        row.wrapped = wrapped;
-        row
+    fn slot(self) -> Option<usize> {
+        (self.0 & (BLANK | FULL_OF_E) == 0).then_some((self.0 & NUMBER) as usize)
     }
 
-    pub(crate) fn cols(&self) -> usize {
-        self.cells.len()
+    fn style(self) -> u16 {
+        u16::try_from(self.0 & NUMBER).unwrap_or(0)
     }
 
-    pub(crate) fn get(&self, at: usize) -> Cell {
-        self.cells.get(at).copied().unwrap_or_default()
+    /// What every place of a uniform row looks like.
+    fn cell(self) -> Cell {
+        if self.0 & FULL_OF_E == 0 { Cell::blank(self.style()) } else { Cell::ascii(b'E', self.style()) }
     }
 
-    pub(crate) fn set(&mut self, at: usize, cell: Cell) {
-        if let Some(place) = self.cells.get_mut(at) {
-            *place = cell;
-            self.used = self.used.max(at + 1);
-        }
-    }
-
-    /// The cells that may be anything but blank in the default style.
-    pub(crate) fn used(&self) -> &[Cell] {
-        &self.cells[..self.used]
-    }
-
-    /// Cells for `range`, all of which are about to be written.
-    pub(crate) fn writable(&mut self, from: usize, to: usize) -> &mut [Cell] {
-        self.used = self.used.max(to);
-        &mut self.cells[from..to]
-    }
-
-    pub(crate) fn fill(&mut self, from: usize, to: usize, cell: Cell) {
-        let to = to.min(self.cells.len());
-        if cell == Cell::default() {
-            if from < self.used {
-                let end = to.min(self.used);
-                self.cells[from..end].fill(cell);
-                if to >= self.used {
-                    self.used = from;
-                }
-            }
-        } else if from < to {
-            self.writable(from, to).fill(cell);
-        }
-    }
-
-    pub(crate) fn clear(&mut self, cell: Cell) {
-        self.fill(0, self.cells.len(), cell);
-        self.wrapped = false;
-    }
-
-    /// Columns up to the last one on which something was printed.
-    pub(crate) fn printed(&self) -> usize {
-        let last = self.used().iter().rposition(|cell| cell.glyph != 0);
-        last.map_or(0, |last| last + usize::from(self.cells[last].width().max(1)))
-    }
-
-    /// Moves what is at `at` and right of it by `count`, filling with `cell`; what falls off the end is gone, and a wide
-    /// character of which half is left.
-    pub(crate) fn insert(&mut self, at: usize, count: usize, cell: Cell) {
-        let cols = self.cells.len();
-        if at > 0 && self.cells[at - 1].flags == WIDE {
-            self.set(at - 1, Cell::blank(cell.style));
-            self.cells[at] = Cell::blank(cell.style);
-        }
-        let count = count.min(cols - at);
-        self.cells.copy_within(at..cols - count, at + count);
-        self.used = if self.used > at { (self.used + count).min(cols) } else { self.used };
-        self.fill(at, at + count, cell);
-        if self.cells[cols - 1].flags == WIDE {
-            self.cells[cols - 1] = Cell::blank(cell.style);
-        }
-    }
-
-    /// Removes `count` cells at `at`; what is right of them moves left, and `cell` fills the end. A wide character of which
-    /// half is left is gone.
-    pub(crate) fn remove(&mut self, at: usize, count: usize, cell: Cell) {
-        let cols = self.cells.len();
-        let count = count.min(cols - at);
-        self.cells.copy_within(at + count..cols, at);
-        self.fill(cols - count, cols, Cell::default());
-        self.fill(cols - count, cols, cell);
-        if at > 0 && self.cells[at - 1].flags == WIDE {
-            self.cells[at - 1] = Cell::blank(cell.style);
-        }
-        if self.cells[at].is_spacer() {
-            self.cells[at] = Cell::blank(cell.style);
-        }
-        self.trim_used();
-    }
-
-    pub(crate) fn resize(&mut self, cols: usize) {
-        self.cells.resize(cols, Cell::default());
-        self.used = self.used.min(cols);
-        // A wide character that was cut in half.
-        if let Some(last) = self.cells.last_mut()
-            && last.flags == WIDE
-        {
-            *last = Cell::blank(last.style);
-        }
-    }
-
-    fn trim_used(&mut self) {
-        while self.used > 0 && self.cells[self.used - 1] == Cell::default() {
-            self.used -= 1;
-        }
+    fn wrapped(self) -> bool {
+        self.0 & WRAPPED != 0
     }
 }
 
-/// The rows of one of a terminal's two screens.
+/// The rows of a screen.
 #[derive(Clone, Debug)]
 pub(crate) struct Grid {
-    pub(crate) rows: VecDeque<Row>,
+    cols: usize,
+    /// An entry for each row. Those of `ring` are turned: its first row's is `turned` places further down.
+    entries: Vec<Entry>,
+    ring: Range<usize>,
+    turned: usize,
+    slots: Vec<Row>,
+    /// Slots of no row. Not all: rows cleared in bulk leave theirs to be found when one is wanted.
+    free: Vec<u32>,
+    /// For moving entries.
+    scratch: Vec<Entry>,
+    /// Entries moved or filled since it was made: what moving rows has cost.
+    pub(crate) work: u64,
 }
 
 impl Grid {
     pub(crate) fn new(rows: usize, cols: usize) -> Self {
-        Self { rows: (0..rows).map(|_| Row::new(cols)).collect() }
+        Self {
+            cols,
+            entries: vec![Entry::blank(0); rows],
+            ring: 0..rows,
+            turned: 0,
+            slots: Vec::new(),
+            free: Vec::new(),
+            scratch: Vec::new(),
+            work: 0,
+        }
     }
 
-    /// Moves rows `top..=bottom` up by one; the row that leaves is cleared to `cell` and comes in at the bottom.
-    pub(crate) fn scroll_up(&mut self, top: usize, bottom: usize, cell: Cell) {
-        let moved = if top == 0 && bottom + 1 == self.rows.len() {
-            self.rows.pop_front()
-        } else {
-            self.rows.remove(top)
+    /// A grid of these rows, all of `cols` columns.
+    pub(crate) fn from_rows(rows: impl IntoIterator<Item = Row>, cols: usize) -> Self {
+        let mut grid = Self::new(0, cols);
+        for row in rows {
+            let slot = u32::try_from(grid.slots.len()).unwrap_or(0) & NUMBER;
+            grid.entries.push(Entry(slot));
+            grid.slots.push(row);
+        }
+        grid.ring = 0..grid.entries.len();
+        grid
+    }
+
+    /// Its rows, top to bottom; it is left with none.
+    pub(crate) fn take_rows(&mut self) -> Vec<Row> {
+        let rows = (0..self.len()).map(|y| self.row(y).to_row()).collect();
+        *self = Self::new(0, self.cols);
+        rows
+    }
+
+    /// How many rows there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Row `y`; beyond the last one: a blank one.
+    pub(crate) fn row(&self, y: usize) -> RowRef<'_> {
+        let entry = self.entries.get(self.place(y)).copied().unwrap_or(Entry::blank(0));
+        match entry.slot() {
+            Some(slot) => self.slots[slot].as_ref(),
+            None => RowRef::uniform(entry.cell(), self.cols, entry.wrapped()),
+        }
+    }
+
+    /// Rows from the top to the bottom.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = RowRef<'_>> {
+        (0..self.len()).map(|y| self.row(y))
+    }
+
+    /// Row `y` (there is one), for writing.
+    pub(crate) fn row_mut(&mut self, y: usize) -> &mut Row {
+        let place = self.place(y);
+        let slot = match self.entries[place].slot() {
+            Some(slot) => slot,
+            None => self.fill_slot(place),
         };
-        if let Some(mut row) = moved {
-            row.clear(cell);
-            if bottom >= self.rows.len() { self.rows.push_back(row) } else { self.rows.insert(bottom, row) }
+        &mut self.slots[slot]
+    }
+
+    /// Marks whether row `y` goes on with the row before.
+    pub(crate) fn set_wrapped(&mut self, y: usize, wrapped: bool) {
+        let place = self.place(y);
+        let Some(entry) = self.entries.get_mut(place) else { return };
+        match entry.slot() {
+            Some(slot) => self.slots[slot].wrapped = wrapped,
+            None if wrapped => entry.0 |= WRAPPED,
+            None => entry.0 &= !WRAPPED,
         }
     }
 
-    /// Moves rows `top..=bottom` down by one; a row cleared to `cell` comes in at the top.
-    pub(crate) fn scroll_down(&mut self, top: usize, bottom: usize, cell: Cell) {
-        if let Some(mut row) = self.rows.remove(bottom) {
-            row.clear(cell);
-            self.rows.insert(top, row);
+    /// Clears whole rows to blanks of a style; none of them goes on with the one before.
+    pub(crate) fn clear(&mut self, rows: Range<usize>, style: u16) {
+        self.fill(rows, Entry::blank(style));
+    }
+
+    /// Fills the screen with E.
+    pub(crate) fn fill_with_e(&mut self, style: u16) {
+        self.fill(0..self.len(), Entry(FULL_OF_E | u32::from(style)));
+    }
+
+    fn fill(&mut self, rows: Range<usize>, entry: Entry) {
+        let covers = rows.start <= self.ring.start && rows.end >= self.ring.end;
+        if !covers && rows.start < self.ring.end && rows.end > self.ring.start {
+            self.settle();
         }
+        self.work += rows.len() as u64;
+        if rows.len() == 1 {
+            self.release(rows.start);
+        }
+        self.entries[rows].fill(entry);
+    }
+
+    /// Moves `rows` up by `count`; those that leave are gone, blank ones of a style come in at the bottom.
+    pub(crate) fn scroll_up(&mut self, rows: Range<usize>, count: usize, style: u16) {
+        if count >= rows.len() {
+            return self.clear(rows, style);
+        }
+        if count == 1 {
+            let place = self.ring_place(&rows, rows.start);
+            self.release(place);
+        }
+        self.turn(&rows, count);
+        self.fill_in_ring(rows.end - count..rows.end, Entry::blank(style));
+    }
+
+    /// Moves `rows` down by `count`; blank ones of a style come in at the top.
+    pub(crate) fn scroll_down(&mut self, rows: Range<usize>, count: usize, style: u16) {
+        if count >= rows.len() {
+            return self.clear(rows, style);
+        }
+        if count == 1 {
+            let place = self.ring_place(&rows, rows.end - 1);
+            self.release(place);
+        }
+        self.turn(&rows, rows.len() - count);
+        self.fill_in_ring(rows.start..rows.start + count, Entry::blank(style));
+    }
+
+    /// Bytes of its memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let rows: usize = self.slots.iter().map(Row::memory_bytes).sum();
+        rows + 4 * (self.entries.capacity() + self.free.capacity() + self.scratch.capacity())
+    }
+
+    /// Where row `y` has its entry.
+    fn place(&self, y: usize) -> usize {
+        if self.turned == 0 || !self.ring.contains(&y) {
+            return y;
+        }
+        let place = y + self.turned;
+        if place < self.ring.end { place } else { place - self.ring.len() }
+    }
+
+    /// The same, once `rows` are the ring.
+    fn ring_place(&mut self, rows: &Range<usize>, y: usize) -> usize {
+        if self.ring != *rows {
+            self.settle();
+            self.ring = rows.clone();
+        }
+        self.place(y)
+    }
+
+    /// Turns `rows`: what was `count` places down comes first.
+    fn turn(&mut self, rows: &Range<usize>, count: usize) {
+        if self.ring != *rows {
+            self.settle();
+            self.ring = rows.clone();
+        }
+        self.turned = (self.turned + count) % rows.len();
+    }
+
+    /// Fills rows, not all, of the ring.
+    fn fill_in_ring(&mut self, rows: Range<usize>, entry: Entry) {
+        self.work += rows.len() as u64;
+        let (first, last) = (self.place(rows.start), self.place(rows.end - 1));
+        if first <= last {
+            self.entries[first..=last].fill(entry);
+        } else {
+            let Range { start, end } = self.ring;
+            self.entries[first..end].fill(entry);
+            self.entries[start..=last].fill(entry);
+        }
+    }
+
+    /// Turns the ring back, so that every row has its entry in its place.
+    fn settle(&mut self) {
+        if self.turned > 0 {
+            self.work += self.ring.len() as u64;
+            let ring = &mut self.entries[self.ring.clone()];
+            self.scratch.clear();
+            self.scratch.extend_from_slice(&ring[..self.turned]);
+            ring.copy_within(self.turned.., 0);
+            let kept = ring.len() - self.turned;
+            ring[kept..].copy_from_slice(&self.scratch);
+            self.turned = 0;
+        }
+    }
+
+    /// Gives the slot of an entry that is about to be overwritten back at once: the next row wanted finds it warm.
+    fn release(&mut self, place: usize) {
+        if let Some(slot) = self.entries[place].slot() {
+            self.free.push(u32::try_from(slot).unwrap_or(0));
+            self.entries[place] = Entry::blank(0);
+        }
+    }
+
+    /// Gives a uniform row a slot of its own.
+    fn fill_slot(&mut self, place: usize) -> usize {
+        // Some more than there are rows, so that looking for free ones is rare.
+        let most = self.len() + self.len() / 4 + 8;
+        if self.free.is_empty() && self.slots.len() >= most {
+            self.find_free();
+        }
+        let slot = match self.free.pop() {
+            Some(slot) => slot as usize,
+            None => {
+                self.slots.push(Row::new(self.cols));
+                self.slots.len() - 1
+            }
+        };
+        let entry = self.entries[place];
+        self.slots[slot].become_uniform(entry.cell(), entry.wrapped());
+        self.entries[place] = Entry(u32::try_from(slot).unwrap_or(0));
+        slot
+    }
+
+    fn find_free(&mut self) {
+        self.work += self.slots.len() as u64;
+        let mut taken = vec![false; self.slots.len()];
+        for slot in self.entries.iter().filter_map(|entry| entry.slot()) {
+            taken[slot] = true;
+        }
+        self.free = (0..).zip(taken).filter(|(_, taken)| !taken).map(|(slot, _)| slot).collect();
     }
 }

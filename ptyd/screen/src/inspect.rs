@@ -102,7 +102,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             saved: self.saved_state(&self.side),
             hidden_saved: hidden.and_then(|side| self.saved_state(side)),
             charsets: charsets_text(self.charsets),
-            tabs: (0..self.side.tabs.len()).filter(|col| self.side.tabs[*col]).collect(),
+            tabs: self.side.tabs.stops().collect(),
             modes: self.modes.clone(),
             cursor_style: self.cursor_style,
             title: self.title.clone(),
@@ -124,8 +124,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     }
 
     fn link_text(&self, number: u16) -> String {
-        let link = usize::from(number).checked_sub(1).and_then(|index| self.links.get(index));
-        link.map_or_else(String::new, |(url, id)| format!("<{id}|{url}>"))
+        self.links.get(number).map_or_else(String::new, |(url, id)| format!("<{id}|{url}>"))
     }
 
     fn saved_state(&self, side: &Side) -> Option<SavedState> {
@@ -140,10 +139,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     }
 
     fn row_states(&self, side: &Side) -> Vec<RowState> {
-        let rows = side.grid.rows.iter();
+        let rows = side.grid.rows();
         rows.map(|row| {
             let mut cells: Vec<CellState> = Vec::new();
-            for cell in row.used() {
+            for cell in row.used_cells() {
                 let mut text = String::new();
                 self.clusters.push_text(cell.glyph, &mut text);
                 let style = self.styles.get(cell.style);

@@ -4,10 +4,13 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "test data is made by wrapping"))]
 
+mod allowance;
 mod answer;
 mod cell;
 mod charset;
 mod checkpoint;
+mod clusters;
+mod collect;
 mod csi;
 mod edit;
 mod effect;
@@ -15,6 +18,7 @@ mod escape;
 mod grid;
 mod history;
 mod inspect;
+mod links;
 mod modes;
 mod osc;
 pub mod parser;
@@ -22,11 +26,14 @@ mod print;
 pub mod query;
 mod reflow;
 mod render;
+mod row;
 mod screen;
 mod scrollback;
 mod size;
 mod snapshot;
 mod style;
+mod styles;
+mod tabs;
 mod width;
 
 pub use checkpoint::RestoreError;

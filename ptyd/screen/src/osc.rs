@@ -4,7 +4,7 @@ use crate::effect::{
     Effect, MAX_CLIPBOARD_BYTES, clean_notification, clean_title, decode_base64, path_of_url,
 };
 use crate::parser::{StringKind, StringSequence};
-use crate::screen::{MAX_LINKS, Screen};
+use crate::screen::Screen;
 
 /// Longest link, in bytes.
 const MAX_LINK_BYTES: usize = 2048;
@@ -58,7 +58,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                     self.palette.clear();
                 }
                 for index in rest.split(|byte| *byte == b';').filter_map(decimal) {
-                    self.palette.retain(|(changed, _)| *changed != index);
+                    self.palette.remove(&index);
                 }
             }
             b"110" => self.dynamic[0] = None,
@@ -79,14 +79,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         {
             let id = params.split(':').find_map(|param| param.strip_prefix("id=")).unwrap_or("");
             let id: String = id.chars().take(128).collect();
-            let known = self.links.iter().position(|(url_, id_)| url_ == url && *id_ == id);
-            let number = known.or_else(|| {
-                (self.links.len() < MAX_LINKS).then(|| {
-                    self.links.push((url.to_owned(), id));
-                    self.links.len() - 1
-                })
-            });
-            pen.link = number.and_then(|number| u16::try_from(number + 1).ok()).unwrap_or(0);
+            pen.link = self.links.number(url, &id);
         }
         self.set_pen(pen);
     }
@@ -96,8 +89,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let mut parts = rest.split(|byte| *byte == b';');
         while let (Some(index), Some(color)) = (parts.next(), parts.next()) {
             if let (Some(index), Some(color)) = (decimal(index), parse_color(color)) {
-                self.palette.retain(|(changed, _)| *changed != index);
-                self.palette.push((index, color));
+                self.palette.insert(index, color);
             }
         }
     }

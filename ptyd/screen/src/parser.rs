@@ -4,13 +4,20 @@
 //! the characters U+0080 to U+009F, as xterm.js does. Memory is bounded whatever comes.
 
 mod params;
+mod scan;
+mod usual;
 
 pub use params::Params;
+use scan::{before_c1, may_begin_text, printable, printable_ascii};
+pub(crate) use usual::Usual;
 
 /// Payload bytes of a string that are kept; the rest is dropped. A clipboard of 100 KiB fits in base64.
 pub const MAX_STRING_BYTES: usize = 160 << 10;
 /// Intermediate bytes kept; a sequence with more means nothing to anybody.
 const MAX_INTERMEDIATES: usize = 2;
+
+/// Longest piece of text, in bytes, that is looked at as a whole where it is not all ASCII.
+const MAX_MIXED_TEXT: usize = 256;
 
 const CAN: u8 = 0x18;
 const SUB: u8 = 0x1A;
@@ -22,6 +29,8 @@ const BEL: u8 = 0x07;
 pub enum Event<'a> {
     /// Printable text without controls; never empty.
     Text(&'a str),
+    /// The same where all of it is ASCII.
+    Ascii(&'a [u8]),
     /// Malformed UTF-8, to be shown as one replacement character.
     Invalid,
     /// A C0 control or DEL, or a C1 control (0x80 to 0x9F). May come in the middle of a sequence, which then goes on.
@@ -139,6 +148,11 @@ impl Parser {
         Self::default()
     }
 
+    /// Bytes of memory it holds.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.payload.capacity()
+    }
+
     /// Whether it is between two sequences and two characters.
     pub fn is_ground(&self) -> bool {
         self.state == State::Ground && self.character_len == 0
@@ -162,6 +176,12 @@ impl Parser {
 
     /// Takes the next piece off the front of `bytes` (not empty): how many bytes it used, and what they were.
     pub fn next<'a>(&'a mut self, bytes: &'a [u8]) -> (usize, Event<'a>) {
+        match self.usual(bytes) {
+            Usual::Ascii(len) => return (len, Event::Ascii(&bytes[..len])),
+            Usual::Control(byte) => return (1, Event::Control(byte)),
+            Usual::Csi(len, prefix, last) => return (len, Event::Csi(self.usual_sequence(prefix, last))),
+            Usual::Other => {}
+        }
         let mut used = 0;
         if self.character_len > 0 {
             let (taken, emit) = self.finish_character(bytes);
@@ -199,32 +219,30 @@ impl Parser {
         (used, Event::Pending)
     }
 
-    /// Text from ground state: as much as is printable and whole.
+    /// Text from ground state: as much as is printable and whole, but not so much that what is thrown away is looked at over
+    /// and over.
     fn text<'a>(&'a mut self, bytes: &'a [u8]) -> (usize, Event<'a>) {
-        let len = printable(bytes);
-        if len == 0 {
+        let ascii = printable_ascii(bytes);
+        if ascii == 0 && bytes[0] < 0x80 {
             // DEL
             return (1, Event::Control(bytes[0]));
         }
-        let (valid, error) = match str::from_utf8(&bytes[..len]) {
-            Ok(text) => (text, None),
-            Err(err) => {
-                (str::from_utf8(&bytes[..err.valid_up_to()]).unwrap_or_default(), Some(err.error_len()))
-            }
+        if ascii > MAX_MIXED_TEXT || bytes.get(ascii).is_none_or(|next| *next < 0x80) {
+            return (ascii, Event::Ascii(&bytes[..ascii]));
+        }
+        let window = &bytes[..bytes.len().min(ascii + MAX_MIXED_TEXT)];
+        let window = if may_begin_text(&bytes[ascii..]) { window } else { &bytes[..ascii] };
+        let printable = printable(window);
+        let valid = match str::from_utf8(&window[..printable]) {
+            Ok(text) => text,
+            Err(err) => str::from_utf8(&window[..err.valid_up_to()]).unwrap_or_default(),
         };
         let text = before_c1(valid);
         if !text.is_empty() {
             return (text.len(), Event::Text(text));
         }
-        match error {
-            Some(Some(bad)) if valid.is_empty() => (bad, Event::Invalid),
-            // Followed by a control: it will never be whole.
-            Some(None) if valid.is_empty() && len < bytes.len() => (len, Event::Invalid),
-            _ => {
-                let (used, emit) = self.finish_character(bytes);
-                (used, self.event(emit))
-            }
-        }
+        let (used, emit) = self.finish_character(bytes);
+        (used, self.event(emit))
     }
 
     /// Goes on with a character that is not ASCII.
@@ -332,7 +350,11 @@ impl Parser {
             0x90 => self.begin(State::DcsEntry),
             0x98 => self.begin(State::String(StringKind::Sos)),
             0x9B => self.begin(State::CsiEntry),
-            0x9C => self.state = State::Ground,
+            // Told in any case: what follows it begins anew.
+            0x9C => {
+                let within = std::mem::replace(&mut self.state, State::Ground) != State::Ground;
+                return if within { Emit::Ignored } else { Emit::Control(byte) };
+            }
             0x9D => self.begin(State::String(StringKind::Osc)),
             0x9E => self.begin(State::String(StringKind::Pm)),
             0x9F => self.begin(State::String(StringKind::Apc)),
@@ -489,42 +511,6 @@ impl Parser {
             Emit::Invalid => Event::Invalid,
         }
     }
-}
-
-/// How many bytes at the front are neither C0 controls nor DEL.
-fn printable(bytes: &[u8]) -> usize {
-    // Eight at a time: a byte is below 0x20 or is 0x7F.
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGHS: u64 = ONES << 7;
-    let mut chunks = bytes.chunks_exact(8);
-    let mut len = 0;
-    for chunk in &mut chunks {
-        let mut eight = [0; 8];
-        eight.copy_from_slice(chunk);
-        let word = u64::from_le_bytes(eight);
-        let low = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        let seven_f = word ^ (ONES * 0x7F);
-        let del = seven_f.wrapping_sub(ONES) & !seven_f & HIGHS;
-        if low | del != 0 {
-            break;
-        }
-        len += 8;
-    }
-    len + bytes[len..].iter().position(|byte| *byte < 0x20 || *byte == 0x7F).unwrap_or(bytes.len() - len)
-}
-
-/// The text before the first C1 control.
-fn before_c1(text: &str) -> &str {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while let Some(found) = memchr::memchr(0xC2, &bytes[at..]) {
-        at += found;
-        if matches!(bytes.get(at + 1), Some(0x80..=0x9F)) {
-            return &text[..at];
-        }
-        at += 1;
-    }
-    text
 }
 
 #[cfg(test)]

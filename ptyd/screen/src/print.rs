@@ -1,67 +1,138 @@
-//! Text on its way to the cells: wrapping, wide characters, marks, insert mode.
+//! Text on its way to the cells: wrapping, wide characters, marks, insert mode. What is usual goes a row at a time.
 
-use crate::cell::{Cell, WIDE, ZERO};
+use std::ops::Range;
+
+use crate::cell::{Cell, Packed, WIDE, ZERO};
 use crate::charset::Charset;
+use crate::row::Row;
 use crate::screen::{NO_ROOM, Screen};
 use crate::width::columns as width;
+
+/// From here on a run of ASCII is worth being written by itself.
+const LONG_ASCII: usize = 12;
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// Prints text without controls.
     pub(crate) fn print(&mut self, text: &str) {
-        let plain = self.charsets.current() == Charset::Ascii && !self.modes.insert;
+        let charset = self.charsets.current();
+        if charset != Charset::Ascii {
+            return text.chars().for_each(|character| self.print_char(charset.map(character)));
+        }
         let mut rest = text;
         while !rest.is_empty() {
-            let ascii = if plain { ascii_prefix(rest.as_bytes()) } else { 0 };
-            let (run, more) = rest.split_at(ascii);
-            if run.is_empty() {
-                let len = rest.bytes().position(|byte| plain && byte < 0x80).unwrap_or(rest.len());
-                let (run, more) = rest.split_at(len.max(rest.chars().next().map_or(1, char::len_utf8)));
-                self.print_run(run);
-                rest = more;
-            } else {
-                self.print_ascii(run.as_bytes());
-                rest = more;
+            let ascii = ascii_prefix(rest.as_bytes());
+            if ascii == rest.len() || ascii >= LONG_ASCII {
+                self.print_ascii(&rest.as_bytes()[..ascii]);
+                rest = &rest[ascii..];
+                continue;
+            }
+            let printed = self.print_into_row(rest);
+            rest = &rest[printed..];
+            if let (0, Some(character)) = (printed, rest.chars().next()) {
+                self.print_char(character);
+                rest = &rest[character.len_utf8()..];
             }
         }
     }
 
-    fn print_ascii(&mut self, mut bytes: &[u8]) {
-        let style = self.pen_style();
+    /// Prints ASCII without controls.
+    pub(crate) fn print_ascii_text(&mut self, text: &[u8]) {
+        if self.charsets.current() == Charset::Ascii {
+            self.print_ascii(text);
+        } else {
+            self.print(str::from_utf8(text).unwrap_or_default());
+        }
+    }
+
+    fn print_ascii(&mut self, bytes: &[u8]) {
+        self.print_narrow(bytes.len(), |row, from, part, style| row.write_ascii(from, &bytes[part], style));
+    }
+
+    /// Prints an ASCII character over and over.
+    pub(crate) fn print_repeated(&mut self, byte: u8, times: usize) {
+        self.print_narrow(times, |row, from, part, style| {
+            row.fill(from, from + part.len(), Cell::ascii(byte, style));
+        });
+    }
+
+    /// Prints so many characters of one column each; `write` writes a part of them to a row, from some column on.
+    fn print_narrow(&mut self, count: usize, write: impl Fn(&mut Row, usize, Range<usize>, u16)) {
         let cols = self.cols();
-        while !bytes.is_empty() {
+        self.work += count as u64;
+        let mut done = 0;
+        while done < count {
             if self.side.x >= cols {
                 if self.modes.autowrap {
                     self.wrap();
                 } else {
                     // Each overwrites the last column: only the last one stays.
-                    bytes = &bytes[bytes.len() - 1..];
+                    done = count - 1;
                     self.side.x = cols - 1;
                 }
             }
-            self.split_wide();
+            let style = self.pen_style();
             let from = self.side.x;
-            let len = bytes.len().min(cols - from);
-            let (now, later) = bytes.split_at(len);
-            for (cell, byte) in self.row_mut().writable(from, from + len).iter_mut().zip(now) {
-                *cell = Cell::ascii(*byte, style);
+            let to = from + (count - done).min(cols - from);
+            if self.modes.insert {
+                self.insert_blanks(to - from);
             }
-            self.side.x = from + len;
-            bytes = later;
+            let row = self.row_mut();
+            if from > 0 && row.get(from - 1).flags == WIDE {
+                row.set(from - 1, Cell::blank(style));
+            }
+            write(row, from, done..done + to - from, style);
+            row.mend(to, style);
+            self.side.x = to;
+            done += to - from;
         }
-        self.joins = 1;
-        self.mend_after(style);
+        if count > 0 {
+            self.joins = 1;
+        }
     }
 
-    fn print_run(&mut self, text: &str) {
+    /// Prints as much as goes to the cursor's row in the usual way; returns its length in bytes.
+    fn print_into_row(&mut self, text: &str) -> usize {
+        let (from, cols) = (self.side.x, self.cols());
+        if from >= cols || self.modes.insert {
+            return 0;
+        }
+        self.work += text.len() as u64;
         let style = self.pen_style();
-        let charset = self.charsets.current();
+        let row = self.row_mut();
+        let kept = row.kept();
+        // No character takes more columns than bytes.
+        let cells = row.run(from, cols.min(from + text.len()));
+        let (mut at, mut used, mut last) = (0, 0, 0);
         for character in text.chars() {
-            self.print_char(charset.map(character), style);
+            let columns = width(character);
+            let Some(places) = cells.get_mut(at..at + usize::from(columns)) else { break };
+            match places {
+                [one] => *one = Packed::new(Cell { glyph: u32::from(character), style, flags: 0 }),
+                [left, right] => {
+                    *left = Packed::new(Cell { glyph: u32::from(character), style, flags: WIDE });
+                    *right = Packed::new(Cell { glyph: 0, style, flags: ZERO });
+                }
+                _ => break,
+            }
+            at += usize::from(columns);
+            used += character.len_utf8();
+            last = columns;
         }
-        self.mend_after(style);
+        // Places that were not written after all are what they were: nothing is there but what fills the rest.
+        row.keep(kept.max(from + at));
+        if used > 0 {
+            if from > 0 && row.get(from - 1).flags == WIDE {
+                row.set(from - 1, Cell::blank(style));
+            }
+            row.mend(from + at, style);
+            self.side.x = from + at;
+            self.joins = last;
+        }
+        used
     }
 
-    fn print_char(&mut self, character: char, style: u16) {
+    fn print_char(&mut self, character: char) {
+        let style = self.pen_style();
         let cols = self.cols();
         let mut columns = usize::from(width(character));
         if columns == 0 && self.joins == NO_ROOM {
@@ -74,7 +145,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         self.joins = u16::try_from(columns).unwrap_or(0);
         if self.side.x + columns - joined > cols {
             if self.modes.autowrap {
-                self.split_wide();
+                self.split_wide(style);
                 let from = self.side.x.min(cols);
                 // A wide character that does not fit leaves its place empty.
                 self.row_mut().fill(from, cols, Cell::blank(style));
@@ -88,13 +159,21 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             }
         }
         if joined > 0 && self.side.x > 0 {
-            return self.join(character);
+            self.join(character);
+        } else {
+            if self.modes.insert {
+                self.insert_blanks(columns);
+            }
+            // Wrapping may have taken the pen's number.
+            let style = self.pen_style();
+            self.split_wide(style);
+            self.put(character, columns, style);
         }
-        self.split_wide();
-        if self.modes.insert {
-            let x = self.side.x;
-            self.row_mut().insert(x, columns, Cell::blank(style));
-        }
+        let (x, style) = (self.side.x, self.pen_style());
+        self.row_mut().mend(x, style);
+    }
+
+    fn put(&mut self, character: char, columns: usize, style: u16) {
         let flags = match columns {
             0 => ZERO,
             2 => WIDE,
@@ -106,16 +185,25 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         if columns == 2 {
             row.set(x + 1, Cell { glyph: 0, style, flags: ZERO });
         }
-        self.side.x += columns.max(1);
+        // A mark without a base has no place behind the last one either.
+        self.side.x = (x + columns.max(1)).min(self.cols());
+    }
+
+    /// Insert mode: makes room at the cursor.
+    fn insert_blanks(&mut self, columns: usize) {
+        let style = self.pen_style();
+        let x = self.side.x;
+        self.split_wide(style);
+        self.work += (self.cols() - x) as u64;
+        self.row_mut().insert(x, columns, Cell::blank(style));
     }
 
     /// Adds a mark to the character before the cursor.
     fn join(&mut self, mark: char) {
         let x = self.side.x;
-        let row = self.row_mut();
-        let at = if row.get(x - 1).width() > 0 || x < 2 { x - 1 } else { x - 2 };
-        let cell = row.get(at);
-        if let Some(glyph) = self.clusters.add(cell.glyph, mark) {
+        let at = if self.row().get(x - 1).width() > 0 || x < 2 { x - 1 } else { x - 2 };
+        let cell = self.row().get(at);
+        if let Some(glyph) = self.glyph_with_mark(cell.glyph, mark) {
             self.row_mut().set(at, Cell { glyph, ..cell });
         }
     }
@@ -133,54 +221,40 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         } else {
             self.side.y = (self.side.y + 1).min(self.rows() - 1);
             if wrapped {
-                self.row_mut().wrapped = true;
+                self.set_wrapped(true);
             }
         }
     }
 
     /// Moves the region up by one row. What leaves the primary screen at its very top goes to the scrollback.
-    pub(crate) fn scroll(&mut self, wrapped: bool) {
-        let cell = self.erased();
-        if self.side.top == 0 && !self.modes.alternate_screen {
-            self.pack_top_row();
-        }
+    fn scroll(&mut self, wrapped: bool) {
+        let style = self.erased().style;
         let (top, bottom) = (self.side.top, self.side.bottom);
-        self.side.grid.scroll_up(top, bottom, cell);
-        if wrapped && let Some(row) = self.side.grid.rows.get_mut(bottom) {
-            row.wrapped = true;
+        if top == 0 && !self.modes.alternate_screen {
+            self.pack_top_row(wrapped && bottom == 0);
+        }
+        self.side.grid.scroll_up(top..bottom + 1, 1, style);
+        if wrapped {
+            self.side.grid.set_wrapped(bottom, true);
         }
     }
 
     /// A wide character whose right half is about to be overwritten is gone.
-    fn split_wide(&mut self) {
+    fn split_wide(&mut self, style: u16) {
         let x = self.side.x;
-        if x > 0 && self.row_mut().get(x - 1).flags == WIDE {
-            let style = self.pen_style();
+        if x > 0 && self.row().get(x - 1).flags == WIDE {
             self.row_mut().set(x - 1, Cell::blank(style));
-        }
-    }
-
-    /// A right half whose left half was overwritten is gone.
-    fn mend_after(&mut self, style: u16) {
-        let x = self.side.x;
-        let row = self.row_mut();
-        let orphan = row.get(x).is_spacer() && !(x > 0 && row.get(x - 1).flags == WIDE);
-        if x < row.cols() && orphan {
-            row.set(x, Cell::blank(style));
         }
     }
 }
 
 fn ascii_prefix(bytes: &[u8]) -> usize {
-    let mut chunks = bytes.chunks_exact(8);
     let mut len = 0;
-    for chunk in &mut chunks {
-        let mut eight = [0; 8];
-        eight.copy_from_slice(chunk);
-        if u64::from_ne_bytes(eight) & 0x8080_8080_8080_8080 != 0 {
+    for chunk in bytes.chunks_exact(16) {
+        if chunk.iter().fold(0, |all, byte| all | byte) >= 0x80 {
             break;
         }
-        len += 8;
+        len += 16;
     }
     len + bytes[len..].iter().position(|byte| *byte >= 0x80).unwrap_or(bytes.len() - len)
 }

@@ -12,7 +12,12 @@ pub fn is_query(event: &Event<'_>) -> bool {
         Event::Escape { intermediates: [], final_byte: b'Z' } => true,
         Event::Csi(csi) => csi_asks(csi),
         Event::String(string) => string_asks(string),
-        Event::Escape { .. } | Event::Text(_) | Event::Invalid | Event::Pending | Event::Ignored => false,
+        Event::Escape { .. }
+        | Event::Text(_)
+        | Event::Ascii(_)
+        | Event::Invalid
+        | Event::Pending
+        | Event::Ignored => false,
     }
 }
 

@@ -2,9 +2,12 @@
 //! step, since clients do the same to the same text: also where it leaves the line with the cursor alone, for the program
 //! to redraw.
 
+use std::collections::VecDeque;
+
 use crate::cell::{Cell, WIDE};
-use crate::grid::Row;
-use crate::screen::{Screen, Side, default_tabs};
+use crate::grid::Grid;
+use crate::row::Row;
+use crate::screen::{Screen, Side};
 use crate::scrollback::{PackedCell, Record};
 use crate::size::Size;
 
@@ -13,10 +16,17 @@ const MAX_ROWS_OF_LINE: usize = 4096;
 
 /// The rows of the primary screen with those above it that a resize touches.
 struct Buffer {
-    lines: Vec<Row>,
+    lines: VecDeque<Row>,
     /// Rows above the screen.
     above: usize,
     y: usize,
+}
+
+impl Buffer {
+    fn put_above(&mut self, rows: Vec<Row>) {
+        self.above += rows.len();
+        rows.into_iter().rev().for_each(|row| self.lines.push_front(row));
+    }
 }
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
@@ -25,7 +35,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         if size == self.size {
             return;
         }
-        self.collect_styles();
+        self.collect();
+        self.retired = None;
         let old = std::mem::replace(&mut self.size, size);
         let cols = usize::from(size.cols());
         let alternate_shown = self.modes.alternate_screen;
@@ -43,10 +54,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         side.saved.x = side.saved.x.min(cols - 1);
         self.side = side;
         for side in std::iter::once(&mut self.side).chain(self.other.as_deref_mut()) {
-            let fresh = default_tabs(cols);
-            side.tabs.truncate(cols);
-            let kept = side.tabs.len();
-            side.tabs.extend_from_slice(&fresh[kept..]);
+            side.tabs.resize(cols);
         }
         self.joins = 0;
     }
@@ -54,11 +62,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     fn resize_primary(&mut self, side: &mut Side, old: Size, new: Size) {
         let (old_rows, rows) = (usize::from(old.rows()), usize::from(new.rows()));
         let (old_cols, cols) = (usize::from(old.cols()), usize::from(new.cols()));
-        let mut buffer = Buffer {
-            lines: std::mem::take(&mut side.grid.rows).into(),
-            above: 0,
-            y: side.y.min(old_rows - 1),
-        };
+        let mut buffer =
+            Buffer { lines: side.grid.take_rows().into(), above: 0, y: side.y.min(old_rows - 1) };
         let mut added = 0;
         for _ in old_rows..rows {
             if buffer.lines.len() >= rows + buffer.above {
@@ -69,13 +74,13 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                 buffer.above -= 1;
                 added += 1;
             } else {
-                buffer.lines.push(Row::new(old_cols));
+                buffer.lines.push_back(Row::new(old_cols));
             }
         }
         for _ in rows..old_rows {
             if buffer.lines.len() > rows + buffer.above {
                 if buffer.lines.len() > buffer.above + buffer.y + 1 {
-                    buffer.lines.pop();
+                    buffer.lines.pop_back();
                 } else {
                     buffer.above += 1;
                 }
@@ -84,7 +89,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         buffer.y = buffer.y.min(rows - 1) + added;
         if cols != old_cols {
             // The line that crosses the screen's top is wrapped as a whole; merged lines make room for more from above.
-            while buffer.lines.first().is_some_and(|row| row.wrapped) && self.take_back(&mut buffer, old_cols)
+            while buffer.lines.front().is_some_and(|row| row.wrapped) && self.take_back(&mut buffer, old_cols)
             {
             }
             if cols > old_cols {
@@ -99,11 +104,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
         for at in 0..buffer.above {
             let goes_on = buffer.lines.get(at + 1).is_some_and(|next| next.wrapped);
-            self.pack(&buffer.lines[at], goes_on);
+            self.pack(buffer.lines[at].as_ref(), goes_on);
         }
         buffer.lines.drain(..buffer.above);
         buffer.lines.resize_with(rows, || Row::new(cols));
-        side.grid.rows = buffer.lines.into();
+        side.grid = Grid::from_rows(buffer.lines, cols);
         side.x = side.x.min(cols - 1);
         side.y = buffer.y.min(rows - 1);
         side.saved.y = side.saved.y.min(rows - 1);
@@ -134,8 +139,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         });
         if fits {
             let packed: Vec<Row> = rows.iter().rev().map(|record| self.unpack(record, cols)).collect();
-            buffer.above += packed.len();
-            buffer.lines.splice(..0, packed);
+            buffer.put_above(packed);
             return true;
         }
         let mut cells = Vec::new();
@@ -150,7 +154,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                 cells.push(self.unpack_cell(&cell));
             });
         }
-        if !buffer.lines.first().is_some_and(|row| row.wrapped) {
+        if !buffer.lines.front().is_some_and(|row| row.wrapped) {
             // Nothing at its end takes no rows of its own.
             let printed =
                 cells.iter().rposition(|cell| cell.glyph != 0 || cell.flags != 0).map_or(0, |last| last + 1);
@@ -171,8 +175,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                 break;
             }
         }
-        buffer.above += wrapped.len();
-        buffer.lines.splice(..0, wrapped);
+        buffer.put_above(wrapped);
         true
     }
 
@@ -184,14 +187,14 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// The rows at hand are not where styles are collected: one too many is shown plain.
     fn unpack_cell(&mut self, cell: &PackedCell<'_>) -> Cell {
-        let style = self.styles.number(cell.style).unwrap_or(0);
+        let style = self.styles.number(&cell.style).unwrap_or(0);
         cell.to_cell(style, &mut self.clusters)
     }
 
     fn reflow_larger(&mut self, buffer: &mut Buffer, old_cols: usize, cols: usize, rows: usize) {
         let cursor = buffer.above + buffer.y;
         let mut removed = 0;
-        let mut kept = Vec::with_capacity(buffer.lines.len());
+        let mut kept = VecDeque::with_capacity(buffer.lines.len());
         let lines = std::mem::take(&mut buffer.lines);
         let mut start = 0;
         let mut groups = Vec::new();
@@ -213,49 +216,60 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
         buffer.lines = kept;
         for _ in 0..removed {
+            let before = buffer.lines.len();
             if buffer.above == 0 && !self.take_back(buffer, old_cols) {
                 buffer.y = buffer.y.saturating_sub(1);
-                if buffer.lines.len() < rows {
-                    buffer.lines.push(Row::new(cols));
+                if before < rows {
+                    buffer.lines.push_back(Row::new(cols));
                 }
-            } else {
-                buffer.above -= 1;
+                continue;
             }
-            buffer.lines.iter_mut().filter(|row| row.cols() != cols).for_each(|row| row.resize(cols));
+            let taken_back = buffer.lines.len() - before;
+            buffer.above -= 1;
+            buffer.lines.range_mut(..taken_back).for_each(|row| row.resize(cols));
         }
     }
 
     fn reflow_smaller(&mut self, buffer: &mut Buffer, old_cols: usize, cols: usize, rows: usize) {
-        let mut y = buffer.lines.len();
-        while y > 0 {
-            y -= 1;
-            if !buffer.lines[y].wrapped && buffer.lines[y].printed() <= cols {
+        let at_top = self.scrollback.position.rows == 0;
+        let mut done = VecDeque::new();
+        while let Some(last) = buffer.lines.pop_back() {
+            if !last.wrapped && last.as_ref().printed() <= cols {
+                done.push_front(last);
                 continue;
             }
-            let end = y + 1;
-            while y > 0 && buffer.lines[y].wrapped {
-                y -= 1;
+            let mut line = VecDeque::from([last]);
+            while line[0].wrapped
+                && let Some(row) = buffer.lines.pop_back()
+            {
+                line.push_front(row);
             }
-            if (y..end).contains(&(buffer.above + buffer.y)) {
-                continue;
-            }
-            let added = split(&mut buffer.lines, y..end, old_cols, cols);
-            let at_top = self.scrollback.position.rows == 0;
-            for _ in 0..added {
-                if at_top && buffer.above == 0 && buffer.y + 1 < rows {
-                    buffer.y += 1;
-                    buffer.lines.pop();
-                } else {
-                    buffer.above += 1;
+            let start = buffer.lines.len();
+            let mut line = Vec::from(line);
+            if !(start..start + line.len()).contains(&(buffer.above + buffer.y)) {
+                let old = line.len();
+                line = split(line, old_cols, cols);
+                for _ in old..line.len() {
+                    if at_top && buffer.above == 0 && buffer.y + 1 < rows {
+                        buffer.y += 1;
+                        // The screen's last row: of a line further down, if there is one.
+                        if done.pop_back().is_none() {
+                            line.pop();
+                        }
+                    } else {
+                        buffer.above += 1;
+                    }
                 }
             }
+            line.into_iter().rev().for_each(|row| done.push_front(row));
         }
+        buffer.lines = done;
     }
 }
 
 /// The columns of row `at` of a wrapped line that count as text.
 fn text_len(lines: &[Row], at: usize, cols: usize) -> usize {
-    let Some(next) = lines.get(at + 1) else { return lines[at].printed() };
+    let Some(next) = lines.get(at + 1) else { return lines[at].as_ref().printed() };
     let last = lines[at].get(cols - 1);
     let ends_empty = last.glyph == 0 && last.width() == 1;
     if ends_empty && next.get(0).flags == WIDE { cols - 1 } else { cols }
@@ -290,39 +304,43 @@ fn merge(lines: &mut [Row], old_cols: usize, cols: usize) -> usize {
     if to < lines.len() {
         lines[to].fill(to_col, cols, Cell::default());
     }
-    (1..lines.len()).rev().take_while(|at| *at > to || lines[*at].printed() == 0).count()
+    (1..lines.len()).rev().take_while(|at| *at > to || lines[*at].as_ref().printed() == 0).count()
 }
 
-/// Wraps a line for narrower rows, adding rows behind it; returns how many.
-fn split(all: &mut Vec<Row>, line: std::ops::Range<usize>, old_cols: usize, cols: usize) -> usize {
-    let lens = new_lens(&all[line.clone()], old_cols, cols);
-    let old = line.len();
-    if lens.len() < old {
-        return 0;
+/// Wraps a line for narrower rows, adding rows behind it.
+fn split(line: Vec<Row>, old_cols: usize, cols: usize) -> Vec<Row> {
+    let lens = new_lens(&line, old_cols, cols);
+    if lens.len() < line.len() {
+        return line;
     }
-    let added = lens.len() - old;
     let mut cells: Vec<Cell> = Vec::new();
-    for at in 0..old {
-        let len = text_len(&all[line.clone()], at, old_cols);
-        cells.extend((0..len).map(|col| all[line.start + at].get(col)));
+    for (at, row) in line.iter().enumerate() {
+        let len = text_len(&line, at, old_cols);
+        cells.extend((0..len).map(|col| row.get(col)));
     }
-    let first_wrapped = all[line.start].wrapped;
+    let first_wrapped = line[0].wrapped;
     let mut rest = cells.as_slice();
     let mut rows = Vec::with_capacity(lens.len());
-    for (index, len) in lens.iter().enumerate() {
-        let (now, later) = rest.split_at((*len).min(rest.len()));
-        // What stood further right in a row that is used again stays, but for the place right behind the text.
-        let mut row = if index < old { all[line.start + index].clone() } else { Row::new(old_cols) };
-        now.iter().enumerate().for_each(|(at, cell)| row.set(at, *cell));
-        if *len < cols {
-            row.set(*len, Cell::default());
-        }
-        row.wrapped = index > 0 || first_wrapped;
+    let mut used_again = line.into_iter();
+    for len in lens {
+        let (now, later) = rest.split_at(len.min(rest.len()));
+        let goes_on = !rows.is_empty() || first_wrapped;
+        let row = match used_again.next() {
+            // What stood further right in a row that is used again stays, but for the place right behind the text.
+            Some(mut row) => {
+                now.iter().enumerate().for_each(|(at, cell)| row.set(at, *cell));
+                if len < cols {
+                    row.set(len, Cell::default());
+                }
+                row.wrapped = goes_on;
+                row
+            }
+            None => Row::from_cells(now, old_cols, goes_on),
+        };
         rows.push(row);
         rest = later;
     }
-    all.splice(line, rows);
-    added
+    rows
 }
 
 /// How long each row of a wrapped line becomes with `cols` columns.
@@ -355,7 +373,7 @@ fn new_lens(lines: &[Row], old_cols: usize, cols: usize) -> Vec<usize> {
 /// The alternate screen is not wrapped anew: rows are added and cut at its end, or cut above the cursor.
 fn resize_alternate(side: &mut Side, size: Size) {
     let (rows, cols) = (usize::from(size.rows()), usize::from(size.cols()));
-    let lines = &mut side.grid.rows;
+    let mut lines = VecDeque::from(side.grid.take_rows());
     while lines.len() > rows {
         if lines.len() > side.y + 1 {
             lines.pop_back();
@@ -366,6 +384,7 @@ fn resize_alternate(side: &mut Side, size: Size) {
     }
     lines.resize_with(rows, || Row::new(cols));
     lines.iter_mut().for_each(|row| row.resize(cols));
+    side.grid = Grid::from_rows(lines, cols);
     side.x = side.x.min(cols - 1);
     side.y = side.y.min(rows - 1);
     side.saved.y = side.saved.y.min(rows - 1);

@@ -62,8 +62,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// Hands out runs of one style, and a line feed after each row.
     fn each_run(&self, mut run: impl FnMut(&str, Style)) {
-        for row in &self.side.grid.rows {
-            for cells in row.used().chunk_by(|a, b| a.style == b.style) {
+        for row in self.side.grid.rows() {
+            for cells in row.used_cells().chunk_by(|a, b| a.style == b.style) {
                 let mut text = String::new();
                 for cell in cells.iter().filter(|cell| !cell.is_spacer()) {
                     if cell.glyph == 0 {
@@ -82,8 +82,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let color = |color: Color| match color {
             Color::Default => None,
             Color::Palette(index) => {
-                let changed = self.palette.iter().find(|(changed, _)| *changed == index);
-                Some(changed.map_or_else(|| standard_color(index), |(_, color)| *color))
+                Some(self.palette.get(&index).copied().unwrap_or_else(|| standard_color(index)))
             }
             Color::Rgb(r, g, b) => Some((r, g, b)),
         };

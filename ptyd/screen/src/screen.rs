@@ -1,21 +1,26 @@
 //! The screen as a whole: its parts, how it is fed, how its size changes.
 
-use crate::cell::{Cell, Clusters};
+use std::collections::BTreeMap;
+
+use crate::allowance::Allowance;
 use crate::charset::Charsets;
+use crate::clusters::Clusters;
 use crate::effect::Effect;
-use crate::grid::{Grid, Row};
+use crate::grid::Grid;
+use crate::links::Links;
 use crate::modes::Modes;
-use crate::parser::{Event, Parser};
+use crate::parser::{Event, Parser, Usual};
+use crate::row::{Row, RowRef};
 use crate::scrollback::Scrollback;
 use crate::size::Size;
-use crate::style::{Color, Style, Styles};
+use crate::style::Style;
+use crate::styles::Styles;
+use crate::tabs::Tabs;
 
 /// Entries of the kitty keyboard stack kept for each screen.
 pub(crate) const MAX_KEYBOARD_STACK: usize = 16;
 /// Titles kept on the title stack.
 pub(crate) const MAX_TITLES: usize = 16;
-/// Links kept; a further one is no link.
-pub(crate) const MAX_LINKS: usize = 1024;
 
 /// Instead of a width: the character printed last did not fit, and its marks go with it.
 pub(crate) const NO_ROOM: u16 = 3;
@@ -40,21 +45,31 @@ pub(crate) struct Side {
     pub(crate) bottom: usize,
     pub(crate) saved: Saved,
     pub(crate) keyboard: Vec<u8>,
-    pub(crate) tabs: Vec<bool>,
+    pub(crate) tabs: Tabs,
 }
 
 impl Side {
     pub(crate) fn new(size: Size) -> Self {
+        Self::with_grid(Grid::new(usize::from(size.rows()), usize::from(size.cols())), size)
+    }
+
+    /// With the rows of a grid that is needed no longer; what is on them is cleared.
+    pub(crate) fn reusing(mut grid: Grid, size: Size) -> Self {
+        grid.clear(0..grid.len(), 0);
+        Self::with_grid(grid, size)
+    }
+
+    fn with_grid(grid: Grid, size: Size) -> Self {
         let (rows, cols) = (usize::from(size.rows()), usize::from(size.cols()));
         Self {
-            grid: Grid::new(rows, cols),
+            grid,
             x: 0,
             y: 0,
             top: 0,
             bottom: rows - 1,
             saved: Saved::default(),
             keyboard: vec![0],
-            tabs: default_tabs(cols),
+            tabs: Tabs::every_eighth(cols),
         }
     }
 }
@@ -68,6 +83,8 @@ pub struct Screen<M = Vec<u8>> {
     pub(crate) side: Side,
     /// The primary screen while the alternate one is shown.
     pub(crate) other: Option<Box<Side>>,
+    /// The rows of the alternate screen shown last, to be used again by the next one.
+    pub(crate) retired: Option<Grid>,
     pub(crate) scrollback: Scrollback<M>,
     pub(crate) styles: Styles,
     pub(crate) clusters: Clusters,
@@ -83,13 +100,16 @@ pub struct Screen<M = Vec<u8>> {
     pub(crate) title: String,
     pub(crate) titles: Vec<String>,
     pub(crate) cwd: Option<String>,
-    pub(crate) links: Vec<(String, String)>,
+    pub(crate) links: Links,
     /// Palette colours that the program changed.
-    pub(crate) palette: Vec<(u8, (u8, u8, u8))>,
+    pub(crate) palette: BTreeMap<u8, (u8, u8, u8)>,
     /// Foreground, background, cursor: as the program set them.
     pub(crate) dynamic: [Option<(u8, u8, u8)>; 3],
     /// Private modes saved by XTSAVE.
     pub(crate) saved_modes: Vec<(u16, bool)>,
+    pub(crate) allowance: Allowance,
+    /// Cells written, moved or looked at, apart from what grids count themselves.
+    pub(crate) work: u64,
     scratch: Vec<u8>,
 }
 
@@ -102,6 +122,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             size,
             side: Side::new(size),
             other: None,
+            retired: None,
             scrollback: Scrollback::new(scrollback, max_lines),
             styles: Styles::default(),
             clusters: Clusters::default(),
@@ -114,10 +135,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             title: String::new(),
             titles: Vec::new(),
             cwd: None,
-            links: Vec::new(),
-            palette: Vec::new(),
+            links: Links::default(),
+            palette: BTreeMap::new(),
             dynamic: [None; 3],
             saved_modes: Vec::new(),
+            allowance: Allowance::default(),
+            work: 0,
             scratch: Vec::new(),
         }
     }
@@ -129,28 +152,57 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let mut parser = std::mem::take(&mut self.parser);
         let mut rest = bytes;
         while !rest.is_empty() {
-            let (used, event) = parser.next(rest);
-            rest = &rest[used..];
-            if let Event::Text(text) = event {
-                self.print(text);
-                continue;
-            }
-            match event {
-                Event::Text(_) => {}
-                Event::Pending => continue,
-                Event::Invalid => {
-                    self.print("\u{FFFD}");
+            match parser.usual(rest) {
+                Usual::Ascii(len) => {
+                    self.print_ascii_text(&rest[..len]);
+                    self.allowance.wait(len);
+                    rest = &rest[len..];
                     continue;
                 }
-                Event::Control(byte) => self.control(byte, effects),
-                Event::Escape { intermediates, final_byte } => self.escape(intermediates, final_byte),
-                Event::Csi(csi) => self.csi(&csi),
-                Event::String(string) => self.string(&string, effects),
-                Event::Ignored => {}
+                Usual::Control(byte) => {
+                    self.allowance.earn(1);
+                    self.control(byte, effects);
+                    self.joins = 0;
+                    rest = &rest[1..];
+                    continue;
+                }
+                Usual::Csi(len, prefix, last) => {
+                    self.allowance.earn(len);
+                    self.csi(&parser.usual_sequence(prefix, last));
+                    self.joins = 0;
+                    rest = &rest[len..];
+                    continue;
+                }
+                Usual::Other => {}
             }
-            self.joins = 0;
+            let (used, event) = parser.next(rest);
+            rest = &rest[used..];
+            self.take_event(used, event, effects);
         }
         self.parser = parser;
+    }
+
+    fn take_event(&mut self, used: usize, event: Event<'_>, effects: &mut Vec<Effect>) {
+        // Text comes in any pieces, so it earns nothing until it ends.
+        match &event {
+            Event::Ascii(_) | Event::Text(_) | Event::Invalid | Event::Pending => self.allowance.wait(used),
+            Event::Control(_) | Event::Escape { .. } | Event::Csi(_) | Event::String(_) | Event::Ignored => {
+                self.allowance.earn(used);
+            }
+        }
+        match event {
+            Event::Ascii(text) => return self.print_ascii_text(text),
+            Event::Text(text) => return self.print(text),
+            Event::Invalid => return self.print("\u{FFFD}"),
+            // The end of a string that was not begun is nothing.
+            Event::Pending | Event::Control(0x9C) => return,
+            Event::Control(byte) => self.control(byte, effects),
+            Event::Csi(csi) => self.csi(&csi),
+            Event::Escape { intermediates, final_byte } => self.escape(intermediates, final_byte),
+            Event::String(string) => self.string(&string, effects),
+            Event::Ignored => {}
+        }
+        self.joins = 0;
     }
 
     /// Its size.
@@ -190,6 +242,39 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         self.scrollback.memory()
     }
 
+    /// Bytes of that memory that hold rows.
+    pub fn scrollback_bytes(&self) -> u64 {
+        self.scrollback.position.end - self.scrollback.position.start
+    }
+
+    /// Rows above the screen.
+    pub fn scrollback_rows(&self) -> u32 {
+        self.scrollback.position.rows
+    }
+
+    /// Bytes of memory held beside the scrollback's, about.
+    pub fn memory_bytes(&self) -> usize {
+        let grids =
+            [Some(&self.side.grid), self.other.as_ref().map(|side| &side.grid), self.retired.as_ref()];
+        let grids: usize = grids.into_iter().flatten().map(Grid::memory_bytes).sum();
+        let titles: usize = self.titles.iter().map(String::capacity).sum();
+        grids
+            + self.styles.memory_bytes()
+            + self.clusters.memory_bytes()
+            + self.links.memory_bytes()
+            + self.parser.memory_bytes()
+            + self.scratch.capacity()
+            + titles
+            + size_of::<Self>()
+    }
+
+    /// What all that it was fed has cost so far: cells and rows written, moved or looked at. To be compared with the bytes.
+    pub fn work(&self) -> u64 {
+        let grids =
+            [Some(&self.side.grid), self.other.as_ref().map(|side| &side.grid), self.retired.as_ref()];
+        self.work + grids.into_iter().flatten().map(|grid| grid.work).sum::<u64>()
+    }
+
     /// Gives its memory back.
     pub fn into_scrollback(self) -> M {
         self.scrollback.into_memory()
@@ -203,17 +288,28 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         usize::from(self.size.cols())
     }
 
+    /// The cursor's row.
+    pub(crate) fn row(&self) -> RowRef<'_> {
+        self.side.grid.row(self.side.y.min(self.side.grid.len() - 1))
+    }
+
+    /// The cursor's row, to be written to.
     pub(crate) fn row_mut(&mut self) -> &mut Row {
-        let y = self.side.y.min(self.side.grid.rows.len() - 1);
-        &mut self.side.grid.rows[y]
+        let y = self.side.y.min(self.side.grid.len() - 1);
+        self.side.grid.row_mut(y)
+    }
+
+    pub(crate) fn set_wrapped(&mut self, wrapped: bool) {
+        self.side.grid.set_wrapped(self.side.y, wrapped);
     }
 
     /// Everything as when switched on, except scrollback and title stack (RIS).
     pub(crate) fn reset(&mut self) {
-        self.side = Side::new(self.size);
-        self.other = None;
-        self.styles = Styles::default();
-        self.clusters = Clusters::default();
+        self.show_primary();
+        let grid = std::mem::replace(&mut self.side.grid, Grid::new(0, 0));
+        self.side = Side::reusing(grid, self.size);
+        self.styles.clear();
+        self.clusters.clear();
         self.set_pen(Style::default());
         self.charsets = Charsets::default();
         self.modes = Modes::default();
@@ -224,85 +320,21 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         self.saved_modes.clear();
     }
 
-    pub(crate) fn set_pen(&mut self, pen: Style) {
-        self.pen = pen;
-        self.pen_number = None;
-    }
-
-    /// The number of the pen's style.
-    pub(crate) fn pen_style(&mut self) -> u16 {
-        if let Some(number) = self.pen_number {
-            return number;
-        }
-        let number = self.style_number(self.pen);
-        self.pen_number = Some(number);
-        number
-    }
-
-    /// The number of a style. When there are too many, those on no cell are forgotten; if that is not enough, it is shown
-    /// plain.
-    pub(crate) fn style_number(&mut self, style: Style) -> u16 {
-        if let Some(number) = self.styles.number(style) {
-            return number;
-        }
-        self.collect_styles();
-        self.styles.number(style).unwrap_or(0)
-    }
-
-    /// What is erased now looks like this.
-    pub(crate) fn erased(&mut self) -> Cell {
-        if self.pen.bg == Color::Default {
-            return Cell::default();
-        }
-        let style = self.style_number(self.pen.erased());
-        Cell::blank(style)
-    }
-
-    /// Numbers the styles that are on cells anew. Clusters too: both are needed only while something shows them.
-    pub(crate) fn collect_styles(&mut self) {
-        let (old_styles, old_clusters) =
-            (std::mem::take(&mut self.styles), std::mem::take(&mut self.clusters));
-        let sides = std::iter::once(&mut self.side).chain(self.other.as_deref_mut());
-        let mut text = String::new();
-        for row in sides.flat_map(|side| side.grid.rows.iter_mut()) {
-            let used = row.used().len();
-            for cell in row.writable(0, used) {
-                cell.style = self.styles.number(old_styles.get(cell.style)).unwrap_or(0);
-                if cell.glyph & crate::cell::CLUSTER != 0 {
-                    text.clear();
-                    old_clusters.push_text(cell.glyph, &mut text);
-                    let base = text.chars().next().map_or(0, u32::from);
-                    cell.glyph = self.clusters.number(&text).unwrap_or(base);
-                }
-            }
-        }
-        // A screen of nothing but different styles: better plain than stuck.
-        if self.styles.is_full() {
-            self.styles = Styles::default();
-            let sides = std::iter::once(&mut self.side).chain(self.other.as_deref_mut());
-            for row in sides.flat_map(|side| side.grid.rows.iter_mut()) {
-                let used = row.used().len();
-                row.writable(0, used).iter_mut().for_each(|cell| cell.style = 0);
-            }
-        }
-        self.pen_number = None;
-    }
-
-    /// Packs a row that leaves the screen at its top.
-    pub(crate) fn pack_top_row(&mut self) {
-        let rows = &self.side.grid.rows;
-        let Some(row) = rows.front() else { return };
-        let goes_on = rows.get(1).is_some_and(|next| next.wrapped);
+    /// Packs the row that leaves the screen at its top, which the next one goes on with if that is so or `goes_on`.
+    pub(crate) fn pack_top_row(&mut self, goes_on: bool) {
+        let row = self.side.grid.row(0);
+        let goes_on = goes_on || (self.side.grid.len() > 1 && self.side.grid.row(1).wrapped);
         if row.wrapped {
             self.scrollback.fill_newest(row.cols());
         }
         self.scratch.clear();
         crate::scrollback::encode(row, goes_on, &self.styles, &self.clusters, &mut self.scratch);
+        self.work += self.scratch.len() as u64 / 8;
         self.scrollback.push(&self.scratch);
     }
 
     /// Packs a row that is above the screen; `goes_on`: the next row goes on with it.
-    pub(crate) fn pack(&mut self, row: &Row, goes_on: bool) {
+    pub(crate) fn pack(&mut self, row: RowRef<'_>, goes_on: bool) {
         if row.wrapped {
             self.scrollback.fill_newest(row.cols());
         }
@@ -310,8 +342,4 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         crate::scrollback::encode(row, goes_on, &self.styles, &self.clusters, &mut self.scratch);
         self.scrollback.push(&self.scratch);
     }
-}
-
-pub(crate) fn default_tabs(cols: usize) -> Vec<bool> {
-    (0..cols).map(|col| col % 8 == 0).collect()
 }

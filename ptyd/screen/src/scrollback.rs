@@ -15,6 +15,9 @@ const FRAME_BYTES: usize = 5;
 /// Longest body of a record; what a row has beyond it is lost when it leaves the screen.
 pub(crate) const MAX_BODY_BYTES: usize = 60_000;
 
+/// Rows of a line that are laid out to find where it ends. Of a longer one the end alone, as if it began with a row.
+const MAX_ROWS_LAID_OUT: usize = 64;
+
 /// The packed rows. Everything but the bytes themselves is in [`Position`].
 #[derive(Debug)]
 pub(crate) struct Scrollback<M> {
@@ -91,10 +94,19 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
         {
             self.drop_oldest();
         }
-        let end = self.position.end;
-        self.write(end, &short.to_le_bytes());
-        self.write(end + 2, body);
-        self.write(end + 2 + body.len() as u64, &short.to_le_bytes());
+        let short = short.to_le_bytes();
+        let memory = self.memory.as_mut();
+        let at = crate::as_usize(self.position.end % memory.len() as u64);
+        if let Some(room) = memory.get_mut(at..at + len) {
+            room[..2].copy_from_slice(&short);
+            room[2..len - 2].copy_from_slice(body);
+            room[len - 2..].copy_from_slice(&short);
+        } else {
+            let end = self.position.end;
+            self.write(end, &short);
+            self.write(end + 2, body);
+            self.write(end + 2 + body.len() as u64, &short);
+        }
         self.position.end += len as u64;
         self.position.rows += 1;
         self.position.lines += u64::from(body.first().is_some_and(|flags| flags & record::WRAPPED == 0));
@@ -119,7 +131,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
         // In the text each of them is a byte.
         let nothing = shape.cells - shape.printed;
         let mut line = Vec::new();
-        for record in self.newest_first() {
+        for record in self.newest_first().take(MAX_ROWS_LAID_OUT) {
             let begins = !record.wrapped();
             line.push(record);
             if begins {
@@ -178,8 +190,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
 
     fn short(&self, at: u64) -> u16 {
         let memory = self.memory.as_ref();
-        let byte = |at: u64| memory[crate::as_usize(at % memory.len() as u64)];
-        u16::from_le_bytes([byte(at), byte(at + 1)])
+        let first = crate::as_usize(at % memory.len() as u64);
+        let second = if first + 1 == memory.len() { 0 } else { first + 1 };
+        u16::from_le_bytes([memory[first], memory[second]])
     }
 
     fn read(&self, at: u64, len: usize) -> Vec<u8> {

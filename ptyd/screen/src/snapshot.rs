@@ -8,10 +8,11 @@ use std::fmt::Write as _;
 use crate::answer::sgr;
 use crate::cell::{Cell, WIDE};
 use crate::charset::Charsets;
-use crate::grid::Row;
 use crate::modes::{Modes, Mouse, MouseEncoding};
-use crate::screen::{Saved, Screen, Side, default_tabs};
+use crate::row::RowRef;
+use crate::screen::{Saved, Screen, Side};
 use crate::style::{Color, Style, flag};
+use crate::tabs::Tabs;
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// The screen, after at most `scrollback_lines` lines that have left it at the top. To be written to a terminal of
@@ -86,8 +87,7 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
     }
 
     fn link(&mut self, number: u16) {
-        let link = usize::from(number).checked_sub(1).and_then(|index| self.screen.links.get(index));
-        let _infallible = match link {
+        let _infallible = match self.screen.links.get(number) {
             Some((url, id)) if id.is_empty() => write!(self.out, "\x1b]8;;{url}\x1b\\"),
             Some((url, id)) => write!(self.out, "\x1b]8;id={id};{url}\x1b\\"),
             None => write!(self.out, "\x1b]8;;\x1b\\"),
@@ -99,14 +99,14 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
     }
 
     fn rows(&mut self, side: &Side, crosses: bool) {
-        let rows = &side.grid.rows;
-        if !crosses && let Some(first) = rows.front().filter(|row| row.wrapped) {
+        let rows: Vec<RowRef<'_>> = side.grid.rows().collect();
+        if !crosses && let Some(first) = rows.first().filter(|row| row.wrapped) {
             self.mark_first_row(first.cols(), rows.len());
         }
         for (y, row) in rows.iter().enumerate() {
             let next_goes_on = rows.get(y + 1).is_some_and(|next| next.wrapped);
             let goes_on = row.wrapped && (y > 0 || crosses);
-            self.row(y, row, goes_on, next_goes_on, rows.get(y + 1));
+            self.row(y, *row, goes_on, next_goes_on, rows.get(y + 1));
             if !next_goes_on && y + 1 < rows.len() {
                 self.pen(Style::default());
                 self.text("\r\n");
@@ -126,8 +126,15 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
     }
 
     /// One row. `goes_on`: the cursor waits at the end of the row before, and the first character is to wrap.
-    fn row(&mut self, y: usize, row: &Row, goes_on: bool, next_goes_on: bool, next: Option<&Row>) {
-        let cells = row.used();
+    fn row(
+        &mut self,
+        y: usize,
+        row: RowRef<'_>,
+        goes_on: bool,
+        next_goes_on: bool,
+        next: Option<&RowRef<'_>>,
+    ) {
+        let cells = row.used_cells();
         let mut at = 0;
         if goes_on && row.get(0).glyph == 0 {
             self.pen(Style::default());
@@ -195,7 +202,7 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
 
     /// What a screen has of its own beside its rows.
     fn side_state(&mut self, side: &Side) {
-        let rows = side.grid.rows.len();
+        let rows = side.grid.len();
         if side.saved != Saved::default() {
             // While the region is the whole screen: the place saved may lie outside what it is later.
             self.saved(side);
@@ -203,9 +210,9 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
         if (side.top, side.bottom) != (0, rows - 1) {
             let _infallible = write!(self.out, "\x1b[{};{}r", side.top + 1, side.bottom + 1);
         }
-        if side.tabs != default_tabs(side.tabs.len()) {
+        if side.tabs != Tabs::every_eighth(usize::from(self.screen.size.cols())) {
             self.text("\x1b[3g");
-            for col in (0..side.tabs.len()).filter(|col| side.tabs[*col]) {
+            for col in side.tabs.stops() {
                 let _infallible = write!(self.out, "\x1b[{}G\x1bH", col + 1);
             }
         }
@@ -239,7 +246,7 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
 
     /// Has the cursor wait at the end of its row, which CUP knows as row `y`, by printing its last character once more.
     fn reprint(&mut self, side: &Side, y: usize) {
-        let Some(row) = side.grid.rows.get(side.y) else { return };
+        let row = side.grid.row(side.y);
         let last = row.cols() - 1;
         let at = if row.get(last).is_spacer() { last - 1 } else { last };
         let cell = row.get(at);

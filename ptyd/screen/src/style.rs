@@ -1,6 +1,4 @@
-//! How a cell looks. Each different style of a screen is kept once, under a number.
-
-use std::collections::HashMap;
+//! How a cell looks.
 
 use crate::parser::Params;
 
@@ -62,8 +60,7 @@ impl Style {
         }
         let mut at = 0;
         while at < params.len() {
-            let subs = (at + 1..params.len()).take_while(|next| params.is_sub(*next)).count();
-            at += self.apply_one(params, at, subs);
+            at += self.apply_one(params, at, params.subs_of(at));
         }
     }
 
@@ -140,47 +137,6 @@ fn extended(params: &Params, at: usize, subs: usize) -> (Option<Color>, usize) {
         // Cut short: what is left of it means nothing.
         Some(2 | 5) => (None, params.len() - at),
         _ => (None, 1),
-    }
-}
-
-/// The styles of a screen, by number. Style 0 is the default one.
-#[derive(Clone, Debug)]
-pub(crate) struct Styles {
-    list: Vec<Style>,
-    numbers: HashMap<Style, u16>,
-}
-
-/// Styles kept at once. Full means: those on no cell are forgotten.
-pub(crate) const MAX_STYLES: usize = 4096;
-
-impl Default for Styles {
-    fn default() -> Self {
-        Self { list: vec![Style::default()], numbers: HashMap::from([(Style::default(), 0)]) }
-    }
-}
-
-impl Styles {
-    /// The style of a number.
-    pub(crate) fn get(&self, number: u16) -> Style {
-        self.list.get(usize::from(number)).copied().unwrap_or_default()
-    }
-
-    pub(crate) fn is_full(&self) -> bool {
-        self.list.len() >= MAX_STYLES
-    }
-
-    /// The number of a style; none: there are too many.
-    pub(crate) fn number(&mut self, style: Style) -> Option<u16> {
-        if let Some(number) = self.numbers.get(&style) {
-            return Some(*number);
-        }
-        if self.list.len() >= MAX_STYLES {
-            return None;
-        }
-        let number = u16::try_from(self.list.len()).ok()?;
-        self.list.push(style);
-        self.numbers.insert(style, number);
-        Some(number)
     }
 }
 

@@ -111,6 +111,17 @@ fn a_checkpoint_brings_everything_back_and_what_follows_is_the_same() {
     }
 }
 
+/// Found by fuzzing: a mark without a base behind the last column moved the cursor beyond where it can wait, and no checkpoint
+/// with it there could be restored.
+#[test]
+fn a_mark_alone_at_the_end_of_a_row_leaves_the_cursor_waiting_there() {
+    let mut screen = fresh(1, 2);
+    feed(&mut screen, "ab\0\u{358}".as_bytes());
+    assert_eq!(screen.inspect().cursor, (2, 0));
+    let checkpoint = screen.checkpoint();
+    assert!(Screen::restore(&checkpoint, screen.into_scrollback(), 1000).is_ok());
+}
+
 #[test]
 fn a_damaged_checkpoint_is_refused_or_harmless() {
     for seed in 0..3000 {

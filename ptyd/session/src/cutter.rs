@@ -17,7 +17,7 @@ const ESC: u8 = 0x1B;
 const ENQ: u8 = 0x05;
 /// First byte of a C1 control in UTF-8.
 const C1_LEAD: u8 = 0xC2;
-/// Final bytes of control sequences that never ask anything, whatever stands before them.
+/// Final bytes of control sequences that never ask anything, whatever stands before them; but for `CSI ? m`.
 const SILENT: &[u8] = b"mHABCDEFGJKXPLM@dfrlhb`";
 /// How much of a control sequence is looked through for its final byte before the parser has to.
 const SHORT_SEQUENCE: usize = 64;
@@ -124,21 +124,25 @@ impl Cutter {
             }
             let (used, event) = self.parser.next(first);
             let asks = query::is_query(&event) && !self.passing;
-            let (control, goes_on) = (matches!(event, Event::Control(_)), matches!(event, Event::Pending));
+            let control = if let Event::Control(byte) = event { Some(byte) } else { None };
+            let goes_on = matches!(event, Event::Pending);
             let terminator = matches!(event, Event::Escape { intermediates: [], final_byte: b'\\' });
             let ends_with_escape = used > 0 && first[used - 1] == ESC;
             self.scanned += used as u64;
             let ground = self.parser.is_ground();
-            let mut asked = None;
-            if asks && control {
+            if asks && let Some(byte) = control {
                 // A question that is never answered, and stands alone even in the middle of a sequence.
-                region.blank(self.scanned - 1, 1);
-            } else if let Some(begun) = self.asking
-                && !control
-                && !goes_on
+                let len = if byte < 0x80 { 1 } else { 2 };
+                region.blank(self.scanned - len as u64, len);
+            }
+            let mut asked = None;
+            // A C1 control cancels what should have been the terminator; any other leaves it open.
+            if (ground || (control.is_none() && !goes_on))
+                && let Some(begun) = self.asking.take()
             {
-                self.asking = None;
                 asked = Some((begun, if terminator { self.scanned } else { self.begun }));
+            } else if control.is_some() {
+                // Of no sequence.
             } else if asks && ground {
                 asked = Some((self.begun, self.scanned));
             } else if asks {
@@ -155,7 +159,7 @@ impl Cutter {
             if ground {
                 return Cut::Done;
             }
-            if !control && !goes_on {
+            if control.is_none() && !goes_on {
                 // One sequence ended and the next began with the same byte.
                 self.begun = self.scanned - u64::from(ends_with_escape);
                 self.passing = false;
@@ -229,7 +233,9 @@ fn look_ahead(bytes: &[u8]) -> Ahead {
 fn silent_sequence(bytes: &[u8]) -> Option<usize> {
     let body = bytes.strip_prefix(b"\x1b[")?;
     let end = body.iter().take(SHORT_SEQUENCE).position(|byte| !(0x20..=0x3F).contains(byte))?;
-    SILENT.contains(&body[end]).then_some(2 + end + 1)
+    // XTQMODKEYS
+    let asks = body[end] == b'm' && body[0] == b'?';
+    (SILENT.contains(&body[end]) && !asks).then_some(2 + end + 1)
 }
 
 /// Bytes at the end that begin a UTF-8 character and do not complete it.

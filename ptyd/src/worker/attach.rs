@@ -94,7 +94,7 @@ impl Client<'_> {
                         return Ok(Left::Lost);
                     }
                     pending.advance(written);
-                    begun.attachment.handle_written(pending.is_empty(), now());
+                    begun.attachment.handle_written(written, pending.is_empty(), now());
                 }
                 _ = changed.changed(), if pending.is_empty() && last.is_none() => {}
                 () = until(self.told.ack_by), if pending.is_empty() && last.is_none() => {}

@@ -54,13 +54,12 @@ pub(crate) fn encode_due(
 ) -> Result<Next, FrameError> {
     let mut shared = session.lock();
     let due = ack_due(&shared, told);
-    let mut sent = false;
+    let hold = attachment.hold();
     put_echo(&shared, attachment, told, to)?;
     while to.len() < GATHER_BYTES {
         let view = shared.region.view(attachment.cursor());
         let room = GATHER_BYTES - to.len();
         let Some(outgoing) = attachment.poll_send(&view, room, now()) else { break };
-        sent = true;
         match outgoing {
             Outgoing::Output { offset, len } => {
                 let (first, second) = shared.region.slices(offset, len);
@@ -73,7 +72,11 @@ pub(crate) fn encode_due(
                 let lines = if reason == SnapshotReason::Lagged { 0 } else { told.scrollback };
                 // It is of the end of the output, where the attachment goes on.
                 shared.feed(usize::MAX);
-                put_snapshot(&shared, reason, lines, to);
+                let bytes = shared.picture.draw(|screen| screen.snapshot(lines)).unwrap_or_default();
+                let view = shared.region.view(attachment.cursor());
+                if attachment.take_snapshot(&view, bytes.len(), now()) {
+                    put_snapshot(&shared, reason, &bytes, to);
+                }
             }
         }
     }
@@ -85,7 +88,7 @@ pub(crate) fn encode_due(
         told.ack_by = None;
         frame::put_control(to, &ToApi::InputAck { seq })?;
     }
-    if sent {
+    if attachment.hold() != hold {
         let held_back = shared.held_back;
         shared.note_hold(number, told.slot, attachment);
         if held_back {
@@ -111,9 +114,8 @@ fn ack_due(shared: &Shared, told: &mut Told) -> Option<Seq> {
     applied
 }
 
-/// The screen as far as it was fed, in as many frames as it takes.
-fn put_snapshot(shared: &Shared, reason: SnapshotReason, lines: u32, to: &mut BytesMut) {
-    let bytes = shared.picture.draw(|screen| screen.snapshot(lines)).unwrap_or_default();
+/// A snapshot of the screen as far as it was fed, in as many frames as it takes.
+fn put_snapshot(shared: &Shared, reason: SnapshotReason, bytes: &[u8], to: &mut BytesMut) {
     let mut parts = bytes.chunks(MAX_OUTPUT_BYTES).peekable();
     let header = |more| {
         let offset = shared.picture.fed();

@@ -79,6 +79,7 @@ async fn answer(
         Request::Create(request) => {
             let wanted = request.attach.clone();
             let has_key = request.key.is_some();
+            debug!(session.id = %request.session_id, "creating a session");
             // A task of its own: a client that vanishes half way must not leave half a session.
             let creating = context.tasks.spawn({
                 let context = Arc::clone(context);

@@ -58,6 +58,8 @@ pub struct Durable<S> {
     tick: Interval,
     received: u64,
     acked: u64,
+    /// Where the window counts from: the last ack, or a snapshot after it.
+    window_from: u64,
     window: Option<u64>,
     inputs: Inputs,
     end: Option<End>,
@@ -92,6 +94,7 @@ impl<S: Sink> Durable<S> {
             tick,
             received: 0,
             acked: 0,
+            window_from: 0,
             inputs: Inputs::default(),
             end: None,
         }
@@ -262,7 +265,7 @@ impl<S: Sink> Durable<S> {
                     );
                 }
                 self.counts.snapshots += 1;
-                self.received = offset;
+                (self.received, self.window_from) = (offset, offset);
                 self.sink.snapshot(&bytes);
                 Ok(())
             }
@@ -295,12 +298,10 @@ impl<S: Sink> Durable<S> {
             );
         }
         if let Some(window) = self.window
-            && end - self.acked > window
+            && end - self.window_from > window
         {
-            return Err(self.violation(&format!(
-                "output up to {end} with {} acked and a window of {window}",
-                self.acked
-            )));
+            return Err(self
+                .violation(&format!("output up to {end}, a window of {window} from {}", self.window_from)));
         }
         self.sink.output(bytes);
         self.received = end;
@@ -315,7 +316,7 @@ impl<S: Sink> Durable<S> {
             && self.acked < self.received
         {
             socket.send_ack(session, self.received);
-            self.acked = self.received;
+            (self.acked, self.window_from) = (self.received, self.received);
         }
     }
 

@@ -29,6 +29,7 @@ pub struct Socket {
     /// Events of a message that held several.
     ready: VecDeque<Event>,
     binary_bytes: u64,
+    text_bytes: u64,
     /// Messages that the connection has not taken yet.
     outgoing: VecDeque<Message>,
     unflushed: bool,
@@ -52,6 +53,7 @@ impl Socket {
             inflate: Inflate::default(),
             ready: VecDeque::new(),
             binary_bytes: 0,
+            text_bytes: 0,
             outgoing: VecDeque::new(),
             unflushed: false,
             channels: BTreeMap::new(),
@@ -70,6 +72,11 @@ impl Socket {
     /// Bytes of binary messages read so far, WebSocket headers included (RFC 6455 section 5.2).
     pub const fn binary_bytes(&self) -> u64 {
         self.binary_bytes
+    }
+
+    /// Bytes of all messages read so far, counted the same way.
+    pub const fn received_bytes(&self) -> u64 {
+        self.binary_bytes + self.text_bytes
     }
 
     /// The channel of a session that is attached here, in binary mode.
@@ -123,6 +130,14 @@ impl Socket {
     /// The next event. Cancel-safe. After `Closed` it must not be called again.
     pub async fn next(&mut self) -> Result<Event, Violation> {
         poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// The next event, from the inbox or from the connection; panics where the protocol is broken. Cancel-safe.
+    pub async fn next_event(&mut self) -> Event {
+        match self.inbox.pop_front() {
+            Some(event) => event,
+            None => self.next().await.unwrap_or_else(|violation| panic!("{violation}")),
+        }
     }
 
     /// Waits until everything queued is with the kernel; what is read meanwhile waits in the inbox.
@@ -195,7 +210,10 @@ impl Socket {
                     Ok(()) => continue,
                     Err(violation) => Err(violation),
                 },
-                Some(Ok(Message::Text(text))) => event::parse(&text).and_then(|event| self.text(event)),
+                Some(Ok(Message::Text(text))) => {
+                    self.text_bytes += on_wire(text.len());
+                    event::parse(&text).and_then(|event| self.text(event))
+                }
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
                 Some(Ok(Message::Close(close))) => Ok(self.closed(close)),
                 Some(Err(tungstenite::Error::Protocol(
@@ -217,14 +235,7 @@ impl Socket {
     }
 
     fn binary(&mut self, bytes: Bytes) -> Result<(), Violation> {
-        let header = if bytes.len() < 126 {
-            2
-        } else if bytes.len() <= 0xFFFF {
-            4
-        } else {
-            10
-        };
-        self.binary_bytes += (header + bytes.len()) as u64;
+        self.binary_bytes += on_wire(bytes.len());
         let frames = match self.framing {
             Framing::Json => return Err(Violation("a binary frame in JSON mode".to_owned())),
             Framing::Binary => vec![bytes],
@@ -288,4 +299,14 @@ impl Socket {
         }
         Ok(event)
     }
+}
+
+/// Bytes that an unmasked message of so many bytes takes with its header (RFC 6455 section 5.2).
+const fn on_wire(payload: usize) -> u64 {
+    let header = match payload {
+        0..=125 => 2,
+        126..=0xFFFF => 4,
+        _ => 10,
+    };
+    (header + payload) as u64
 }

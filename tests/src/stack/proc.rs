@@ -48,6 +48,13 @@ pub fn facts(pid: Pid) -> Option<ProcessFacts> {
     })
 }
 
+/// The memory a process has in use, shared memory included, in bytes; none if it is gone.
+pub fn resident_bytes(pid: Pid) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+}
+
 /// Every process there is, zombies excluded.
 pub fn all() -> Vec<ProcessFacts> {
     let entries = fs::read_dir("/proc").expect("/proc can be read");

@@ -16,6 +16,7 @@ pub struct Params {
 }
 
 impl Params {
+    #[inline]
     pub(super) fn clear(&mut self) {
         (self.missing, self.sub, self.len, self.full) = (0, 0, 0, false);
     }
@@ -36,6 +37,36 @@ impl Params {
             b';' => self.open(false),
             _ => {}
         }
+    }
+
+    /// Takes the numbers at the front of `bytes` at once, as [`Params::push`] does one by one; there are none yet. Returns how
+    /// many bytes they are. Only what is usual: digits and `;`, and not too many.
+    pub(super) fn take_plain(&mut self, bytes: &[u8]) -> usize {
+        let (mut value, mut missing, mut at) = (0_u32, true, 0);
+        while let Some(byte) = bytes.get(at) {
+            match byte {
+                b'0'..=b'9' => {
+                    value = (value * 10 + u32::from(byte - b'0')).min(u32::from(u16::MAX));
+                    missing = false;
+                }
+                b';' if self.len < MAX_PARAMS - 1 => {
+                    self.append(value, missing);
+                    (value, missing) = (0, true);
+                }
+                _ => break,
+            }
+            at += 1;
+        }
+        if at > 0 {
+            self.append(value, missing);
+        }
+        at
+    }
+
+    fn append(&mut self, value: u32, missing: bool) {
+        self.values[self.len] = u16::try_from(value).unwrap_or(u16::MAX);
+        self.missing |= u32::from(missing) << self.len;
+        self.len += 1;
     }
 
     fn open(&mut self, sub: bool) {
@@ -76,6 +107,9 @@ impl Params {
 
     /// Those that are no sub-parameters; none: there are no others.
     pub(crate) fn without_subs(&self) -> Option<Self> {
+        if self.sub == 0 {
+            return None;
+        }
         let mut kept = Self::default();
         for index in (0..self.len).filter(|index| !self.is_sub(*index)) {
             kept.open(false);
@@ -84,6 +118,14 @@ impl Params {
                 kept.missing & !(1 << (kept.len - 1)) | (self.missing >> index & 1) << (kept.len - 1);
         }
         (kept.len < self.len).then_some(kept)
+    }
+
+    /// How many sub-parameters parameter `index` has.
+    pub(crate) fn subs_of(&self, index: usize) -> usize {
+        if self.sub == 0 {
+            return 0;
+        }
+        (index + 1..self.len).take_while(|next| self.is_sub(*next)).count()
     }
 
     /// Whether parameter `index` is a sub-parameter.

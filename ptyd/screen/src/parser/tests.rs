@@ -14,6 +14,7 @@ fn words(chunks: &[&[u8]]) -> Vec<String> {
             let word = match event {
                 Event::Pending => None,
                 Event::Text(text) => Some(format!("text {text}")),
+                Event::Ascii(text) => Some(format!("text {}", String::from_utf8_lossy(text))),
                 Event::Escape { intermediates, final_byte } => {
                     Some(format!("esc {}{}", String::from_utf8_lossy(intermediates), char::from(final_byte)))
                 }
@@ -85,6 +86,19 @@ fn a_string_keeps_what_is_bounded_and_says_that_more_came() {
     assert!(parser.payload.capacity() <= 4096, "what a long string took is given back");
 }
 
+/// Found by fuzzing: whoever blanks a query from where its sequence began blanked a string terminator before it too, or not,
+/// as the stream was divided.
+#[test]
+fn a_terminator_of_nothing_is_a_piece_of_its_own() {
+    let check = |bytes: &[u8], first: usize| {
+        let mut parser = Parser::new();
+        assert_eq!(parser.next(bytes).0, first, "{bytes:?}");
+        assert!(parser.is_ground());
+    };
+    check(b"\x1b\xc2\x9c\x1bZ", 3);
+    check(b"\xc2\x9c\x1bZ", 2);
+}
+
 #[test]
 fn an_introducer_takes_another_parser_to_the_same_place() {
     for begun in [&b"\x1b]0;abc"[..], b"\x1bPqabc", b"\x1b_abc", b"\x1b^abc", b"\x1bXabc", b"\x1b[1;2"] {
@@ -98,6 +112,9 @@ fn an_introducer_takes_another_parser_to_the_same_place() {
             while !rest.is_empty() {
                 let (used, event) = parser.next(rest);
                 last = format!("{event:?}");
+                if let Event::Ascii(text) = event {
+                    last = String::from_utf8_lossy(text).into_owned();
+                }
                 rest = &rest[used..];
             }
             assert!(last.contains("after") || begun.starts_with(b"\x1b["), "{last}");

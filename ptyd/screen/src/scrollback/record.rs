@@ -1,8 +1,10 @@
 //! A packed row: how it is written and read.
 
-use crate::cell::{Cell, Clusters, WIDE, ZERO};
-use crate::grid::Row;
-use crate::style::{Color, Style, Styles};
+use crate::cell::{Cell, Packed, WIDE, ZERO};
+use crate::clusters::Clusters;
+use crate::row::RowRef;
+use crate::style::{Color, Style};
+use crate::styles::Styles;
 use crate::width::columns as width;
 
 /// Flag: the row goes on with the row before.
@@ -125,57 +127,86 @@ fn is_mark(character: char) -> bool {
     character >= '\u{300}' && width(character) == 0
 }
 
-/// Packs a row into `to`, flags first. A row that the next one goes on with keeps its whole width.
-pub(crate) fn encode(row: &Row, goes_on: bool, styles: &Styles, clusters: &Clusters, to: &mut Vec<u8>) {
-    encode_used(row, styles, clusters, to);
-    if goes_on {
-        to[0] |= GOES_ON;
-        to.extend(std::iter::repeat_n(0, row.cols() - row.used().len()));
-    } else if to[0] & RUNS == 0 {
-        trim(to);
+/// Packs a row into `to`, flags first. What was never printed at its end is left out, but not where the next row goes on
+/// with it.
+pub(crate) fn encode(row: RowRef<'_>, goes_on: bool, styles: &Styles, clusters: &Clusters, to: &mut Vec<u8>) {
+    let (cells, rest) = row.parts();
+    let len = if goes_on { row.cols() } else { row.used() };
+    let (cells, behind) = (&cells[..cells.len().min(len)], len.saturating_sub(cells.len()));
+    to.push(u8::from(row.wrapped) * WRAPPED + u8::from(goes_on) * GOES_ON);
+    let rest = if behind > 0 { rest } else { Cell::default() };
+    let all = Packed::any(cells, Packed::new(rest));
+    if all.style() != 0 {
+        to[0] |= RUNS;
+        encode_runs(cells, (behind, rest), styles, to);
+    }
+    if all.is_ascii() {
+        to.extend(cells.iter().map(|cell| cell.byte()));
+    } else {
+        encode_text(cells, clusters, to);
+    }
+    to.resize(to.len() + behind, Packed::new(rest).byte());
+}
+
+fn encode_runs(cells: &[Packed], (behind, rest): (usize, Cell), styles: &Styles, to: &mut Vec<u8>) {
+    // Their count comes first: there are mostly few enough for a byte.
+    let counted = to.len();
+    to.push(0);
+    let mut runs = 0_u64;
+    let mut put = |to: &mut Vec<u8>, len: usize, style: u16| {
+        runs += 1;
+        put_varint(to, len as u64);
+        put_style(to, styles.get_ref(style));
+    };
+    let (mut start, mut style) = (0, cells.first().map_or(rest.style, |first| first.style()));
+    for (at, cell) in cells.iter().enumerate() {
+        if cell.style() != style {
+            put(to, at - start, style);
+            (start, style) = (at, cell.style());
+        }
+    }
+    if behind > 0 && style != rest.style {
+        put(to, cells.len() - start, style);
+        (start, style) = (cells.len(), rest.style);
+    }
+    put(to, cells.len() + behind - start, style);
+    match u8::try_from(runs) {
+        Ok(few @ ..0x80) => to[counted] = few,
+        _ => {
+            let mut count = Vec::new();
+            put_varint(&mut count, runs);
+            to.splice(counted..=counted, count);
+        }
     }
 }
 
-fn encode_used(row: &Row, styles: &Styles, clusters: &Clusters, to: &mut Vec<u8>) {
-    let flags = if row.wrapped { WRAPPED } else { 0 };
-    let cells = row.used();
-    to.push(flags);
-    if cells.iter().all(|cell| cell.style == 0 && cell.glyph < 0x80 && cell.flags == 0) {
-        to.extend(cells.iter().map(|cell| cell.glyph.to_le_bytes()[0]));
-        return;
-    }
-    if cells.iter().any(|cell| cell.style != 0) {
-        to[0] |= RUNS;
-        let runs = cells.chunk_by(|a, b| a.style == b.style);
-        put_varint(to, runs.clone().count() as u64);
-        for run in runs {
-            put_varint(to, run.len() as u64);
-            put_style(to, styles.get(run[0].style));
-        }
-    }
+fn encode_text(cells: &[Packed], clusters: &Clusters, to: &mut Vec<u8>) {
     let mut text = String::new();
-    for cell in cells {
+    // As far as characters go that are no clusters.
+    to.reserve(4 * cells.len());
+    for packed in cells {
+        if packed.is_ascii() {
+            to.push(packed.byte());
+            continue;
+        }
+        let cell = packed.cell();
         if cell.is_spacer() {
             continue;
         }
-        if to.len() + text.len() > super::MAX_BODY_BYTES {
+        if to.len() > super::MAX_BODY_BYTES {
             break;
         }
         if cell.flags == ZERO {
-            text.push(ALONE);
+            to.push(ALONE as u8);
         }
-        match cell.glyph {
-            0 => text.push('\0'),
-            glyph => clusters.push_text(glyph, &mut text),
+        match char::from_u32(cell.glyph) {
+            Some(character) => to.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            None => {
+                text.clear();
+                clusters.push_text(cell.glyph, &mut text);
+                to.extend_from_slice(text.as_bytes());
+            }
         }
-    }
-    to.extend_from_slice(text.as_bytes());
-}
-
-/// What was never printed at the end of a row need not be kept.
-fn trim(to: &mut Vec<u8>) {
-    while to.len() > 1 && to.last() == Some(&0) {
-        to.pop();
     }
 }
 
@@ -200,7 +231,7 @@ pub(crate) fn take_varint(from: &mut &[u8]) -> u64 {
     value
 }
 
-pub(crate) fn put_style(to: &mut Vec<u8>, style: Style) {
+pub(crate) fn put_style(to: &mut Vec<u8>, style: &Style) {
     let kind = |color: Color| match color {
         Color::Default => 0,
         Color::Palette(_) => 1,
@@ -210,6 +241,13 @@ pub(crate) fn put_style(to: &mut Vec<u8>, style: Style) {
     let kinds =
         kind(colors[0]) | kind(colors[1]) << 2 | kind(colors[2]) << 4 | u8::from(style.link != 0) << 6;
     put_varint(to, u64::from(style.flags) << 3 | u64::from(style.underline));
+    if kinds & 0b0111_1110 == 0 {
+        // What there is most of: at most a palette colour, of the text.
+        return match style.fg {
+            Color::Palette(index) => to.extend_from_slice(&[kinds, index]),
+            Color::Default | Color::Rgb(..) => to.push(kinds),
+        };
+    }
     to.push(kinds);
     for color in colors {
         match color {

@@ -53,9 +53,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Writer<'_, M> {
             self.mark_first_row(cols, usize::from(self.screen.size.rows()));
         }
         let mut line = Line { cols, x: 0, nothing: 0, behind: Style::default(), narrow: None };
-        let first = self.primary().grid.rows.front();
-        let first_on_screen = first.is_some_and(|row| row.wrapped);
-        let first_wide = first.is_some_and(|row| row.get(0).flags == WIDE);
+        let first = self.primary().grid.row(0);
+        let (first_on_screen, first_wide) = (first.wrapped, first.get(0).flags == WIDE);
         let shapes: Vec<Shape> = rows.iter().map(Record::shape).collect();
         for (index, record) in rows.iter().enumerate().rev() {
             let next = index.checked_sub(1);

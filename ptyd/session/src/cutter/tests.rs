@@ -192,3 +192,45 @@ proptest! {
         }
     }
 }
+
+/// The story: a C1 control cancelled the terminator of a query, and whether that was blanked depended on the reads.
+#[test]
+fn a_query_whose_terminator_is_cancelled_is_one_however_it_is_read() {
+    let stream = b"\x1b]\x0021;\xff?\x1b\xc2\x82\xff\x1b?";
+    let mut whole = Session::new();
+    whole.read(stream);
+    let expected = whole.queries();
+    assert_eq!(expected.len(), 1, "{:?}", whole.visible());
+    for piece in 1..stream.len() {
+        let mut session = Session::new();
+        for part in stream.chunks(piece) {
+            session.read(part);
+        }
+        assert_eq!(session.visible(), whole.visible(), "pieces of {piece}");
+        assert_eq!(session.queries(), expected, "pieces of {piece}");
+    }
+}
+
+#[test]
+fn a_question_of_one_character_is_blanked_whole() {
+    for piece in [1, 2, 9] {
+        let mut session = Session::new();
+        for part in b"a\xc2\x9ab\x05c".chunks(piece) {
+            session.read(part);
+        }
+        assert_eq!(session.visible(), b"a\0\0b\0c");
+    }
+}
+
+/// The story: `CSI ? m` looked like a colour where the whole of it was read at once, and went to the clients.
+#[test]
+fn a_question_that_looks_like_a_colour_is_asked_however_it_is_read() {
+    for piece in [1, 100] {
+        let mut session = Session::new();
+        for part in b"\x1b[1;31ma\x1b[?4mb".chunks(piece) {
+            session.read(part);
+        }
+        assert_eq!(session.visible(), b"\x1b[1;31ma\0\0\0\0\0b");
+        assert_eq!(session.queries().len(), 1);
+    }
+}

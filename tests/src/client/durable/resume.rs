@@ -25,7 +25,7 @@ impl<S: Sink> Durable<S> {
         }
         self.session = Some(attached.session);
         // The window counts from the offset where this attachment begins.
-        self.acked = self.received;
+        (self.acked, self.window_from) = (self.received, self.received);
         if let Some(seq) = attached.input_uncertain
             && !self.uncertain.contains(&seq)
         {

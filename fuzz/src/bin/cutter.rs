@@ -1,0 +1,37 @@
+//! The cutter, fed anything: in whatever pieces output comes, all of it is delivered, but for what was blanked, and the same
+//! is blanked.
+#![no_main]
+
+use devpocket_shared::ids::TerminalSize;
+use libfuzzer_sys::fuzz_target;
+use ptyd_session::{Cutter, Overflow, Region, region_bytes};
+
+const RING_BYTES: u64 = 256 << 10;
+
+/// What is held at the end of output that comes in pieces of `piece` bytes.
+fn delivered(output: &[u8], piece: usize) -> Vec<u8> {
+    let len = usize::try_from(region_bytes(RING_BYTES)).unwrap_or(0);
+    let Ok(mut region) = Region::create(vec![0; len], 1, TerminalSize::DEFAULT) else { return Vec::new() };
+    let mut cutter = Cutter::recover(&region);
+    let mut rest = output;
+    while !rest.is_empty() {
+        let space = region.space(None);
+        let len = piece.min(space.len()).min(rest.len());
+        space[..len].copy_from_slice(&rest[..len]);
+        region.commit(len);
+        rest = &rest[len..];
+        cutter.cut(&mut region, Overflow::Drop);
+        assert!(region.held().end <= region.head());
+    }
+    cutter.finish(&mut region);
+    let (first, second) = region.slices(region.held().start, output.len());
+    [first, second].concat()
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some((piece, output)) = data.split_first() else { return };
+    let whole = delivered(output, output.len().max(1));
+    assert_eq!(whole.len(), output.len());
+    assert!(whole.iter().zip(output).all(|(got, sent)| got == sent || *got == 0));
+    assert!(delivered(output, usize::from(*piece % 32) + 1) == whole);
+});

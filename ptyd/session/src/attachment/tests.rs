@@ -1,0 +1,263 @@
+use devpocket_shared::ids::ClientId;
+use devpocket_shared::wire::AttachMode;
+use proptest::prelude::*;
+
+use super::*;
+use crate::region::{MIN_RING_BYTES, region_bytes};
+use crate::test_clock::t0;
+
+#[test]
+fn an_offset_that_is_held_is_replayed_and_any_other_gets_a_snapshot() {
+    let region = region_after(3_000_000);
+    let held = region.held();
+    let check = |offset: Option<u64>, expected| {
+        let attach = Attach { offset: offset.map(Offset), ..plain() };
+        let (mut attachment, resume) = Attachment::new(&attach, &region, false);
+        assert_eq!(resume, expected, "attach at {offset:?}");
+        let view = region.view(attachment.cursor());
+        let outgoing = attachment.poll_send(&view, 100, t0());
+        if let Some(Outgoing::Snapshot(_)) = outgoing {
+            assert!(attachment.take_snapshot(&view, 1 << 20, t0()), "one that just came gets it at any size");
+        }
+        (outgoing, attachment.cursor())
+    };
+    assert_eq!(check(Some(held.start.0), Resume::Replay).0, output(held.start.0, 100));
+    assert_eq!(check(Some(held.end.0), Resume::Replay), (None, held.end));
+    for offset in [None, Some(0), Some(held.start.0 - 1), Some(held.end.0 + 1), Some(u64::MAX)] {
+        let expected = (Some(Outgoing::Snapshot(SnapshotReason::Attach)), held.end);
+        assert_eq!(check(offset, Resume::Snapshot), expected);
+    }
+}
+
+#[test]
+fn never_more_than_the_window_is_sent_beyond_the_last_ack() {
+    let mut attachment = fresh(&windowed(1000));
+    let view = held(0..5000);
+    assert_eq!(attachment.poll_send(&view, 600, t0()), output(0, 600));
+    assert_eq!(attachment.poll_send(&view, 600, t0()), output(600, 400));
+    assert_eq!(attachment.poll_send(&view, 600, t0()), None);
+    attachment.handle_ack(Offset(100), t0());
+    assert_eq!(attachment.poll_send(&view, 600, t0()), output(1000, 100));
+    attachment.handle_ack(Offset(u64::MAX), t0());
+    assert_eq!(attachment.poll_send(&view, 600, t0()), output(1100, 600));
+}
+
+#[test]
+fn the_window_in_force_is_at_most_half_the_ring() {
+    for (asked, expected) in [(0, 4), (1, 4), (5, 5), (u64::MAX, MIN_RING_BYTES / 2)] {
+        assert_eq!(fresh(&windowed(asked)).window(), Some(expected));
+    }
+}
+
+#[test]
+fn a_stuck_lossless_client_holds_the_program_back_for_ten_seconds_only() {
+    let mut phone = fresh(&windowed(1000));
+    assert_eq!(phone.poll_send(&held(0..5000), 1000, t0()), output(0, 1000));
+    assert_eq!(phone.hold(), Some(Offset(0)));
+    let later = t0() + Duration::from_secs(1);
+    phone.handle_ack(Offset(500), later);
+    assert_eq!(phone.hold(), Some(Offset(500)));
+    phone.poll_send(&held(0..5000), 1000, later);
+    assert_eq!(phone.poll_timeout(), Some(later + STALL_LIMIT));
+    phone.handle_timeout(later + STALL_LIMIT);
+    assert_eq!(phone.hold(), None);
+    // Caught up, it is lossless again.
+    phone.handle_ack(Offset(1500), t0());
+    assert_eq!(phone.hold(), Some(Offset(1500)));
+}
+
+/// The story: a snapshot counted as drawn, so a stuck client held the program again at each, a ring every ten seconds.
+#[test]
+fn a_stuck_client_gets_no_snapshot_and_holds_nothing_until_it_moves_again() {
+    let mut phone = fresh(&windowed(1000));
+    phone.poll_send(&held(0..5000), 1000, t0());
+    phone.handle_timeout(t0() + STALL_LIMIT);
+    let gone = held(7000..9000);
+    assert_eq!(phone.poll_send(&gone, 1000, t0()), None);
+    assert_eq!(phone.hold(), None);
+    // It moves: the snapshot is due, and only one until it has drawn that too.
+    let moved = t0() + STALL_LIMIT + Duration::from_secs(1);
+    phone.handle_ack(Offset(500), moved);
+    assert!(gets_snapshot(&mut phone, &gone, moved));
+    let later = moved + Duration::from_millis(200);
+    assert_eq!(phone.poll_send(&held(17_000..19_000), 1000, later), None);
+    assert_eq!(phone.hold(), None);
+    phone.handle_ack(Offset(9000), later);
+    assert_eq!(phone.hold(), Some(Offset(9000)));
+    assert!(gets_snapshot(&mut phone, &held(17_000..19_000), later));
+}
+
+/// The story: the transport got stuck with the last bytes there were. The client counted as caught up, nothing ran, and
+/// the program was held for ever.
+#[test]
+fn a_transport_stuck_with_the_very_last_bytes_holds_for_ten_seconds_only() {
+    let mut phone = fresh(&Attach { delivery: Delivery::Lossless, ..plain() });
+    assert_eq!(phone.poll_send(&held(0..5000), 5000, t0()), output(0, 5000));
+    assert_eq!(phone.poll_send(&held(0..5000), 5000, t0()), None);
+    phone.handle_written(100, false, t0());
+    assert_eq!(phone.poll_send(&held(0..5000), 5000, t0()), None);
+    assert_eq!(phone.poll_timeout(), Some(t0() + STALL_LIMIT));
+    phone.handle_timeout(t0() + STALL_LIMIT);
+    assert_eq!(phone.hold(), None);
+}
+
+/// The story: what was handed to the transport counted as progress, so a client that stopped reading in the middle of
+/// it held the program until its connection died.
+#[test]
+fn a_client_without_window_whose_transport_is_stuck_holds_for_ten_seconds_only() {
+    let mut phone = fresh(&Attach { delivery: Delivery::Lossless, ..plain() });
+    phone.poll_send(&held(0..5000), 5000, t0());
+    assert_eq!(phone.poll_timeout(), Some(t0() + STALL_LIMIT));
+    let later = t0() + Duration::from_secs(3);
+    phone.handle_written(100, false, later);
+    assert_eq!(phone.poll_timeout(), Some(later + STALL_LIMIT));
+    phone.handle_timeout(later + STALL_LIMIT);
+    assert_eq!(phone.hold(), None);
+    // A snapshot that only fills the transport's buffers does not make it hold again; having taken it all does.
+    phone.handle_written(100, true, later);
+    assert!(gets_snapshot(&mut phone, &held(7000..9000), later));
+    phone.handle_written(100, false, later);
+    assert_eq!(phone.poll_send(&held(7000..9000), 5000, later), None);
+    assert_eq!(phone.hold(), None);
+    phone.handle_written(100, true, later);
+    assert_eq!(phone.poll_send(&held(7000..9000), 5000, later), None);
+    assert_eq!(phone.hold(), Some(Offset(9000)));
+}
+
+#[test]
+fn a_client_that_has_everything_runs_against_no_clock() {
+    for attach in [Attach { delivery: Delivery::Lossless, ..plain() }, windowed(10_000)] {
+        let mut phone = fresh(&attach);
+        phone.poll_send(&held(0..5000), 5000, t0());
+        phone.handle_written(100, true, t0());
+        phone.handle_ack(Offset(5000), t0());
+        assert_eq!(phone.poll_timeout(), None);
+    }
+}
+
+#[test]
+fn a_lossless_client_without_window_holds_from_what_was_sent_and_leaves_no_hold_behind() {
+    let mut phone = fresh(&Attach { delivery: Delivery::Lossless, ..plain() });
+    phone.poll_send(&held(0..5000), 1000, t0());
+    assert_eq!((phone.hold(), phone.lingering_hold()), (Some(Offset(1000)), None));
+}
+
+#[test]
+fn a_client_whose_bytes_are_gone_gets_a_snapshot() {
+    let mut phone = fresh(&plain());
+    let gone = held(7000..9000);
+    assert!(gets_snapshot(&mut phone, &gone, t0()));
+    assert_eq!(phone.poll_send(&gone, 1000, t0()), None);
+    assert_eq!(phone.cursor(), Offset(9000));
+}
+
+#[test]
+fn a_change_of_size_is_told_at_its_place_in_the_stream() {
+    let mut phone = fresh(&plain());
+    let size = TerminalSize::new(10, 20).unwrap();
+    let before = View { next_change: Some(Offset(300)), size_now: size, ..held(0..1000) };
+    assert_eq!(phone.poll_send(&before, 1000, t0()), output(0, 300));
+    let after = View { size_here: size, size_now: size, ..held(0..1000) };
+    assert_eq!(phone.poll_send(&after, 1000, t0()), Some(Outgoing::Resized { offset: Offset(300), size }));
+    assert_eq!(phone.poll_send(&after, 1000, t0()), output(300, 700));
+    assert_eq!(phone.poll_send(&after, 1000, t0()), None);
+}
+
+proptest! {
+    /// Any order of reading, sending, acknowledging and coming back: every byte arrives once, in order, unless a
+    /// snapshot says that some are left out; and never more than the window is on its way.
+    #[test]
+    fn no_byte_is_repeated_or_skipped(
+        script in proptest::collection::vec((0..4_u8, 1..100_000_u64), 1..300), window in 1..600_000_u64,
+    ) {
+        let mut region = region_after(0);
+        let attach = windowed(window);
+        let (mut attachment, _) = Attachment::new(&attach, &region, true);
+        let (mut received, mut acked) = (0, 0);
+        for (action, amount) in script {
+            match action {
+                0 => {
+                    let len = region.space(attachment.hold()).len().min(usize::try_from(amount).unwrap());
+                    region.commit(len);
+                    region.show_all();
+                }
+                1 => match attachment.poll_send(&region.view(attachment.cursor()), 1 + amount as usize, t0()) {
+                    Some(Outgoing::Output { offset, len }) => {
+                        prop_assert_eq!(offset.0, received);
+                        received += len as u64;
+                        prop_assert!(received - acked <= attachment.window().unwrap().max(MIN_WINDOW_BYTES));
+                        prop_assert!(region.held().end.0 >= received);
+                    }
+                    Some(other) => prop_assert!(false, "a held byte was given up: {:?}", other),
+                    None => {}
+                },
+                2 => {
+                    acked = acked.max(received.min(acked + amount));
+                    attachment.handle_ack(Offset(acked), t0());
+                }
+                _ => {
+                    let again = Attach { offset: Some(Offset(received)), ..attach.clone() };
+                    let (next, resume) = Attachment::new(&again, &region, false);
+                    prop_assert_eq!(resume, Resume::Replay);
+                    attachment = next;
+                    acked = received;
+                }
+            }
+        }
+    }
+}
+
+fn region_after(bytes: u64) -> Region<Vec<u8>> {
+    let memory = vec![0; crate::ring::as_usize(region_bytes(MIN_RING_BYTES))];
+    let mut region = Region::create(memory, 1, TerminalSize::DEFAULT).unwrap();
+    while region.held().end.0 < bytes {
+        let len = region.space(None).len();
+        region.commit(len);
+        region.show_all();
+    }
+    region
+}
+
+fn fresh(attach: &Attach) -> Attachment {
+    Attachment::new(attach, &region_after(0), true).0
+}
+
+/// Whether it asks for a snapshot in place of what it missed; it is sent one of 100 bytes.
+fn gets_snapshot(phone: &mut Attachment, view: &View, now: Instant) -> bool {
+    let asks = phone.poll_send(view, 1000, now) == Some(Outgoing::Snapshot(SnapshotReason::Lagged));
+    asks && phone.take_snapshot(view, 100, now)
+}
+
+fn held(range: Range<u64>) -> View {
+    View {
+        held: Offset(range.start)..Offset(range.end),
+        size_here: TerminalSize::DEFAULT,
+        next_change: None,
+        size_now: TerminalSize::DEFAULT,
+    }
+}
+
+fn output(offset: u64, len: usize) -> Option<Outgoing> {
+    Some(Outgoing::Output { offset: Offset(offset), len })
+}
+
+pub(super) fn plain() -> Attach {
+    Attach {
+        client_id: None,
+        offset: None,
+        size: None,
+        mode: AttachMode::Control,
+        delivery: Delivery::Realtime,
+        window: None,
+        scrollback: 0,
+    }
+}
+
+pub(super) fn windowed(window: u64) -> Attach {
+    Attach {
+        client_id: Some(ClientId::try_from("phone".to_owned()).unwrap()),
+        window: Some(window),
+        delivery: Delivery::Lossless,
+        ..plain()
+    }
+}
