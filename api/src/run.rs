@@ -13,14 +13,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::config::{Config, Mode, Registration};
-use crate::domain::accounts::{AccountError, Accounts, FirstAccount, Policy};
+use crate::config::{Config, Mail, Mode, Registration};
+use crate::domain::accounts::{AccountError, Accounts, FirstAccount, Policy, errands};
 use crate::domain::clock::Clock;
 use crate::domain::origins::{Origin, Origins};
 use crate::domain::password::PasswordError;
 use crate::domain::token::{SecretTooShort, Tokens};
 use crate::http::router;
 use crate::link::{Link, LinkSetupError};
+use crate::mail::{AnyMailer, FileMailer, SmtpMailer, SmtpUrlError};
 use crate::server::{self, Limits};
 use crate::state::AppState;
 use crate::store::{Database, StoreError};
@@ -43,6 +44,9 @@ pub enum RunError {
     /// Passwords cannot be hashed.
     #[error("passwords cannot be hashed")]
     Passwords(#[from] PasswordError),
+    /// The mail server's URL is no good.
+    #[error("SMTP_URL")]
+    Mail(#[from] SmtpUrlError),
     /// The link to ptyd cannot be set up.
     #[error("the link to ptyd cannot be set up")]
     Link(#[from] LinkSetupError),
@@ -71,12 +75,20 @@ pub async fn run(
     let database = Database::open(&config.database, config.schema).await?;
     let tokens = Tokens::new(&config.jwt_secret, config.access_life)?;
     let store = Arc::new(database.clone());
-    let accounts = Arc::new(Accounts::new(store, tokens, policy(&config, address), Clock::system())?);
+    let mailer: AnyMailer = match config.mail.clone() {
+        Mail::Files(directory) => Arc::new(FileMailer::new(directory)),
+        Mail::Smtp(url, from) => Arc::new(SmtpMailer::new(&url, *from)?),
+    };
+    let policy = policy(&config, address);
+    let (errands, queue) = errands();
+    let accounts = Arc::new(Accounts::new(store, tokens, policy, Clock::system(), mailer, errands)?);
     let first_run = match config.mode {
         Mode::Served => None,
         Mode::Standalone => accounts.first_run_token().await.map_err(RunError::FirstRun)?,
     };
     let tasks = TaskTracker::new();
+    let (doing, stopping) = (accounts.clone(), stop.clone());
+    tasks.spawn(async move { doing.run_errands(queue, stopping).await });
     let link = Link::from_config(config.ptyd.clone(), config.link_cert_dir.as_deref(), tasks.clone())?;
     let state = AppState {
         accounts,
@@ -121,6 +133,8 @@ fn policy(config: &Config, address: SocketAddr) -> Policy {
         local_sessions: config.local_sessions,
         origins: Origins::new(address, named),
         refresh_life: config.refresh_life,
+        require_verified: config.require_verified,
+        public_url: public,
     }
 }
 
