@@ -192,6 +192,10 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Further origins whose pages may use this server.
     pub cors_origins: Vec<Origin>,
+    /// Where to show metrics beside the main port.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Opens `/metrics` on the main port to who is not on this machine.
+    pub metrics_token: Option<SecretString>,
     /// Signing in with a password needs a proved mail address.
     pub require_verified: bool,
     /// What sends mails.
@@ -292,6 +296,22 @@ fn wrong(variable: &'static str, problem: impl Into<String>) -> ConfigError {
     ConfigError { variable, problem: problem.into() }
 }
 
+impl ServeArgs {
+    /// The token for `/metrics`, from wherever it is given.
+    fn metrics_token(&self) -> Result<Option<SecretString>, ConfigError> {
+        let variable = "METRICS_TOKEN_FILE";
+        let token = match &self.metrics_token_file {
+            None => return Ok(self.metrics_token.clone().filter(|token| !token.expose_secret().is_empty())),
+            Some(path) => fs::read_to_string(path)
+                .map_err(|err| ConfigError { variable, problem: format!("{}: {err}", path.display()) })?,
+        };
+        if token.trim().is_empty() {
+            return Err(ConfigError { variable, problem: "the file is empty".to_owned() });
+        }
+        Ok(Some(SecretString::from(token.trim().to_owned())))
+    }
+}
+
 impl Config {
     /// Checks what the command line and environment say, and reads the secret's file.
     pub fn new(args: ServeArgs, mode: Mode) -> Result<Self, ConfigError> {
@@ -299,6 +319,7 @@ impl Config {
         if matches!(ptyd, PtydAddress::Quic(_)) && args.link_cert_dir.is_none() {
             return Err(wrong("LINK_CERT_DIR", "is needed with a quic: PTYD_ADDRESS"));
         }
+        let metrics_token = args.metrics_token()?;
         let jwt_secret =
             args.jwt_secret()?.ok_or_else(|| wrong("JWT_SECRET_KEY", "or JWT_SECRET_KEY_FILE is needed"))?;
         let (listen, local_sessions) = match mode {
@@ -327,6 +348,8 @@ impl Config {
             registration: args.registration,
             public_url: args.public_url,
             cors_origins: args.cors_origins.into_iter().flatten().collect(),
+            metrics_listen: args.metrics_listen,
+            metrics_token,
             require_verified: args.require_email_verification == OnOff::On,
             mail,
         })

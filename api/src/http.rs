@@ -5,6 +5,7 @@ pub mod current_user;
 pub mod fields;
 pub mod health;
 pub mod id;
+pub mod metrics;
 pub mod page;
 pub mod paging;
 pub mod peer;
@@ -48,6 +49,7 @@ pub fn router(state: AppState) -> Router {
         .route("/health", get(health::all))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::all))
+        .route("/metrics", get(metrics::page))
         .fallback(page::file)
         .method_not_allowed_fallback(async || Problem::of_status(StatusCode::METHOD_NOT_ALLOWED))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

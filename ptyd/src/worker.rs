@@ -106,9 +106,6 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 
 /// Serves until the keeper says stop or goes away. `socket` is the keeper's end of the socket pair.
 pub async fn run(socket: OwnedFd, metrics_listen: Option<SocketAddr>) -> Result<(), WorkerError> {
-    if let Some(address) = metrics_listen {
-        numbers::show(address);
-    }
     let keeper = Keeper::new(socket)?;
     let (ToWorker::Welcome(welcome), descriptors) = keeper.receive().await? else {
         return Err(WorkerError::OutOfTurn("something before its welcome"));
@@ -125,6 +122,9 @@ pub async fn run(socket: OwnedFd, metrics_listen: Option<SocketAddr>) -> Result<
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
     });
+    if let Some(address) = metrics_listen {
+        numbers::show(&context, address);
+    }
     adopt_all(&context).await?;
     let sockets = link::Sockets::from_descriptors(&welcome.descriptors, descriptors)?;
     link::listen(sockets, &context)?;

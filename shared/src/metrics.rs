@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 /// Media type of [`Metrics::page`].
@@ -58,14 +59,17 @@ impl Metrics {
     /// Serves the page as `GET /metrics` for ever. Whoever can reach the listener may read it.
     pub async fn serve(self, listener: TcpListener) {
         let room = Arc::new(Semaphore::new(CONNECTIONS));
+        // They end with this.
+        let mut scrapes = JoinSet::new();
         loop {
+            while scrapes.try_join_next().is_some() {}
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
             let Ok((stream, _)) = listener.accept().await else {
                 sleep(ACCEPT_AGAIN).await;
                 continue;
             };
             let metrics = self.clone();
-            tokio::spawn(async move {
+            scrapes.spawn(async move {
                 let answer = service_fn(|request| {
                     let response = metrics.answer(&request);
                     async move { Ok::<_, Infallible>(response) }

@@ -38,16 +38,25 @@ impl MetricsAccess {
             return true;
         }
         let shown = bearer(headers).ok().flatten().unwrap_or_default();
-        self.token.as_ref().is_some_and(|token| {
-            bool::from(token.expose_secret().as_bytes().ct_eq(shown.as_bytes()))
-        })
+        self.token
+            .as_ref()
+            .is_some_and(|token| bool::from(token.expose_secret().as_bytes().ct_eq(shown.as_bytes())))
     }
 }
 
 /// All numbers; 404 for who may not know that there are any.
-pub async fn page(State(state): State<AppState>, peer: PeerAddress, headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn page(
+    State(state): State<AppState>,
+    peer: PeerAddress,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let refused = || Problem::of_status(StatusCode::NOT_FOUND);
-    let metrics = state.metrics.metrics.as_ref().filter(|_| state.metrics.admits(&headers, peer)).ok_or_else(refused)?;
+    let metrics = state
+        .metrics
+        .metrics
+        .as_ref()
+        .filter(|_| state.metrics.admits(&headers, peer))
+        .ok_or_else(refused)?;
     Ok(([(CONTENT_TYPE, MEDIA_TYPE)], metrics.page()).into_response())
 }
 
@@ -100,7 +109,8 @@ mod tests {
 
     fn admits(token: Option<&str>, peer: &str, headers: &[(HeaderName, &str)]) -> bool {
         let access = MetricsAccess { metrics: None, token: token.map(|token| token.to_owned().into()) };
-        let headers = headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap()));
+        let headers =
+            headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap()));
         access.admits(&headers.collect(), PeerAddress(peer.parse::<IpAddr>().unwrap()))
     }
 

@@ -93,6 +93,7 @@ impl<P: Place> Api<P> {
             link,
             database: database.clone(),
             behind_tls: false,
+            metrics: crate::http::metrics::MetricsAccess::default(),
             tasks,
             stop,
         };

@@ -21,7 +21,7 @@ static OUTPUT: LazyLock<Counter> = LazyLock::new(|| counter!("ptyd_output_bytes_
 static INPUT: LazyLock<Counter> = LazyLock::new(|| counter!("ptyd_input_bytes_total"));
 
 /// Begins to count, and to show the numbers at `address`.
-pub(super) fn show(address: SocketAddr) {
+pub(super) fn show(context: &Context, address: SocketAddr) {
     let metrics = match Metrics::install("ptyd worker", env!("CARGO_PKG_VERSION")) {
         Ok(metrics) => metrics,
         Err(err) => {
@@ -40,7 +40,7 @@ pub(super) fn show(address: SocketAddr) {
     describe_counter!("ptyd_output_bytes_total", "Bytes read from terminals");
     describe_counter!("ptyd_input_bytes_total", "Bytes written to terminals");
     describe_counter!("ptyd_snapshots_total", "Snapshots sent, by reason");
-    tokio::spawn(async move {
+    let showing = async move {
         let mut told = false;
         let listener = loop {
             match TcpListener::bind(address).await {
@@ -55,7 +55,9 @@ pub(super) fn show(address: SocketAddr) {
         };
         info!("metrics are at http://{address}/metrics");
         metrics.serve(listener).await;
-    });
+    };
+    let stop = context.stop.clone();
+    context.tasks.spawn(async move { stop.run_until_cancelled(showing).await });
 }
 
 /// Notes what can be looked up at any time.
