@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::ValueEnum;
+use lettre::Address;
+use lettre::message::Mailbox;
 use secrecy::{ExposeSecret, SecretString};
 use time::Duration;
 
 use crate::domain::accounts::LocalSessions;
 use crate::domain::origins::Origin;
 use crate::domain::token::MIN_SECRET_BYTES;
+use crate::mail::SmtpMailer;
 use crate::store::{Location, Schema};
 
 /// Where everything is kept if nobody says where.
@@ -59,9 +62,30 @@ pub struct ServeArgs {
     /// What browsers call this server [default: http://LISTEN].
     #[arg(long, env = "PUBLIC_URL", value_parser = http_url)]
     pub public_url: Option<String>,
+    /// Whether signing in with a password needs a proved mail address.
+    #[arg(long, env = "REQUIRE_EMAIL_VERIFICATION", default_value = "off")]
+    pub require_email_verification: OnOff,
+    /// Mail server, as a URL like `smtps://user:password@mail.example` [default: each mail is a file in DATA_DIR].
+    #[arg(long, env = "SMTP_URL", hide_env_values = true, value_parser = secret)]
+    pub smtp_url: Option<SecretString>,
+    /// File that holds SMTP_URL.
+    #[arg(long, env = "SMTP_URL_FILE")]
+    pub smtp_url_file: Option<PathBuf>,
+    /// Whom mails are from, like `DevPocket <devpocket@example.com>` [default: devpocket@ the host of PUBLIC_URL].
+    #[arg(long, env = "MAIL_FROM")]
+    pub mail_from: Option<Mailbox>,
     /// Further origins whose pages may use this server, separated by commas.
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',', value_parser = origin)]
     pub cors_origins: Vec<Option<Origin>>,
+    /// Address of a listener for Prometheus alone, `/metrics`; whoever reaches it may read it.
+    #[arg(long, env = "METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// Bearer token for `/metrics` on the main port; without it that is for requests from this machine alone.
+    #[arg(long, env = "METRICS_TOKEN", hide_env_values = true, value_parser = secret)]
+    pub metrics_token: Option<SecretString>,
+    /// File that holds METRICS_TOKEN.
+    #[arg(long, env = "METRICS_TOKEN_FILE", conflicts_with = "metrics_token")]
+    pub metrics_token_file: Option<PathBuf>,
     /// What is logged: a level, or a list like `info,sqlx=warn`.
     #[arg(long, env = "LOG", default_value = "info")]
     pub log: String,
@@ -168,6 +192,23 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Further origins whose pages may use this server.
     pub cors_origins: Vec<Origin>,
+    /// Where to show metrics beside the main port.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Opens `/metrics` on the main port to who is not on this machine.
+    pub metrics_token: Option<SecretString>,
+    /// Signing in with a password needs a proved mail address.
+    pub require_verified: bool,
+    /// What sends mails.
+    pub mail: Mail,
+}
+
+/// What sends mails.
+#[derive(Clone, Debug)]
+pub enum Mail {
+    /// Each is a file in this directory.
+    Files(PathBuf),
+    /// A mail server, by its checked URL, and whom mails are from.
+    Smtp(SecretString, Box<Mailbox>),
 }
 
 /// A variable is missing or wrong.
@@ -190,6 +231,30 @@ impl ServeArgs {
         }
         Ok(given.map(|(_, secret)| secret))
     }
+
+    fn mail(&self) -> Result<Mail, ConfigError> {
+        let names = ("SMTP_URL", "SMTP_URL_FILE");
+        let Some((variable, url)) = given(names, self.smtp_url.as_ref(), self.smtp_url_file.as_deref())?
+        else {
+            return Ok(Mail::Files(self.database.directory().join("mail")));
+        };
+        let from = self.mail_from.clone().unwrap_or_else(|| self.default_sender());
+        SmtpMailer::check(&url).map_err(|problem| wrong(variable, problem.to_string()))?;
+        Ok(Mail::Smtp(url, Box::new(from)))
+    }
+
+    fn default_sender(&self) -> Mailbox {
+        let public = self.public_url.as_deref().and_then(Origin::of_url);
+        let host = public.as_ref().map_or("localhost", Origin::host);
+        let address = Address::new("devpocket", host).ok();
+        Mailbox::new(
+            Some("DevPocket".to_owned()),
+            address.unwrap_or_else(|| {
+                #[expect(clippy::expect_used, reason = "a literal that is an address")]
+                Address::new("devpocket", "localhost").expect("an address")
+            }),
+        )
+    }
 }
 
 impl DatabaseArgs {
@@ -200,11 +265,12 @@ impl DatabaseArgs {
             Some((variable, url)) => {
                 Location::of_url(&url).map_err(|problem| wrong(variable, problem.to_string()))
             }
-            None => {
-                let directory = self.data_dir.as_deref().unwrap_or(Path::new(DEFAULT_DATA_DIR));
-                Ok(Location::file(&directory.join("devpocket.db")))
-            }
+            None => Ok(Location::file(&self.directory().join("devpocket.db"))),
         }
+    }
+
+    fn directory(&self) -> &Path {
+        self.data_dir.as_deref().unwrap_or(Path::new(DEFAULT_DATA_DIR))
     }
 }
 
@@ -230,6 +296,22 @@ fn wrong(variable: &'static str, problem: impl Into<String>) -> ConfigError {
     ConfigError { variable, problem: problem.into() }
 }
 
+impl ServeArgs {
+    /// The token for `/metrics`, from wherever it is given.
+    fn metrics_token(&self) -> Result<Option<SecretString>, ConfigError> {
+        let variable = "METRICS_TOKEN_FILE";
+        let token = match &self.metrics_token_file {
+            None => return Ok(self.metrics_token.clone().filter(|token| !token.expose_secret().is_empty())),
+            Some(path) => fs::read_to_string(path)
+                .map_err(|err| ConfigError { variable, problem: format!("{}: {err}", path.display()) })?,
+        };
+        if token.trim().is_empty() {
+            return Err(ConfigError { variable, problem: "the file is empty".to_owned() });
+        }
+        Ok(Some(SecretString::from(token.trim().to_owned())))
+    }
+}
+
 impl Config {
     /// Checks what the command line and environment say, and reads the secret's file.
     pub fn new(args: ServeArgs, mode: Mode) -> Result<Self, ConfigError> {
@@ -237,12 +319,14 @@ impl Config {
         if matches!(ptyd, PtydAddress::Quic(_)) && args.link_cert_dir.is_none() {
             return Err(wrong("LINK_CERT_DIR", "is needed with a quic: PTYD_ADDRESS"));
         }
+        let metrics_token = args.metrics_token()?;
         let jwt_secret =
             args.jwt_secret()?.ok_or_else(|| wrong("JWT_SECRET_KEY", "or JWT_SECRET_KEY_FILE is needed"))?;
         let (listen, local_sessions) = match mode {
             Mode::Served => (SocketAddr::from(([0, 0, 0, 0], 8000)), Switch::Off),
             Mode::Standalone => (SocketAddr::from(([127, 0, 0, 1], 8000)), Switch::Admin),
         };
+        let mail = args.mail()?;
         Ok(Self {
             mode,
             listen: args.listen.unwrap_or(listen),
@@ -264,6 +348,10 @@ impl Config {
             registration: args.registration,
             public_url: args.public_url,
             cors_origins: args.cors_origins.into_iter().flatten().collect(),
+            metrics_listen: args.metrics_listen,
+            metrics_token,
+            require_verified: args.require_email_verification == OnOff::On,
+            mail,
         })
     }
 }
@@ -359,6 +447,9 @@ mod tests {
             (["--registration", "maybe"], "REGISTRATION"),
             (["--public-url", "term.example"], "PUBLIC_URL"),
             (["--cors-origins", "https://a.example,*"], "CORS_ORIGINS"),
+            (["--smtp-url", "http://mail.example"], "SMTP_URL"),
+            (["--mail-from", "nobody"], "MAIL_FROM"),
+            (["--require-email-verification", "maybe"], "REQUIRE_EMAIL_VERIFICATION"),
             (["--jwt-secret-key-file", "/nonexistent"], "JWT_SECRET_KEY"),
         ] {
             let flags =
@@ -417,6 +508,27 @@ mod tests {
         assert!(said.contains("DATABASE_URL") && !said.contains("s3cret"), "{said}");
         let both = config(&["--database-url", "sqlite://x", "--database-url-file", path]).unwrap_err();
         assert!(both.contains("DATABASE_URL_FILE"), "{both}");
+    }
+
+    #[test]
+    fn mails_are_files_unless_there_is_a_server_whose_password_prints_nowhere() {
+        let Mail::Files(directory) = config(&["--data-dir", "/srv/pocket"]).unwrap().mail else {
+            panic!("a mail server")
+        };
+        assert_eq!(directory, Path::new("/srv/pocket/mail"));
+        let sender = |flags: &[&str]| {
+            let config =
+                config(&[&["--smtp-url", "smtps://ann:s3cret@mail.example"], flags].concat()).unwrap();
+            assert!(!format!("{config:?}").contains("s3cret"));
+            let Mail::Smtp(_, from) = config.mail else { panic!("files") };
+            from.to_string()
+        };
+        assert_eq!(sender(&[]), "DevPocket <devpocket@localhost>");
+        let public = ["--public-url", "https://term.example:8443/"];
+        assert_eq!(sender(&public), "DevPocket <devpocket@term.example>");
+        assert_eq!(sender(&["--mail-from", "Pocket <p@example.com>"]), "Pocket <p@example.com>");
+        let said = config(&["--smtp-url", "smtp:s3cret"]).unwrap_err();
+        assert!(said.contains("SMTP_URL") && !said.contains("s3cret"), "{said}");
     }
 
     #[test]

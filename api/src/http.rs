@@ -4,8 +4,12 @@ pub mod auth;
 pub mod current_user;
 pub mod fields;
 pub mod health;
+pub mod id;
+pub mod metrics;
 pub mod page;
+pub mod paging;
 pub mod peer;
+pub mod profile;
 pub mod request;
 mod security_headers;
 pub mod sessions;
@@ -19,7 +23,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tower::Layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::normalize_path::NormalizePathLayer;
@@ -39,11 +43,13 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 pub fn router(state: AppState) -> Router {
     let routes = Router::new()
         .nest("/api/auth", auth_routes())
+        .nest("/api/profile", profile_routes())
         .route("/api/sessions", get(sessions::list))
         .merge(terminal::routes(terminal(&state)))
         .route("/health", get(health::all))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::all))
+        .route("/metrics", get(metrics::page))
         .fallback(page::file)
         .method_not_allowed_fallback(async || Problem::of_status(StatusCode::METHOD_NOT_ALLOWED))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -77,6 +83,22 @@ fn auth_routes() -> Router<AppState> {
         .route("/ws-ticket", post(auth::ws_ticket))
         .route("/change-password", post(auth::change_password))
         .route("/first-run", post(auth::first_run))
+        .route("/forgot-password", post(auth::forgot_password))
+        .route("/reset-password", post(auth::reset_password))
+        .route("/verify-email-request", post(auth::request_verification))
+        .route("/verify-email/{token}", get(auth::verify_email))
+        .route("/account-status", get(auth::account_status))
+        .route("/devices", get(auth::devices))
+        .route("/devices/{id}", delete(auth::sign_out_device))
+}
+
+fn profile_routes() -> Router<AppState> {
+    Router::new()
+        .route("/", get(profile::show).put(profile::change).delete(profile::delete))
+        .route("/stats", get(profile::stats))
+        .route("/settings", get(profile::settings).put(profile::change_settings))
+        .route("/settings/reset", post(profile::reset_settings))
+        .route("/export", get(profile::export))
 }
 
 fn panicked(cause: Box<dyn Any + Send>) -> Response {

@@ -6,6 +6,7 @@ pub mod config;
 pub mod domain;
 pub mod http;
 pub mod link;
+pub mod mail;
 pub mod problem;
 pub mod run;
 pub mod server;

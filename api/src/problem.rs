@@ -217,6 +217,18 @@ impl From<AccountError> for Problem {
             AccountError::Disabled => {
                 Self::new(StatusCode::FORBIDDEN, "account_disabled", "This account is disabled")
             }
+            AccountError::EmailUnverified => Self::new(
+                StatusCode::FORBIDDEN,
+                "email_unverified",
+                "Confirm your email address first, by the link in the mail",
+            ),
+            AccountError::LinkRefused => {
+                Self::new(StatusCode::BAD_REQUEST, "link_invalid", "The link is wrong, used or too old")
+            }
+            AccountError::MailBusy => Self::unavailable("busy", &err),
+            AccountError::UnknownDevice => Self::of_status(StatusCode::NOT_FOUND),
+            AccountError::Auth(err) => err.into(),
+            AccountError::Link(err) => err.into(),
             AccountError::Locked { retry_after_secs } => {
                 Self::new(StatusCode::LOCKED, "account_locked", "Too many wrong passwords, please wait")
                     .with_retry_after(retry_after_secs)

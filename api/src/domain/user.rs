@@ -1,5 +1,7 @@
 //! An account and the names it goes by. Knows nothing of passwords, tokens or storage.
 
+use std::net::IpAddr;
+
 use devpocket_shared::ids::{DeviceId, UserId};
 use secrecy::SecretString;
 use time::OffsetDateTime;
@@ -195,6 +197,42 @@ pub struct NewDevice {
     pub user_id: UserId,
     /// What it says of itself.
     pub info: DeviceInfo,
+    /// Where it signs in from.
+    pub address: IpAddr,
+}
+
+/// A device that is signed in.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// Its id.
+    pub id: DeviceId,
+    /// What it says of itself.
+    pub info: DeviceInfo,
+    /// When it signed in.
+    pub created_at: OffsetDateTime,
+    /// When it last signed in or went on with a refresh token.
+    pub last_seen_at: OffsetDateTime,
+    /// Where from.
+    pub address: Option<IpAddr>,
+}
+
+/// What a link sent by mail is good for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MailPurpose {
+    /// A new password.
+    Reset,
+    /// The proof of an address.
+    Verify,
+}
+
+impl MailPurpose {
+    /// The word in storage.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+            Self::Verify => "verify",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -34,8 +34,9 @@ pub struct Sessions {
     limit: usize,
 }
 
+/// A session as clients see it.
 #[derive(Serialize)]
-struct SessionView {
+pub struct SessionView {
     id: Uuid,
     name: Option<String>,
     session_type: &'static str,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use devpocket_shared::ids::UserId;
 use secrecy::SecretString;
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::{AccountError, Accounts, SignedIn, counted_address, locked};
@@ -22,6 +23,15 @@ pub struct Credentials {
     pub device: DeviceInfo,
     /// Where they do it from.
     pub address: IpAddr,
+}
+
+/// How often the wrong password was given for an account from one address.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AccountStatus {
+    /// Failures that still count.
+    pub failed_attempts: u32,
+    /// When the next try is looked at; none: now.
+    pub locked_until: Option<OffsetDateTime>,
 }
 
 /// What wrong passwords are counted by.
@@ -53,14 +63,27 @@ impl Accounts {
         if !user.is_active {
             return Err(AccountError::Disabled);
         }
-        self.sign_in_device(user, credentials.device).await
+        if self.policy.require_verified && !user.is_verified {
+            return Err(AccountError::EmailUnverified);
+        }
+        self.sign_in_device(user, credentials.device, credentials.address).await
     }
 
     /// Signs the device of `identity` out: its tokens end at once here, elsewhere within a second.
     pub async fn logout(&self, identity: &Identity) -> Result<(), AccountError> {
-        self.devices.sign_out(identity.device_id, self.clock.now()).await?;
+        self.devices.sign_out(identity.user_id, identity.device_id, self.clock.now()).await?;
         self.standings.signed_out(identity.device_id);
         Ok(())
+    }
+
+    /// Whether logins to the account of `identity` from this address are locked.
+    pub fn account_status(&self, identity: &Identity, address: IpAddr) -> AccountStatus {
+        let (attempt, now) = (Attempt::at_account(identity.user_id, address), Instant::now().into_std());
+        let lockout = locked(&self.lockout);
+        AccountStatus {
+            failed_attempts: lockout.failures(&attempt, now),
+            locked_until: lockout.closed_for(&attempt, now).map(|left| self.clock.now() + left),
+        }
     }
 
     /// Whether `password` is that of `user`, counting failures. Locked: an error, however right it is.

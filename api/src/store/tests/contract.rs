@@ -9,6 +9,8 @@ use super::*;
 use crate::domain::secret_token;
 use crate::domain::user::{DeviceInfo, DeviceKind};
 
+const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
 fn t0() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap()
 }
@@ -36,7 +38,7 @@ async fn device(database: &Database, owner: &User) -> (DeviceId, SecretHash) {
     let (id, secret) = (DeviceId::new(Uuid::now_v7()), secret_token::random().unwrap());
     let info = DeviceInfo { name: Some("Phone".into()), kind: Some(DeviceKind::Ios) };
     let refresh = refresh_of(secret_token::hash(&secret));
-    database.sign_in(&NewDevice { id, user_id: owner.id, info }, refresh, t0()).await.unwrap();
+    database.sign_in(&NewDevice { id, user_id: owner.id, info, address: HOME }, refresh, t0()).await.unwrap();
     (id, refresh.hash)
 }
 
@@ -160,7 +162,7 @@ async fn a_token_shown_twenty_times_at_once_is_spent_once() {
     let next = secret_token::hash(&secret_token::random().unwrap());
     let grace = Duration::seconds(60);
     let now = t0() + Duration::minutes(1);
-    let spent = join_all((0..20).map(|_| database.rotate(first, refresh_of(next), grace, now))).await;
+    let spent = join_all((0..20).map(|_| database.rotate(first, refresh_of(next), grace, HOME, now))).await;
     for rotation in spent {
         assert_eq!(rotation.unwrap(), Rotation::Spent(ann.id, phone));
     }
@@ -170,7 +172,7 @@ async fn a_token_shown_twenty_times_at_once_is_spent_once() {
     // Of copies used late, at once, all are refused and the family is gone.
     let late = now + grace;
     let other = secret_token::hash(&secret_token::random().unwrap());
-    let reused = join_all((0..8).map(|_| database.rotate(first, refresh_of(other), grace, late))).await;
+    let reused = join_all((0..8).map(|_| database.rotate(first, refresh_of(other), grace, HOME, late))).await;
     let found_out = reused
         .iter()
         .filter(|rotation| matches!(rotation, Ok(Rotation::Reused(device)) if *device == phone))
@@ -181,7 +183,7 @@ async fn a_token_shown_twenty_times_at_once_is_spent_once() {
         "{reused:?}"
     );
     assert_eq!(database.standing(ann.id, phone).await.unwrap(), Standing::SignedOut);
-    assert_eq!(database.rotate(next, refresh_of(other), grace, late).await.unwrap(), Rotation::Refused);
+    assert_eq!(database.rotate(next, refresh_of(other), grace, HOME, late).await.unwrap(), Rotation::Refused);
 }
 
 #[tokio::test]
@@ -196,9 +198,11 @@ async fn a_standing_is_that_of_the_devices_own_account() {
     assert_eq!(database.standing(ann.id, phone).await.unwrap(), Standing::SignedIn { is_admin: false });
     assert_eq!(database.standing(ann.id, laptop).await.unwrap(), Standing::SignedOut);
     let next = refresh_of(secret_token::hash(&secret_token::random().unwrap()));
-    let rotation = database.rotate(token, next, Duration::seconds(60), t0()).await.unwrap();
+    let rotation = database.rotate(token, next, Duration::seconds(60), HOME, t0()).await.unwrap();
     assert_eq!(rotation, Rotation::Refused);
-    database.sign_out(phone, t0()).await.unwrap();
+    assert!(!database.sign_out(bob.id, phone, t0()).await.unwrap());
+    assert!(database.sign_out(ann.id, phone, t0()).await.unwrap());
+    assert!(!database.sign_out(ann.id, phone, t0()).await.unwrap());
     assert_eq!(database.standing(ann.id, phone).await.unwrap(), Standing::SignedOut);
 }
 
