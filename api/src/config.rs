@@ -2,11 +2,12 @@
 //! process before any port is opened, and say which variable it was.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::ValueEnum;
+use ipnet::IpNet;
 use lettre::Address;
 use lettre::message::Mailbox;
 use secrecy::{ExposeSecret, SecretString};
@@ -62,6 +63,15 @@ pub struct ServeArgs {
     /// What browsers call this server [default: http://LISTEN].
     #[arg(long, env = "PUBLIC_URL", value_parser = http_url)]
     pub public_url: Option<String>,
+    /// Whether mistakes of a test set-up are taken [default: production served, development standalone].
+    #[arg(long, env = "ENVIRONMENT")]
+    pub environment: Option<Environment>,
+    /// Whether requests are counted against limits; off is refused in production.
+    #[arg(long, env = "RATE_LIMITS", default_value = "on")]
+    pub rate_limits: OnOff,
+    /// Proxies whose X-Forwarded-For is believed: addresses and networks, separated by commas.
+    #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
+    pub trusted_proxies: Vec<Option<IpNet>>,
     /// Whether signing in with a password needs a proved mail address.
     #[arg(long, env = "REQUIRE_EMAIL_VERIFICATION", default_value = "off")]
     pub require_email_verification: OnOff,
@@ -105,6 +115,15 @@ pub struct MigrateArgs {
     /// What is logged: a level, or a list like `info,sqlx=warn`.
     #[arg(long, env = "LOG", default_value = "info")]
     pub log: String,
+}
+
+/// Words of ENVIRONMENT.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Environment {
+    /// Strangers may come.
+    Production,
+    /// Nobody but its developers uses it.
+    Development,
 }
 
 /// Words of a switch.
@@ -183,6 +202,10 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Further origins whose pages may use this server.
     pub cors_origins: Vec<Origin>,
+    /// Requests are counted against limits.
+    pub rate_limits: bool,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Signing in with a password needs a proved mail address.
     pub require_verified: bool,
     /// What sends mails.
@@ -297,6 +320,14 @@ impl Config {
             Mode::Standalone => (SocketAddr::from(([127, 0, 0, 1], 8000)), Switch::Admin),
         };
         let mail = args.mail()?;
+        let environment = args.environment.unwrap_or(match mode {
+            Mode::Served => Environment::Production,
+            Mode::Standalone => Environment::Development,
+        });
+        let rate_limits = args.rate_limits == OnOff::On;
+        if !rate_limits && environment == Environment::Production {
+            return Err(wrong("RATE_LIMITS", "off is for ENVIRONMENT=development"));
+        }
         Ok(Self {
             mode,
             listen: args.listen.unwrap_or(listen),
@@ -318,6 +349,8 @@ impl Config {
             registration: args.registration,
             public_url: args.public_url,
             cors_origins: args.cors_origins.into_iter().flatten().collect(),
+            rate_limits,
+            trusted_proxies: args.trusted_proxies.into_iter().flatten().collect(),
             require_verified: args.require_email_verification == OnOff::On,
             mail,
         })
@@ -351,6 +384,19 @@ fn secret(text: &str) -> Result<SecretString, String> {
 
 fn http_url(text: &str) -> Result<String, &'static str> {
     Origin::of_url(text).map(|_| text.to_owned()).ok_or("must be an http or https URL")
+}
+
+/// A network, or an address as one; none for the empty text, so that an empty variable is an empty list.
+fn network(text: &str) -> Result<Option<IpNet>, &'static str> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse::<IpNet>()
+        .or_else(|_| address())
+        .map(Some)
+        .map_err(|_| "must be addresses and networks like 10.0.0.0/8")
 }
 
 /// An origin; none for the empty text, so that an empty variable is an empty list.
@@ -415,6 +461,9 @@ mod tests {
             (["--registration", "maybe"], "REGISTRATION"),
             (["--public-url", "term.example"], "PUBLIC_URL"),
             (["--cors-origins", "https://a.example,*"], "CORS_ORIGINS"),
+            (["--trusted-proxies", "10.0.0.1,proxy.example"], "TRUSTED_PROXIES"),
+            (["--rate-limits", "off"], "RATE_LIMITS"),
+            (["--environment", "test"], "ENVIRONMENT"),
             (["--smtp-url", "http://mail.example"], "SMTP_URL"),
             (["--mail-from", "nobody"], "MAIL_FROM"),
             (["--require-email-verification", "maybe"], "REQUIRE_EMAIL_VERIFICATION"),
@@ -514,6 +563,10 @@ mod tests {
         assert_eq!(origins, ["https://a.example", "http://b.example:81"]);
         assert_eq!(config.registration, Some(Registration::Closed));
         assert_eq!(config.local_sessions, LocalSessions::All);
+        let proxies = self::config(&["--trusted-proxies", "10.0.0.0/8, ::1"]).unwrap().trusted_proxies;
+        assert_eq!(proxies, ["10.0.0.0/8", "::1/128"].map(|net| net.parse::<IpNet>().unwrap()));
+        let flags = ["--environment", "development", "--rate-limits", "off"];
+        assert!(!self::config(&flags).unwrap().rate_limits && config.rate_limits);
         assert!(self::config(&["--cors-origins", ""]).unwrap().cors_origins.is_empty());
     }
 }

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod clock;
 pub mod identity;
+pub mod limits;
 pub mod lockout;
 pub mod mail;
 pub mod origins;

@@ -5,6 +5,7 @@ pub mod current_user;
 pub mod fields;
 pub mod health;
 pub mod id;
+pub(crate) mod limit;
 pub mod page;
 pub mod paging;
 pub mod peer;
@@ -53,7 +54,9 @@ pub fn router(state: AppState) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(state.clone(), limit::count))
         .layer(from_fn_with_state(state.clone(), request::check_host))
+        .layer(from_fn_with_state(state.clone(), peer::find))
         .layer(from_fn_with_state(state.clone(), security_headers::add))
         .layer(from_fn(request::trace))
         .with_state(state);

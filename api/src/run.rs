@@ -14,8 +14,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::config::{Config, Mail, Mode, Registration};
-use crate::domain::accounts::{AccountError, Accounts, FirstAccount, Policy, errands};
+use crate::coordination::MemoryLimiter;
+use crate::domain::accounts::{AccountError, Accounts, Around, FirstAccount, Policy, errands};
 use crate::domain::clock::Clock;
+use crate::domain::limits::Limiter;
 use crate::domain::origins::{Origin, Origins};
 use crate::domain::password::PasswordError;
 use crate::domain::token::{SecretTooShort, Tokens};
@@ -81,7 +83,10 @@ pub async fn run(
     };
     let policy = policy(&config, address);
     let (errands, queue) = errands();
-    let accounts = Arc::new(Accounts::new(store, tokens, policy, Clock::system(), mailer, errands)?);
+    let limiter: Option<Arc<dyn Limiter>> =
+        if config.rate_limits { Some(Arc::new(MemoryLimiter::default())) } else { None };
+    let around = Around { mailer, errands, limiter: limiter.clone() };
+    let accounts = Arc::new(Accounts::new(store, tokens, policy, Clock::system(), around)?);
     let first_run = match config.mode {
         Mode::Served => None,
         Mode::Standalone => accounts.first_run_token().await.map_err(RunError::FirstRun)?,
@@ -94,6 +99,8 @@ pub async fn run(
         accounts,
         link: Arc::new(link),
         database,
+        limiter,
+        trusted_proxies: config.trusted_proxies.into(),
         behind_tls: config
             .public_url
             .as_ref()

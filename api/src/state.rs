@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::accounts::Accounts;
+use crate::domain::limits::Limiter;
 use crate::link::Link;
 use crate::store::Database;
 
@@ -18,6 +20,10 @@ pub struct AppState {
     pub link: Arc<Link>,
     /// Asked by the health checks alone; everything else goes through a service.
     pub database: Database,
+    /// Counts requests; none: nobody does (`RATE_LIMITS=off`).
+    pub limiter: Option<Arc<dyn Limiter>>,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Arc<[IpNet]>,
     /// Whether `PUBLIC_URL` is https: then browsers are told to stay there (HSTS).
     pub behind_tls: bool,
     /// What outlives the request that began it: a socket's pump.

@@ -329,6 +329,8 @@ fn launch_api(
         ("PTYD_ADDRESS".to_owned(), ptyd),
         ("LOCAL_SESSIONS".to_owned(), "admin".to_owned()),
         ("REGISTRATION".to_owned(), "open".to_owned()),
+        ("ENVIRONMENT".to_owned(), "development".to_owned()),
+        ("RATE_LIMITS".to_owned(), "off".to_owned()),
     ];
     if options.link == LinkKind::Quic {
         environment.push(("LINK_CERT_DIR".to_owned(), place.path("link-api").display().to_string()));

@@ -9,7 +9,7 @@ use super::{AccountError, Accounts, LocalSessions, locked};
 use crate::domain::identity::{AuthError, Identity};
 use crate::domain::ticket::Taken;
 use crate::domain::token::{AccessToken, TICKET_LIFE};
-use crate::domain::user::User;
+use crate::domain::user::{Tier, User};
 use crate::store::{Standing, StoreError};
 
 /// A ticket for one socket.
@@ -84,11 +84,14 @@ impl Accounts {
             Ok(standing) => standing,
             Err(err) => {
                 warn!(error = &err as &dyn std::error::Error, "going by the token alone: {err}");
-                self.standings.last(user_id, device_id).unwrap_or(Standing::SignedIn { is_admin: false })
+                let unknown = Standing::SignedIn { is_admin: false, tier: Tier::Free };
+                self.standings.last(user_id, device_id).unwrap_or(unknown)
             }
         };
         match standing {
-            Standing::SignedIn { is_admin } => Ok(Identity { user_id, device_id, is_admin, expires_at }),
+            Standing::SignedIn { is_admin, tier } => {
+                Ok(Identity { user_id, device_id, is_admin, tier, expires_at })
+            }
             Standing::SignedOut => Err(AuthError::SignedOut),
         }
     }
@@ -98,7 +101,7 @@ impl Accounts {
             return Ok(standing);
         }
         let asked = Instant::now();
-        match self.devices.standing(user_id, device_id).await {
+        match self.devices.standing(user_id, device_id, self.clock.now()).await {
             Ok(standing) => {
                 self.standings.note(user_id, device_id, standing, asked);
                 Ok(standing)
