@@ -13,6 +13,7 @@ use lettre::message::Mailbox;
 use secrecy::{ExposeSecret, SecretString};
 use time::Duration;
 
+use crate::coordination::RedisCoordination;
 use crate::domain::accounts::LocalSessions;
 use crate::domain::origins::Origin;
 use crate::domain::token::MIN_SECRET_BYTES;
@@ -31,6 +32,12 @@ pub struct ServeArgs {
     /// Where the database is.
     #[command(flatten)]
     pub database: DatabaseArgs,
+    /// Redis, as a `redis://` or `rediss://` URL; what several apis agree on is in it [default: none, for one api alone].
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_parser = secret)]
+    pub redis_url: Option<SecretString>,
+    /// File that holds REDIS_URL.
+    #[arg(long, env = "REDIS_URL_FILE")]
+    pub redis_url_file: Option<PathBuf>,
     /// Whether the database's schema is brought up to date at start; off: `devpocket migrate` does it.
     #[arg(long, env = "MIGRATE_AT_START", default_value = "on")]
     pub migrate_at_start: OnOff,
@@ -184,6 +191,8 @@ pub struct Config {
     pub database: Location,
     /// What is done about its schema at start.
     pub schema: Schema,
+    /// Redis, by its checked URL; none: one api alone.
+    pub redis: Option<SecretString>,
     /// Signs tokens.
     pub jwt_secret: SecretString,
     /// How long an access token lives.
@@ -240,6 +249,15 @@ impl ServeArgs {
             return Err(wrong(variable, format!("needs at least {MIN_SECRET_BYTES} bytes")));
         }
         Ok(given.map(|(_, secret)| secret))
+    }
+
+    fn redis(&self) -> Result<Option<SecretString>, ConfigError> {
+        let names = ("REDIS_URL", "REDIS_URL_FILE");
+        let given = given(names, self.redis_url.as_ref(), self.redis_url_file.as_deref())?;
+        if let Some((variable, url)) = &given {
+            RedisCoordination::check(url).map_err(|problem| wrong(variable, problem.to_string()))?;
+        }
+        Ok(given.map(|(_, url)| url))
     }
 
     fn mail(&self) -> Result<Mail, ConfigError> {
@@ -319,7 +337,7 @@ impl Config {
             Mode::Served => (SocketAddr::from(([0, 0, 0, 0], 8000)), Switch::Off),
             Mode::Standalone => (SocketAddr::from(([127, 0, 0, 1], 8000)), Switch::Admin),
         };
-        let mail = args.mail()?;
+        let (mail, redis) = (args.mail()?, args.redis()?);
         let environment = args.environment.unwrap_or(match mode {
             Mode::Served => Environment::Production,
             Mode::Standalone => Environment::Development,
@@ -349,6 +367,7 @@ impl Config {
             registration: args.registration,
             public_url: args.public_url,
             cors_origins: args.cors_origins.into_iter().flatten().collect(),
+            redis,
             rate_limits,
             trusted_proxies: args.trusted_proxies.into_iter().flatten().collect(),
             require_verified: args.require_email_verification == OnOff::On,
@@ -463,6 +482,7 @@ mod tests {
             (["--cors-origins", "https://a.example,*"], "CORS_ORIGINS"),
             (["--trusted-proxies", "10.0.0.1,proxy.example"], "TRUSTED_PROXIES"),
             (["--rate-limits", "off"], "RATE_LIMITS"),
+            (["--redis-url", "http://cache.example"], "REDIS_URL"),
             (["--environment", "test"], "ENVIRONMENT"),
             (["--smtp-url", "http://mail.example"], "SMTP_URL"),
             (["--mail-from", "nobody"], "MAIL_FROM"),

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod clock;
+pub mod coordination;
 pub mod identity;
 pub mod limits;
 pub mod lockout;

@@ -14,10 +14,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::config::{Config, Mail, Mode, Registration};
-use crate::coordination::MemoryLimiter;
+use crate::coordination::{MemoryCoordination, RedisCoordination, RedisUrlError};
 use crate::domain::accounts::{AccountError, Accounts, Around, FirstAccount, Policy, errands};
 use crate::domain::clock::Clock;
-use crate::domain::limits::Limiter;
+use crate::domain::coordination::Coordination;
 use crate::domain::origins::{Origin, Origins};
 use crate::domain::password::PasswordError;
 use crate::domain::token::{SecretTooShort, Tokens};
@@ -46,6 +46,9 @@ pub enum RunError {
     /// Passwords cannot be hashed.
     #[error("passwords cannot be hashed")]
     Passwords(#[from] PasswordError),
+    /// The URL of Redis is no good.
+    #[error("REDIS_URL")]
+    Redis(#[from] RedisUrlError),
     /// The mail server's URL is no good.
     #[error("SMTP_URL")]
     Mail(#[from] SmtpUrlError),
@@ -83,9 +86,11 @@ pub async fn run(
     };
     let policy = policy(&config, address);
     let (errands, queue) = errands();
-    let limiter: Option<Arc<dyn Limiter>> =
-        if config.rate_limits { Some(Arc::new(MemoryLimiter::default())) } else { None };
-    let around = Around { mailer, errands, limiter: limiter.clone() };
+    let coordination: Arc<dyn Coordination> = match &config.redis {
+        None => Arc::new(MemoryCoordination::default()),
+        Some(url) => Arc::new(RedisCoordination::new(url)?),
+    };
+    let around = Around { mailer, errands, coordination: coordination.clone(), limits: config.rate_limits };
     let accounts = Arc::new(Accounts::new(store, tokens, policy, Clock::system(), around)?);
     let first_run = match config.mode {
         Mode::Served => None,
@@ -99,7 +104,8 @@ pub async fn run(
         accounts,
         link: Arc::new(link),
         database,
-        limiter,
+        coordination,
+        limits: config.rate_limits,
         trusted_proxies: config.trusted_proxies.into(),
         behind_tls: config
             .public_url

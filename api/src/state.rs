@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::accounts::Accounts;
-use crate::domain::limits::Limiter;
+use crate::domain::coordination::Coordination;
 use crate::link::Link;
 use crate::store::Database;
 
@@ -20,8 +20,10 @@ pub struct AppState {
     pub link: Arc<Link>,
     /// Asked by the health checks alone; everything else goes through a service.
     pub database: Database,
-    /// Counts requests; none: nobody does (`RATE_LIMITS=off`).
-    pub limiter: Option<Arc<dyn Limiter>>,
+    /// What the apis agree on.
+    pub coordination: Arc<dyn Coordination>,
+    /// Requests are counted (`RATE_LIMITS`).
+    pub limits: bool,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Arc<[IpNet]>,
     /// Whether `PUBLIC_URL` is https: then browsers are told to stay there (HSTS).

@@ -22,17 +22,15 @@ use time::Duration;
 use uuid::Uuid;
 
 use self::first_run::FirstRun;
-use self::sign_in::Attempt;
 use self::standing::Standings;
 use super::clock::Clock;
+use super::coordination::Coordination;
 use super::identity::AuthError;
-use super::limits::{BY_NAME, Class, Limiter, Subject};
-use super::lockout::Lockout;
+use super::limits::{BY_NAME, Class, Subject};
 use super::mail::Mailer;
 use super::origins::Origins;
 use super::password::{PasswordError, Passwords};
 use super::secret_token::{self, NoRandomness};
-use super::ticket::UsedTickets;
 use super::token::{SigningError, Tokens};
 use super::user::{DeviceInfo, NewDevice, User};
 use crate::link::LinkError;
@@ -186,8 +184,10 @@ pub struct Around {
     pub mailer: Arc<dyn Mailer>,
     /// Where mails are asked for.
     pub errands: Errands,
-    /// Counts tries by name; none: nobody does.
-    pub limiter: Option<Arc<dyn Limiter>>,
+    /// What the apis agree on.
+    pub coordination: Arc<dyn Coordination>,
+    /// Tries are counted by name.
+    pub limits: bool,
 }
 
 /// The accounts of one deployment, as one api sees them.
@@ -201,8 +201,6 @@ pub struct Accounts {
     passwords: Passwords,
     policy: Policy,
     clock: Clock,
-    lockout: Mutex<Lockout<Attempt>>,
-    used_tickets: Mutex<UsedTickets>,
     standings: Standings,
     first_run: Mutex<Option<FirstRun>>,
 }
@@ -227,8 +225,6 @@ impl Accounts {
             passwords: Passwords::new()?,
             policy,
             clock,
-            lockout: Mutex::default(),
-            used_tickets: Mutex::default(),
             standings: Standings::default(),
             first_run: Mutex::default(),
         })
@@ -265,8 +261,10 @@ impl Accounts {
     /// Counts a try of a name, by whomever: so many guesses from all over the world are still only so many. Sessions and
     /// devices that are signed in do not notice.
     async fn count_try(&self, name: String) -> Result<(), AccountError> {
-        let Some(limiter) = &self.around.limiter else { return Ok(()) };
-        match limiter.take(Class::Auth, &Subject::Name(name), BY_NAME).await.refused_for {
+        if !self.around.limits {
+            return Ok(());
+        }
+        match self.around.coordination.take(Class::Auth, &Subject::Name(name), BY_NAME).await.refused_for {
             None => Ok(()),
             Some(wait) => Err(AccountError::TooMany { retry_after_secs: wait.as_secs() + 1 }),
         }

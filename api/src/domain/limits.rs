@@ -107,14 +107,20 @@ impl Quota {
         let allowed = after - now <= per;
         let used_until = if allowed { after } else { before };
         let full_in = used_until - now;
-        let remaining = per.saturating_sub(full_in) / cost;
-        let taken = Taken {
-            refused_for: (!allowed).then(|| Duration::from_micros(after - now - per)),
+        let refused_for = (!allowed).then(|| after - now - per);
+        (allowed.then_some(after), self.told(full_in, refused_for))
+    }
+
+    /// What is said of a unit after which all is there again in `full_in`, and which was refused for so long; microseconds.
+    pub fn told(self, full_in: u64, refused_for: Option<u64>) -> Taken {
+        let per = micros(self.per);
+        let remaining = per.saturating_sub(full_in) / (per / u64::from(self.units));
+        Taken {
+            refused_for: refused_for.map(Duration::from_micros),
             limit: self.units,
             remaining: u32::try_from(remaining).unwrap_or(self.units).min(self.units),
             full_in: Duration::from_micros(full_in),
-        };
-        (allowed.then_some(after), taken)
+        }
     }
 }
 

@@ -21,9 +21,8 @@ static X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// Takes a unit before anything is done, and answers 429 if there is none.
 pub(super) async fn count(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let (Some(limiter), Some(class)) = (&state.limiter, class_of(request.uri().path())) else {
-        return next.run(request).await;
-    };
+    let class = class_of(request.uri().path()).filter(|_| state.limits);
+    let Some(class) = class else { return next.run(request).await };
     // Who asks is found out once; a handler that needs to know takes it from the request.
     let identified = match bearer(request.headers()) {
         Ok(Some(token)) => Some(state.accounts.identify_access(token).await),
@@ -37,7 +36,7 @@ pub(super) async fn count(State(state): State<AppState>, mut request: Request, n
         request.extensions_mut().insert(Identified(identified));
     }
     let quota = class.quota(tier);
-    let taken = limiter.take(class, &subject, quota).await;
+    let taken = state.coordination.take(class, &subject, quota).await;
     let mut response = match taken.refused_for {
         None => next.run(request).await,
         Some(wait) => too_many(wait.as_secs() + 1).into_response(),

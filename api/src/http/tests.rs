@@ -23,7 +23,6 @@ use tower::ServiceExt;
 use super::peer::Peer;
 use crate::domain::accounts::{Accounts, Around, FirstAccount, LocalSessions, Policy, errands};
 use crate::domain::clock::Clock;
-use crate::domain::limits::Limiter;
 use crate::domain::origins::Origins;
 use crate::domain::token::Tokens;
 use crate::link::{Link, Target};
@@ -62,10 +61,10 @@ impl<P: Place> Api<P> {
     }
 
     async fn with(change: impl FnOnce(&mut Policy)) -> Self {
-        Self::limited(change, None).await
+        Self::limited(change, false).await
     }
 
-    async fn limited(change: impl FnOnce(&mut Policy), limiter: Option<Arc<dyn Limiter>>) -> Self {
+    async fn limited(change: impl FnOnce(&mut Policy), limits: bool) -> Self {
         let place = P::make().await;
         let database = place.open().await;
         let mut policy = Policy {
@@ -86,7 +85,8 @@ impl<P: Place> Api<P> {
         let mailer = Arc::new(FileMailer::new(directory.path().join("mail")));
         let (errands, queue) = errands();
         let store = Arc::new(database.clone());
-        let around = Around { mailer, errands, limiter: limiter.clone() };
+        let coordination = place.coordination();
+        let around = Around { mailer, errands, coordination: coordination.clone(), limits };
         let accounts = Arc::new(Accounts::new(store, tokens, policy, clock, around).unwrap());
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let (doing, stopping) = (accounts.clone(), stop.clone());
@@ -98,7 +98,8 @@ impl<P: Place> Api<P> {
             accounts: accounts.clone(),
             link,
             database: database.clone(),
-            limiter,
+            coordination,
+            limits,
             trusted_proxies: Arc::new(["10.0.0.0/8".parse().unwrap()]),
             behind_tls: false,
             tasks,

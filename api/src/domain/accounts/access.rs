@@ -5,7 +5,7 @@ use time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{AccountError, Accounts, LocalSessions, locked};
+use super::{AccountError, Accounts, LocalSessions};
 use crate::domain::identity::{AuthError, Identity};
 use crate::domain::ticket::Taken;
 use crate::domain::token::{AccessToken, TICKET_LIFE};
@@ -37,8 +37,7 @@ impl Accounts {
         let now = self.clock.now();
         let ticket = self.tokens.check_ticket(ticket, now)?;
         let identity = self.identify(ticket.access).await?;
-        let taken = locked(&self.used_tickets).take(ticket.id, ticket.gone_at, now);
-        match taken {
+        match self.around.coordination.use_ticket(ticket.id, ticket.gone_at, now).await {
             Taken::First => Ok(identity),
             Taken::Again => Err(AuthError::Invalid),
             Taken::Full => Err(AuthError::Busy),

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::errands::Errand;
 use super::sign_in::Attempt;
-use super::{AccountError, Accounts, locked};
+use super::{AccountError, Accounts};
 use crate::domain::password::weakness;
 use crate::domain::secret_token::hash;
 use crate::domain::user::{Email, MailPurpose};
@@ -46,7 +46,7 @@ impl Accounts {
         let user_id = self.mail_tokens.reset_password(token, &password, now).await?;
         let user_id = user_id.ok_or(AccountError::LinkRefused)?;
         self.standings.forget_user(user_id);
-        locked(&self.lockout).succeeded(&Attempt::at_account(user_id, address));
+        self.around.coordination.forget(&Attempt::at_account(user_id, address).key()).await;
         Ok(())
     }
 

@@ -1,11 +1,10 @@
 //! Requests are counted, and every answer says what is left.
 
 use super::*;
-use crate::coordination::MemoryLimiter;
 
 async fn limited() -> Api {
     let plain = |policy: &mut Policy| policy.first_account = FirstAccount::Plain;
-    Api::limited(plain, Some(Arc::new(MemoryLimiter::default()))).await
+    Api::limited(plain, true).await
 }
 
 fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
