@@ -94,6 +94,15 @@ pub struct ServeArgs {
     /// Further origins whose pages may use this server, separated by commas.
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',', value_parser = origin)]
     pub cors_origins: Vec<Option<Origin>>,
+    /// Address of a listener for Prometheus alone, `/metrics`; whoever reaches it may read it.
+    #[arg(long, env = "METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// Bearer token for `/metrics` on the main port; without it that is for requests from this machine alone.
+    #[arg(long, env = "METRICS_TOKEN", hide_env_values = true, value_parser = secret)]
+    pub metrics_token: Option<SecretString>,
+    /// File that holds METRICS_TOKEN.
+    #[arg(long, env = "METRICS_TOKEN_FILE", conflicts_with = "metrics_token")]
+    pub metrics_token_file: Option<PathBuf>,
     /// What is logged: a level, or a list like `info,sqlx=warn`.
     #[arg(long, env = "LOG", default_value = "info")]
     pub log: String,
@@ -215,6 +224,10 @@ pub struct Config {
     pub rate_limits: bool,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Where to show metrics beside the main port.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Opens `/metrics` on the main port to who is not on this machine.
+    pub metrics_token: Option<SecretString>,
     /// Signing in with a password needs a proved mail address.
     pub require_verified: bool,
     /// What sends mails.
@@ -324,6 +337,22 @@ fn wrong(variable: &'static str, problem: impl Into<String>) -> ConfigError {
     ConfigError { variable, problem: problem.into() }
 }
 
+impl ServeArgs {
+    /// The token for `/metrics`, from wherever it is given.
+    fn metrics_token(&self) -> Result<Option<SecretString>, ConfigError> {
+        let variable = "METRICS_TOKEN_FILE";
+        let token = match &self.metrics_token_file {
+            None => return Ok(self.metrics_token.clone().filter(|token| !token.expose_secret().is_empty())),
+            Some(path) => fs::read_to_string(path)
+                .map_err(|err| ConfigError { variable, problem: format!("{}: {err}", path.display()) })?,
+        };
+        if token.trim().is_empty() {
+            return Err(ConfigError { variable, problem: "the file is empty".to_owned() });
+        }
+        Ok(Some(SecretString::from(token.trim().to_owned())))
+    }
+}
+
 impl Config {
     /// Checks what the command line and environment say, and reads the secret's file.
     pub fn new(args: ServeArgs, mode: Mode) -> Result<Self, ConfigError> {
@@ -331,6 +360,7 @@ impl Config {
         if matches!(ptyd, PtydAddress::Quic(_)) && args.link_cert_dir.is_none() {
             return Err(wrong("LINK_CERT_DIR", "is needed with a quic: PTYD_ADDRESS"));
         }
+        let metrics_token = args.metrics_token()?;
         let jwt_secret =
             args.jwt_secret()?.ok_or_else(|| wrong("JWT_SECRET_KEY", "or JWT_SECRET_KEY_FILE is needed"))?;
         let (listen, local_sessions) = match mode {
@@ -370,6 +400,8 @@ impl Config {
             redis,
             rate_limits,
             trusted_proxies: args.trusted_proxies.into_iter().flatten().collect(),
+            metrics_listen: args.metrics_listen,
+            metrics_token,
             require_verified: args.require_email_verification == OnOff::On,
             mail,
         })

@@ -6,6 +6,7 @@ pub mod fields;
 pub mod health;
 pub mod id;
 pub(crate) mod limit;
+pub mod metrics;
 pub mod page;
 pub mod paging;
 pub mod peer;
@@ -51,6 +52,7 @@ pub fn router(state: AppState) -> Router {
         .route("/health/ready", get(health::ready))
         .route("/health/db", get(health::database))
         .route("/health/redis", get(health::redis))
+        .route("/metrics", get(metrics::page))
         .fallback(page::file)
         .method_not_allowed_fallback(async || Problem::of_status(StatusCode::METHOD_NOT_ALLOWED))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

@@ -13,8 +13,9 @@ use devpocket_shared::certificates::{self, CertificateError};
 use devpocket_shared::wire::message::LINK_VERSION;
 use devpocket_shared::wire::stream::{self, FrameReader, FrameWriter, StreamError};
 use devpocket_shared::wire::{Answer, Hello, Request, frame};
+use metrics::{counter, histogram};
 use tokio::net::UnixStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use quic::Quic;
@@ -156,7 +157,12 @@ impl Link {
                 wait = (wait * 2).min(MAX_RETRY);
             }
         };
-        timeout(REQUEST, trying).await.map_err(|_| failure)
+        let began = Instant::now();
+        let outcome = timeout(REQUEST, trying).await.map_err(|_| failure);
+        let word = if outcome.is_ok() { "answered" } else { "unreachable" };
+        counter!("devpocket_link_requests_total", "outcome" => word).increment(1);
+        histogram!("devpocket_link_request_seconds").record(began.elapsed());
+        outcome
     }
 
     /// Reads one more answer: `Attached` after `Created`.

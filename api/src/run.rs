@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use devpocket_shared::metrics::Metrics;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
@@ -21,6 +22,7 @@ use crate::domain::coordination::Coordination;
 use crate::domain::origins::{Origin, Origins};
 use crate::domain::password::PasswordError;
 use crate::domain::token::{SecretTooShort, Tokens};
+use crate::http::metrics::MetricsAccess;
 use crate::http::router;
 use crate::link::{Link, LinkSetupError};
 use crate::mail::{AnyMailer, FileMailer, SmtpMailer, SmtpUrlError};
@@ -37,6 +39,14 @@ pub enum RunError {
     /// The listener has no address.
     #[error("the listener has no address")]
     Listener(#[source] io::Error),
+    /// Metrics cannot be shown where they should be.
+    #[error("METRICS_LISTEN: cannot listen on {address}")]
+    Metrics {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
     /// The database cannot be opened.
     #[error("the database cannot be opened")]
     Database(#[from] StoreError),
@@ -72,6 +82,7 @@ pub struct Ready {
 /// Serves on `listener` until `stop`. Calls `ready` once, when requests are answered.
 pub async fn run(
     config: Config,
+    metrics: Metrics,
     listener: TcpListener,
     stop: CancellationToken,
     ready: impl FnOnce(Ready),
@@ -111,9 +122,16 @@ pub async fn run(
             .public_url
             .as_ref()
             .is_some_and(|url| url.to_ascii_lowercase().starts_with("https:")),
+        metrics: MetricsAccess::new(metrics.clone(), config.metrics_token.clone()),
         tasks,
         stop: stop.clone(),
     };
+    if let Some(address) = config.metrics_listen {
+        let listener =
+            TcpListener::bind(address).await.map_err(|source| RunError::Metrics { address, source })?;
+        let (showing, stopping) = (metrics.serve(listener), stop.clone());
+        state.tasks.spawn(async move { stopping.run_until_cancelled(showing).await });
+    }
     let router = router(state.clone());
     ready(Ready { address, first_run });
     info!("serving on {address}");

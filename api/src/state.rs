@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::accounts::Accounts;
 use crate::domain::coordination::Coordination;
+use crate::http::metrics::MetricsAccess;
 use crate::link::Link;
 use crate::store::Database;
 
@@ -28,6 +29,8 @@ pub struct AppState {
     pub trusted_proxies: Arc<[IpNet]>,
     /// Whether `PUBLIC_URL` is https: then browsers are told to stay there (HSTS).
     pub behind_tls: bool,
+    /// What `/metrics` shows, and to whom.
+    pub metrics: MetricsAccess,
     /// What outlives the request that began it: a socket's pump.
     pub tasks: TaskTracker,
     /// Cancelled when the api stops.

@@ -6,12 +6,14 @@ mod create;
 mod drive;
 mod encode;
 mod keeper;
+mod numbers;
 mod record;
 mod registry;
 pub(crate) mod serve;
 mod session;
 mod sys;
 
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -69,13 +71,13 @@ pub(crate) struct Context {
 }
 
 /// The worker process: logs, runtime, and [`run`] on the keeper's socket.
-pub fn start(log: &str) -> ExitCode {
+pub fn start(log: &str, metrics_listen: Option<SocketAddr>) -> ExitCode {
     // A shell of the same user could read this process's memory otherwise.
     if nix::sys::prctl::set_dumpable(false).is_err() || devpocket_shared::telemetry::init(log).is_err() {
         return ExitCode::FAILURE;
     }
     let ended = match (sys::take_keeper_socket(), runtime()) {
-        (Ok(socket), Ok(runtime)) => runtime.block_on(run(socket)),
+        (Ok(socket), Ok(runtime)) => runtime.block_on(run(socket, metrics_listen)),
         (Err(err), _) | (_, Err(err)) => {
             error!(%err, "the worker cannot begin; it is started by the keeper alone");
             return ExitCode::FAILURE;
@@ -103,7 +105,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 /// Serves until the keeper says stop or goes away. `socket` is the keeper's end of the socket pair.
-pub async fn run(socket: OwnedFd) -> Result<(), WorkerError> {
+pub async fn run(socket: OwnedFd, metrics_listen: Option<SocketAddr>) -> Result<(), WorkerError> {
     let keeper = Keeper::new(socket)?;
     let (ToWorker::Welcome(welcome), descriptors) = keeper.receive().await? else {
         return Err(WorkerError::OutOfTurn("something before its welcome"));
@@ -120,6 +122,9 @@ pub async fn run(socket: OwnedFd) -> Result<(), WorkerError> {
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
     });
+    if let Some(address) = metrics_listen {
+        numbers::show(&context, address);
+    }
     adopt_all(&context).await?;
     let sockets = link::Sockets::from_descriptors(&welcome.descriptors, descriptors)?;
     link::listen(sockets, &context)?;
@@ -182,6 +187,7 @@ async fn follow_keeper(context: &Arc<Context>) -> Result<(), WorkerError> {
             _ = heartbeat.tick() => {
                 context.keeper.send(&ToKeeper::Heartbeat).await?;
                 context.registry.forget_old_tombstones(context).await;
+                numbers::look(context);
             }
         }
     }

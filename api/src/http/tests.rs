@@ -102,6 +102,7 @@ impl<P: Place> Api<P> {
             limits,
             trusted_proxies: Arc::new(["10.0.0.0/8".parse().unwrap()]),
             behind_tls: false,
+            metrics: crate::http::metrics::MetricsAccess::default(),
             tasks,
             stop,
         };

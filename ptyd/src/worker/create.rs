@@ -13,7 +13,7 @@ use super::drive::{drive, now};
 use super::record::Record;
 use super::registry::{KEY_LIFE, Reserved};
 use super::session::{Memory, Session};
-use super::{Context, sys};
+use super::{Context, numbers, sys};
 use crate::handover::{Adopt, Spawn};
 
 /// A session could not be taken over.
@@ -92,6 +92,7 @@ pub(crate) async fn adopt(
     }
     let session = Arc::new(Session::new(adopt.session_id, adopt.owner, record, memory, adopt.exit, now()));
     run_session(context, &session, master);
+    numbers::session_adopted();
     Ok(())
 }
 
@@ -117,6 +118,7 @@ async fn start(context: &Arc<Context>, create: Create) -> Result<Arc<Session>, F
         failure(ErrorCode::Internal, "the session cannot be opened")
     })?;
     run_session(context, &session, Some(master));
+    numbers::session_started();
     Ok(session)
 }
 

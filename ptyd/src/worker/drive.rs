@@ -11,7 +11,7 @@ use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
 
 use super::session::{LineDiscipline, Session, Shared};
-use super::{Context, sys};
+use super::{Context, numbers, sys};
 use crate::handover::ToKeeper;
 
 /// Most bytes read before other tasks get their turn and attachments are told: what one frame carries.
@@ -224,6 +224,7 @@ fn read_some(session: &Session, master: &AsyncFd<OwnedFd>, state: &mut State, un
         }
     };
     if total > 0 {
+        numbers::output_read(total);
         watch_line_discipline(state);
         note_line_discipline(session, master, state);
         session.publish();
@@ -268,6 +269,7 @@ fn write_some(session: &Session, master: &AsyncFd<OwnedFd>, state: &mut State) {
         let written = if next.is_empty() { Ok(0) } else { sys::write(master.get_ref().as_fd(), next) };
         match written {
             Ok(written) => {
+                numbers::input_written(written);
                 state.full = None;
                 applied |= input.wrote(region, written).is_some();
             }
@@ -307,6 +309,7 @@ async fn end(context: &Context, session: &Session) {
         shared.holds = ptyd_session::Holds::default();
     }
     session.publish();
+    numbers::session_ended();
     info!(session.id = %session.id, "session {} ended", session.id);
     context.registry.ended(session.id, now());
     if context.keeper.send(&ToKeeper::Drained { session_id: session.id }).await.is_err() {

@@ -47,6 +47,16 @@ enum Creation {
     Done { session_id: SessionId, until: Instant },
 }
 
+/// Numbers of sessions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Census {
+    pub(crate) live: usize,
+    /// Ended ones that are still kept.
+    pub(crate) ended: usize,
+    /// Clients attached to any of them.
+    pub(crate) attachments: usize,
+}
+
 /// What a creation with a key has to do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Reserved {
@@ -74,6 +84,16 @@ impl Registry {
     pub(crate) fn live(&self) -> usize {
         let inner = self.lock();
         inner.sessions.len() - inner.tombstones.len()
+    }
+
+    /// How many there are now.
+    pub(crate) fn census(&self) -> Census {
+        let inner = self.lock();
+        let ended = inner.tombstones.len();
+        let live = inner.sessions.len() - ended;
+        let sessions = inner.sessions.values().cloned().collect::<Vec<_>>();
+        drop(inner);
+        Census { live, ended, attachments: sessions.iter().map(|session| session.attachments()).sum() }
     }
 
     /// Puts a session in. An id that is there already is refused.
