@@ -2,16 +2,18 @@
 //! process before any port is opened, and say which variable it was.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::ValueEnum;
+use ipnet::IpNet;
 use lettre::Address;
 use lettre::message::Mailbox;
 use secrecy::{ExposeSecret, SecretString};
 use time::Duration;
 
+use crate::coordination::RedisCoordination;
 use crate::domain::accounts::LocalSessions;
 use crate::domain::origins::Origin;
 use crate::domain::token::MIN_SECRET_BYTES;
@@ -30,6 +32,12 @@ pub struct ServeArgs {
     /// Where the database is.
     #[command(flatten)]
     pub database: DatabaseArgs,
+    /// Redis, as a `redis://` or `rediss://` URL; what several apis agree on is in it [default: none, for one api alone].
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_parser = secret)]
+    pub redis_url: Option<SecretString>,
+    /// File that holds REDIS_URL.
+    #[arg(long, env = "REDIS_URL_FILE")]
+    pub redis_url_file: Option<PathBuf>,
     /// Whether the database's schema is brought up to date at start; off: `devpocket migrate` does it.
     #[arg(long, env = "MIGRATE_AT_START", default_value = "on")]
     pub migrate_at_start: OnOff,
@@ -62,6 +70,15 @@ pub struct ServeArgs {
     /// What browsers call this server [default: http://LISTEN].
     #[arg(long, env = "PUBLIC_URL", value_parser = http_url)]
     pub public_url: Option<String>,
+    /// Whether mistakes of a test set-up are taken [default: production served, development standalone].
+    #[arg(long, env = "ENVIRONMENT")]
+    pub environment: Option<Environment>,
+    /// Whether requests are counted against limits; off is refused in production.
+    #[arg(long, env = "RATE_LIMITS", default_value = "on")]
+    pub rate_limits: OnOff,
+    /// Proxies whose X-Forwarded-For is believed: addresses and networks, separated by commas.
+    #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
+    pub trusted_proxies: Vec<Option<IpNet>>,
     /// Whether signing in with a password needs a proved mail address.
     #[arg(long, env = "REQUIRE_EMAIL_VERIFICATION", default_value = "off")]
     pub require_email_verification: OnOff,
@@ -114,6 +131,15 @@ pub struct MigrateArgs {
     /// What is logged: a level, or a list like `info,sqlx=warn`.
     #[arg(long, env = "LOG", default_value = "info")]
     pub log: String,
+}
+
+/// Words of ENVIRONMENT.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Environment {
+    /// Strangers may come.
+    Production,
+    /// Nobody but its developers uses it.
+    Development,
 }
 
 /// Words of a switch.
@@ -174,6 +200,8 @@ pub struct Config {
     pub database: Location,
     /// What is done about its schema at start.
     pub schema: Schema,
+    /// Redis, by its checked URL; none: one api alone.
+    pub redis: Option<SecretString>,
     /// Signs tokens.
     pub jwt_secret: SecretString,
     /// How long an access token lives.
@@ -192,6 +220,10 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Further origins whose pages may use this server.
     pub cors_origins: Vec<Origin>,
+    /// Requests are counted against limits.
+    pub rate_limits: bool,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Where to show metrics beside the main port.
     pub metrics_listen: Option<SocketAddr>,
     /// Opens `/metrics` on the main port to who is not on this machine.
@@ -230,6 +262,15 @@ impl ServeArgs {
             return Err(wrong(variable, format!("needs at least {MIN_SECRET_BYTES} bytes")));
         }
         Ok(given.map(|(_, secret)| secret))
+    }
+
+    fn redis(&self) -> Result<Option<SecretString>, ConfigError> {
+        let names = ("REDIS_URL", "REDIS_URL_FILE");
+        let given = given(names, self.redis_url.as_ref(), self.redis_url_file.as_deref())?;
+        if let Some((variable, url)) = &given {
+            RedisCoordination::check(url).map_err(|problem| wrong(variable, problem.to_string()))?;
+        }
+        Ok(given.map(|(_, url)| url))
     }
 
     fn mail(&self) -> Result<Mail, ConfigError> {
@@ -326,7 +367,15 @@ impl Config {
             Mode::Served => (SocketAddr::from(([0, 0, 0, 0], 8000)), Switch::Off),
             Mode::Standalone => (SocketAddr::from(([127, 0, 0, 1], 8000)), Switch::Admin),
         };
-        let mail = args.mail()?;
+        let (mail, redis) = (args.mail()?, args.redis()?);
+        let environment = args.environment.unwrap_or(match mode {
+            Mode::Served => Environment::Production,
+            Mode::Standalone => Environment::Development,
+        });
+        let rate_limits = args.rate_limits == OnOff::On;
+        if !rate_limits && environment == Environment::Production {
+            return Err(wrong("RATE_LIMITS", "off is for ENVIRONMENT=development"));
+        }
         Ok(Self {
             mode,
             listen: args.listen.unwrap_or(listen),
@@ -348,6 +397,9 @@ impl Config {
             registration: args.registration,
             public_url: args.public_url,
             cors_origins: args.cors_origins.into_iter().flatten().collect(),
+            redis,
+            rate_limits,
+            trusted_proxies: args.trusted_proxies.into_iter().flatten().collect(),
             metrics_listen: args.metrics_listen,
             metrics_token,
             require_verified: args.require_email_verification == OnOff::On,
@@ -383,6 +435,19 @@ fn secret(text: &str) -> Result<SecretString, String> {
 
 fn http_url(text: &str) -> Result<String, &'static str> {
     Origin::of_url(text).map(|_| text.to_owned()).ok_or("must be an http or https URL")
+}
+
+/// A network, or an address as one; none for the empty text, so that an empty variable is an empty list.
+fn network(text: &str) -> Result<Option<IpNet>, &'static str> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse::<IpNet>()
+        .or_else(|_| address())
+        .map(Some)
+        .map_err(|_| "must be addresses and networks like 10.0.0.0/8")
 }
 
 /// An origin; none for the empty text, so that an empty variable is an empty list.
@@ -447,6 +512,10 @@ mod tests {
             (["--registration", "maybe"], "REGISTRATION"),
             (["--public-url", "term.example"], "PUBLIC_URL"),
             (["--cors-origins", "https://a.example,*"], "CORS_ORIGINS"),
+            (["--trusted-proxies", "10.0.0.1,proxy.example"], "TRUSTED_PROXIES"),
+            (["--rate-limits", "off"], "RATE_LIMITS"),
+            (["--redis-url", "http://cache.example"], "REDIS_URL"),
+            (["--environment", "test"], "ENVIRONMENT"),
             (["--smtp-url", "http://mail.example"], "SMTP_URL"),
             (["--mail-from", "nobody"], "MAIL_FROM"),
             (["--require-email-verification", "maybe"], "REQUIRE_EMAIL_VERIFICATION"),
@@ -546,6 +615,10 @@ mod tests {
         assert_eq!(origins, ["https://a.example", "http://b.example:81"]);
         assert_eq!(config.registration, Some(Registration::Closed));
         assert_eq!(config.local_sessions, LocalSessions::All);
+        let proxies = self::config(&["--trusted-proxies", "10.0.0.0/8, ::1"]).unwrap().trusted_proxies;
+        assert_eq!(proxies, ["10.0.0.0/8", "::1/128"].map(|net| net.parse::<IpNet>().unwrap()));
+        let flags = ["--environment", "development", "--rate-limits", "off"];
+        assert!(!self::config(&flags).unwrap().rate_limits && config.rate_limits);
         assert!(self::config(&["--cors-origins", ""]).unwrap().cors_origins.is_empty());
     }
 }

@@ -2,7 +2,9 @@
 
 pub mod accounts;
 pub mod clock;
+pub mod coordination;
 pub mod identity;
+pub mod limits;
 pub mod lockout;
 pub mod mail;
 pub mod origins;

@@ -5,6 +5,7 @@ pub mod current_user;
 pub mod fields;
 pub mod health;
 pub mod id;
+pub(crate) mod limit;
 pub mod metrics;
 pub mod page;
 pub mod paging;
@@ -48,14 +49,18 @@ pub fn router(state: AppState) -> Router {
         .merge(terminal::routes(terminal(&state)))
         .route("/health", get(health::all))
         .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::all))
+        .route("/health/ready", get(health::ready))
+        .route("/health/db", get(health::database))
+        .route("/health/redis", get(health::redis))
         .route("/metrics", get(metrics::page))
         .fallback(page::file)
         .method_not_allowed_fallback(async || Problem::of_status(StatusCode::METHOD_NOT_ALLOWED))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(state.clone(), limit::count))
         .layer(from_fn_with_state(state.clone(), request::check_host))
+        .layer(from_fn_with_state(state.clone(), peer::find))
         .layer(from_fn_with_state(state.clone(), security_headers::add))
         .layer(from_fn(request::trace))
         .with_state(state);

@@ -15,8 +15,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::config::{Config, Mail, Mode, Registration};
-use crate::domain::accounts::{AccountError, Accounts, FirstAccount, Policy, errands};
+use crate::coordination::{MemoryCoordination, RedisCoordination, RedisUrlError};
+use crate::domain::accounts::{AccountError, Accounts, Around, FirstAccount, Policy, errands};
 use crate::domain::clock::Clock;
+use crate::domain::coordination::Coordination;
 use crate::domain::origins::{Origin, Origins};
 use crate::domain::password::PasswordError;
 use crate::domain::token::{SecretTooShort, Tokens};
@@ -54,6 +56,9 @@ pub enum RunError {
     /// Passwords cannot be hashed.
     #[error("passwords cannot be hashed")]
     Passwords(#[from] PasswordError),
+    /// The URL of Redis is no good.
+    #[error("REDIS_URL")]
+    Redis(#[from] RedisUrlError),
     /// The mail server's URL is no good.
     #[error("SMTP_URL")]
     Mail(#[from] SmtpUrlError),
@@ -92,7 +97,12 @@ pub async fn run(
     };
     let policy = policy(&config, address);
     let (errands, queue) = errands();
-    let accounts = Arc::new(Accounts::new(store, tokens, policy, Clock::system(), mailer, errands)?);
+    let coordination: Arc<dyn Coordination> = match &config.redis {
+        None => Arc::new(MemoryCoordination::default()),
+        Some(url) => Arc::new(RedisCoordination::new(url)?),
+    };
+    let around = Around { mailer, errands, coordination: coordination.clone(), limits: config.rate_limits };
+    let accounts = Arc::new(Accounts::new(store, tokens, policy, Clock::system(), around)?);
     let first_run = match config.mode {
         Mode::Served => None,
         Mode::Standalone => accounts.first_run_token().await.map_err(RunError::FirstRun)?,
@@ -105,6 +115,9 @@ pub async fn run(
         accounts,
         link: Arc::new(link),
         database,
+        coordination,
+        limits: config.rate_limits,
+        trusted_proxies: config.trusted_proxies.into(),
         behind_tls: config
             .public_url
             .as_ref()

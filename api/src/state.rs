@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::accounts::Accounts;
+use crate::domain::coordination::Coordination;
 use crate::http::metrics::MetricsAccess;
 use crate::link::Link;
 use crate::store::Database;
@@ -19,6 +21,12 @@ pub struct AppState {
     pub link: Arc<Link>,
     /// Asked by the health checks alone; everything else goes through a service.
     pub database: Database,
+    /// What the apis agree on.
+    pub coordination: Arc<dyn Coordination>,
+    /// Requests are counted (`RATE_LIMITS`).
+    pub limits: bool,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Arc<[IpNet]>,
     /// Whether `PUBLIC_URL` is https: then browsers are told to stay there (HSTS).
     pub behind_tls: bool,
     /// What `/metrics` shows, and to whom.

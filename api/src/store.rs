@@ -121,6 +121,8 @@ pub enum Standing {
     SignedIn {
         /// Its account is an administrator's.
         is_admin: bool,
+        /// What the account has now.
+        tier: Tier,
     },
     /// Signed out, unknown, or its account is closed or somebody else's.
     SignedOut,
@@ -147,7 +149,12 @@ pub trait DeviceStore: Send + Sync {
         now: OffsetDateTime,
     ) -> Result<Rotation, StoreError>;
     /// Whether a device of an account is signed in.
-    async fn standing(&self, user_id: UserId, device_id: DeviceId) -> Result<Standing, StoreError>;
+    async fn standing(
+        &self,
+        user_id: UserId,
+        device_id: DeviceId,
+        now: OffsetDateTime,
+    ) -> Result<Standing, StoreError>;
     /// Signs a device of an account out, for good; false if the account has no such device signed in.
     async fn sign_out(
         &self,

@@ -22,16 +22,15 @@ use time::Duration;
 use uuid::Uuid;
 
 use self::first_run::FirstRun;
-use self::sign_in::Attempt;
 use self::standing::Standings;
 use super::clock::Clock;
+use super::coordination::Coordination;
 use super::identity::AuthError;
-use super::lockout::Lockout;
+use super::limits::{BY_NAME, Class, Subject};
 use super::mail::Mailer;
 use super::origins::Origins;
 use super::password::{PasswordError, Passwords};
 use super::secret_token::{self, NoRandomness};
-use super::ticket::UsedTickets;
 use super::token::{SigningError, Tokens};
 use super::user::{DeviceInfo, NewDevice, User};
 use crate::link::LinkError;
@@ -117,6 +116,12 @@ pub enum AccountError {
     /// Too many mails wait to be sent.
     #[error("mails are backed up")]
     MailBusy,
+    /// Too many tries of one name.
+    #[error("limited for {retry_after_secs} s")]
+    TooMany {
+        /// Whole seconds, at least 1.
+        retry_after_secs: u64,
+    },
     /// The account has no such device.
     #[error("unknown device")]
     UnknownDevice,
@@ -173,48 +178,53 @@ pub struct SignedIn {
     pub access_life: Duration,
 }
 
+/// What the accounts use beside their store.
+pub struct Around {
+    /// Sends mails.
+    pub mailer: Arc<dyn Mailer>,
+    /// Where mails are asked for.
+    pub errands: Errands,
+    /// What the apis agree on.
+    pub coordination: Arc<dyn Coordination>,
+    /// Tries are counted by name.
+    pub limits: bool,
+}
+
 /// The accounts of one deployment, as one api sees them.
 pub struct Accounts {
     users: Arc<dyn UserStore>,
     devices: Arc<dyn DeviceStore>,
     mail_tokens: Arc<dyn MailTokenStore>,
     profiles: Arc<dyn ProfileStore>,
-    mailer: Arc<dyn Mailer>,
-    errands: Errands,
+    around: Around,
     tokens: Tokens,
     passwords: Passwords,
     policy: Policy,
     clock: Clock,
-    lockout: Mutex<Lockout<Attempt>>,
-    used_tickets: Mutex<UsedTickets>,
     standings: Standings,
     first_run: Mutex<Option<FirstRun>>,
 }
 
 impl Accounts {
-    /// The service over a store. Makes one password hash, which takes about 20 ms. What it puts into `errands` is done by
-    /// [`Accounts::run_errands`], with `mailer`.
+    /// The service over a store. Makes one password hash, which takes about 20 ms. What it puts into the errands is done by
+    /// [`Accounts::run_errands`].
     pub fn new(
         store: Arc<impl UserStore + DeviceStore + MailTokenStore + ProfileStore + 'static>,
         tokens: Tokens,
         policy: Policy,
         clock: Clock,
-        mailer: Arc<dyn Mailer>,
-        errands: Errands,
+        around: Around,
     ) -> Result<Self, PasswordError> {
         Ok(Self {
             users: store.clone(),
             devices: store.clone(),
             mail_tokens: store.clone(),
             profiles: store,
-            mailer,
-            errands,
+            around,
             tokens,
             passwords: Passwords::new()?,
             policy,
             clock,
-            lockout: Mutex::default(),
-            used_tickets: Mutex::default(),
             standings: Standings::default(),
             first_run: Mutex::default(),
         })
@@ -246,6 +256,18 @@ impl Accounts {
         self.devices.sign_in(&device, refresh, now).await?;
         let user = User { last_login_at: Some(now), ..user };
         Ok(SignedIn { user, device_id, access_token, refresh_token, access_life: self.tokens.access_life() })
+    }
+
+    /// Counts a try of a name, by whomever: so many guesses from all over the world are still only so many. Sessions and
+    /// devices that are signed in do not notice.
+    async fn count_try(&self, name: String) -> Result<(), AccountError> {
+        if !self.around.limits {
+            return Ok(());
+        }
+        match self.around.coordination.take(Class::Auth, &Subject::Name(name), BY_NAME).await.refused_for {
+            None => Ok(()),
+            Some(wait) => Err(AccountError::TooMany { retry_after_secs: wait.as_secs() + 1 }),
+        }
     }
 
     fn refresh_to_store(&self, token: &SecretString) -> NewRefresh {

@@ -21,6 +21,8 @@ pub struct User {
     pub password_hash: Option<SecretString>,
     /// What it pays for.
     pub tier: Tier,
+    /// Until when that is paid for; none: for good.
+    pub tier_until: Option<OffsetDateTime>,
     /// False: an administrator closed it.
     pub is_active: bool,
     /// The mail address was proved.
@@ -31,6 +33,13 @@ pub struct User {
     pub created_at: OffsetDateTime,
     /// When it last signed in.
     pub last_login_at: Option<OffsetDateTime>,
+}
+
+impl User {
+    /// What it has now: a tier that is not paid for any more is [`Tier::Free`].
+    pub fn tier_at(&self, now: OffsetDateTime) -> Tier {
+        if self.tier_until.is_some_and(|until| until <= now) { Tier::Free } else { self.tier }
+    }
 }
 
 /// Subscription tier (API.md section 2).
@@ -142,6 +151,13 @@ pub enum LoginName {
 }
 
 impl LoginName {
+    /// As it is compared.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Email(key) | Self::Username(key) => key,
+        }
+    }
+
     /// Reads any text; one that is nobody's name finds nobody.
     pub fn parse(text: &str) -> Self {
         let key = text.trim().to_ascii_lowercase();

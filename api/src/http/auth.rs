@@ -142,7 +142,7 @@ pub async fn account_status(
     CurrentUser(identity): CurrentUser,
     PeerAddress(address): PeerAddress,
 ) -> Json<StatusView> {
-    Json(state.accounts.account_status(&identity, address).into())
+    Json(state.accounts.account_status(&identity, address).await.into())
 }
 
 /// The signed-in devices, last seen first.

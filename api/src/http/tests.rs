@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::peer::Peer;
-use crate::domain::accounts::{Accounts, FirstAccount, LocalSessions, Policy, errands};
+use crate::domain::accounts::{Accounts, Around, FirstAccount, LocalSessions, Policy, errands};
 use crate::domain::clock::Clock;
 use crate::domain::origins::Origins;
 use crate::domain::token::Tokens;
@@ -61,6 +61,10 @@ impl<P: Place> Api<P> {
     }
 
     async fn with(change: impl FnOnce(&mut Policy)) -> Self {
+        Self::limited(change, false).await
+    }
+
+    async fn limited(change: impl FnOnce(&mut Policy), limits: bool) -> Self {
         let place = P::make().await;
         let database = place.open().await;
         let mut policy = Policy {
@@ -81,7 +85,9 @@ impl<P: Place> Api<P> {
         let mailer = Arc::new(FileMailer::new(directory.path().join("mail")));
         let (errands, queue) = errands();
         let store = Arc::new(database.clone());
-        let accounts = Arc::new(Accounts::new(store, tokens, policy, clock, mailer, errands).unwrap());
+        let coordination = place.coordination();
+        let around = Around { mailer, errands, coordination: coordination.clone(), limits };
+        let accounts = Arc::new(Accounts::new(store, tokens, policy, clock, around).unwrap());
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let (doing, stopping) = (accounts.clone(), stop.clone());
         tasks.spawn(async move { doing.run_errands(queue, stopping).await });
@@ -92,6 +98,9 @@ impl<P: Place> Api<P> {
             accounts: accounts.clone(),
             link,
             database: database.clone(),
+            coordination,
+            limits,
+            trusted_proxies: Arc::new(["10.0.0.0/8".parse().unwrap()]),
             behind_tls: false,
             metrics: crate::http::metrics::MetricsAccess::default(),
             tasks,

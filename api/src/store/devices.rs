@@ -12,7 +12,7 @@ use super::database::Transaction;
 use super::statement::sql;
 use super::{Database, DeviceStore, NewRefresh, Part, Rotation, Standing, StoreError, from_micros};
 use crate::domain::secret_token::SecretHash;
-use crate::domain::user::{Device, DeviceInfo, DeviceKind, NewDevice};
+use crate::domain::user::{Device, DeviceInfo, DeviceKind, NewDevice, Tier};
 
 #[derive(FromRow)]
 struct ChainRow {
@@ -110,11 +110,21 @@ impl DeviceStore for Database {
         Ok(rotation)
     }
 
-    async fn standing(&self, user_id: UserId, device_id: DeviceId) -> Result<Standing, StoreError> {
-        let select = sql("select users.is_admin from devices join users on users.id = devices.user_id
+    async fn standing(
+        &self,
+        user_id: UserId,
+        device_id: DeviceId,
+        now: OffsetDateTime,
+    ) -> Result<Standing, StoreError> {
+        let select = sql("select users.is_admin,
+                 case when users.subscription_expires_at <= $3 then 'free' else users.subscription_tier end
+             from devices join users on users.id = devices.user_id
              where devices.id = $1 and devices.user_id = $2 and devices.revoked_at is null and users.is_active");
-        let is_admin: Option<(bool,)> = self.optional(select.bind(device_id).bind(user_id)).await?;
-        Ok(is_admin.map_or(Standing::SignedOut, |(is_admin,)| Standing::SignedIn { is_admin }))
+        let row: Option<(bool, String)> =
+            self.optional(select.bind(device_id).bind(user_id).bind(now)).await?;
+        let Some((is_admin, tier)) = row else { return Ok(Standing::SignedOut) };
+        let tier = Tier::from_word(&tier).ok_or_else(|| StoreError::corrupt("a tier that is none"))?;
+        Ok(Standing::SignedIn { is_admin, tier })
     }
 
     async fn sign_out(

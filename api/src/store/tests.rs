@@ -4,18 +4,23 @@ mod on_postgres;
 mod on_sqlite;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use devpocket_tests::stack::Postgres;
+use devpocket_tests::stack::{Postgres, Redis};
 use secrecy::SecretString;
 use tempfile::TempDir;
 
 use super::*;
+use crate::coordination::{MemoryCoordination, RedisCoordination};
+use crate::domain::coordination::Coordination;
 use crate::store::statement::sql;
 
 /// A place where a database of a test's own is, and goes away with it.
 pub(crate) trait Place: Sized {
     async fn make() -> Self;
     fn location(&self) -> Location;
+    /// What goes with it: SQLite is for one api alone, PostgreSQL for many, which agree over Redis.
+    fn coordination(&self) -> Arc<dyn Coordination>;
 
     async fn open(&self) -> Database {
         Database::open(&self.location(), Schema::Migrate).await.unwrap()
@@ -25,8 +30,8 @@ pub(crate) trait Place: Sized {
 /// A directory for a SQLite file.
 pub(crate) struct SqlitePlace(TempDir);
 
-/// A PostgreSQL server.
-pub(crate) struct PostgresPlace(Postgres);
+/// A PostgreSQL server, and a Redis.
+pub(crate) struct PostgresPlace(Postgres, Redis);
 
 impl Place for SqlitePlace {
     async fn make() -> Self {
@@ -36,15 +41,23 @@ impl Place for SqlitePlace {
     fn location(&self) -> Location {
         Location::file(&self.0.path().join("devpocket.db"))
     }
+
+    fn coordination(&self) -> Arc<dyn Coordination> {
+        Arc::new(MemoryCoordination::default())
+    }
 }
 
 impl Place for PostgresPlace {
     async fn make() -> Self {
-        Self(Postgres::start().await)
+        Self(Postgres::start().await, Redis::start().await)
     }
 
     fn location(&self) -> Location {
         Location::of_url(&SecretString::from(self.0.url())).unwrap()
+    }
+
+    fn coordination(&self) -> Arc<dyn Coordination> {
+        Arc::new(RedisCoordination::new(&self.1.url().into()).unwrap())
     }
 }
 

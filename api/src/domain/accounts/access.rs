@@ -5,11 +5,11 @@ use time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{AccountError, Accounts, LocalSessions, locked};
+use super::{AccountError, Accounts, LocalSessions};
 use crate::domain::identity::{AuthError, Identity};
 use crate::domain::ticket::Taken;
 use crate::domain::token::{AccessToken, TICKET_LIFE};
-use crate::domain::user::User;
+use crate::domain::user::{Tier, User};
 use crate::store::{Standing, StoreError};
 
 /// A ticket for one socket.
@@ -37,8 +37,7 @@ impl Accounts {
         let now = self.clock.now();
         let ticket = self.tokens.check_ticket(ticket, now)?;
         let identity = self.identify(ticket.access).await?;
-        let taken = locked(&self.used_tickets).take(ticket.id, ticket.gone_at, now);
-        match taken {
+        match self.around.coordination.use_ticket(ticket.id, ticket.gone_at, now).await {
             Taken::First => Ok(identity),
             Taken::Again => Err(AuthError::Invalid),
             Taken::Full => Err(AuthError::Busy),
@@ -84,11 +83,14 @@ impl Accounts {
             Ok(standing) => standing,
             Err(err) => {
                 warn!(error = &err as &dyn std::error::Error, "going by the token alone: {err}");
-                self.standings.last(user_id, device_id).unwrap_or(Standing::SignedIn { is_admin: false })
+                let unknown = Standing::SignedIn { is_admin: false, tier: Tier::Free };
+                self.standings.last(user_id, device_id).unwrap_or(unknown)
             }
         };
         match standing {
-            Standing::SignedIn { is_admin } => Ok(Identity { user_id, device_id, is_admin, expires_at }),
+            Standing::SignedIn { is_admin, tier } => {
+                Ok(Identity { user_id, device_id, is_admin, tier, expires_at })
+            }
             Standing::SignedOut => Err(AuthError::SignedOut),
         }
     }
@@ -98,7 +100,7 @@ impl Accounts {
             return Ok(standing);
         }
         let asked = Instant::now();
-        match self.devices.standing(user_id, device_id).await {
+        match self.devices.standing(user_id, device_id, self.clock.now()).await {
             Ok(standing) => {
                 self.standings.note(user_id, device_id, standing, asked);
                 Ok(standing)

@@ -124,7 +124,7 @@ impl Accounts {
     async fn deliver(&self, mail: &Mail) {
         let mut retries = RETRIES.iter();
         loop {
-            let failed = match timeout(SEND, self.mailer.send(mail)).await {
+            let failed = match timeout(SEND, self.around.mailer.send(mail)).await {
                 Ok(Ok(())) => return,
                 Ok(Err(failed)) => failed,
                 Err(elapsed) => MailError::Failed(elapsed.into()),

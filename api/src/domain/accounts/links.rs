@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::errands::Errand;
 use super::sign_in::Attempt;
-use super::{AccountError, Accounts, locked};
+use super::{AccountError, Accounts};
 use crate::domain::password::weakness;
 use crate::domain::secret_token::hash;
 use crate::domain::user::{Email, MailPurpose};
@@ -14,15 +14,17 @@ use crate::domain::user::{Email, MailPurpose};
 impl Accounts {
     /// Has a link for a new password sent to whoever has this address. Does and takes the same whether anybody has.
     pub async fn forgot_password(&self, email: Email) -> Result<(), AccountError> {
+        self.count_try(email.key()).await?;
         // Asked for all alike: with the database away nothing would come of it.
         self.users.any_user().await?;
-        self.errands.put(Errand::Reset(email))
+        self.around.errands.put(Errand::Reset(email))
     }
 
     /// Has a link that proves an address sent to whoever has it. Does and takes the same whether anybody has.
     pub async fn request_verification(&self, email: Email) -> Result<(), AccountError> {
+        self.count_try(email.key()).await?;
         self.users.any_user().await?;
-        self.errands.put(Errand::Verify(email))
+        self.around.errands.put(Errand::Verify(email))
     }
 
     /// Sets a new password by a link, which is used up, and signs every device out.
@@ -44,7 +46,7 @@ impl Accounts {
         let user_id = self.mail_tokens.reset_password(token, &password, now).await?;
         let user_id = user_id.ok_or(AccountError::LinkRefused)?;
         self.standings.forget_user(user_id);
-        locked(&self.lockout).succeeded(&Attempt::at_account(user_id, address));
+        self.around.coordination.forget(&Attempt::at_account(user_id, address).key()).await;
         Ok(())
     }
 

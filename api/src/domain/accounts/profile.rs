@@ -57,7 +57,7 @@ impl Accounts {
             && !before.email.eq_ignore_ascii_case(email.as_str())
         {
             for errand in [Errand::Moved(before.email), Errand::Verify(email)] {
-                if self.errands.put(errand).is_err() {
+                if self.around.errands.put(errand).is_err() {
                     warn!("too many mails wait: one about a changed address is not sent");
                 }
             }

@@ -36,6 +36,7 @@ impl Accounts {
         if !self.policy.registration_open {
             return Err(AccountError::RegistrationClosed);
         }
+        self.count_try(new.email.key()).await?;
         if let Some(weakness) = weakness(new.password.expose_secret()) {
             return Err(AccountError::WeakPassword(weakness));
         }
@@ -54,7 +55,7 @@ impl Accounts {
         };
         match self.users.create_user(&user).await? {
             Created::User(created) => {
-                if self.errands.put(Errand::Verify(user.email)).is_err() {
+                if self.around.errands.put(Errand::Verify(user.email)).is_err() {
                     warn!("too many mails wait: a new account's is not sent");
                 }
                 self.sign_in_device(*created, new.device, new.address).await

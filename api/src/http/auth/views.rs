@@ -34,7 +34,7 @@ impl From<&User> for UserView {
             email: user.email.clone(),
             username: user.username.clone(),
             display_name: user.display_name.clone(),
-            subscription_tier: user.tier.as_str(),
+            subscription_tier: user.tier_at(OffsetDateTime::now_utc()).as_str(),
             is_active: user.is_active,
             is_verified: user.is_verified,
             is_admin: user.is_admin,

@@ -7,6 +7,8 @@ mod accounts;
 mod devices;
 #[path = "first_run.rs"]
 mod first_run;
+#[path = "limits.rs"]
+mod limits;
 #[path = "links.rs"]
 mod links;
 #[path = "profile.rs"]

@@ -161,6 +161,13 @@ async fn health_tells_a_closed_database_and_life_does_not_ask_it() {
     }
     let token = api.register("ann").await.access().to_owned();
     api.database.close().await;
+    for path in ["/health/db", "/health/redis"] {
+        let answer = send(&api, "GET", path, "", "").await;
+        assert_eq!(
+            answer.status,
+            if path.ends_with("db") { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
+        );
+    }
     for path in ["/health", "/health/ready"] {
         let answer = send(&api, "GET", path, "", "").await;
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);

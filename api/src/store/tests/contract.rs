@@ -167,7 +167,10 @@ async fn a_token_shown_twenty_times_at_once_is_spent_once() {
         assert_eq!(rotation.unwrap(), Rotation::Spent(ann.id, phone));
     }
     assert_eq!(database.count("select count(*) from refresh_tokens").await, 2);
-    assert_eq!(database.standing(ann.id, phone).await.unwrap(), Standing::SignedIn { is_admin: false });
+    assert_eq!(
+        database.standing(ann.id, phone, t0()).await.unwrap(),
+        Standing::SignedIn { is_admin: false, tier: Tier::Free }
+    );
 
     // Of copies used late, at once, all are refused and the family is gone.
     let late = now + grace;
@@ -182,7 +185,7 @@ async fn a_token_shown_twenty_times_at_once_is_spent_once() {
         reused.iter().all(|rotation| !matches!(rotation, Ok(Rotation::Spent(..)) | Err(_))),
         "{reused:?}"
     );
-    assert_eq!(database.standing(ann.id, phone).await.unwrap(), Standing::SignedOut);
+    assert_eq!(database.standing(ann.id, phone, t0()).await.unwrap(), Standing::SignedOut);
     assert_eq!(database.rotate(next, refresh_of(other), grace, HOME, late).await.unwrap(), Rotation::Refused);
 }
 
@@ -193,17 +196,20 @@ async fn a_standing_is_that_of_the_devices_own_account() {
     let (ann, bob) = (user(&database, "ann").await, user(&database, "bob").await);
     let (phone, _) = device(&database, &ann).await;
     let (laptop, token) = device(&database, &ann).await;
-    assert_eq!(database.standing(bob.id, phone).await.unwrap(), Standing::SignedOut);
+    assert_eq!(database.standing(bob.id, phone, t0()).await.unwrap(), Standing::SignedOut);
     database.change_password(ann.id, &"new".into(), phone, t0()).await.unwrap();
-    assert_eq!(database.standing(ann.id, phone).await.unwrap(), Standing::SignedIn { is_admin: false });
-    assert_eq!(database.standing(ann.id, laptop).await.unwrap(), Standing::SignedOut);
+    assert_eq!(
+        database.standing(ann.id, phone, t0()).await.unwrap(),
+        Standing::SignedIn { is_admin: false, tier: Tier::Free }
+    );
+    assert_eq!(database.standing(ann.id, laptop, t0()).await.unwrap(), Standing::SignedOut);
     let next = refresh_of(secret_token::hash(&secret_token::random().unwrap()));
     let rotation = database.rotate(token, next, Duration::seconds(60), HOME, t0()).await.unwrap();
     assert_eq!(rotation, Rotation::Refused);
     assert!(!database.sign_out(bob.id, phone, t0()).await.unwrap());
     assert!(database.sign_out(ann.id, phone, t0()).await.unwrap());
     assert!(!database.sign_out(ann.id, phone, t0()).await.unwrap());
-    assert_eq!(database.standing(ann.id, phone).await.unwrap(), Standing::SignedOut);
+    assert_eq!(database.standing(ann.id, phone, t0()).await.unwrap(), Standing::SignedOut);
 }
 
 #[tokio::test]
@@ -221,4 +227,23 @@ async fn a_statement_the_database_refuses_is_our_fault() {
     let database = place.open().await;
     let failed = database.execute(sql("select nothing from nowhere")).await;
     assert!(matches!(failed, Err(StoreError::Failed(_))), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_tier_that_is_not_paid_for_any_more_is_free() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let ann = user(&database, "ann").await;
+    let (phone, _) = device(&database, &ann).await;
+    let until = t0() + Duration::days(1);
+    let update = sql("update users set subscription_tier = 'team', subscription_expires_at = $1");
+    database.execute(update.bind(until)).await.unwrap();
+    for (now, expected) in [(until - Duration::seconds(1), Tier::Team), (until, Tier::Free)] {
+        let standing = database.standing(ann.id, phone, now).await.unwrap();
+        assert_eq!(standing, Standing::SignedIn { is_admin: false, tier: expected });
+        assert_eq!(database.user(ann.id).await.unwrap().unwrap().tier_at(now), expected);
+    }
+    database.run("update users set subscription_expires_at = null").await;
+    let standing = database.standing(ann.id, phone, until).await.unwrap();
+    assert_eq!(standing, Standing::SignedIn { is_admin: false, tier: Tier::Team });
 }
