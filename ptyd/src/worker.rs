@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use devpocket_shared::ids::{BootId, NodeId};
+use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,6 +32,8 @@ use crate::link::{self, LinkError};
 use keeper::Keeper;
 use registry::Registry;
 
+/// Tasks that run between two looks at timers and sockets. Some take milliseconds, and the keeper waits for a few seconds.
+const EVENT_INTERVAL: u32 = 16;
 /// How often the keeper hears from the worker.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long attachments get to tell their clients before a worker that was told to stop exits. Sessions stand still
@@ -65,6 +68,8 @@ pub(crate) struct Context {
     pub(crate) link_uid: Option<u32>,
     pub(crate) keeper: Keeper,
     pub(crate) registry: Registry,
+    /// A turn to draw up a snapshot for who has just come.
+    pub(crate) drawing: Semaphore,
     pub(crate) tasks: TaskTracker,
     /// Told to stop: attachments tell their clients and end.
     pub(crate) stop: CancellationToken,
@@ -101,7 +106,12 @@ pub fn start(log: &str, metrics_listen: Option<SocketAddr>) -> ExitCode {
 /// takes half as long again (docs/performance.md).
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    tokio::runtime::Builder::new_multi_thread().worker_threads((cores / 2).max(1)).enable_all().build()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads((cores / 2).max(1))
+        // Timers and sockets, the heartbeat among them, are looked at so often even while the thread never rests.
+        .event_interval(EVENT_INTERVAL)
+        .enable_all()
+        .build()
 }
 
 /// Serves until the keeper says stop or goes away. `socket` is the keeper's end of the socket pair.
@@ -119,6 +129,7 @@ pub async fn run(socket: OwnedFd, metrics_listen: Option<SocketAddr>) -> Result<
         link_uid,
         keeper,
         registry: Registry::default(),
+        drawing: Semaphore::new(1),
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
     });

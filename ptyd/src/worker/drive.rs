@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::session::{LineDiscipline, Session, Shared};
 use super::{Context, numbers, sys};
@@ -299,6 +299,19 @@ fn exited(session: &Session) -> bool {
 /// Reads what an ended program left behind; true when nothing is left.
 fn read_to_end(session: &Session, master: &AsyncFd<OwnedFd>, state: &mut State) -> bool {
     matches!(read_some(session, master, state, Until::Empty), Progress::Empty | Progress::HungUp)
+}
+
+/// Ends a session whose task panicked: nobody reads its terminal any more, and its clients must not wait for that.
+pub(crate) async fn give_up(context: &Context, session: &Session) {
+    error!(session.id = %session.id, "session {} is ended: its terminal cannot be served", session.id);
+    super::attach::terminate(context, session).await;
+    while !exited(session) {
+        tokio::select! {
+            () = session.work.notified() => {}
+            () = context.stop.cancelled() => return,
+        }
+    }
+    end(context, session).await;
 }
 
 async fn end(context: &Context, session: &Session) {

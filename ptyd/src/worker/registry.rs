@@ -15,7 +15,7 @@ use super::session::Session;
 use crate::handover::{ExitStatus, ToKeeper};
 
 /// Ended sessions kept; beyond that the oldest is forgotten.
-const MAX_TOMBSTONES: usize = 1000;
+const MAX_TOMBSTONES: usize = 256;
 /// Exits kept for sessions that are on their way here; each is there a moment later.
 const MAX_EARLY_EXITS: usize = 1024;
 /// How long an ended session is kept.
