@@ -88,7 +88,7 @@ pub struct ServeArgs {
     /// File that holds SMTP_URL.
     #[arg(long, env = "SMTP_URL_FILE")]
     pub smtp_url_file: Option<PathBuf>,
-    /// Whom mails are from, like `DevPocket <devpocket@example.com>` [default: devpocket@ the host of PUBLIC_URL].
+    /// Whom mails are from, like `DevPocket <devpocket@example.com>` [default: the user devpocket at the host of PUBLIC_URL].
     #[arg(long, env = "MAIL_FROM")]
     pub mail_from: Option<Mailbox>,
     /// Further origins whose pages may use this server, separated by commas.

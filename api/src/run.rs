@@ -139,7 +139,7 @@ pub async fn run(
 
     state.tasks.close();
     if timeout(GRACE, state.tasks.wait()).await.is_err() {
-        warn!(left = state.tasks.len(), "sockets still open after {GRACE:?}");
+        warn!(left = state.tasks.len(), "sockets or mails still under way after {GRACE:?}");
     }
     state.database.close().await;
     info!("stopped");
