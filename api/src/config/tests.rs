@@ -69,15 +69,14 @@ fn a_bad_value_names_its_variable_and_never_a_secret() {
         let said = parse(&flags).unwrap_err();
         assert!(said.contains(variable) && !said.contains(SECRET), "{variable}: {said}");
     }
-    let short = parse(&["devpocket", "--jwt-secret-key", "short-secret", "--ptyd-address", "unix:/x"])
-        .unwrap_err();
+    let short =
+        parse(&["devpocket", "--jwt-secret-key", "short-secret", "--ptyd-address", "unix:/x"]).unwrap_err();
     assert!(short.contains("JWT_SECRET_KEY") && !short.contains("short-secret"), "{short}");
     let none = parse(&["devpocket", "--ptyd-address", "unix:/x"]).unwrap_err();
     assert!(none.contains("JWT_SECRET_KEY_FILE"), "{none}");
     let nowhere = parse(&["devpocket", "--jwt-secret-key", SECRET]).unwrap_err();
     assert!(nowhere.contains("PTYD_ADDRESS"), "{nowhere}");
-    let bare =
-        parse(&["devpocket", "--jwt-secret-key", SECRET, "--ptyd-address", "quic:h:1"]).unwrap_err();
+    let bare = parse(&["devpocket", "--jwt-secret-key", SECRET, "--ptyd-address", "quic:h:1"]).unwrap_err();
     assert!(bare.contains("LINK_CERT_DIR"), "{bare}");
 }
 
@@ -124,8 +123,7 @@ fn mails_are_files_unless_there_is_a_server_whose_password_prints_nowhere() {
     };
     assert_eq!(directory, Path::new("/srv/pocket/mail"));
     let sender = |flags: &[&str]| {
-        let config =
-            config(&[&["--smtp-url", "smtps://ann:s3cret@mail.example"], flags].concat()).unwrap();
+        let config = config(&[&["--smtp-url", "smtps://ann:s3cret@mail.example"], flags].concat()).unwrap();
         assert!(!format!("{config:?}").contains("s3cret"));
         let Mail::Smtp(_, from) = config.mail else { panic!("files") };
         from.to_string()
