@@ -118,6 +118,7 @@ pub async fn run(
         coordination,
         limits: config.rate_limits,
         trusted_proxies: config.trusted_proxies.into(),
+        cors_origins: config.cors_origins.into(),
         behind_tls: config
             .public_url
             .as_ref()
