@@ -1,6 +1,7 @@
 //! The HTTP surface: which path is whose, and what every request passes through. Decides nothing.
 
 pub mod auth;
+mod cors;
 pub mod current_user;
 pub mod fields;
 pub mod health;
@@ -26,6 +27,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use tower::Layer;
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::normalize_path::NormalizePathLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -59,6 +61,8 @@ pub fn router(state: AppState) -> Router {
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(state.clone(), limit::count))
+        // Around the limits: a browser's question before a request is none.
+        .layer(option_layer(cors::layer(&state.cors_origins)))
         .layer(from_fn_with_state(state.clone(), request::check_host))
         .layer(from_fn_with_state(state.clone(), peer::find))
         .layer(from_fn_with_state(state.clone(), security_headers::add))

@@ -118,6 +118,7 @@ pub async fn run(
         coordination,
         limits: config.rate_limits,
         trusted_proxies: config.trusted_proxies.into(),
+        cors_origins: config.cors_origins.into(),
         behind_tls: config
             .public_url
             .as_ref()
@@ -139,7 +140,7 @@ pub async fn run(
 
     state.tasks.close();
     if timeout(GRACE, state.tasks.wait()).await.is_err() {
-        warn!(left = state.tasks.len(), "sockets still open after {GRACE:?}");
+        warn!(left = state.tasks.len(), "sockets or mails still under way after {GRACE:?}");
     }
     state.database.close().await;
     info!("stopped");

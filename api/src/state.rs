@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::accounts::Accounts;
 use crate::domain::coordination::Coordination;
+use crate::domain::origins::Origin;
 use crate::http::metrics::MetricsAccess;
 use crate::link::Link;
 use crate::store::Database;
@@ -27,6 +28,8 @@ pub struct AppState {
     pub limits: bool,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// Whose pages may use the api from a browser.
+    pub cors_origins: Arc<[Origin]>,
     /// Whether `PUBLIC_URL` is https: then browsers are told to stay there (HSTS).
     pub behind_tls: bool,
     /// What `/metrics` shows, and to whom.

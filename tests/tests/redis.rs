@@ -32,6 +32,8 @@ fn number(answer: &Response, name: &str) -> u64 {
 async fn three_apis_share_every_limit_and_count_exactly() {
     let stack = stack(3, "on").await;
     let token = &stack.admin.access_token;
+    let mut socket = Socket::must_open(&stack.opening(1, Framing::Binary)).await;
+    let session = socket.connect(json!({"session_type": "local", "command": ["cat"]})).await.session;
     let began = Instant::now();
     let (mut passed, mut refused) = (0, 0);
     for n in 0..80 {
@@ -48,12 +50,19 @@ async fn three_apis_share_every_limit_and_count_exactly() {
         }
     }
     let earned = began.elapsed().as_secs() + 1;
-    assert!(passed >= 60 && passed <= 60 + earned && refused > 0, "{passed} in {earned} s");
-    // An open terminal is not counted.
-    let mut socket = Socket::must_open(&stack.opening(1, Framing::Binary)).await;
-    let session = socket.connect(json!({"session_type": "local", "command": ["cat"]})).await.session;
-    socket.send_input(session, None, b"hello\n");
-    socket.read_until(session, "hello\r\nhello\r\n").await;
+    // The session was one unit.
+    assert!(passed >= 59 && passed <= 59 + earned && refused > 0, "{passed} in {earned} s");
+    // Nor is another session made, but one that is there is attached to, and what is typed is not counted.
+    let connect = json!({"type": "connect", "data": {"session_type": "local", "command": ["cat"]}});
+    wait_until("no unit is left for a session", Duration::from_secs(10), async || {
+        me(&stack, 0, token).await;
+        socket.ask(connect.clone()).await.error() == Some("rate_limited")
+    })
+    .await;
+    let mut other = Socket::must_open(&stack.opening(2, Framing::Binary)).await;
+    other.attach(session, json!({})).await;
+    other.send_input(session, None, b"hello\n");
+    other.read_until(session, "hello\r\nhello\r\n").await;
 
     // Wrong passwords, one at each api in turn, close the door at all.
     let login = async |n: usize, password: &str| {

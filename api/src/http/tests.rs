@@ -23,7 +23,7 @@ use tower::ServiceExt;
 use super::peer::Peer;
 use crate::domain::accounts::{Accounts, Around, FirstAccount, LocalSessions, Policy, errands};
 use crate::domain::clock::Clock;
-use crate::domain::origins::Origins;
+use crate::domain::origins::{Origin, Origins};
 use crate::domain::token::Tokens;
 use crate::link::{Link, Target};
 use crate::mail::FileMailer;
@@ -101,6 +101,7 @@ impl<P: Place> Api<P> {
             coordination,
             limits,
             trusted_proxies: Arc::new(["10.0.0.0/8".parse().unwrap()]),
+            cors_origins: Arc::new([Origin::of_url("https://app.example").unwrap()]),
             behind_tls: false,
             metrics: crate::http::metrics::MetricsAccess::default(),
             tasks,

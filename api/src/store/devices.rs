@@ -14,6 +14,9 @@ use super::{Database, DeviceStore, NewRefresh, Part, Rotation, Standing, StoreEr
 use crate::domain::secret_token::SecretHash;
 use crate::domain::user::{Device, DeviceInfo, DeviceKind, NewDevice, Tier};
 
+/// How long a device is kept that cannot go on: whoever looks into what happened has a month.
+const KEPT: Duration = Duration::days(30);
+
 #[derive(FromRow)]
 struct ChainRow {
     user_id: Uuid,
@@ -57,6 +60,11 @@ impl DeviceStore for Database {
             )
             .await?;
         insert_refresh(&mut transaction, device.id, refresh, now).await?;
+        // Nobody asks for these any more; without it an account would grow by a row with each login for ever.
+        let delete = sql("delete from devices
+             where user_id = $1 and (revoked_at <= $2
+                 or not exists (select 1 from refresh_tokens where device_id = devices.id and expires_at > $2))");
+        transaction.execute(delete.bind(device.user_id).bind(now - KEPT)).await?;
         let update = sql("update users set last_login_at = $2 where id = $1");
         transaction.execute(update.bind(device.user_id).bind(now)).await?;
         transaction.commit().await

@@ -69,7 +69,7 @@ fn launch(address: SocketAddr, directory: &Path) -> Process {
     let (port, place) = (address.port().to_string(), directory.display().to_string());
     Process::start(&Launch {
         name: "redis",
-        program: Path::new("/usr/bin/redis-server"),
+        program: Path::new("redis-server"),
         arguments: &[
             "--bind",
             "127.0.0.1",

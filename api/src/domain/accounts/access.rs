@@ -7,6 +7,7 @@ use tracing::warn;
 
 use super::{AccountError, Accounts, LocalSessions};
 use crate::domain::identity::{AuthError, Identity};
+use crate::domain::limits::{Class, Subject};
 use crate::domain::ticket::Taken;
 use crate::domain::token::{AccessToken, TICKET_LIFE};
 use crate::domain::user::{Tier, User};
@@ -61,6 +62,15 @@ impl Accounts {
     /// The database did not answer and the device is not known to be signed out: the socket may go on (DESIGN section 9).
     pub async fn still_signed_in(&self, identity: &Identity) -> Result<bool, StoreError> {
         Ok(self.standing(identity.user_id, identity.device_id).await? != Standing::SignedOut)
+    }
+
+    /// Takes a unit of what the account of `identity` may do; gives how long to wait if there is none.
+    pub async fn admit(&self, identity: &Identity, class: Class) -> Option<std::time::Duration> {
+        if !self.around.limits {
+            return None;
+        }
+        let quota = class.quota(identity.tier);
+        self.around.coordination.take(class, &Subject::User(identity.user_id), quota).await.refused_for
     }
 
     /// Whether `identity` may open sessions on the server itself.

@@ -75,17 +75,17 @@ impl Accounts {
             }
             queue.poll_recv(context)
         });
-        errands.for_each_concurrent(AT_ONCE, |errand| self.run_errand(errand)).await;
+        errands.for_each_concurrent(AT_ONCE, |errand| self.run_errand(errand, &stop)).await;
     }
 
-    async fn run_errand(&self, errand: Errand) {
+    async fn run_errand(&self, errand: Errand, stop: &CancellationToken) {
         let mail = match errand {
             Errand::Reset(email) => self.link_mail(&email, MailPurpose::Reset).await,
             Errand::Verify(email) => self.link_mail(&email, MailPurpose::Verify).await,
             Errand::Moved(to) => Ok(Some(moved_mail(to))),
         };
         match mail {
-            Ok(Some(mail)) => self.deliver(&mail).await,
+            Ok(Some(mail)) => self.deliver(&mail, stop).await,
             Ok(None) => debug!("a mail was asked for that nobody gets"),
             Err(err) => error!(error = &err as &dyn std::error::Error, "a mail was not written: {err}"),
         }
@@ -121,7 +121,8 @@ impl Accounts {
         }))
     }
 
-    async fn deliver(&self, mail: &Mail) {
+    /// Tries three times; the last tries are left out when the api stops.
+    async fn deliver(&self, mail: &Mail, stop: &CancellationToken) {
         let mut retries = RETRIES.iter();
         loop {
             let failed = match timeout(SEND, self.around.mailer.send(mail)).await {
@@ -130,7 +131,7 @@ impl Accounts {
                 Err(elapsed) => MailError::Failed(elapsed.into()),
             };
             let wait = match failed {
-                MailError::Failed(_) => retries.next(),
+                MailError::Failed(_) => retries.next().filter(|_| !stop.is_cancelled()),
                 MailError::Refused(_) => None,
             };
             let Some(wait) = wait else {
@@ -139,7 +140,10 @@ impl Accounts {
             };
             warn!(error = &failed as &dyn std::error::Error, "{failed}; trying again in {wait:?}");
             drop(failed);
-            sleep(*wait).await;
+            tokio::select! {
+                () = sleep(*wait) => {}
+                () = stop.cancelled() => {}
+            }
         }
     }
 }

@@ -39,6 +39,7 @@ async fn a_forgotten_password_is_replaced_by_a_link_that_works_once() {
 async fn nobody_learns_from_an_answer_whether_there_is_an_account() {
     let api = Api::new().await;
     api.register("ann").await;
+    api.mail("ann@example.com", 1).await;
     api.database.run("update users set is_active = false").await;
     api.register("bob").await;
     for path in ["/api/auth/forgot-password", "/api/auth/verify-email-request"] {

@@ -195,3 +195,41 @@ async fn a_panic_is_a_problem_and_the_next_request_is_served() {
         assert!(text.contains("\"code\":\"internal\"") && !text.contains("s3cret"), "{text}");
     }
 }
+
+#[tokio::test]
+async fn pages_of_named_origins_may_use_the_api_and_no_others() {
+    let api = Api::new().await;
+    let ask = async |method: &str, path: &str, origin: &str| {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("origin", origin)
+            .header("access-control-request-method", "PUT")
+            .header("access-control-request-headers", "authorization,content-type");
+        api.send(request.body(Body::empty()).unwrap()).await
+    };
+    let preflight = ask("OPTIONS", "/api/profile", "https://app.example").await;
+    assert_eq!(preflight.status, StatusCode::OK);
+    assert_eq!(preflight.headers["access-control-allow-origin"], "https://app.example");
+    let allowed = preflight.headers["access-control-allow-methods"].to_str().unwrap();
+    assert!(allowed.contains("PUT") && !allowed.contains("PATCH"), "{allowed}");
+    assert!(preflight.headers["access-control-allow-headers"].to_str().unwrap().contains("authorization"));
+    assert!(!preflight.headers.contains_key("access-control-allow-credentials"));
+    // Errors too are for the page to read.
+    let refused = ask("GET", "/api/profile", "https://app.example").await;
+    refused.is_problem(401, "not_authenticated");
+    assert_eq!(refused.headers["access-control-allow-origin"], "https://app.example");
+    assert!(refused.headers["access-control-expose-headers"].to_str().unwrap().contains("retry-after"));
+    for origin in [
+        "https://evil.example",
+        "http://app.example",
+        "https://app.example:8443",
+        "https://app.example.evil",
+        "null",
+    ] {
+        for method in ["OPTIONS", "GET"] {
+            let answer = ask(method, "/api/profile", origin).await;
+            assert!(!answer.headers.contains_key("access-control-allow-origin"), "{method} {origin}");
+        }
+    }
+}

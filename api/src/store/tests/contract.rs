@@ -84,6 +84,52 @@ async fn a_schema_that_is_only_looked_at_must_be_complete_and_may_be_newer() {
 }
 
 #[tokio::test]
+async fn a_database_of_the_first_release_is_brought_up_to_date_with_its_rows() {
+    let place = Kept::make().await;
+    place.migrate_first().await;
+    let applied = Database::migrate(&place.location()).await.unwrap();
+    assert!(applied.count > 0 && applied.version > 1);
+    let database = place.open().await;
+    let ann = database.user_by_login(&LoginName::parse("ann")).await.unwrap().unwrap();
+    assert_eq!((ann.tier, ann.tier_until, ann.is_admin), (Tier::Pro, None, true));
+    let phone = DeviceId::new(Uuid::from_u128(2));
+    let standing = database.standing(ann.id, phone, t0()).await.unwrap();
+    assert_eq!(standing, Standing::SignedIn { is_admin: true, tier: Tier::Pro });
+    let (devices, total) = database.devices(ann.id, Part { offset: 0, limit: 10 }, t0()).await.unwrap();
+    assert_eq!((devices.len(), total, devices[0].address), (1, 1, None));
+}
+
+#[tokio::test]
+async fn devices_that_cannot_go_on_are_forgotten_after_a_month() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let (ann, bob) = (user(&database, "ann").await, user(&database, "bob").await);
+    let (out, _) = device(&database, &ann).await;
+    let (_idle, _) = device(&database, &ann).await;
+    device(&database, &bob).await;
+    database.sign_out(ann.id, out, t0()).await.unwrap();
+    let rows = async || database.count("select count(*) from devices").await;
+    let sign_in = async |days: i64| {
+        let id = DeviceId::new(Uuid::now_v7());
+        let now = t0() + Duration::days(days);
+        let hash = secret_token::hash(&secret_token::random().unwrap());
+        let refresh = NewRefresh { hash, expires_at: now + Duration::days(365) };
+        let new = NewDevice { id, user_id: ann.id, info: DeviceInfo::default(), address: HOME };
+        database.sign_in(&new, refresh, now).await.unwrap();
+        id
+    };
+    let kept = sign_in(29).await;
+    assert_eq!(rows().await, 4);
+    sign_in(30).await;
+    assert_eq!(rows().await, 4, "the one that was signed out is gone");
+    sign_in(60).await;
+    assert_eq!(rows().await, 4, "and the one whose token ended a month ago");
+    let (devices, _) =
+        database.devices(ann.id, Part { offset: 0, limit: 10 }, t0() + Duration::days(60)).await.unwrap();
+    assert!(devices.len() == 3 && devices.iter().any(|device| device.id == kept));
+}
+
+#[tokio::test]
 async fn what_is_written_is_read_back_as_it_was() {
     let place = Kept::make().await;
     let database = place.open().await;
