@@ -7,6 +7,8 @@ pub mod lockout;
 pub mod origins;
 pub mod password;
 pub mod secret_token;
+pub mod session;
+pub mod sessions;
 pub mod ticket;
 pub mod token;
 pub mod user;

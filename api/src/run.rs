@@ -18,6 +18,7 @@ use crate::domain::accounts::{AccountError, Accounts, FirstAccount, Policy};
 use crate::domain::clock::Clock;
 use crate::domain::origins::{Origin, Origins};
 use crate::domain::password::PasswordError;
+use crate::domain::sessions::Sessions;
 use crate::domain::token::{SecretTooShort, Tokens};
 use crate::http::router;
 use crate::link::{Link, LinkSetupError};
@@ -78,9 +79,14 @@ pub async fn run(
     };
     let tasks = TaskTracker::new();
     let link = Link::from_config(config.ptyd.clone(), config.link_cert_dir.as_deref(), tasks.clone())?;
+    let link = Arc::new(link);
+    let sessions = Arc::new(Sessions::new(Arc::new(database.clone()), link.clone(), Clock::system()));
+    let (books, until) = (sessions.clone(), stop.clone());
+    tasks.spawn(async move { books.keep_books(until).await });
     let state = AppState {
         accounts,
-        link: Arc::new(link),
+        sessions,
+        link,
         database,
         behind_tls: config
             .public_url

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::accounts::Accounts;
+use crate::domain::sessions::Sessions;
 use crate::link::Link;
 use crate::store::Database;
 
@@ -14,6 +15,8 @@ use crate::store::Database;
 pub struct AppState {
     /// Who is who.
     pub accounts: Arc<Accounts>,
+    /// Which sessions there are, and what is done with them.
+    pub sessions: Arc<Sessions>,
     /// The way to the sessions.
     pub link: Arc<Link>,
     /// Asked by the health checks alone; everything else goes through a service.

@@ -6,6 +6,7 @@ mod error;
 mod location;
 mod migrations;
 mod postgres;
+mod sessions;
 mod sqlite;
 mod statement;
 mod users;
@@ -22,6 +23,7 @@ pub use database::Database;
 pub use error::StoreError;
 pub use location::{BadLocation, Location};
 pub use migrations::Applied;
+pub use sessions::{Count, Described, SessionFilter, SessionStore, Unended};
 
 /// What is done about the schema when a database is opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -21,6 +21,7 @@ use super::peer::Peer;
 use crate::domain::accounts::{Accounts, FirstAccount, LocalSessions, Policy};
 use crate::domain::clock::Clock;
 use crate::domain::origins::Origins;
+use crate::domain::sessions::Sessions;
 use crate::domain::token::Tokens;
 use crate::link::{Link, Target};
 use crate::state::AppState;
@@ -73,8 +74,11 @@ impl<P: Place> Api<P> {
         let tasks = TaskTracker::new();
         // No ptyd is there: what needs one is tested against the real thing in `tests`.
         let link = Arc::new(Link::new(Target::Unix("/nonexistent/ptyd.sock".into()), tasks.clone()));
+        let books = Arc::new(database.clone());
+        let sessions = Arc::new(Sessions::new(books, link.clone(), Clock::system()));
         let state = AppState {
             accounts: accounts.clone(),
+            sessions,
             link,
             database: database.clone(),
             behind_tls: false,

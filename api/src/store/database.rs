@@ -88,6 +88,14 @@ impl Database {
         }
     }
 
+    /// Every row.
+    pub(super) async fn all<R: Row>(&self, statement: Statement) -> Result<Vec<R>, StoreError> {
+        match &self.pool {
+            Pool::Postgres(pool) => Connection::Postgres(&mut *pool.acquire().await?).all(statement).await,
+            Pool::Sqlite(pool) => Connection::Sqlite(&mut *pool.acquire().await?).all(statement).await,
+        }
+    }
+
     /// Begins a unit of work. In SQLite it is the only one that writes, from its first statement on; in PostgreSQL it sees
     /// what others commit meanwhile, so that what is read to be changed is locked first.
     pub(super) async fn begin(&self) -> Result<Transaction, StoreError> {
@@ -148,14 +156,6 @@ impl Transaction {
 impl Database {
     pub(crate) fn is_postgres(&self) -> bool {
         matches!(self.pool, Pool::Postgres(_))
-    }
-
-    /// Every row.
-    pub(super) async fn all<R: Row>(&self, statement: Statement) -> Result<Vec<R>, StoreError> {
-        match &self.pool {
-            Pool::Postgres(pool) => Connection::Postgres(&mut *pool.acquire().await?).all(statement).await,
-            Pool::Sqlite(pool) => Connection::Sqlite(&mut *pool.acquire().await?).all(statement).await,
-        }
     }
 
     pub(crate) async fn run(&self, text: &'static str) {

@@ -131,13 +131,16 @@ impl Spec {
     /// Bytes of all arguments together, and of all variables together.
     pub const MAX_TEXT_BYTES: usize = 64 << 10;
 
+    /// Whether a session may be named so.
+    pub fn name_fits(name: &str) -> bool {
+        name.len() <= Self::MAX_NAME_BYTES && !name.contains('\0')
+    }
+
     /// Names the first field that is out of bounds. No text may hold a NUL; a variable's name is not empty, has no `=`
     /// and is not `DEVPOCKET_SESSION`.
     pub fn check(&self) -> Result<(), &'static str> {
         let clean = |text: &str| !text.contains('\0');
-        if let Some(name) = &self.name
-            && (name.len() > Self::MAX_NAME_BYTES || !clean(name))
-        {
+        if !self.name.as_deref().is_none_or(Self::name_fits) {
             return Err("name");
         }
         let text: usize = self.command.iter().map(|a| a.len() + 1).sum();
