@@ -6,6 +6,7 @@ pub mod corpus;
 pub mod flood;
 pub mod proxy;
 pub mod random;
+pub mod rest;
 pub mod stack;
 pub mod throttle;
 pub mod until;

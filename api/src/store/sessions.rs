@@ -359,3 +359,6 @@ fn insert(text: &'static str, session: &Session, name_key: Option<&str>) -> Stat
 fn lock_names(owner: UserId) -> Statement {
     sql("update users set is_active = is_active where id = $1").bind(owner)
 }
+
+#[cfg(test)]
+mod tests;
