@@ -11,6 +11,8 @@ pub mod origins;
 pub mod password;
 pub mod profile;
 pub mod secret_token;
+pub mod session;
+pub mod sessions;
 pub mod ticket;
 pub mod token;
 pub mod user;

@@ -47,7 +47,7 @@ pub fn router(state: AppState) -> Router {
     let routes = Router::new()
         .nest("/api/auth", auth_routes())
         .nest("/api/profile", profile_routes())
-        .route("/api/sessions", get(sessions::list))
+        .nest("/api/sessions", sessions::routes())
         .merge(terminal::routes(terminal(&state)))
         .route("/health", get(health::all))
         .route("/health/live", get(health::live))
@@ -76,6 +76,7 @@ fn terminal(state: &AppState) -> Arc<Terminal> {
     Arc::new(Terminal {
         gate: state.accounts.clone(),
         link: state.link.clone(),
+        sessions: state.sessions.clone(),
         tasks: state.tasks.clone(),
         stop: state.stop.clone(),
         compressors: Compressors::default(),

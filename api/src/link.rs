@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use devpocket_shared::certificates::{self, CertificateError};
+use devpocket_shared::ids::NodeId;
 use devpocket_shared::wire::message::LINK_VERSION;
 use devpocket_shared::wire::stream::{self, FrameReader, FrameWriter, StreamError};
 use devpocket_shared::wire::{Answer, Hello, Request, frame};
@@ -49,6 +50,17 @@ pub enum LinkError {
     /// It closed the stream without an answer.
     #[error("the node closed the stream without an answer")]
     Closed,
+}
+
+/// A request that is made once was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum OnceError {
+    /// It was not sent: nothing happened.
+    #[error("the request was not sent")]
+    NotSent(#[source] LinkError),
+    /// It was sent, and may or may not have been done.
+    #[error("the request was sent and not answered")]
+    Unknown(#[source] LinkError),
 }
 
 /// The link cannot be set up.
@@ -96,6 +108,8 @@ pub struct LinkStream {
     pub reader: FrameReader,
     /// Frames to ptyd.
     pub writer: FrameWriter,
+    /// Which ptyd answered.
+    pub node_id: Option<NodeId>,
     /// Keeps the connection's keep-alive short for as long as the stream lives.
     pub presence: Option<quic::Presence>,
 }
@@ -135,34 +149,20 @@ impl Link {
         request_id: &str,
         request: &Request,
     ) -> Result<(Answer, LinkStream), LinkError> {
-        let mut opening = BytesMut::new();
-        let hello = Hello {
-            version: LINK_VERSION,
-            features: 0,
-            node_id: None,
-            boot_id: None,
-            request_id: request_id.to_owned(),
-        };
-        frame::put_control(&mut opening, &hello).map_err(StreamError::from)?;
-        frame::put_control(&mut opening, request).map_err(StreamError::from)?;
-        let mut failure = LinkError::TimedOut;
-        let trying = async {
-            let mut wait = FIRST_RETRY;
-            loop {
-                match self.try_once(&opening).await {
-                    Ok(answered) => return answered,
-                    Err(err) => failure = err,
-                }
-                sleep(wait).await;
-                wait = (wait * 2).min(MAX_RETRY);
-            }
-        };
-        let began = Instant::now();
-        let outcome = timeout(REQUEST, trying).await.map_err(|_| failure);
-        let word = if outcome.is_ok() { "answered" } else { "unreachable" };
-        counter!("devpocket_link_requests_total", "outcome" => word).increment(1);
-        histogram!("devpocket_link_request_seconds").record(began.elapsed());
-        outcome
+        let opening = opening(request_id, request)?;
+        patiently(|| async { Self::ask(self.open().await?, &opening).await }).await
+    }
+
+    /// As [`Link::request`], for what is done twice if it is sent twice: tries again only until it is sent.
+    pub async fn request_once(
+        &self,
+        request_id: &str,
+        request: &Request,
+    ) -> Result<(Answer, LinkStream), OnceError> {
+        let opening = opening(request_id, request).map_err(OnceError::NotSent)?;
+        let stream = patiently(|| self.open()).await.map_err(OnceError::NotSent)?;
+        let asked = timeout(REQUEST, Self::ask(stream, &opening)).await;
+        asked.unwrap_or(Err(LinkError::TimedOut)).map_err(OnceError::Unknown)
     }
 
     /// Reads one more answer: `Attached` after `Created`.
@@ -171,10 +171,10 @@ impl Link {
         answer?.ok_or(LinkError::Closed)
     }
 
-    async fn try_once(&self, opening: &[u8]) -> Result<(Answer, LinkStream), LinkError> {
-        let mut stream = self.open().await?;
+    async fn ask(mut stream: LinkStream, opening: &[u8]) -> Result<(Answer, LinkStream), LinkError> {
         stream.writer.write_all(opening).await.map_err(StreamError::from)?;
-        let _its_hello: Hello = stream.reader.next_control().await?.ok_or(LinkError::Closed)?;
+        let its_hello: Hello = stream.reader.next_control().await?.ok_or(LinkError::Closed)?;
+        stream.node_id = its_hello.node_id;
         let answer = stream.reader.next_control().await?.ok_or(LinkError::Closed)?;
         Ok((answer, stream))
     }
@@ -184,14 +184,53 @@ impl Link {
             Target::Unix(path) => {
                 let socket = UnixStream::connect(path).await.map_err(StreamError::from)?;
                 let (reader, writer) = stream::over_unix(socket)?;
-                Ok(LinkStream { reader, writer, presence: None })
+                Ok(LinkStream { reader, writer, node_id: None, presence: None })
             }
             Target::Quic(quic) => {
                 let (reader, writer, presence) = quic.open(&self.tasks).await?;
-                Ok(LinkStream { reader, writer, presence: Some(presence) })
+                Ok(LinkStream { reader, writer, node_id: None, presence: Some(presence) })
             }
         }
     }
+}
+
+/// The first two frames of a stream.
+fn opening(request_id: &str, request: &Request) -> Result<BytesMut, LinkError> {
+    let mut opening = BytesMut::new();
+    let hello = Hello {
+        version: LINK_VERSION,
+        features: 0,
+        node_id: None,
+        boot_id: None,
+        request_id: request_id.to_owned(),
+    };
+    frame::put_control(&mut opening, &hello).map_err(StreamError::from)?;
+    frame::put_control(&mut opening, request).map_err(StreamError::from)?;
+    Ok(opening)
+}
+
+/// Tries until it succeeds, for at most [`REQUEST`].
+async fn patiently<T, F: Future<Output = Result<T, LinkError>>>(
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, LinkError> {
+    let mut failure = LinkError::TimedOut;
+    let trying = async {
+        let mut wait = FIRST_RETRY;
+        loop {
+            match attempt().await {
+                Ok(done) => return done,
+                Err(err) => failure = err,
+            }
+            sleep(wait).await;
+            wait = (wait * 2).min(MAX_RETRY);
+        }
+    };
+    let began = Instant::now();
+    let outcome = timeout(REQUEST, trying).await.map_err(|_| failure);
+    let word = if outcome.is_ok() { "answered" } else { "unreachable" };
+    counter!("devpocket_link_requests_total", "outcome" => word).increment(1);
+    histogram!("devpocket_link_request_seconds").record(began.elapsed());
+    outcome
 }
 
 impl From<io::Error> for LinkError {

@@ -1,6 +1,8 @@
 //! The one shape of every HTTP error: RFC 9457 problem+json (API.md section 1), and the only place that knows which
 //! failure has which status.
 
+mod sessions;
+
 use std::error::Error;
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};

@@ -21,6 +21,7 @@ use crate::domain::clock::Clock;
 use crate::domain::coordination::Coordination;
 use crate::domain::origins::{Origin, Origins};
 use crate::domain::password::PasswordError;
+use crate::domain::sessions::Sessions;
 use crate::domain::token::{SecretTooShort, Tokens};
 use crate::http::metrics::MetricsAccess;
 use crate::http::router;
@@ -111,9 +112,14 @@ pub async fn run(
     let (doing, stopping) = (accounts.clone(), stop.clone());
     tasks.spawn(async move { doing.run_errands(queue, stopping).await });
     let link = Link::from_config(config.ptyd.clone(), config.link_cert_dir.as_deref(), tasks.clone())?;
+    let link = Arc::new(link);
+    let sessions = Arc::new(Sessions::new(Arc::new(database.clone()), link.clone(), Clock::system()));
+    let (books, until) = (sessions.clone(), stop.clone());
+    tasks.spawn(async move { books.keep_books(until).await });
     let state = AppState {
         accounts,
-        link: Arc::new(link),
+        sessions,
+        link,
         database,
         coordination,
         limits: config.rate_limits,

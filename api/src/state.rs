@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use crate::domain::accounts::Accounts;
 use crate::domain::coordination::Coordination;
 use crate::domain::origins::Origin;
+use crate::domain::sessions::Sessions;
 use crate::http::metrics::MetricsAccess;
 use crate::link::Link;
 use crate::store::Database;
@@ -18,6 +19,8 @@ use crate::store::Database;
 pub struct AppState {
     /// Who is who.
     pub accounts: Arc<Accounts>,
+    /// Which sessions there are, and what is done with them.
+    pub sessions: Arc<Sessions>,
     /// The way to the sessions.
     pub link: Arc<Link>,
     /// Asked by the health checks alone; everything else goes through a service.

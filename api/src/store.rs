@@ -8,6 +8,7 @@ mod mail_tokens;
 mod migrations;
 mod postgres;
 mod profiles;
+mod sessions;
 mod sqlite;
 mod statement;
 mod users;
@@ -27,6 +28,7 @@ pub use database::Database;
 pub use error::StoreError;
 pub use location::{BadLocation, Location};
 pub use migrations::Applied;
+pub use sessions::{Count, Described, SessionFilter, SessionStore, Unended};
 
 /// What is done about the schema when a database is opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

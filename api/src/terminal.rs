@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 pub use self::deflate::Compressors;
 use crate::domain::identity::{AuthError, Identity};
 use crate::domain::limits::Class;
+use crate::domain::sessions::Sessions;
 use crate::link::Link;
 
 /// How a client proves who it is.
@@ -57,6 +58,8 @@ pub struct Terminal {
     pub gate: Arc<dyn Gate>,
     /// The way to the sessions.
     pub link: Arc<Link>,
+    /// The books that sessions made here are entered into.
+    pub sessions: Arc<Sessions>,
     /// Owns the sockets' tasks.
     pub tasks: TaskTracker,
     /// The api is going away.

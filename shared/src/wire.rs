@@ -7,6 +7,7 @@
 
 pub mod code;
 pub mod codec;
+pub mod details;
 pub mod frame;
 #[cfg(test)]
 mod golden;
@@ -15,6 +16,7 @@ pub mod message;
 pub mod stream;
 
 pub use code::ErrorCode;
+pub use details::{Change, Limits, RollEntry, SessionDetails, Update};
 pub use frame::{Frame, FrameError, FrameHeader, FrameKind};
 pub use message::{
     Answer, Attach, AttachMode, Attached, Create, CreationKey, Delivery, EndReason, Exit, Failure, Hello,

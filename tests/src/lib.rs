@@ -7,6 +7,7 @@ pub mod flood;
 pub mod mail_sink;
 pub mod proxy;
 pub mod random;
+pub mod rest;
 pub mod stack;
 pub mod throttle;
 pub mod until;

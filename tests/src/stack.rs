@@ -247,6 +247,17 @@ impl Stack {
         self.keeper.end(END_LIMIT)
     }
 
+    /// SIGKILLs the keeper, with which its worker and its sessions end.
+    pub fn kill_keeper(&mut self) {
+        self.keeper.kill();
+    }
+
+    /// Starts a keeper again where the one before was, and waits for it.
+    pub async fn start_keeper(&mut self) {
+        self.keeper = launch_keeper(&self.place, &self.options, self.link_address);
+        keeper_ready(&mut self.keeper, &self.place.path("ptyd/keeper.pid")).await;
+    }
+
     /// What the keeper and its workers have logged.
     pub fn keeper_log(&self) -> String {
         self.keeper.logged()

@@ -22,6 +22,10 @@ pub struct Fields {
     errors: Vec<FieldError>,
 }
 
+/// The fields of a JSON object, or none where no body was sent.
+#[derive(Debug)]
+pub struct OptionalFields(pub Fields);
+
 /// The fields of a JSON object or of a form.
 #[derive(Debug)]
 pub struct FormOrJson(pub Fields);
@@ -146,7 +150,13 @@ impl Fields {
         Problem::invalid_fields(self.errors)
     }
 
-    fn wrong(&mut self, field: &'static str, code: &'static str, message: impl Into<String>) {
+    /// A field as it was sent; none: it was left out. What is wrong with it is for [`Fields::wrong`].
+    pub fn take(&mut self, field: &'static str) -> Option<Value> {
+        self.values.remove(field)
+    }
+
+    /// Remembers what is wrong with a field.
+    pub fn wrong(&mut self, field: &'static str, code: &'static str, message: impl Into<String>) {
         self.errors.push(FieldError { field, code, message: message.into() });
     }
 
@@ -173,6 +183,22 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
                     .with_detail("send application/json"))
             }
         }
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for OptionalFields {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if request.headers().contains_key(CONTENT_TYPE) {
+            return Fields::from_request(request, state).await.map(Self);
+        }
+        if !body(request).await?.is_empty() {
+            return Err(
+                Problem::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE).with_detail("send application/json")
+            );
+        }
+        Ok(Self(Fields { values: Map::new(), errors: Vec::new() }))
     }
 }
 

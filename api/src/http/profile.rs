@@ -13,9 +13,15 @@ use super::auth::{Message, UserView};
 use super::current_user::CurrentUser;
 use super::fields::Fields;
 use super::peer::PeerAddress;
+use super::request::RequestId;
 use crate::domain::identity::AuthError;
+use crate::domain::sessions::{Caller, Wanted};
 use crate::problem::Problem;
 use crate::state::AppState;
+use crate::store::SessionFilter;
+
+/// Most sessions in an export; nobody has so many.
+const EXPORTED_SESSIONS: i64 = 10_000;
 
 /// The account.
 pub async fn show(
@@ -86,7 +92,11 @@ pub async fn reset_settings(
 pub async fn export(
     State(state): State<AppState>,
     CurrentUser(identity): CurrentUser,
+    request_id: RequestId,
 ) -> Result<impl IntoResponse, Problem> {
-    let export: ExportView = state.accounts.export(&identity, &*state.link).await?.into();
+    let caller = Caller { owner: identity.user_id, request_id: request_id.as_str() };
+    let all = Wanted::Filtered(SessionFilter::default());
+    let (sessions, _) = state.sessions.list(caller, all, 0, EXPORTED_SESSIONS).await?;
+    let export = ExportView::new(state.accounts.export(&identity, &*state.link).await?, &sessions);
     Ok(([(CONTENT_DISPOSITION, "attachment; filename=\"devpocket-export.json\"")], Json(export)))
 }

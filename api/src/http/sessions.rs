@@ -1,114 +1,85 @@
-//! `/api/sessions`, thin: which sessions the account has (API.md section 6). The truth is asked of their ptyd.
+//! `/api/sessions`, thin: each is a real session on a ptyd (API.md section 6).
 
-use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use devpocket_shared::wire::{Answer, EndReason, Exit, Request, SessionInfo};
-use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
-use uuid::Uuid;
+mod acts;
+mod asking;
+mod looks;
+mod requests;
+mod views;
 
-use super::current_user::CurrentUser;
-use crate::link::LinkError;
-use crate::problem::{FieldError, Problem};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use devpocket_shared::wire::ErrorCode;
+
+use self::asking::{Asking, ListQuery, PathSession};
+pub(super) use self::views::SessionView;
+use self::views::SessionsView;
+use super::fields::Fields;
+use crate::problem::Problem;
 use crate::state::AppState;
 
-/// Sessions on a page unless asked for otherwise, and at most (API.md section 1).
-const PAGE: usize = 50;
-const MAX_PAGE: usize = 100;
-
-/// Which part of the list.
-#[derive(Deserialize)]
-pub struct Page {
-    offset: Option<usize>,
-    limit: Option<usize>,
-    active_only: Option<bool>,
-}
-
-/// A page of sessions.
-#[derive(Serialize)]
-pub struct Sessions {
-    sessions: Vec<SessionView>,
-    total: usize,
-    offset: usize,
-    limit: usize,
-}
-
-/// A session as clients see it.
-#[derive(Serialize)]
-pub struct SessionView {
-    id: Uuid,
-    name: Option<String>,
-    session_type: &'static str,
-    status: &'static str,
-    #[serde(with = "time::serde::rfc3339")]
-    created_at: OffsetDateTime,
-    terminal_size: Size,
-    attached_clients: u32,
-    bytes_out: u64,
-    exit_code: Option<i32>,
-    exit_signal: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Size {
-    rows: u16,
-    cols: u16,
+/// The routes below `/api/sessions`.
+pub fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/", get(list).post(create))
+        .route("/active/count", get(looks::count))
+        .route("/stats/overview", get(looks::overview))
+        .route("/search", post(search))
+        .route("/batch", post(acts::batch))
+        .route("/cleanup/inactive", post(acts::end_inactive))
+        .route("/{id}", get(show).put(acts::change).delete(acts::delete))
+        .route("/{id}/terminate", post(acts::terminate))
+        .route("/{id}/input", post(acts::input))
+        .route("/{id}/resize", post(acts::resize))
+        .route("/{id}/screen", get(looks::screen))
+        .route("/{id}/scrollback", get(looks::scrollback))
+        .route("/{id}/health", get(looks::health))
 }
 
 /// The account's sessions, newest first.
-pub async fn list(
+async fn list(
     State(state): State<AppState>,
-    CurrentUser(identity): CurrentUser,
-    page: Result<Query<Page>, QueryRejection>,
-) -> Result<Json<Sessions>, Problem> {
-    let Query(page) = page.map_err(|_| invalid("limit"))?;
-    let limit = page.limit.unwrap_or(PAGE);
-    if !(1..=MAX_PAGE).contains(&limit) {
-        return Err(invalid("limit"));
-    }
-    let offset = page.offset.unwrap_or(0);
-    let request = Request::List { owner: identity.user_id };
-    let (answer, _) = state.link.request("list", &request).await?;
-    let Answer::Sessions(mut all) = answer else { return Err(LinkError::Closed.into()) };
-    all.reverse();
-    all.retain(|session| session.exit.is_none() || !page.active_only.unwrap_or(false));
-    let total = all.len();
-    let sessions = all.into_iter().skip(offset).take(limit).map(SessionView::from).collect();
-    Ok(Json(Sessions { sessions, total, offset, limit }))
+    asking: Asking,
+    query: ListQuery,
+) -> Result<Json<SessionsView>, Problem> {
+    let ListQuery { wanted, offset, limit } = query;
+    let (sessions, total) = state.sessions.list(asking.caller(), wanted, offset, limit).await?;
+    Ok(Json(SessionsView::new(&sessions, total, offset, limit)))
 }
 
-fn invalid(field: &'static str) -> Problem {
-    let message = format!("limit is 1 to {MAX_PAGE}, offset 0 or more, active_only true or false");
-    Problem::invalid_fields(vec![FieldError { field, code: "out_of_range", message }])
+/// The account's sessions that fit a search, newest first.
+async fn search(
+    State(state): State<AppState>,
+    asking: Asking,
+    fields: Fields,
+) -> Result<Json<SessionsView>, Problem> {
+    let ListQuery { wanted, offset, limit } = requests::search(fields)?;
+    let (sessions, total) = state.sessions.list(asking.caller(), wanted, offset, limit).await?;
+    Ok(Json(SessionsView::new(&sessions, total, offset, limit)))
 }
 
-impl From<SessionInfo> for SessionView {
-    fn from(session: SessionInfo) -> Self {
-        let status = match (&session.exit, session.reason, session.attached_clients) {
-            (Some(_), Some(EndReason::Terminated), _) => "terminated",
-            (Some(_), None, _) => "exited",
-            (None, _, 0) => "detached",
-            (None, _, _) => "active",
-        };
-        let (exit_code, exit_signal) = match session.exit {
-            Some(Exit::Code(code)) => (Some(code), None),
-            Some(Exit::Signal(signal)) => (None, Some(signal)),
-            None => (None, None),
-        };
-        let created = i128::from(session.created_at_ms) * 1_000_000;
-        Self {
-            id: session.session_id.uuid(),
-            name: session.name,
-            session_type: "local",
-            status,
-            created_at: OffsetDateTime::from_unix_timestamp_nanos(created)
-                .unwrap_or(OffsetDateTime::UNIX_EPOCH),
-            terminal_size: Size { rows: session.size.rows(), cols: session.size.cols() },
-            attached_clients: session.attached_clients,
-            bytes_out: session.bytes_out,
-            exit_code,
-            exit_signal,
-        }
+/// Starts a session that nobody is attached to.
+async fn create(
+    State(state): State<AppState>,
+    asking: Asking,
+    fields: Fields,
+) -> Result<(StatusCode, Json<SessionView>), Problem> {
+    if !state.accounts.may_open_local(&asking.identity) {
+        let code = ErrorCode::LocalSessionsUnavailable.as_str();
+        let title = "This account may not open local sessions here";
+        return Err(Problem::new(StatusCode::FORBIDDEN, code, title));
     }
+    let shown = state.sessions.create(asking.caller(), requests::new_session(fields)?).await?;
+    Ok((StatusCode::CREATED, Json(SessionView::from(&shown))))
+}
+
+/// One session.
+async fn show(
+    State(state): State<AppState>,
+    asking: Asking,
+    PathSession(id): PathSession,
+) -> Result<Json<SessionView>, Problem> {
+    let shown = state.sessions.show(asking.caller(), id).await?;
+    Ok(Json(SessionView::from(&shown)))
 }

@@ -24,6 +24,7 @@ use super::peer::Peer;
 use crate::domain::accounts::{Accounts, Around, FirstAccount, LocalSessions, Policy, errands};
 use crate::domain::clock::Clock;
 use crate::domain::origins::{Origin, Origins};
+use crate::domain::sessions::Sessions;
 use crate::domain::token::Tokens;
 use crate::link::{Link, Target};
 use crate::mail::FileMailer;
@@ -94,8 +95,11 @@ impl<P: Place> Api<P> {
         // No ptyd is there unless a test makes a node listen: what needs one is tested against the real thing in `tests`.
         let socket = directory.path().join("ptyd.sock");
         let link = Arc::new(Link::new(Target::Unix(socket), tasks.clone()));
+        let books = Arc::new(database.clone());
+        let sessions = Arc::new(Sessions::new(books, link.clone(), Clock::system()));
         let state = AppState {
             accounts: accounts.clone(),
+            sessions,
             link,
             database: database.clone(),
             coordination,

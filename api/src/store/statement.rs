@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use devpocket_shared::ids::{DeviceId, UserId};
+use devpocket_shared::ids::{DeviceId, NodeId, SessionId, UserId};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
@@ -30,7 +30,7 @@ impl<R> Row for R where R: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, Sqli
 
 /// A value of a statement. `None` of a type is that type's null. No `Debug`: it may be a secret.
 pub(super) enum Value {
-    Uuid(Uuid),
+    Uuid(Option<Uuid>),
     Text(Option<String>),
     Integer(Option<i64>),
     Bool(Option<bool>),
@@ -58,7 +58,7 @@ impl Statement {
     fn arguments<'q, D>(values: Vec<Value>) -> Result<D::Arguments, sqlx::Error>
     where
         D: Database,
-        Uuid: Encode<'q, D> + Type<D>,
+        Option<Uuid>: Encode<'q, D> + Type<D>,
         Option<String>: Encode<'q, D> + Type<D>,
         Option<i64>: Encode<'q, D> + Type<D>,
         Option<bool>: Encode<'q, D> + Type<D>,
@@ -153,19 +153,37 @@ pub(super) async fn answer<T>(
 
 impl From<Uuid> for Value {
     fn from(value: Uuid) -> Self {
-        Self::Uuid(value)
+        Self::Uuid(Some(value))
     }
 }
 
 impl From<UserId> for Value {
     fn from(value: UserId) -> Self {
-        Self::Uuid(value.uuid())
+        value.uuid().into()
     }
 }
 
 impl From<DeviceId> for Value {
     fn from(value: DeviceId) -> Self {
-        Self::Uuid(value.uuid())
+        value.uuid().into()
+    }
+}
+
+impl From<SessionId> for Value {
+    fn from(value: SessionId) -> Self {
+        value.uuid().into()
+    }
+}
+
+impl From<Option<NodeId>> for Value {
+    fn from(value: Option<NodeId>) -> Self {
+        Self::Uuid(value.map(NodeId::uuid))
+    }
+}
+
+impl From<NodeId> for Value {
+    fn from(value: NodeId) -> Self {
+        value.uuid().into()
     }
 }
 
@@ -196,6 +214,12 @@ impl From<&SecretString> for Value {
 impl From<i64> for Value {
     fn from(value: i64) -> Self {
         Self::Integer(Some(value))
+    }
+}
+
+impl From<Option<i64>> for Value {
+    fn from(value: Option<i64>) -> Self {
+        Self::Integer(value)
     }
 }
 

@@ -92,8 +92,8 @@ pub(super) fn exited(session_id: SessionId, offset: Offset, exit: &Exit, reason:
         Exit::Signal(signal) => (json!({ "signal": signal }), format!("the program was ended by {signal}")),
     };
     let mut data = json!({ "status": "exited", "message": message, "exit": exit, "offset": offset.0 });
-    if let Some(EndReason::Terminated) = reason {
-        data["reason"] = "terminated".into();
+    if let Some(reason) = reason {
+        data["reason"] = reason.as_str().into();
     }
     Reply::new("status", Some(session_id), data).with("offset", offset.0)
 }

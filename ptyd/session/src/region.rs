@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! 0      magic u64 | version u64 | ring bytes u64 | fill key u64 | head u64 | claimed u64 | filled u64 | visible u64   little-endian
-//! 64     size log: count u64, then entries of 16 bytes
+//! 64     size log: count u64, then 128 entries of 16 bytes
+//! 4088   last activity u64, in milliseconds since the Unix epoch; 0: not noted
 //! 4096   ledger: 64 slots of 128 bytes
 //! 12288  queries: 16 slots of 256 bytes
 //! 16384  ring
@@ -38,6 +39,7 @@ const AT_FILLED: usize = 48;
 /// The offset, and above [`PASSING_SHIFT`] what it lies inside of: one store for both.
 const AT_VISIBLE: usize = 56;
 const PASSING_SHIFT: u32 = 56;
+const AT_ACTIVE: usize = 4088;
 
 /// How large a session's memory is for a ring of `ring_bytes`, both in bytes.
 pub const fn region_bytes(ring_bytes: u64) -> u64 {
@@ -209,6 +211,16 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
     /// How much output the ring takes, in bytes.
     pub fn ring_bytes(&self) -> u64 {
         self.ring_bytes
+    }
+
+    /// Notes when the session last did something, in milliseconds since the Unix epoch.
+    pub fn note_active(&mut self, at_ms: u64) {
+        self.put(AT_ACTIVE, at_ms);
+    }
+
+    /// When the session last did something; none: an earlier release had it.
+    pub fn active_at_ms(&self) -> Option<u64> {
+        Some(self.at(AT_ACTIVE)).filter(|at_ms| *at_ms > 0)
     }
 
     pub(crate) fn at(&self, position: usize) -> u64 {

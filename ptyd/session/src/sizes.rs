@@ -100,6 +100,7 @@ mod tests {
         let mut region =
             Region::create(vec![0; as_usize(region_bytes(MIN_RING_BYTES))], 1, TerminalSize::DEFAULT)
                 .unwrap();
+        region.note_active(7);
         for cols in 1..=500 {
             region.commit(1);
             region.show_all();
@@ -108,5 +109,6 @@ mod tests {
         assert_eq!(region.size().cols(), 500);
         assert_eq!(region.size_at(Offset(450)).cols(), 450);
         assert_eq!(region.size_at(Offset(0)).cols(), 373);
+        assert_eq!(region.active_at_ms(), Some(7), "the log keeps to its place");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{Buf, BytesMut};
 use devpocket_shared::wire::frame::{self, Frame, FrameError, FrameKind};
 use devpocket_shared::wire::stream::{FrameReader, FrameWriter, StreamError};
-use devpocket_shared::wire::{Answer, ErrorCode, Failure, Signal, ToApi, ToPtyd};
+use devpocket_shared::wire::{Answer, EndReason, ErrorCode, Failure, Signal, ToApi, ToPtyd};
 use ptyd_screen::History;
 use ptyd_session::{Accepted, Refused};
 
@@ -168,7 +168,9 @@ impl Client<'_> {
                 answer(tag, result, pending)?;
             }
             // The owner's right, also of one that only watches.
-            ToPtyd::Terminate { tag: _ } => terminate(self.context, self.session).await,
+            ToPtyd::Terminate { tag: _ } => {
+                end_for(self.context, self.session, EndReason::Terminated).await;
+            }
             ToPtyd::Detach => return Ok(Some(Left::Detached)),
             ToPtyd::History { tag, before_line, lines } => {
                 let page = self.session.history(before_line, lines);
@@ -211,16 +213,40 @@ impl Client<'_> {
     }
 }
 
-/// Ends a session on request of its owner.
-pub(crate) async fn terminate(context: &Context, session: &Session) {
+/// Ends a session: its owner asked for it, or its time is over.
+pub(crate) async fn end_for(context: &Context, session: &Session, reason: EndReason) {
     let session_id = session.id;
     // Asked for again, it is told again: a worker may have died between noting the wish and passing it on.
-    let stored = match session.mark_terminated() {
-        Wish::Noted(record) => context.keeper.send(&ToKeeper::Record { session_id, record }).await,
-        Wish::Known => Ok(()),
+    match session.mark_ending(reason) {
+        Wish::Noted => store_record(context, session).await,
+        Wish::Known => {}
         Wish::Ended => return,
-    };
-    if stored.is_err() || context.keeper.send(&ToKeeper::Terminate { session_id }).await.is_err() {
+    }
+    if context.keeper.send(&ToKeeper::Terminate { session_id }).await.is_err() {
+        context.stop.cancel();
+    }
+}
+
+/// Kills a session at once, on request of its owner.
+pub(crate) async fn kill(context: &Context, session: &Session) {
+    let signal = nix::sys::signal::Signal::SIGKILL as i32;
+    // Noted before: the end may come at once.
+    if session.mark_ending(EndReason::Terminated) == Wish::Noted {
+        store_record(context, session).await;
+    }
+    let message = ToKeeper::Signal { session_id: session.id, signal, target: Target::Session };
+    if context.keeper.send(&message).await.is_err() {
+        context.stop.cancel();
+    }
+    // What had time to make another process is seen to by the keeper.
+    end_for(context, session, EndReason::Terminated).await;
+}
+
+/// Has the keeper keep the session's record as it is.
+pub(crate) async fn store_record(context: &Context, session: &Session) {
+    let _turn = session.storing.lock().await;
+    let Some(record) = session.record().to_bytes() else { return };
+    if context.keeper.send(&ToKeeper::Record { session_id: session.id, record }).await.is_err() {
         context.stop.cancel();
     }
 }

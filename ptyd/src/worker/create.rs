@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use devpocket_shared::ids::{SessionId, TerminalSize};
-use devpocket_shared::wire::{Create, ErrorCode, Failure};
+use devpocket_shared::wire::{Create, EndReason, ErrorCode, Failure, Limits};
 use memmap2::MmapMut;
 use ptyd_session::{Checkpoints, Cutter, Overflow, Picture, Region, RegionError, memory_bytes, parts};
 
@@ -14,7 +14,7 @@ use super::drive::{drive, give_up, now};
 use super::record::Record;
 use super::registry::{KEY_LIFE, Reserved};
 use super::session::{Memory, Session};
-use super::{Context, numbers, sys};
+use super::{Context, attach, numbers, sys};
 use crate::handover::{Adopt, Spawn};
 
 /// A session could not be taken over.
@@ -40,8 +40,8 @@ pub(crate) struct Made {
 }
 
 /// Makes the session asked for, or finds the one made before under its key.
-pub(crate) async fn create(context: &Arc<Context>, create: Create) -> Result<Made, Failure> {
-    if let Err(field) = create.spec.check() {
+pub(crate) async fn create(context: &Arc<Context>, create: Create, limits: Limits) -> Result<Made, Failure> {
+    if let Err(field) = create.spec.check().and_then(|()| limits.check()) {
         return Err(failure(ErrorCode::InvalidField, &format!("{field} is out of bounds")));
     }
     // The same request again, after its answer was lost with a worker or a connection.
@@ -49,14 +49,14 @@ pub(crate) async fn create(context: &Arc<Context>, create: Create) -> Result<Mad
         return Ok(Made { session, existing: true });
     }
     let Some(key) = create.key.clone() else {
-        return start(context, create).await.map(|session| Made { session, existing: false });
+        return start(context, create, limits).await.map(|session| Made { session, existing: false });
     };
     let owner = create.owner;
     // The keeper's answer must find its session even if whoever asked has gone: the work is not cut with the stream.
     loop {
         match context.registry.reserve(owner, &key).await {
             Reserved::New => {
-                let result = start(context, create).await;
+                let result = start(context, create, limits).await;
                 let made = result.as_ref().ok().map(|session| session.id);
                 context.registry.settle(owner, key, made, KEY_LIFE);
                 return result.map(|session| Made { session, existing: false });
@@ -98,19 +98,32 @@ pub(crate) async fn adopt(
     {
         context.registry.settle(adopt.owner, key, Some(adopt.session_id), KEY_LIFE - age);
     }
+    let unfulfilled: Option<EndReason> = record.reason.filter(|_| adopt.exit.is_none());
     let session = Arc::new(Session::new(adopt.session_id, adopt.owner, record, memory, adopt.exit, now()));
     run_session(context, &session, master);
     numbers::session_adopted();
+    // The worker before may have died between noting the wish and passing it on.
+    if let Some(reason) = unfulfilled {
+        attach::end_for(context, &session, reason).await;
+    }
     Ok(())
 }
 
-async fn start(context: &Arc<Context>, create: Create) -> Result<Arc<Session>, Failure> {
+async fn start(context: &Arc<Context>, create: Create, limits: Limits) -> Result<Arc<Session>, Failure> {
     let Create { owner, session_id, key, spec, attach: _ } = create;
     if context.registry.contains(session_id) {
         return Err(failure(ErrorCode::InvalidField, "the session id is taken"));
     }
     let size = spec.size;
-    let record = Record { name: spec.name.clone(), created_at_ms: now_ms(), key, terminated: false };
+    let record = Record {
+        name: spec.name.clone(),
+        created_at_ms: now_ms(),
+        key,
+        reason: None,
+        limits,
+        ended_at_ms: None,
+        discarded: false,
+    };
     let Some(stored) = record.to_bytes() else {
         return Err(failure(ErrorCode::InvalidField, "name or request_id is too long"));
     };
@@ -211,7 +224,8 @@ fn random_key() -> u64 {
     getrandom::u64().unwrap_or(0x5EED_0F0F_F111_0000)
 }
 
-fn now_ms() -> u64 {
+/// The wall clock, in milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

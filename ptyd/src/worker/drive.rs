@@ -6,12 +6,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use devpocket_shared::wire::EndReason;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tracing::{error, info, warn};
 
 use super::session::{LineDiscipline, Session, Shared};
-use super::{Context, numbers, sys};
+use super::{Context, attach, numbers, sys};
 use crate::handover::ToKeeper;
 
 /// Most bytes read before other tasks get their turn and attachments are told: what one frame carries.
@@ -99,10 +100,10 @@ pub(crate) async fn drive(context: Arc<Context>, session: Arc<Session>, master: 
                     let Ok(again) = sys::watch_for(master.into_inner(), Interest::READABLE) else { return };
                     master = again;
                 }
-                let mut shared = session.lock();
-                for slot in shared.holds.handle_timeout(now()) {
-                    let acked = shared.region.acked(slot);
-                    shared.region.note_acked(slot, acked, false);
+                release_holds(&session);
+                if let Some(reason) = over(&session) {
+                    info!(session.id = %session.id, "session {} is ended: {}", session.id, reason.as_str());
+                    attach::end_for(&context, &session, reason).await;
                 }
             }
         }
@@ -111,6 +112,24 @@ pub(crate) async fn drive(context: Arc<Context>, session: Arc<Session>, master: 
         }
     }
     end(&context, &session).await;
+}
+
+fn release_holds(session: &Session) {
+    let mut shared = session.lock();
+    for slot in shared.holds.handle_timeout(now()) {
+        let acked = shared.region.acked(slot);
+        shared.region.note_acked(slot, acked, false);
+    }
+}
+
+/// The limit by which the session's time is over, the first time it is asked.
+fn over(session: &Session) -> Option<EndReason> {
+    let mut shared = session.lock();
+    if shared.exit.is_some() {
+        return None;
+    }
+    let is_attached = shared.is_attached();
+    shared.life.handle_timeout(is_attached, now())
 }
 
 /// The monotonic time, as a paused clock moves it.
@@ -148,7 +167,8 @@ fn plan(session: &Session, state: &State, master: &AsyncFd<OwnedFd>) -> Plan {
     let hold = shared.lowest_hold();
     shared.held_back = shared.region.space(hold).is_empty();
     let looking = state.look_at.filter(|_| shared.is_attached());
-    let deadlines = [shared.holds.poll_timeout(), state.hung_up_until, looking];
+    let life = shared.life.poll_timeout(shared.is_attached()).filter(|_| shared.exit.is_none());
+    let deadlines = [shared.holds.poll_timeout(), state.hung_up_until, looking, life];
     Plan {
         feed: shared.picture.is_behind(&shared.region),
         read: !shared.held_back && state.hung_up_until.is_none(),
@@ -225,6 +245,7 @@ fn read_some(session: &Session, master: &AsyncFd<OwnedFd>, state: &mut State, un
     };
     if total > 0 {
         numbers::output_read(total);
+        session.lock().note_activity(now());
         watch_line_discipline(state);
         note_line_discipline(session, master, state);
         session.publish();
@@ -304,7 +325,7 @@ fn read_to_end(session: &Session, master: &AsyncFd<OwnedFd>, state: &mut State) 
 /// Ends a session whose task panicked: nobody reads its terminal any more, and its clients must not wait for that.
 pub(crate) async fn give_up(context: &Context, session: &Session) {
     error!(session.id = %session.id, "session {} is ended: its terminal cannot be served", session.id);
-    super::attach::terminate(context, session).await;
+    attach::end_for(context, session, EndReason::Terminated).await;
     while !exited(session) {
         tokio::select! {
             () = session.work.notified() => {}
@@ -321,9 +342,11 @@ async fn end(context: &Context, session: &Session) {
         shared.ended = true;
         shared.holds = ptyd_session::Holds::default();
     }
+    session.note_ended();
     session.publish();
     numbers::session_ended();
     info!(session.id = %session.id, "session {} ended", session.id);
+    attach::store_record(context, session).await;
     context.registry.ended(session.id, now());
     if context.keeper.send(&ToKeeper::Drained { session_id: session.id }).await.is_err() {
         // The keeper is gone: this worker is about to end, and so is the need to tell.

@@ -2,6 +2,7 @@
 //! over I/O.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -69,15 +70,38 @@ pub(crate) enum Reserved {
 impl Registry {
     /// A session of `owner`; somebody else's is not there.
     pub(crate) fn find(&self, owner: UserId, session_id: SessionId) -> Option<Arc<Session>> {
-        self.lock().sessions.get(&session_id).filter(|session| session.owner == owner).cloned()
+        let session = self.lock().sessions.get(&session_id).cloned();
+        session.filter(|session| session.owner == owner && !session.is_discarded())
     }
 
     /// The sessions of `owner`, oldest first.
     pub(crate) fn of_owner(&self, owner: UserId) -> Vec<Arc<Session>> {
         let sessions = self.lock().sessions.values().cloned().collect::<Vec<_>>();
-        let mut own: Vec<_> = sessions.into_iter().filter(|session| session.owner == owner).collect();
+        let mut own: Vec<_> = sessions
+            .into_iter()
+            .filter(|session| session.owner == owner && !session.is_discarded())
+            .collect();
         own.sort_by_key(|session| (session.record().created_at_ms, session.id));
         own
+    }
+
+    /// At most `most` sessions of `owner`, or of everybody, from the one after `after` on, in the order of their ids; and
+    /// whether there are more.
+    pub(crate) fn roll(
+        &self,
+        owner: Option<UserId>,
+        after: Option<SessionId>,
+        most: usize,
+    ) -> (Vec<Arc<Session>>, bool) {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let inner = self.lock();
+        let wanted = |session: &&Arc<Session>| {
+            owner.is_none_or(|owner| session.owner == owner) && !session.is_discarded()
+        };
+        let mut rest =
+            inner.sessions.range((from, Bound::Unbounded)).map(|(_, session)| session).filter(wanted);
+        let page = rest.by_ref().take(most).cloned().collect();
+        (page, rest.next().is_some())
     }
 
     /// Live sessions.
@@ -187,12 +211,16 @@ impl Registry {
 
     fn next_to_forget(&self) -> Option<SessionId> {
         let mut inner = self.lock();
-        let (ended, session_id) = *inner.tombstones.front()?;
+        let (ended, _) = *inner.tombstones.front()?;
         let old = now().saturating_duration_since(ended) >= TOMBSTONE_LIFE;
-        if !old && inner.tombstones.len() <= MAX_TOMBSTONES {
-            return None;
-        }
-        inner.tombstones.pop_front();
+        let is_discarded =
+            |id: &SessionId| inner.sessions.get(id).is_none_or(|session| session.is_discarded());
+        let at = if old || inner.tombstones.len() > MAX_TOMBSTONES {
+            0
+        } else {
+            inner.tombstones.iter().position(|(_, id)| is_discarded(id))?
+        };
+        let (_, session_id) = inner.tombstones.remove(at)?;
         inner.sessions.remove(&session_id);
         Some(session_id)
     }

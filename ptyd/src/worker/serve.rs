@@ -1,11 +1,15 @@
 //! Serves one link stream: its hello, its request, and then the attachment it may become.
 
+mod unattached;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use devpocket_shared::wire::message::LINK_VERSION;
 use devpocket_shared::wire::stream::{FrameReader, FrameWriter, StreamError};
-use devpocket_shared::wire::{Answer, Attach, ErrorCode, Failure, Hello, NodeInfo, Request};
+use devpocket_shared::wire::{
+    Answer, Attach, Create, EndReason, ErrorCode, Failure, Hello, Limits, NodeInfo, Request,
+};
 use ptyd_screen::History;
 use tokio::time::timeout;
 use tracing::{Instrument, debug, info_span};
@@ -77,32 +81,10 @@ async fn answer(
 ) -> Result<(), StreamError> {
     let answer = match request {
         Request::Create(request) => {
-            let wanted = request.attach.clone();
-            let has_key = request.key.is_some();
-            debug!(session.id = %request.session_id, "creating a session");
-            // A task of its own: a client that vanishes half way must not leave half a session.
-            let creating = context.tasks.spawn({
-                let context = Arc::clone(context);
-                async move { create::create(&context, request).await }
-            });
-            let made =
-                creating.await.unwrap_or_else(|_| Err(failure(ErrorCode::Internal, "creating failed")));
-            match made {
-                Err(failure) => Answer::Failed(failure),
-                Ok(made) => {
-                    let created = Answer::Created { session_id: made.session.id, existing: made.existing };
-                    if let Err(err) = writer.send(&created).await {
-                        if !has_key && !made.existing {
-                            end_unless_told(context, made.session);
-                        }
-                        return Err(err);
-                    }
-                    made.session.note_told();
-                    let Some(wanted) = wanted else { return Ok(writer.finish().await?) };
-                    return run_attachment(context, &made.session, &wanted, !made.existing, reader, writer)
-                        .await;
-                }
-            }
+            return make(context, request, Limits::default(), reader, writer).await;
+        }
+        Request::CreateLimited { create, limits } => {
+            return make(context, create, limits, reader, writer).await;
         }
         Request::Attach { owner, session_id, attach } => match context.registry.find(owner, session_id) {
             Some(session) => return run_attachment(context, &session, &attach, false, reader, writer).await,
@@ -113,7 +95,7 @@ async fn answer(
         }
         Request::Terminate { owner, session_id } => match context.registry.find(owner, session_id) {
             Some(session) => {
-                attach::terminate(context, &session).await;
+                attach::end_for(context, &session, EndReason::Terminated).await;
                 Answer::Done
             }
             None => Answer::Failed(not_found()),
@@ -137,8 +119,47 @@ async fn answer(
                 None => Answer::Failed(not_found()),
             }
         }
+        Request::Update { .. }
+        | Request::Input { .. }
+        | Request::Kill { .. }
+        | Request::Discard { .. }
+        | Request::Details { .. }
+        | Request::Roll { .. } => unattached::answer(context, request).await,
     };
     reply(&mut writer, &answer).await
+}
+
+/// Makes a session, and goes on as its attachment if that was asked for.
+async fn make(
+    context: &Arc<Context>,
+    request: Create,
+    limits: Limits,
+    reader: FrameReader,
+    mut writer: FrameWriter,
+) -> Result<(), StreamError> {
+    let wanted = request.attach.clone();
+    let has_key = request.key.is_some();
+    debug!(session.id = %request.session_id, "creating a session");
+    // A task of its own: a client that vanishes half way must not leave half a session.
+    let creating = context.tasks.spawn({
+        let context = Arc::clone(context);
+        async move { create::create(&context, request, limits).await }
+    });
+    let made = creating.await.unwrap_or_else(|_| Err(failure(ErrorCode::Internal, "creating failed")));
+    let made = match made {
+        Ok(made) => made,
+        Err(failure) => return reply(&mut writer, &Answer::Failed(failure)).await,
+    };
+    let created = Answer::Created { session_id: made.session.id, existing: made.existing };
+    if let Err(err) = writer.send(&created).await {
+        if !has_key && !made.existing {
+            end_unless_told(context, made.session);
+        }
+        return Err(err);
+    }
+    made.session.note_told();
+    let Some(wanted) = wanted else { return Ok(writer.finish().await?) };
+    run_attachment(context, &made.session, &wanted, !made.existing, reader, writer).await
 }
 
 /// Whoever asked for this session has given up, and no repeat of a `connect` finds it: it would run for nobody. Only the
@@ -153,7 +174,7 @@ fn end_unless_told(context: &Arc<Context>, session: Arc<Session>) {
                 () = context.stop.cancelled() => return,
             }
             if !session.was_told() {
-                attach::terminate(&context, &session).await;
+                attach::end_for(&context, &session, EndReason::Terminated).await;
             }
         }
     };
@@ -182,6 +203,6 @@ async fn reply(writer: &mut FrameWriter, answer: &Answer) -> Result<(), StreamEr
     Ok(writer.finish().await?)
 }
 
-fn not_found() -> Failure {
+pub(super) fn not_found() -> Failure {
     failure(ErrorCode::SessionNotFound, "no such session")
 }

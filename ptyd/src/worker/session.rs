@@ -1,10 +1,12 @@
 //! One session as the worker's tasks share it: its memory, its holds, its waiting input, who is attached. Every method
 //! takes the lock, decides and lets go; none waits.
 
+mod unattached;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use devpocket_shared::ids::{Offset, Seq, SessionId, TerminalSize, UserId};
 use devpocket_shared::wire::{
@@ -14,13 +16,13 @@ use memmap2::MmapMut;
 use ptyd_screen::History;
 use ptyd_session::picture::SCROLLBACK_LINES;
 use ptyd_session::{
-    Accepted, Attachment, Cut, Cutter, Holder, Holds, InputQueue, Lease, Notices, Overflow, Picture, Refused,
-    Region, Slot, paste,
+    Accepted, Attachment, Cut, Cutter, Holder, Holds, InputQueue, Lease, Life, Notices, Overflow, Picture,
+    Refused, Region, Slot, paste,
 };
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::create::failure;
+use super::create::{failure, now_ms};
 use super::numbers;
 use super::record::Record;
 use crate::handover::ExitStatus;
@@ -48,6 +50,10 @@ pub(crate) struct Session {
     pub(crate) work: Notify,
     /// Somebody was told of it.
     told: AtomicBool,
+    /// Its owner wants it gone.
+    discarded: AtomicBool,
+    /// Held while its record is on its way to the keeper, so that the newest one is the last to arrive.
+    pub(crate) storing: tokio::sync::Mutex<()>,
 }
 
 /// A session's memory and what is made of it.
@@ -76,6 +82,7 @@ pub(crate) struct Shared {
     pub(crate) ended: bool,
     /// Reading stopped at a hold; whoever moves a hold wakes the session's task.
     pub(crate) held_back: bool,
+    pub(crate) life: Life,
     record: Record,
     lease: Lease,
     attached: BTreeMap<u64, Entry>,
@@ -132,9 +139,10 @@ pub(crate) enum NotApplied {
 }
 
 /// What became of the wish that a session end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Wish {
     /// Its record is to be stored.
-    Noted(Vec<u8>),
+    Noted,
     /// It was noted before.
     Known,
     /// It has ended already.
@@ -165,7 +173,12 @@ impl Session {
         for (slot, offset) in region.holding_clients() {
             holds.linger(slot, offset, now);
         }
-        let shared = Shared {
+        let age = Duration::from_millis(now_ms().saturating_sub(record.created_at_ms));
+        let active = region.active_at_ms();
+        let quiet = active.map_or(Duration::ZERO, |at| Duration::from_millis(now_ms().saturating_sub(at)));
+        let life = Life::new(record.limits, age, quiet, now);
+        let discarded = AtomicBool::new(record.discarded);
+        let mut shared = Shared {
             region,
             cutter,
             picture,
@@ -177,11 +190,15 @@ impl Session {
             exit,
             ended: false,
             held_back: false,
+            life,
             record,
             lease: Lease::default(),
             attached: BTreeMap::new(),
             next_attachment: 1,
         };
+        if active.is_none() {
+            shared.region.note_active(now_ms());
+        }
         Self {
             id,
             owner,
@@ -189,6 +206,8 @@ impl Session {
             changed: watch::Sender::new(0),
             work: Notify::new(),
             told: AtomicBool::new(false),
+            discarded,
+            storing: tokio::sync::Mutex::default(),
         }
     }
 
@@ -266,6 +285,7 @@ impl Session {
             AttachMode::View => {}
         }
         shared.attached.insert(number, entry);
+        shared.note_activity(now);
         shared.note_hold(number, slot, &attachment);
         let answer = Attached {
             session_id: self.id,
@@ -296,6 +316,7 @@ impl Session {
             self.work.notify_one();
             return;
         };
+        shared.note_activity(now);
         // One that only watched has no say in the size, whatever else its client is attached as.
         if entry.mode == AttachMode::Control {
             match left {
@@ -382,16 +403,18 @@ impl Session {
         self.lock().may_act(number).map(|_| ())
     }
 
-    /// Notes that the session is to end on request.
-    pub(crate) fn mark_terminated(&self) -> Wish {
+    /// Notes that the session is to end, and why; of several reasons the first counts.
+    pub(crate) fn mark_ending(&self, reason: EndReason) -> Wish {
         let mut shared = self.lock();
         if shared.exit.is_some() {
             return Wish::Ended;
         }
-        if std::mem::replace(&mut shared.record.terminated, true) {
+        shared.life.note_ending();
+        if shared.record.reason.is_some() {
             return Wish::Known;
         }
-        shared.record.to_bytes().map_or(Wish::Known, Wish::Noted)
+        shared.record.reason = Some(reason);
+        Wish::Noted
     }
 
     /// The leader was reaped.
@@ -401,17 +424,7 @@ impl Session {
     }
 
     pub(crate) fn info(&self) -> SessionInfo {
-        let shared = self.lock();
-        SessionInfo {
-            session_id: self.id,
-            name: shared.record.name.clone(),
-            created_at_ms: shared.record.created_at_ms,
-            size: shared.region.size(),
-            attached_clients: u32::try_from(shared.attached.len()).unwrap_or(u32::MAX),
-            bytes_out: shared.region.held().end.0,
-            exit: shared.end().map(|(exit, _)| exit),
-            reason: shared.end().and_then(|(_, reason)| reason),
-        }
+        self.lock().info(self.id)
     }
 
     /// Lines that have left the screen at its top.
@@ -446,14 +459,37 @@ impl Session {
     pub(crate) fn record(&self) -> Record {
         self.lock().record.clone()
     }
+
+    /// Whether its owner wants it gone: it is there for nobody any more.
+    pub(crate) fn is_discarded(&self) -> bool {
+        self.discarded.load(Ordering::Acquire)
+    }
 }
 
 impl Shared {
     /// How the session ended, once it has and its terminal was read to the end.
     pub(crate) fn end(&self) -> Option<(Exit, Option<EndReason>)> {
         let exit = self.exit.filter(|_| self.ended)?;
-        let reason = self.record.terminated.then_some(EndReason::Terminated);
-        Some((wire_exit(exit), reason))
+        Some((wire_exit(exit), self.record.reason))
+    }
+
+    fn info(&self, session_id: SessionId) -> SessionInfo {
+        SessionInfo {
+            session_id,
+            name: self.record.name.clone(),
+            created_at_ms: self.record.created_at_ms,
+            size: self.region.size(),
+            attached_clients: u32::try_from(self.attached.len()).unwrap_or(u32::MAX),
+            bytes_out: self.region.held().end.0,
+            exit: self.end().map(|(exit, _)| exit),
+            reason: self.end().and_then(|(_, reason)| reason),
+        }
+    }
+
+    /// Notes that the session did something: printed, or a client came or went.
+    pub(crate) fn note_activity(&mut self, now: Instant) {
+        self.life.note_activity(now);
+        self.region.note_active(now_ms());
     }
 
     /// Stores how far an attachment's client has drawn and what it holds; wakes nobody.

@@ -62,19 +62,7 @@ fn answers_keep_their_bytes() {
         }),
         "010303030303030303030303030303030301fc7011010001070001fb00101850",
     );
-    check(
-        &Answer::Sessions(vec![SessionInfo {
-            session_id: SessionId::new(id(3)),
-            name: None,
-            created_at_ms: 5,
-            size: TerminalSize::DEFAULT,
-            attached_clients: 1,
-            bytes_out: 300,
-            exit: Some(Exit::Code(-1)),
-            reason: Some(EndReason::Terminated),
-        }]),
-        "0201030303030303030303030303030303030005185001fb2c010100010100",
-    );
+    check(&Answer::Sessions(vec![info()]), "0201030303030303030303030303030303030005185001fb2c010100010100");
     check(
         &Answer::Node(NodeInfo {
             node_id: NodeId::new(id(1)),
@@ -92,6 +80,104 @@ fn answers_keep_their_bytes() {
         "060918500173",
     );
     check(&Answer::History { first_line: 1, lines: vec!["l".to_owned()], total: 2 }, "070101016c02");
+}
+
+#[test]
+fn what_is_asked_without_attaching_keeps_its_bytes() {
+    let (owner, session_id) = (UserId::new(id(2)), SessionId::new(id(3)));
+    let limits = Limits { idle_timeout_secs: Some(60), max_duration_secs: None };
+    check(
+        &Request::CreateLimited { create: create(), limits },
+        "070202020202020202020202020202020203030303030303030303030303030303010163017201016e010273680001014101621850010101630101011850010101fc0000010002013c00",
+    );
+    let update = Update {
+        name: Change::Set("n".to_owned()),
+        idle_timeout_secs: Change::Keep,
+        max_duration_secs: Change::Clear,
+        size: Some(TerminalSize::DEFAULT),
+    };
+    check(
+        &Request::Update { owner, session_id, update },
+        "08020202020202020202020202020202020303030303030303030303030303030302016e0001011850",
+    );
+    check(
+        &Request::Input { owner, session_id, bytes: vec![3, 0] },
+        "090202020202020202020202020202020203030303030303030303030303030303020300",
+    );
+    check(
+        &Request::Kill { owner, session_id },
+        "0a0202020202020202020202020202020203030303030303030303030303030303",
+    );
+    check(
+        &Request::Discard { owner, session_id },
+        "0b0202020202020202020202020202020203030303030303030303030303030303",
+    );
+    check(
+        &Request::Details { owner, session_ids: vec![session_id] },
+        "0c020202020202020202020202020202020103030303030303030303030303030303",
+    );
+    check(&Request::Roll { owner: None, after: Some(session_id) }, "0d000103030303030303030303030303030303");
+    check(&Request::Roll { owner: Some(owner), after: None }, "0d010202020202020202020202020202020200");
+    let details = SessionDetails {
+        info: SessionInfo { exit: None, reason: Some(EndReason::MaxDuration), ..info() },
+        title: "t".to_owned(),
+        cwd: Some("/".to_owned()),
+        last_activity_at_ms: 6,
+        ended_at_ms: Some(7),
+        limits: Limits { idle_timeout_secs: None, max_duration_secs: Some(1) },
+    };
+    check(
+        &Answer::Details(vec![details]),
+        "0801030303030303030303030303030303030005185001fb2c01000102017401012f060107000101",
+    );
+    let entry = RollEntry { session_id, owner, attached_clients: 1, bytes_out: 2, exit: Some(Exit::Code(3)) };
+    check(
+        &Answer::Roll { sessions: vec![entry], more: true },
+        "09010303030303030303030303030303030302020202020202020202020202020202010201000601",
+    );
+    check(
+        &ToApi::Ended { offset: Offset(4), exit: Exit::Code(0), reason: Some(EndReason::IdleTimeout) },
+        "030400000101",
+    );
+}
+
+#[test]
+fn the_largest_lists_fit_into_a_control_message() {
+    let passes = |message: Answer| {
+        let mut bytes = BytesMut::new();
+        frame::put_control(&mut bytes, &message).unwrap();
+        let frame = Frame::take(&mut bytes).unwrap().unwrap();
+        assert_eq!(frame.control::<Answer>().unwrap(), message);
+    };
+    let details = SessionDetails {
+        info: SessionInfo {
+            name: Some("x".repeat(Spec::MAX_NAME_BYTES)),
+            created_at_ms: u64::MAX,
+            bytes_out: u64::MAX,
+            exit: Some(Exit::Signal("x".repeat(16))),
+            ..info()
+        },
+        title: "x".repeat(details::MAX_DETAIL_BYTES),
+        cwd: Some("x".repeat(details::MAX_DETAIL_BYTES)),
+        last_activity_at_ms: u64::MAX,
+        ended_at_ms: Some(u64::MAX),
+        limits: Limits { idle_timeout_secs: Some(u32::MAX), max_duration_secs: Some(u32::MAX) },
+    };
+    passes(Answer::Details(vec![details; details::MAX_DETAILS]));
+    let entry = RollEntry {
+        session_id: SessionId::new(id(3)),
+        owner: UserId::new(id(2)),
+        attached_clients: u32::MAX,
+        bytes_out: u64::MAX,
+        exit: Some(Exit::Signal("x".repeat(10))),
+    };
+    passes(Answer::Roll { sessions: vec![entry; details::MAX_ROLL], more: true });
+    let (owner, session_id) = (UserId::new(id(2)), SessionId::new(id(3)));
+    let mut bytes = BytesMut::new();
+    let input = Request::Input { owner, session_id, bytes: vec![b'x'; details::MAX_INPUT_BYTES] };
+    frame::put_control(&mut bytes, &input).unwrap();
+    let frame = Frame::take(&mut bytes).unwrap().unwrap();
+    assert_eq!(frame.control::<Request>().unwrap(), input);
 }
 
 #[test]
@@ -190,8 +276,8 @@ fn hostile_frames_cost_an_error_and_no_memory() {
     // A list that claims to have 2^64-1 entries.
     let claim = [2, 0xFD, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
     assert!(codec::decode::<Answer>(&claim).is_err());
-    // The same in a page of history, and a text that claims as much.
-    for before in [&[7, 0][..], &[6, 0, 0x18, 0x50]] {
+    // The same in a page of history, in details, and on a roll, and a text that claims as much.
+    for before in [&[7, 0][..], &[6, 0, 0x18, 0x50], &[8], &[9]] {
         assert!(codec::decode::<Answer>(&[before, &claim[1..]].concat()).is_err());
     }
     for before in [&[12, 0, 0][..], &[6], &[8], &[9], &[10]] {
@@ -212,6 +298,19 @@ fn hex(bytes: &[u8]) -> String {
 
 fn id(byte: u8) -> Uuid {
     Uuid::from_bytes([byte; 16])
+}
+
+fn info() -> SessionInfo {
+    SessionInfo {
+        session_id: SessionId::new(id(3)),
+        name: None,
+        created_at_ms: 5,
+        size: TerminalSize::DEFAULT,
+        attached_clients: 1,
+        bytes_out: 300,
+        exit: Some(Exit::Code(-1)),
+        reason: Some(EndReason::Terminated),
+    }
 }
 
 fn attach() -> Attach {

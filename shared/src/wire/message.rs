@@ -4,6 +4,7 @@
 use bincode::{Decode, Encode};
 
 use super::ErrorCode;
+use super::details::{Limits, RollEntry, SessionDetails, Update};
 use crate::ids::{BootId, ClientId, NodeId, Offset, Seq, SessionId, TerminalSize, UserId};
 
 /// Version of the link protocol spoken by this build.
@@ -47,6 +48,23 @@ pub enum Request {
     Screen { owner: UserId, session_id: SessionId, format: ScreenFormat },
     /// Reads scrollback of a session of `owner` without attaching; as for [`ToPtyd::History`]. Answer: `History`.
     History { owner: UserId, session_id: SessionId, before_line: Option<u64>, lines: u32 },
+    /// As `Create`, of a session with limits.
+    CreateLimited { create: Create, limits: Limits },
+    /// Changes a session of `owner`. Answer: `Done`, or `Failed`: then nothing was changed.
+    Update { owner: UserId, session_id: SessionId, update: Update },
+    /// Types into a session of `owner`, at most [`MAX_INPUT_BYTES`](super::details::MAX_INPUT_BYTES). Answer: `Done` once it
+    /// waits for the terminal. Sent twice, it is typed twice.
+    Input { owner: UserId, session_id: SessionId, bytes: Vec<u8> },
+    /// Kills a session of `owner` at once. Answer: as for `Terminate`.
+    Kill { owner: UserId, session_id: SessionId },
+    /// Ends a session of `owner` and forgets it: it is not there for anybody from here on. Answer: as for `Terminate`.
+    Discard { owner: UserId, session_id: SessionId },
+    /// Asks for all that is known of sessions of `owner`, at most [`MAX_DETAILS`](super::details::MAX_DETAILS). Answer:
+    /// `Details` of those that are there.
+    Details { owner: UserId, session_ids: Vec<SessionId> },
+    /// Asks which sessions there are, ended ones included, of `owner` or, for the api's own books, of everybody, in the
+    /// order of their ids from the one after `after` on. Answer: `Roll`.
+    Roll { owner: Option<UserId>, after: Option<SessionId> },
 }
 
 /// How a screen is written down.
@@ -113,13 +131,16 @@ impl Spec {
     /// Bytes of all arguments together, and of all variables together.
     pub const MAX_TEXT_BYTES: usize = 64 << 10;
 
+    /// Whether a session may be named so.
+    pub fn name_fits(name: &str) -> bool {
+        name.len() <= Self::MAX_NAME_BYTES && !name.contains('\0')
+    }
+
     /// Names the first field that is out of bounds. No text may hold a NUL; a variable's name is not empty, has no `=`
     /// and is not `DEVPOCKET_SESSION`.
     pub fn check(&self) -> Result<(), &'static str> {
         let clean = |text: &str| !text.contains('\0');
-        if let Some(name) = &self.name
-            && (name.len() > Self::MAX_NAME_BYTES || !clean(name))
-        {
+        if !self.name.as_deref().is_none_or(Self::name_fits) {
             return Err("name");
         }
         let text: usize = self.command.iter().map(|a| a.len() + 1).sum();
@@ -204,6 +225,10 @@ pub enum Answer {
     Screen { offset: Offset, size: TerminalSize, text: String },
     /// A page of scrollback, as in [`ToApi::History`].
     History { first_line: u64, lines: Vec<String>, total: u64 },
+    /// The sessions asked for that are there, in no order.
+    Details(Vec<SessionDetails>),
+    /// At most [`MAX_ROLL`](super::details::MAX_ROLL) sessions; `more`: others follow the last of them.
+    Roll { sessions: Vec<RollEntry>, more: bool },
 }
 
 /// How an attach goes on.
@@ -385,6 +410,21 @@ pub enum Exit {
 pub enum EndReason {
     /// On request of its owner.
     Terminated,
+    /// Nobody was attached and nothing was printed for as long as its limit allows.
+    IdleTimeout,
+    /// It lived for as long as its limit allows.
+    MaxDuration,
+}
+
+impl EndReason {
+    /// The word clients see.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Terminated => "terminated",
+            Self::IdleTimeout => "idle_timeout",
+            Self::MaxDuration => "max_duration",
+        }
+    }
 }
 
 /// Why a snapshot was sent (PROTOCOL section 5 gives the numbers).

@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 use crate::domain::accounts::Export;
 use crate::domain::profile::{Preferences, Settings};
+use crate::domain::sessions::Shown;
 use crate::http::auth::{DeviceView, UserView};
 use crate::http::sessions::SessionView;
 
@@ -73,13 +74,14 @@ pub(super) struct ExportView {
     sessions: Vec<SessionView>,
 }
 
-impl From<Export> for ExportView {
-    fn from(export: Export) -> Self {
+impl ExportView {
+    /// What is kept of the account, and its sessions as the books have them.
+    pub(super) fn new(export: Export, sessions: &[Shown]) -> Self {
         Self {
             user: (&export.user).into(),
             settings: export.settings.into(),
             devices: export.devices.iter().map(|device| DeviceView::new(device, None)).collect(),
-            sessions: export.sessions.into_iter().map(SessionView::from).collect(),
+            sessions: sessions.iter().map(SessionView::from).collect(),
         }
     }
 }

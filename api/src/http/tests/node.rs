@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use devpocket_shared::ids::{SessionId, TerminalSize, UserId};
 use devpocket_shared::wire::message::LINK_VERSION;
-use devpocket_shared::wire::{Answer, Exit, Hello, Request, SessionInfo, stream};
+use devpocket_shared::wire::{
+    Answer, Exit, Hello, Limits, Request, RollEntry, SessionDetails, SessionInfo, stream,
+};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -78,7 +80,39 @@ async fn answer(socket: UnixStream, held: &Held) {
             found.expect("a session of this owner").1.exit = Some(Exit::Code(0));
             Answer::Done
         }
+        Request::Roll { owner, after: _ } => {
+            let held = held.lock().unwrap();
+            let asked = held.iter().filter(|(whose, _)| owner.is_none_or(|owner| owner == *whose));
+            let sessions = asked.map(|(owner, session)| RollEntry {
+                session_id: session.session_id,
+                owner: *owner,
+                attached_clients: session.attached_clients,
+                bytes_out: session.bytes_out,
+                exit: session.exit.clone(),
+            });
+            Answer::Roll { sessions: sessions.collect(), more: false }
+        }
+        Request::Details { owner, session_ids } => {
+            let held = held.lock().unwrap();
+            let asked = held
+                .iter()
+                .filter(|(whose, session)| whose == owner && session_ids.contains(&session.session_id));
+            let details = asked.map(|(_, session)| SessionDetails {
+                info: session.clone(),
+                title: "a title".to_owned(),
+                cwd: None,
+                last_activity_at_ms: session.created_at_ms,
+                ended_at_ms: session.exit.as_ref().map(|_| session.created_at_ms),
+                limits: Limits::default(),
+            });
+            Answer::Details(details.collect())
+        }
         Request::Create(_)
+        | Request::CreateLimited { .. }
+        | Request::Kill { .. }
+        | Request::Discard { .. }
+        | Request::Update { .. }
+        | Request::Input { .. }
         | Request::Attach { .. }
         | Request::Info
         | Request::Screen { .. }

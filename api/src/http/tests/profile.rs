@@ -180,6 +180,7 @@ async fn a_deleted_account_leaves_no_row_in_any_table() {
     api.ask_as(bob.access(), "PUT", "/api/profile/settings", json!({"theme": "light"})).await;
     api.post("/api/auth/forgot-password", json!({"email": "bob@example.com"})).await;
     api.mail("bob@example.com", 2).await;
+    assert_eq!(api.get_as(bob.access(), "/api/sessions").await.body["total"], 1);
     let during = api.database.dump().await;
     let rows = |dump: &BTreeMap<String, Vec<String>>| -> BTreeMap<String, usize> {
         dump.iter().map(|(table, rows)| (table.clone(), rows.len())).collect()

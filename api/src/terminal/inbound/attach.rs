@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use devpocket_shared::ids::SessionId;
+use devpocket_shared::ids::{NodeId, SessionId};
 use devpocket_shared::wire::stream::StreamError;
 use devpocket_shared::wire::{
     self, Answer, AttachMode, Create, Delivery, ErrorCode, FrameKind, Request, ToApi, ToPtyd,
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::super::message::Connect;
 use super::super::outbound::{Feed, Out};
-use super::super::{Channel, Names, reply};
+use super::super::{Channel, Names, Terminal, reply};
 use super::openings::{Opened, Subject};
 use super::{Attached, End, Inbound, Tags};
 use crate::domain::limits::Class;
@@ -134,12 +134,9 @@ impl Inbound<'_> {
             return self.complain(error.answering(request_id)).await;
         }
         self.note_replaced(session_id, true);
-        let (link, link_id) = (Arc::clone(&self.terminal.link), self.request_id.clone());
-        self.openings.begin(
-            subject,
-            request_id,
-            async move { request_attached(&link, &link_id, &request).await },
-        );
+        let (terminal, link_id) = (Arc::clone(self.terminal), self.request_id.clone());
+        self.openings
+            .begin(subject, request_id, async move { request_attached(&terminal, &link_id, &request).await });
         Ok(())
     }
 
@@ -168,7 +165,9 @@ impl Inbound<'_> {
             | Answer::Node(_)
             | Answer::Done
             | Answer::Screen { .. }
-            | Answer::History { .. } => {
+            | Answer::History { .. }
+            | Answer::Details(_)
+            | Answer::Roll { .. } => {
                 let error = reply::error(
                     session_id,
                     ErrorCode::Internal,
@@ -193,7 +192,7 @@ impl Inbound<'_> {
         stream: LinkStream,
         request_id: Option<String>,
     ) -> Result<(), End> {
-        let LinkStream { reader, writer, presence } = stream;
+        let LinkStream { reader, writer, presence, node_id: _ } = stream;
         let names = Names { session_id: answer.session_id, channel };
         let over = Arc::new(AtomicBool::new(false));
         let (replaced, tags) = (Arc::new(AtomicBool::new(false)), Tags::default());
@@ -232,16 +231,28 @@ impl Inbound<'_> {
 
 /// Sends a request that ends in an attachment, or in a failure.
 async fn request_attached(
-    link: &Link,
+    terminal: &Terminal,
     link_id: &str,
     request: &Request,
 ) -> Result<(Answer, LinkStream), LinkError> {
-    let (answer, mut stream) = link.request(link_id, request).await?;
-    if let Answer::Created { .. } = answer {
+    let (answer, mut stream) = terminal.link.request(link_id, request).await?;
+    if let Answer::Created { session_id, existing } = answer {
+        if let Request::Create(create) = request
+            && !existing
+        {
+            enter_made(terminal, create, session_id, stream.node_id);
+        }
         let answer = Link::next_answer(&mut stream).await?;
         return Ok((answer, stream));
     }
     Ok((answer, stream))
+}
+
+/// Has a session entered into the books; its client does not wait for that.
+fn enter_made(terminal: &Terminal, create: &Create, session_id: SessionId, node: Option<NodeId>) {
+    let (sessions, owner) = (Arc::clone(&terminal.sessions), create.owner);
+    let spec = create.spec.clone();
+    terminal.tasks.spawn(async move { sessions.note_made(owner, session_id, &spec, node).await });
 }
 
 fn unavailable(session_id: Option<SessionId>) -> reply::Reply {

@@ -1,0 +1,102 @@
+//! What an owner does with a session without attaching to it.
+
+use devpocket_shared::ids::{SessionId, TerminalSize};
+use devpocket_shared::wire::{Change, Request, Update};
+
+use super::{Caller, SessionError, Sessions, Shown, done};
+use crate::store::Described;
+
+/// Changes to a session, each within its bounds.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Name, limits and size.
+    pub update: Update,
+    /// What it is for.
+    pub description: Change<String>,
+}
+
+impl Sessions {
+    /// Changes a session. Of one that is over, name and description may be changed.
+    pub async fn change(
+        &self,
+        caller: Caller<'_>,
+        id: SessionId,
+        changes: Changes,
+    ) -> Result<Shown, SessionError> {
+        let Shown { mut session, .. } = self.show(caller, id).await?;
+        let Changes { update, description } = changes;
+        let acts = update.size.is_some()
+            || !update.idle_timeout_secs.is_keep()
+            || !update.max_duration_secs.is_keep();
+        if session.has_ended() && acts {
+            return Err(SessionError::Ended);
+        }
+        let names = !update.name.is_keep();
+        update.name.clone().apply(&mut session.name);
+        description.apply(&mut session.description);
+        update.idle_timeout_secs.clone().apply(&mut session.limits.idle_timeout_secs);
+        update.max_duration_secs.clone().apply(&mut session.limits.max_duration_secs);
+        session.size = update.size.unwrap_or(session.size);
+        match self.store.describe(&session, names).await? {
+            Described::Done => {}
+            Described::NameTaken => return Err(SessionError::NameTaken),
+            Described::NotFound => return Err(SessionError::NotFound),
+        }
+        if !session.has_ended() && (acts || names) {
+            let request = Request::Update { owner: caller.owner, session_id: id, update };
+            done(self.ask_about(caller, id, SessionError::Ended, &request).await?)?;
+        }
+        self.show(caller, id).await
+    }
+
+    /// Ends a session: HUP now, KILL to what is left after five seconds. One that is over stays so.
+    pub async fn terminate(&self, caller: Caller<'_>, id: SessionId) -> Result<Shown, SessionError> {
+        let request = Request::Terminate { owner: caller.owner, session_id: id };
+        self.end(caller, id, &request).await
+    }
+
+    /// Kills a session at once.
+    pub async fn kill(&self, caller: Caller<'_>, id: SessionId) -> Result<Shown, SessionError> {
+        let request = Request::Kill { owner: caller.owner, session_id: id };
+        self.end(caller, id, &request).await
+    }
+
+    /// Ends a session and forgets it everywhere.
+    pub async fn delete(&self, caller: Caller<'_>, id: SessionId) -> Result<(), SessionError> {
+        // First where it lives: whoever fails half way may try again.
+        let request = Request::Discard { owner: caller.owner, session_id: id };
+        let was_there = match self.ask(caller.request_id, &request).await {
+            Ok(_) => true,
+            Err(SessionError::NotFound) => false,
+            Err(err) => return Err(err),
+        };
+        let was_booked = self.store.delete_session(caller.owner, id).await?;
+        if was_there || was_booked { Ok(()) } else { Err(SessionError::NotFound) }
+    }
+
+    /// Types into a session. Nobody's geometry lease is taken, and nothing is typed twice.
+    pub async fn input(&self, caller: Caller<'_>, id: SessionId, text: String) -> Result<(), SessionError> {
+        let request = Request::Input { owner: caller.owner, session_id: id, bytes: text.into_bytes() };
+        done(self.ask_once(caller, id, &request).await?)
+    }
+
+    /// Sets a session's size.
+    pub async fn resize(
+        &self,
+        caller: Caller<'_>,
+        id: SessionId,
+        size: TerminalSize,
+    ) -> Result<(), SessionError> {
+        let update = Update { size: Some(size), ..Update::default() };
+        let request = Request::Update { owner: caller.owner, session_id: id, update };
+        done(self.ask_about(caller, id, SessionError::Ended, &request).await?)
+    }
+
+    async fn end(&self, caller: Caller<'_>, id: SessionId, request: &Request) -> Result<Shown, SessionError> {
+        match self.ask(caller.request_id, request).await {
+            // Ended and forgotten there, perhaps: the books tell.
+            Ok(_) | Err(SessionError::NotFound) => self.show(caller, id).await,
+            Err(err) => Err(err),
+        }
+    }
+}

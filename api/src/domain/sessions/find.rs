@@ -1,0 +1,155 @@
+//! Which sessions there are: the books' order and words, with what their ptyd knows of those that live.
+
+use std::collections::BTreeMap;
+
+use devpocket_shared::ids::SessionId;
+use devpocket_shared::wire::SessionDetails;
+
+use super::{Caller, Roll, SessionError, Sessions};
+use crate::domain::session::{Session, Status};
+use crate::store::SessionFilter;
+
+/// Most living sessions of an owner that are looked through for those with, or without, clients: what a node takes.
+const MAX_LIVE: i64 = 10_000;
+
+/// A session to show.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// As the books and its ptyd have it.
+    pub session: Session,
+    /// Clients attached now.
+    pub attached_clients: u32,
+}
+
+/// Which sessions are wanted.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// Those that pass a filter.
+    Filtered(SessionFilter),
+    /// Those that live and pass a filter, with clients or without.
+    Live {
+        /// The filter.
+        filter: SessionFilter,
+        /// With clients; else without.
+        attached: bool,
+    },
+}
+
+/// An owner's sessions in numbers.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Overview {
+    /// Living sessions with clients.
+    pub active: u64,
+    /// Living sessions without.
+    pub detached: u64,
+    /// All sessions in the books, by what became of them.
+    pub by_status: BTreeMap<Status, u64>,
+    /// Bytes of output of all of them.
+    pub bytes_out: u64,
+}
+
+impl Sessions {
+    /// Sessions, newest first: `limit` of them after the first `offset`, and how many there are.
+    pub async fn list(
+        &self,
+        caller: Caller<'_>,
+        wanted: Wanted,
+        offset: i64,
+        limit: i64,
+    ) -> Result<(Vec<Shown>, i64), SessionError> {
+        let roll = self.reconcile(Some(caller.owner), caller.request_id).await?;
+        let (page, total) = match wanted {
+            Wanted::Filtered(filter) => self.store.sessions(caller.owner, &filter, offset, limit).await?,
+            Wanted::Live { filter, attached } => {
+                let filter = SessionFilter { live_only: true, ..filter };
+                let (mut all, _) = self.store.sessions(caller.owner, &filter, 0, MAX_LIVE).await?;
+                all.retain(|session| is_attached(&roll, session.id) == Some(attached));
+                let total = i64::try_from(all.len()).unwrap_or(i64::MAX);
+                let (skip, take) = (usize::try_from(offset), usize::try_from(limit));
+                let page = all.into_iter().skip(skip.unwrap_or(usize::MAX)).take(take.unwrap_or(0));
+                (page.collect(), total)
+            }
+        };
+        Ok((self.with_details(caller, page).await?, total))
+    }
+
+    /// One session, as it is now.
+    pub async fn show(&self, caller: Caller<'_>, id: SessionId) -> Result<Shown, SessionError> {
+        let Some(session) = self.booked(caller, id).await? else {
+            return self.show_unbooked(caller, id).await;
+        };
+        if session.has_ended() {
+            return Ok(Shown { session, attached_clients: 0 });
+        }
+        if let Some(details) = self.details(caller, &[id]).await?.pop() {
+            return self.with_truth(session, &details).await;
+        }
+        // Gone from there since: the books are told how, or that it is lost.
+        self.reconcile(Some(caller.owner), caller.request_id).await?;
+        let session = self.booked(caller, id).await?.ok_or(SessionError::NotFound)?;
+        Ok(Shown { session, attached_clients: 0 })
+    }
+
+    /// An owner's living sessions, with and without clients.
+    pub async fn overview(&self, caller: Caller<'_>) -> Result<Overview, SessionError> {
+        let roll = self.reconcile(Some(caller.owner), caller.request_id).await?;
+        let mut overview = Overview::default();
+        for entry in roll.live() {
+            let count =
+                if entry.attached_clients > 0 { &mut overview.active } else { &mut overview.detached };
+            *count += 1;
+            overview.bytes_out += entry.bytes_out;
+        }
+        for count in self.store.count_sessions(caller.owner).await? {
+            overview.by_status.insert(count.status, u64::try_from(count.sessions).unwrap_or(0));
+            // Of those that live the books know nothing yet: it is on the roll.
+            overview.bytes_out += u64::try_from(count.bytes_out).unwrap_or(0);
+        }
+        Ok(overview)
+    }
+
+    async fn show_unbooked(&self, caller: Caller<'_>, id: SessionId) -> Result<Shown, SessionError> {
+        // Made over a socket a moment ago, perhaps.
+        let details = self.details(caller, &[id]).await?.pop().ok_or(SessionError::NotFound)?;
+        Ok(shown(Session::found(caller.owner, None, &details), &details))
+    }
+
+    async fn with_details(&self, caller: Caller<'_>, page: Vec<Session>) -> Result<Vec<Shown>, SessionError> {
+        let live: Vec<SessionId> =
+            page.iter().filter(|session| !session.has_ended()).map(|session| session.id).collect();
+        let details = self.details(caller, &live).await?;
+        let mut details: BTreeMap<SessionId, SessionDetails> =
+            details.into_iter().map(|details| (details.info.session_id, details)).collect();
+        let mut all = Vec::with_capacity(page.len());
+        for session in page {
+            all.push(match details.remove(&session.id) {
+                Some(details) => self.with_truth(session, &details).await?,
+                None => Shown { session, attached_clients: 0 },
+            });
+        }
+        Ok(all)
+    }
+
+    async fn with_truth(
+        &self,
+        mut session: Session,
+        details: &SessionDetails,
+    ) -> Result<Shown, SessionError> {
+        session.update(details);
+        if session.has_ended() {
+            self.note_end(&session).await?;
+        }
+        Ok(shown(session, details))
+    }
+}
+
+fn shown(session: Session, details: &SessionDetails) -> Shown {
+    let attached_clients = if session.has_ended() { 0 } else { details.info.attached_clients };
+    Shown { session, attached_clients }
+}
+
+/// Whether anybody is attached; none: it does not live.
+fn is_attached(roll: &Roll, id: SessionId) -> Option<bool> {
+    let entry = roll.sessions.get(&id).filter(|entry| entry.exit.is_none())?;
+    Some(entry.attached_clients > 0)
+}

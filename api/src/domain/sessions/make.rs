@@ -1,0 +1,79 @@
+//! New sessions: over HTTP the books come first, so that names are unique and no session is unknown; over a socket the
+//! session does, for its books may wait and a keystroke not.
+
+use devpocket_shared::ids::{NodeId, SessionId, UserId};
+use devpocket_shared::wire::{Answer, Create, Failure, Limits, Request, Spec};
+use tracing::warn;
+use uuid::Uuid;
+
+use super::{Caller, SessionError, Sessions, Shown};
+use crate::domain::session::{Session, Status};
+
+/// A session to make.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// What to run, within its bounds.
+    pub spec: Spec,
+    /// What it is for.
+    pub description: Option<String>,
+    /// How long it may live, within their bounds.
+    pub limits: Limits,
+}
+
+impl Sessions {
+    /// Starts a session that nobody is attached to. One without a name is given one.
+    pub async fn create(&self, caller: Caller<'_>, new: NewSession) -> Result<Shown, SessionError> {
+        let id = SessionId::new(Uuid::now_v7());
+        let NewSession { mut spec, description, limits } = new;
+        spec.name.get_or_insert_with(|| made_name(id));
+        let mut session = Session::new(id, caller.owner, &spec, limits, self.clock.now());
+        session.description = description;
+        if !self.store.add_session(&session).await? {
+            return Err(SessionError::NameTaken);
+        }
+        let create = Create { owner: caller.owner, session_id: id, key: None, spec, attach: None };
+        match self.ask(caller.request_id, &Request::CreateLimited { create, limits }).await {
+            Ok((Answer::Created { .. }, stream)) => {
+                self.note_started(id, stream.node_id).await;
+                self.show(caller, id).await
+            }
+            Ok(_) => Err(SessionError::OutOfTurn),
+            Err(err) => {
+                if let SessionError::Refused(failure) = &err {
+                    self.note_failed(id, failure).await;
+                }
+                // Otherwise nobody knows whether it runs; the next look at the node's roll tells.
+                Err(err)
+            }
+        }
+    }
+
+    /// Enters a session that was made over a socket.
+    pub async fn note_made(&self, owner: UserId, id: SessionId, spec: &Spec, node: Option<NodeId>) {
+        let now = self.clock.now();
+        let mut session = Session::new(id, owner, spec, Limits::default(), now);
+        (session.status, session.node, session.started_at) = (Status::Running, node, Some(now));
+        if let Err(err) = self.store.adopt_session(&session).await {
+            warn!(session.id = %id, err = %crate::chain(&err), "session {id} is entered into the books later");
+        }
+    }
+
+    async fn note_started(&self, id: SessionId, node: Option<NodeId>) {
+        if let Err(err) = self.store.session_started(id, node, self.clock.now()).await {
+            warn!(session.id = %id, err = %crate::chain(&err), "the start of session {id} is entered later");
+        }
+    }
+
+    async fn note_failed(&self, id: SessionId, failure: &Failure) {
+        let (now, message) = (self.clock.now(), &failure.message);
+        if let Err(err) = self.store.session_given_up(id, Status::Failed, message, now).await {
+            warn!(session.id = %id, err = %crate::chain(&err), "the failure of session {id} is not entered");
+        }
+    }
+}
+
+/// The end of an id is random.
+fn made_name(id: SessionId) -> String {
+    let id = id.uuid().simple().to_string();
+    format!("session-{}", &id[id.len() - 8..])
+}

@@ -1,0 +1,76 @@
+//! Failures of sessions as problems: the same words as on the terminal stream.
+
+use axum::http::StatusCode;
+use devpocket_shared::wire::{ErrorCode, Failure};
+use tracing::warn;
+
+use super::{FieldError, Problem, RETRY_SECS};
+use crate::domain::sessions::SessionError;
+
+impl From<SessionError> for Problem {
+    fn from(err: SessionError) -> Self {
+        match err {
+            SessionError::NotFound => {
+                Self::new(StatusCode::NOT_FOUND, ErrorCode::SessionNotFound.as_str(), "No such session")
+            }
+            SessionError::NameTaken => {
+                Self::new(StatusCode::CONFLICT, "name_taken", "Another session has this name")
+            }
+            SessionError::Ended => {
+                Self::new(StatusCode::CONFLICT, ErrorCode::SessionEnded.as_str(), "The session is over")
+            }
+            SessionError::Forgotten => {
+                Self::new(StatusCode::GONE, "screen_gone", "The session is over and its screen not kept")
+            }
+            SessionError::Refused(failure) => refused(failure),
+            SessionError::InputUncertain(err) => {
+                warn!(error = &err as &dyn std::error::Error, "input was not answered: {err}");
+                // No Retry-After: what is sent again may be typed twice.
+                let title = "The input may or may not have arrived";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "input_uncertain", title)
+            }
+            SessionError::Link(err) => err.into(),
+            SessionError::OutOfTurn => Self::internal(&err),
+            SessionError::Store(err) => err.into(),
+        }
+    }
+}
+
+/// What a node said no with.
+fn refused(failure: Failure) -> Problem {
+    let Failure { code, message, expected: _ } = failure;
+    let (status, retry_after) = match code {
+        ErrorCode::InvalidField => {
+            let field = message.split(' ').next().unwrap_or_default();
+            let known =
+                ["name", "command", "working_directory", "environment", "idle_timeout", "max_duration"];
+            let field = known.into_iter().find(|known| *known == field).unwrap_or("body");
+            return Problem::invalid_fields(vec![FieldError { field, code: "out_of_range", message }]);
+        }
+        ErrorCode::SpawnFailed => (StatusCode::UNPROCESSABLE_ENTITY, None),
+        ErrorCode::SessionNotFound => (StatusCode::NOT_FOUND, None),
+        ErrorCode::SessionEnded => (StatusCode::CONFLICT, None),
+        ErrorCode::NotAllowed | ErrorCode::LocalSessionsUnavailable => (StatusCode::FORBIDDEN, None),
+        ErrorCode::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Some(RETRY_SECS)),
+        ErrorCode::InputFull | ErrorCode::NodeUnavailable | ErrorCode::NodeFull => {
+            (StatusCode::SERVICE_UNAVAILABLE, Some(RETRY_SECS))
+        }
+        ErrorCode::BadJson
+        | ErrorCode::MissingField
+        | ErrorCode::UnknownType
+        | ErrorCode::BadFrame
+        | ErrorCode::NotAttached
+        | ErrorCode::SeqGap
+        | ErrorCode::PromptUnknown
+        | ErrorCode::Internal => {
+            warn!("a node failed: {message}");
+            (StatusCode::INTERNAL_SERVER_ERROR, None)
+        }
+    };
+    let title = status.canonical_reason().unwrap_or("The node refused");
+    let problem = Problem::new(status, code.as_str(), title).with_detail(message);
+    match retry_after {
+        Some(secs) => problem.with_retry_after(secs),
+        None => problem,
+    }
+}
