@@ -2,17 +2,22 @@
 //! process before any port is opened, and say which variable it was.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::ValueEnum;
+use ipnet::IpNet;
+use lettre::Address;
+use lettre::message::Mailbox;
 use secrecy::{ExposeSecret, SecretString};
 use time::Duration;
 
+use crate::coordination::RedisCoordination;
 use crate::domain::accounts::LocalSessions;
 use crate::domain::origins::Origin;
 use crate::domain::token::MIN_SECRET_BYTES;
+use crate::mail::SmtpMailer;
 use crate::store::{Location, Schema};
 
 /// Where everything is kept if nobody says where.
@@ -27,6 +32,12 @@ pub struct ServeArgs {
     /// Where the database is.
     #[command(flatten)]
     pub database: DatabaseArgs,
+    /// Redis, as a `redis://` or `rediss://` URL; what several apis agree on is in it [default: none, for one api alone].
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_parser = secret)]
+    pub redis_url: Option<SecretString>,
+    /// File that holds REDIS_URL.
+    #[arg(long, env = "REDIS_URL_FILE")]
+    pub redis_url_file: Option<PathBuf>,
     /// Whether the database's schema is brought up to date at start; off: `devpocket migrate` does it.
     #[arg(long, env = "MIGRATE_AT_START", default_value = "on")]
     pub migrate_at_start: OnOff,
@@ -59,9 +70,39 @@ pub struct ServeArgs {
     /// What browsers call this server [default: http://LISTEN].
     #[arg(long, env = "PUBLIC_URL", value_parser = http_url)]
     pub public_url: Option<String>,
+    /// Whether mistakes of a test set-up are taken [default: production served, development standalone].
+    #[arg(long, env = "ENVIRONMENT")]
+    pub environment: Option<Environment>,
+    /// Whether requests are counted against limits; off is refused in production.
+    #[arg(long, env = "RATE_LIMITS", default_value = "on")]
+    pub rate_limits: OnOff,
+    /// Proxies whose X-Forwarded-For is believed: addresses and networks, separated by commas.
+    #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
+    pub trusted_proxies: Vec<Option<IpNet>>,
+    /// Whether signing in with a password needs a proved mail address.
+    #[arg(long, env = "REQUIRE_EMAIL_VERIFICATION", default_value = "off")]
+    pub require_email_verification: OnOff,
+    /// Mail server, as a URL like `smtps://user:password@mail.example` [default: each mail is a file in DATA_DIR].
+    #[arg(long, env = "SMTP_URL", hide_env_values = true, value_parser = secret)]
+    pub smtp_url: Option<SecretString>,
+    /// File that holds SMTP_URL.
+    #[arg(long, env = "SMTP_URL_FILE")]
+    pub smtp_url_file: Option<PathBuf>,
+    /// Whom mails are from, like `DevPocket <devpocket@example.com>` [default: devpocket at the host of PUBLIC_URL].
+    #[arg(long, env = "MAIL_FROM")]
+    pub mail_from: Option<Mailbox>,
     /// Further origins whose pages may use this server, separated by commas.
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',', value_parser = origin)]
     pub cors_origins: Vec<Option<Origin>>,
+    /// Address of a listener for Prometheus alone, `/metrics`; whoever reaches it may read it.
+    #[arg(long, env = "METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// Bearer token for `/metrics` on the main port; without it that is for requests from this machine alone.
+    #[arg(long, env = "METRICS_TOKEN", hide_env_values = true, value_parser = secret)]
+    pub metrics_token: Option<SecretString>,
+    /// File that holds METRICS_TOKEN.
+    #[arg(long, env = "METRICS_TOKEN_FILE", conflicts_with = "metrics_token")]
+    pub metrics_token_file: Option<PathBuf>,
     /// What is logged: a level, or a list like `info,sqlx=warn`.
     #[arg(long, env = "LOG", default_value = "info")]
     pub log: String,
@@ -90,6 +131,15 @@ pub struct MigrateArgs {
     /// What is logged: a level, or a list like `info,sqlx=warn`.
     #[arg(long, env = "LOG", default_value = "info")]
     pub log: String,
+}
+
+/// Words of ENVIRONMENT.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Environment {
+    /// Strangers may come.
+    Production,
+    /// Nobody but its developers uses it.
+    Development,
 }
 
 /// Words of a switch.
@@ -150,6 +200,8 @@ pub struct Config {
     pub database: Location,
     /// What is done about its schema at start.
     pub schema: Schema,
+    /// Redis, by its checked URL; none: one api alone.
+    pub redis: Option<SecretString>,
     /// Signs tokens.
     pub jwt_secret: SecretString,
     /// How long an access token lives.
@@ -168,6 +220,27 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Further origins whose pages may use this server.
     pub cors_origins: Vec<Origin>,
+    /// Requests are counted against limits.
+    pub rate_limits: bool,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where to show metrics beside the main port.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Opens `/metrics` on the main port to who is not on this machine.
+    pub metrics_token: Option<SecretString>,
+    /// Signing in with a password needs a proved mail address.
+    pub require_verified: bool,
+    /// What sends mails.
+    pub mail: Mail,
+}
+
+/// What sends mails.
+#[derive(Clone, Debug)]
+pub enum Mail {
+    /// Each is a file in this directory.
+    Files(PathBuf),
+    /// A mail server, by its checked URL, and whom mails are from.
+    Smtp(SecretString, Box<Mailbox>),
 }
 
 /// A variable is missing or wrong.
@@ -190,6 +263,39 @@ impl ServeArgs {
         }
         Ok(given.map(|(_, secret)| secret))
     }
+
+    fn redis(&self) -> Result<Option<SecretString>, ConfigError> {
+        let names = ("REDIS_URL", "REDIS_URL_FILE");
+        let given = given(names, self.redis_url.as_ref(), self.redis_url_file.as_deref())?;
+        if let Some((variable, url)) = &given {
+            RedisCoordination::check(url).map_err(|problem| wrong(variable, problem.to_string()))?;
+        }
+        Ok(given.map(|(_, url)| url))
+    }
+
+    fn mail(&self) -> Result<Mail, ConfigError> {
+        let names = ("SMTP_URL", "SMTP_URL_FILE");
+        let Some((variable, url)) = given(names, self.smtp_url.as_ref(), self.smtp_url_file.as_deref())?
+        else {
+            return Ok(Mail::Files(self.database.directory().join("mail")));
+        };
+        let from = self.mail_from.clone().unwrap_or_else(|| self.default_sender());
+        SmtpMailer::check(&url).map_err(|problem| wrong(variable, problem.to_string()))?;
+        Ok(Mail::Smtp(url, Box::new(from)))
+    }
+
+    fn default_sender(&self) -> Mailbox {
+        let public = self.public_url.as_deref().and_then(Origin::of_url);
+        let host = public.as_ref().map_or("localhost", Origin::host);
+        let address = Address::new("devpocket", host).ok();
+        Mailbox::new(
+            Some("DevPocket".to_owned()),
+            address.unwrap_or_else(|| {
+                #[expect(clippy::expect_used, reason = "a literal that is an address")]
+                Address::new("devpocket", "localhost").expect("an address")
+            }),
+        )
+    }
 }
 
 impl DatabaseArgs {
@@ -200,11 +306,12 @@ impl DatabaseArgs {
             Some((variable, url)) => {
                 Location::of_url(&url).map_err(|problem| wrong(variable, problem.to_string()))
             }
-            None => {
-                let directory = self.data_dir.as_deref().unwrap_or(Path::new(DEFAULT_DATA_DIR));
-                Ok(Location::file(&directory.join("devpocket.db")))
-            }
+            None => Ok(Location::file(&self.directory().join("devpocket.db"))),
         }
+    }
+
+    fn directory(&self) -> &Path {
+        self.data_dir.as_deref().unwrap_or(Path::new(DEFAULT_DATA_DIR))
     }
 }
 
@@ -230,6 +337,22 @@ fn wrong(variable: &'static str, problem: impl Into<String>) -> ConfigError {
     ConfigError { variable, problem: problem.into() }
 }
 
+impl ServeArgs {
+    /// The token for `/metrics`, from wherever it is given.
+    fn metrics_token(&self) -> Result<Option<SecretString>, ConfigError> {
+        let variable = "METRICS_TOKEN_FILE";
+        let token = match &self.metrics_token_file {
+            None => return Ok(self.metrics_token.clone().filter(|token| !token.expose_secret().is_empty())),
+            Some(path) => fs::read_to_string(path)
+                .map_err(|err| ConfigError { variable, problem: format!("{}: {err}", path.display()) })?,
+        };
+        if token.trim().is_empty() {
+            return Err(ConfigError { variable, problem: "the file is empty".to_owned() });
+        }
+        Ok(Some(SecretString::from(token.trim().to_owned())))
+    }
+}
+
 impl Config {
     /// Checks what the command line and environment say, and reads the secret's file.
     pub fn new(args: ServeArgs, mode: Mode) -> Result<Self, ConfigError> {
@@ -237,12 +360,22 @@ impl Config {
         if matches!(ptyd, PtydAddress::Quic(_)) && args.link_cert_dir.is_none() {
             return Err(wrong("LINK_CERT_DIR", "is needed with a quic: PTYD_ADDRESS"));
         }
+        let metrics_token = args.metrics_token()?;
         let jwt_secret =
             args.jwt_secret()?.ok_or_else(|| wrong("JWT_SECRET_KEY", "or JWT_SECRET_KEY_FILE is needed"))?;
         let (listen, local_sessions) = match mode {
             Mode::Served => (SocketAddr::from(([0, 0, 0, 0], 8000)), Switch::Off),
             Mode::Standalone => (SocketAddr::from(([127, 0, 0, 1], 8000)), Switch::Admin),
         };
+        let (mail, redis) = (args.mail()?, args.redis()?);
+        let environment = args.environment.unwrap_or(match mode {
+            Mode::Served => Environment::Production,
+            Mode::Standalone => Environment::Development,
+        });
+        let rate_limits = args.rate_limits == OnOff::On;
+        if !rate_limits && environment == Environment::Production {
+            return Err(wrong("RATE_LIMITS", "off is for ENVIRONMENT=development"));
+        }
         Ok(Self {
             mode,
             listen: args.listen.unwrap_or(listen),
@@ -264,6 +397,13 @@ impl Config {
             registration: args.registration,
             public_url: args.public_url,
             cors_origins: args.cors_origins.into_iter().flatten().collect(),
+            redis,
+            rate_limits,
+            trusted_proxies: args.trusted_proxies.into_iter().flatten().collect(),
+            metrics_listen: args.metrics_listen,
+            metrics_token,
+            require_verified: args.require_email_verification == OnOff::On,
+            mail,
         })
     }
 }
@@ -297,6 +437,19 @@ fn http_url(text: &str) -> Result<String, &'static str> {
     Origin::of_url(text).map(|_| text.to_owned()).ok_or("must be an http or https URL")
 }
 
+/// A network, or an address as one; none for the empty text, so that an empty variable is an empty list.
+fn network(text: &str) -> Result<Option<IpNet>, &'static str> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse::<IpNet>()
+        .or_else(|_| address())
+        .map(Some)
+        .map_err(|_| "must be addresses and networks like 10.0.0.0/8")
+}
+
 /// An origin; none for the empty text, so that an empty variable is an empty list.
 fn origin(text: &str) -> Result<Option<Origin>, &'static str> {
     if text.trim().is_empty() {
@@ -308,132 +461,4 @@ fn origin(text: &str) -> Result<Option<Origin>, &'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Parser)]
-    struct Cli {
-        #[command(flatten)]
-        serve: ServeArgs,
-    }
-
-    const SECRET: &str = "a-secret-that-must-never-be-printed";
-
-    /// What the flags given, beside the two that are needed, make of it.
-    fn config(more: &[&str]) -> Result<Config, String> {
-        let needed = ["devpocket", "--jwt-secret-key", SECRET, "--ptyd-address", "unix:/run/ptyd.sock"];
-        parse(&[&needed, more].concat())
-    }
-
-    fn parse(flags: &[&str]) -> Result<Config, String> {
-        let cli = Cli::try_parse_from(flags).map_err(|err| err.to_string())?;
-        Config::new(cli.serve, Mode::Served).map_err(|err| err.to_string())
-    }
-
-    #[test]
-    fn what_is_left_out_has_its_documented_default() {
-        let config = config(&[]).unwrap();
-        assert_eq!(config.listen, "0.0.0.0:8000".parse().unwrap());
-        let Location::Sqlite(file) = &config.database else { panic!("{:?}", config.database) };
-        assert_eq!(file.get_filename(), Path::new("./data/devpocket.db"));
-        assert_eq!(config.schema, Schema::Migrate);
-        assert_eq!((config.access_life, config.refresh_life), (Duration::minutes(60), Duration::days(30)));
-        assert_eq!(config.local_sessions, LocalSessions::Off);
-        assert_eq!((config.registration, config.public_url, config.cors_origins.len()), (None, None, 0));
-    }
-
-    #[test]
-    fn a_bad_value_names_its_variable_and_never_a_secret() {
-        for (flags, variable) in [
-            (["--listen", "localhost"], "LISTEN"),
-            (["--database-url", "mysql://x"], "DATABASE_URL"),
-            (["--database-url-file", "/nonexistent"], "DATABASE_URL_FILE"),
-            (["--migrate-at-start", "later"], "MIGRATE_AT_START"),
-            (["--jwt-access-token-expire-minutes", "0"], "JWT_ACCESS_TOKEN_EXPIRE_MINUTES"),
-            (["--jwt-refresh-token-expire-days", "forever"], "JWT_REFRESH_TOKEN_EXPIRE_DAYS"),
-            (["--ptyd-address", "tcp:x"], "PTYD_ADDRESS"),
-            (["--ptyd-address", "quic:x"], "PTYD_ADDRESS"),
-            (["--local-sessions", "yes"], "LOCAL_SESSIONS"),
-            (["--registration", "maybe"], "REGISTRATION"),
-            (["--public-url", "term.example"], "PUBLIC_URL"),
-            (["--cors-origins", "https://a.example,*"], "CORS_ORIGINS"),
-            (["--jwt-secret-key-file", "/nonexistent"], "JWT_SECRET_KEY"),
-        ] {
-            let flags =
-                [&["devpocket", "--jwt-secret-key", SECRET, "--ptyd-address=unix:/x"][..], &flags].concat();
-            // A flag given twice would be refused for that.
-            let flags: Vec<&str> = flags
-                .into_iter()
-                .filter(|flag| variable != "PTYD_ADDRESS" || *flag != "--ptyd-address=unix:/x")
-                .collect();
-            let said = parse(&flags).unwrap_err();
-            assert!(said.contains(variable) && !said.contains(SECRET), "{variable}: {said}");
-        }
-        let short = parse(&["devpocket", "--jwt-secret-key", "short-secret", "--ptyd-address", "unix:/x"])
-            .unwrap_err();
-        assert!(short.contains("JWT_SECRET_KEY") && !short.contains("short-secret"), "{short}");
-        let none = parse(&["devpocket", "--ptyd-address", "unix:/x"]).unwrap_err();
-        assert!(none.contains("JWT_SECRET_KEY_FILE"), "{none}");
-        let nowhere = parse(&["devpocket", "--jwt-secret-key", SECRET]).unwrap_err();
-        assert!(nowhere.contains("PTYD_ADDRESS"), "{nowhere}");
-        let bare =
-            parse(&["devpocket", "--jwt-secret-key", SECRET, "--ptyd-address", "quic:h:1"]).unwrap_err();
-        assert!(bare.contains("LINK_CERT_DIR"), "{bare}");
-    }
-
-    #[test]
-    fn a_secret_is_read_from_its_file_and_prints_nowhere() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), format!("{SECRET}\n")).unwrap();
-        let path = file.path().to_str().unwrap();
-        let config = parse(&[
-            "devpocket",
-            "--jwt-secret-key-file",
-            path,
-            "--ptyd-address",
-            "quic:h:1",
-            "--link-cert-dir",
-            "/x",
-        ]);
-        let config = config.unwrap();
-        assert_eq!(config.jwt_secret.expose_secret(), SECRET);
-        assert_eq!(config.ptyd, PtydAddress::Quic("h:1".into()));
-        assert!(!format!("{config:?}").contains(SECRET));
-    }
-
-    #[test]
-    fn a_database_url_is_read_from_either_place_and_its_password_prints_nowhere() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), "postgres://ann:s3cret@db/pocket\n").unwrap();
-        let path = file.path().to_str().unwrap();
-        for flags in [["--database-url", "postgres://ann:s3cret@db/pocket"], ["--database-url-file", path]] {
-            let config = config(&flags).unwrap();
-            assert!(matches!(config.database, Location::Postgres(_)));
-            assert!(!format!("{config:?}").contains("s3cret"));
-        }
-        let said = config(&["--database-url", "postgres://ann:s3cret@db:x/pocket"]).unwrap_err();
-        assert!(said.contains("DATABASE_URL") && !said.contains("s3cret"), "{said}");
-        let both = config(&["--database-url", "sqlite://x", "--database-url-file", path]).unwrap_err();
-        assert!(both.contains("DATABASE_URL_FILE"), "{both}");
-    }
-
-    #[test]
-    fn lists_and_words_are_read() {
-        let config = config(&[
-            "--cors-origins",
-            "https://a.example, http://b.example:81/",
-            "--registration",
-            "closed",
-            "--local-sessions",
-            "all",
-        ]);
-        let config = config.unwrap();
-        let origins: Vec<&str> = config.cors_origins.iter().map(Origin::as_str).collect();
-        assert_eq!(origins, ["https://a.example", "http://b.example:81"]);
-        assert_eq!(config.registration, Some(Registration::Closed));
-        assert_eq!(config.local_sessions, LocalSessions::All);
-        assert!(self::config(&["--cors-origins", ""]).unwrap().cors_origins.is_empty());
-    }
-}
+mod tests;

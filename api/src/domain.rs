@@ -2,10 +2,14 @@
 
 pub mod accounts;
 pub mod clock;
+pub mod coordination;
 pub mod identity;
+pub mod limits;
 pub mod lockout;
+pub mod mail;
 pub mod origins;
 pub mod password;
+pub mod profile;
 pub mod secret_token;
 pub mod session;
 pub mod sessions;

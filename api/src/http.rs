@@ -1,11 +1,17 @@
 //! The HTTP surface: which path is whose, and what every request passes through. Decides nothing.
 
 pub mod auth;
+mod cors;
 pub mod current_user;
 pub mod fields;
 pub mod health;
+pub mod id;
+pub(crate) mod limit;
+pub mod metrics;
 pub mod page;
+pub mod paging;
 pub mod peer;
+pub mod profile;
 pub mod request;
 mod security_headers;
 pub mod sessions;
@@ -19,8 +25,9 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tower::Layer;
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::normalize_path::NormalizePathLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -39,17 +46,25 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 pub fn router(state: AppState) -> Router {
     let routes = Router::new()
         .nest("/api/auth", auth_routes())
+        .nest("/api/profile", profile_routes())
         .nest("/api/sessions", sessions::routes())
         .merge(terminal::routes(terminal(&state)))
         .route("/health", get(health::all))
         .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::all))
+        .route("/health/ready", get(health::ready))
+        .route("/health/db", get(health::database))
+        .route("/health/redis", get(health::redis))
+        .route("/metrics", get(metrics::page))
         .fallback(page::file)
         .method_not_allowed_fallback(async || Problem::of_status(StatusCode::METHOD_NOT_ALLOWED))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(state.clone(), limit::count))
+        // Around the limits: a browser's question before a request is none.
+        .layer(option_layer(cors::layer(&state.cors_origins)))
         .layer(from_fn_with_state(state.clone(), request::check_host))
+        .layer(from_fn_with_state(state.clone(), peer::find))
         .layer(from_fn_with_state(state.clone(), security_headers::add))
         .layer(from_fn(request::trace))
         .with_state(state);
@@ -78,6 +93,22 @@ fn auth_routes() -> Router<AppState> {
         .route("/ws-ticket", post(auth::ws_ticket))
         .route("/change-password", post(auth::change_password))
         .route("/first-run", post(auth::first_run))
+        .route("/forgot-password", post(auth::forgot_password))
+        .route("/reset-password", post(auth::reset_password))
+        .route("/verify-email-request", post(auth::request_verification))
+        .route("/verify-email/{token}", get(auth::verify_email))
+        .route("/account-status", get(auth::account_status))
+        .route("/devices", get(auth::devices))
+        .route("/devices/{id}", delete(auth::sign_out_device))
+}
+
+fn profile_routes() -> Router<AppState> {
+    Router::new()
+        .route("/", get(profile::show).put(profile::change).delete(profile::delete))
+        .route("/stats", get(profile::stats))
+        .route("/settings", get(profile::settings).put(profile::change_settings))
+        .route("/settings/reset", post(profile::reset_settings))
+        .route("/export", get(profile::export))
 }
 
 fn panicked(cause: Box<dyn Any + Send>) -> Response {

@@ -3,9 +3,11 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod coordination;
 pub mod domain;
 pub mod http;
 pub mod link;
+pub mod mail;
 pub mod problem;
 pub mod run;
 pub mod server;

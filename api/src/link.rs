@@ -2,6 +2,7 @@
 //! neither clients nor what travels after a request's answer.
 
 pub mod quic;
+mod sessions;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,9 @@ use devpocket_shared::ids::NodeId;
 use devpocket_shared::wire::message::LINK_VERSION;
 use devpocket_shared::wire::stream::{self, FrameReader, FrameWriter, StreamError};
 use devpocket_shared::wire::{Answer, Hello, Request, frame};
+use metrics::{counter, histogram};
 use tokio::net::UnixStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use quic::Quic;
@@ -223,7 +225,12 @@ async fn patiently<T, F: Future<Output = Result<T, LinkError>>>(
             wait = (wait * 2).min(MAX_RETRY);
         }
     };
-    timeout(REQUEST, trying).await.map_err(|_| failure)
+    let began = Instant::now();
+    let outcome = timeout(REQUEST, trying).await.map_err(|_| failure);
+    let word = if outcome.is_ok() { "answered" } else { "unreachable" };
+    counter!("devpocket_link_requests_total", "outcome" => word).increment(1);
+    histogram!("devpocket_link_request_seconds").record(began.elapsed());
+    outcome
 }
 
 impl From<io::Error> for LinkError {

@@ -11,6 +11,7 @@ use devpocket::config::{Config, MigrateArgs, Mode, ServeArgs};
 use devpocket::run::{Ready, run};
 use devpocket::standalone::{ApiChild, StandaloneArgs, launch_keeper, supervise};
 use devpocket::store::Database;
+use devpocket_shared::metrics::Metrics;
 use devpocket_shared::telemetry;
 use nix::sys::stat::{Mode as FileMode, umask};
 use secrecy::ExposeSecret;
@@ -89,6 +90,7 @@ fn main() -> anyhow::Result<()> {
 fn serve(config: Config, listener: std::net::TcpListener, ready: impl FnOnce(Ready)) -> anyhow::Result<()> {
     // A thread for every second core: ptyd and the sessions' programs want the others (docs/performance.md). Password
     // hashing has threads of its own.
+    let metrics = Metrics::install("devpocket", env!("CARGO_PKG_VERSION")).context("metrics")?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let runtime =
         runtime::Builder::new_multi_thread().worker_threads((cores / 2).max(1)).enable_all().build()?;
@@ -102,7 +104,7 @@ fn serve(config: Config, listener: std::net::TcpListener, ready: impl FnOnce(Rea
             }
         };
         let stop = CancellationToken::new();
-        let mut running = pin!(run(config, TcpListener::from_std(listener)?, stop.clone(), ready));
+        let mut running = pin!(run(config, metrics, TcpListener::from_std(listener)?, stop.clone(), ready));
         tokio::select! {
             ended = running.as_mut() => return Ok(ended?),
             () = asked_to_end() => stop.cancel(),

@@ -14,6 +14,7 @@ use tracing::{error, warn};
 use crate::domain::accounts::AccountError;
 use crate::domain::identity::AuthError;
 use crate::domain::password::PasswordError;
+use crate::http::limit::too_many;
 use crate::link::LinkError;
 use crate::store::StoreError;
 
@@ -83,6 +84,7 @@ impl Problem {
             StatusCode::URI_TOO_LONG => "uri_too_long",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
             StatusCode::UNPROCESSABLE_ENTITY => "invalid_fields",
+            StatusCode::TOO_MANY_REQUESTS => "rate_limited",
             StatusCode::UPGRADE_REQUIRED => "upgrade_required",
             StatusCode::SERVICE_UNAVAILABLE => "unavailable",
             status if status.is_server_error() => "internal",
@@ -219,6 +221,19 @@ impl From<AccountError> for Problem {
             AccountError::Disabled => {
                 Self::new(StatusCode::FORBIDDEN, "account_disabled", "This account is disabled")
             }
+            AccountError::EmailUnverified => Self::new(
+                StatusCode::FORBIDDEN,
+                "email_unverified",
+                "Confirm your email address first, by the link in the mail",
+            ),
+            AccountError::LinkRefused => {
+                Self::new(StatusCode::BAD_REQUEST, "link_invalid", "The link is wrong, used or too old")
+            }
+            AccountError::MailBusy => Self::unavailable("busy", &err),
+            AccountError::TooMany { retry_after_secs } => too_many(retry_after_secs),
+            AccountError::UnknownDevice => Self::of_status(StatusCode::NOT_FOUND),
+            AccountError::Auth(err) => err.into(),
+            AccountError::Link(err) => err.into(),
             AccountError::Locked { retry_after_secs } => {
                 Self::new(StatusCode::LOCKED, "account_locked", "Too many wrong passwords, please wait")
                     .with_retry_after(retry_after_secs)

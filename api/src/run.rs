@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use devpocket_shared::metrics::Metrics;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
@@ -13,15 +14,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::config::{Config, Mode, Registration};
-use crate::domain::accounts::{AccountError, Accounts, FirstAccount, Policy};
+use crate::config::{Config, Mail, Mode, Registration};
+use crate::coordination::{MemoryCoordination, RedisCoordination, RedisUrlError};
+use crate::domain::accounts::{AccountError, Accounts, Around, FirstAccount, Policy, errands};
 use crate::domain::clock::Clock;
+use crate::domain::coordination::Coordination;
 use crate::domain::origins::{Origin, Origins};
 use crate::domain::password::PasswordError;
 use crate::domain::sessions::Sessions;
 use crate::domain::token::{SecretTooShort, Tokens};
+use crate::http::metrics::MetricsAccess;
 use crate::http::router;
 use crate::link::{Link, LinkSetupError};
+use crate::mail::{AnyMailer, FileMailer, SmtpMailer, SmtpUrlError};
 use crate::server::{self, Limits};
 use crate::state::AppState;
 use crate::store::{Database, StoreError};
@@ -35,6 +40,14 @@ pub enum RunError {
     /// The listener has no address.
     #[error("the listener has no address")]
     Listener(#[source] io::Error),
+    /// Metrics cannot be shown where they should be.
+    #[error("METRICS_LISTEN: cannot listen on {address}")]
+    Metrics {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
     /// The database cannot be opened.
     #[error("the database cannot be opened")]
     Database(#[from] StoreError),
@@ -44,6 +57,12 @@ pub enum RunError {
     /// Passwords cannot be hashed.
     #[error("passwords cannot be hashed")]
     Passwords(#[from] PasswordError),
+    /// The URL of Redis is no good.
+    #[error("REDIS_URL")]
+    Redis(#[from] RedisUrlError),
+    /// The mail server's URL is no good.
+    #[error("SMTP_URL")]
+    Mail(#[from] SmtpUrlError),
     /// The link to ptyd cannot be set up.
     #[error("the link to ptyd cannot be set up")]
     Link(#[from] LinkSetupError),
@@ -64,6 +83,7 @@ pub struct Ready {
 /// Serves on `listener` until `stop`. Calls `ready` once, when requests are answered.
 pub async fn run(
     config: Config,
+    metrics: Metrics,
     listener: TcpListener,
     stop: CancellationToken,
     ready: impl FnOnce(Ready),
@@ -72,12 +92,25 @@ pub async fn run(
     let database = Database::open(&config.database, config.schema).await?;
     let tokens = Tokens::new(&config.jwt_secret, config.access_life)?;
     let store = Arc::new(database.clone());
-    let accounts = Arc::new(Accounts::new(store, tokens, policy(&config, address), Clock::system())?);
+    let mailer: AnyMailer = match config.mail.clone() {
+        Mail::Files(directory) => Arc::new(FileMailer::new(directory)),
+        Mail::Smtp(url, from) => Arc::new(SmtpMailer::new(&url, *from)?),
+    };
+    let policy = policy(&config, address);
+    let (errands, queue) = errands();
+    let coordination: Arc<dyn Coordination> = match &config.redis {
+        None => Arc::new(MemoryCoordination::default()),
+        Some(url) => Arc::new(RedisCoordination::new(url)?),
+    };
+    let around = Around { mailer, errands, coordination: coordination.clone(), limits: config.rate_limits };
+    let accounts = Arc::new(Accounts::new(store, tokens, policy, Clock::system(), around)?);
     let first_run = match config.mode {
         Mode::Served => None,
         Mode::Standalone => accounts.first_run_token().await.map_err(RunError::FirstRun)?,
     };
     let tasks = TaskTracker::new();
+    let (doing, stopping) = (accounts.clone(), stop.clone());
+    tasks.spawn(async move { doing.run_errands(queue, stopping).await });
     let link = Link::from_config(config.ptyd.clone(), config.link_cert_dir.as_deref(), tasks.clone())?;
     let link = Arc::new(link);
     let sessions = Arc::new(Sessions::new(Arc::new(database.clone()), link.clone(), Clock::system()));
@@ -88,13 +121,24 @@ pub async fn run(
         sessions,
         link,
         database,
+        coordination,
+        limits: config.rate_limits,
+        trusted_proxies: config.trusted_proxies.into(),
+        cors_origins: config.cors_origins.into(),
         behind_tls: config
             .public_url
             .as_ref()
             .is_some_and(|url| url.to_ascii_lowercase().starts_with("https:")),
+        metrics: MetricsAccess::new(metrics.clone(), config.metrics_token.clone()),
         tasks,
         stop: stop.clone(),
     };
+    if let Some(address) = config.metrics_listen {
+        let listener =
+            TcpListener::bind(address).await.map_err(|source| RunError::Metrics { address, source })?;
+        let (showing, stopping) = (metrics.serve(listener), stop.clone());
+        state.tasks.spawn(async move { stopping.run_until_cancelled(showing).await });
+    }
     let router = router(state.clone());
     ready(Ready { address, first_run });
     info!("serving on {address}");
@@ -102,7 +146,7 @@ pub async fn run(
 
     state.tasks.close();
     if timeout(GRACE, state.tasks.wait()).await.is_err() {
-        warn!(left = state.tasks.len(), "sockets still open after {GRACE:?}");
+        warn!(left = state.tasks.len(), "sockets or mails still under way after {GRACE:?}");
     }
     state.database.close().await;
     info!("stopped");
@@ -127,6 +171,8 @@ fn policy(config: &Config, address: SocketAddr) -> Policy {
         local_sessions: config.local_sessions,
         origins: Origins::new(address, named),
         refresh_life: config.refresh_life,
+        require_verified: config.require_verified,
+        public_url: public,
     }
 }
 

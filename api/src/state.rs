@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::accounts::Accounts;
+use crate::domain::coordination::Coordination;
+use crate::domain::origins::Origin;
 use crate::domain::sessions::Sessions;
+use crate::http::metrics::MetricsAccess;
 use crate::link::Link;
 use crate::store::Database;
 
@@ -21,8 +25,18 @@ pub struct AppState {
     pub link: Arc<Link>,
     /// Asked by the health checks alone; everything else goes through a service.
     pub database: Database,
+    /// What the apis agree on.
+    pub coordination: Arc<dyn Coordination>,
+    /// Requests are counted (`RATE_LIMITS`).
+    pub limits: bool,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Arc<[IpNet]>,
+    /// Whose pages may use the api from a browser.
+    pub cors_origins: Arc<[Origin]>,
     /// Whether `PUBLIC_URL` is https: then browsers are told to stay there (HSTS).
     pub behind_tls: bool,
+    /// What `/metrics` shows, and to whom.
+    pub metrics: MetricsAccess,
     /// What outlives the request that began it: a socket's pump.
     pub tasks: TaskTracker,
     /// Cancelled when the api stops.

@@ -4,20 +4,25 @@ mod database;
 mod devices;
 mod error;
 mod location;
+mod mail_tokens;
 mod migrations;
 mod postgres;
+mod profiles;
 mod sessions;
 mod sqlite;
 mod statement;
 mod users;
+
+use std::net::IpAddr;
 
 use async_trait::async_trait;
 use devpocket_shared::ids::{DeviceId, UserId};
 use secrecy::SecretString;
 use time::{Duration, OffsetDateTime};
 
+use crate::domain::profile::{ProfileChange, Settings, SettingsChange};
 use crate::domain::secret_token::SecretHash;
-use crate::domain::user::{Email, LoginName, NewDevice, Tier, User, Username};
+use crate::domain::user::{Device, Email, LoginName, MailPurpose, NewDevice, Tier, User, Username};
 
 pub use database::Database;
 pub use error::StoreError;
@@ -118,6 +123,8 @@ pub enum Standing {
     SignedIn {
         /// Its account is an administrator's.
         is_admin: bool,
+        /// What the account has now.
+        tier: Tier,
     },
     /// Signed out, unknown, or its account is closed or somebody else's.
     SignedOut,
@@ -140,12 +147,103 @@ pub trait DeviceStore: Send + Sync {
         spent: SecretHash,
         next: NewRefresh,
         grace: Duration,
+        address: IpAddr,
         now: OffsetDateTime,
     ) -> Result<Rotation, StoreError>;
     /// Whether a device of an account is signed in.
-    async fn standing(&self, user_id: UserId, device_id: DeviceId) -> Result<Standing, StoreError>;
-    /// Signs a device out, for good.
-    async fn sign_out(&self, device_id: DeviceId, now: OffsetDateTime) -> Result<(), StoreError>;
+    async fn standing(
+        &self,
+        user_id: UserId,
+        device_id: DeviceId,
+        now: OffsetDateTime,
+    ) -> Result<Standing, StoreError>;
+    /// Signs a device of an account out, for good; false if the account has no such device signed in.
+    async fn sign_out(
+        &self,
+        user_id: UserId,
+        device_id: DeviceId,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
+    /// The devices of an account that can go on, last seen first: a part of them, and how many there are.
+    async fn devices(
+        &self,
+        user_id: UserId,
+        part: Part,
+        now: OffsetDateTime,
+    ) -> Result<(Vec<Device>, i64), StoreError>;
+}
+
+/// A part of a list.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Part {
+    /// How many come before it.
+    pub offset: i64,
+    /// How many it has at most.
+    pub limit: i64,
+}
+
+/// A link to send by mail.
+#[derive(Clone, Debug)]
+pub struct NewMailToken {
+    /// All that is kept of it.
+    pub hash: SecretHash,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// What it is good for.
+    pub purpose: MailPurpose,
+    /// [`Email::key`] of where it goes.
+    pub email_key: String,
+    /// When it ends.
+    pub expires_at: OffsetDateTime,
+}
+
+/// Links sent by mail.
+#[async_trait]
+pub trait MailTokenStore: Send + Sync {
+    /// Stores a link unless its account has `most` of its kind that are good, or another address by now.
+    async fn add_mail_token(
+        &self,
+        token: &NewMailToken,
+        most: i64,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
+    /// Whether a link is good.
+    async fn has_mail_token(
+        &self,
+        hash: SecretHash,
+        purpose: MailPurpose,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
+    /// Uses a link up for a new password, and signs every device of its account out.
+    async fn reset_password(
+        &self,
+        token: SecretHash,
+        password: &SecretString,
+        now: OffsetDateTime,
+    ) -> Result<Option<UserId>, StoreError>;
+    /// Uses a link up as the proof of the address it was sent to; false if it proves nothing any more.
+    async fn verify_email(&self, token: SecretHash, now: OffsetDateTime) -> Result<bool, StoreError>;
+}
+
+/// What an account changes about itself.
+#[async_trait]
+pub trait ProfileStore: Send + Sync {
+    /// Changes an account; false if somebody has the address.
+    async fn change_profile(&self, id: UserId, change: &ProfileChange) -> Result<bool, StoreError>;
+    /// What an account has set, if it ever has.
+    async fn settings(&self, id: UserId) -> Result<Option<Settings>, StoreError>;
+    /// Changes settings, from `otherwise` if there are none yet; gives what they are then.
+    async fn change_settings(
+        &self,
+        id: UserId,
+        change: &SettingsChange,
+        otherwise: &Settings,
+        now: OffsetDateTime,
+    ) -> Result<Settings, StoreError>;
+    /// Forgets what an account has set.
+    async fn reset_settings(&self, id: UserId) -> Result<(), StoreError>;
+    /// Deletes an account and everything that is its.
+    async fn delete_user(&self, id: UserId) -> Result<(), StoreError>;
 }
 
 fn micros(at: OffsetDateTime) -> i64 {

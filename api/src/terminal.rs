@@ -12,6 +12,7 @@ mod text;
 mod upgrade;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::deflate::Compressors;
 use crate::domain::identity::{AuthError, Identity};
+use crate::domain::limits::Class;
 use crate::domain::sessions::Sessions;
 use crate::link::Link;
 
@@ -41,6 +43,9 @@ pub trait Gate: Send + Sync {
     async fn identify(&self, credential: Credential<'_>) -> Result<Identity, AuthError>;
     /// Whether that device is still signed in; an answer up to a second old will do. Yes while nobody can tell.
     async fn still_signed_in(&self, identity: &Identity) -> bool;
+    /// Counts a session to be made ([`Class::General`]) or attached ([`Class::Connect`]); gives how long to wait if there is
+    /// no room for it now.
+    async fn admit(&self, identity: &Identity, class: Class) -> Option<Duration>;
     /// Whether this account may open local sessions here.
     fn may_open_local(&self, identity: &Identity) -> bool;
     /// Whether what sent this `Origin` may connect over this `Host`; no origin: no browser.

@@ -63,6 +63,16 @@ fn a_bad_variable_stops_it_before_it_listens_and_is_named() {
         ("LISTEN", "everywhere"),
         ("LISTEN", "192.0.2.1:1"),
         ("DATABASE_URL", "mysql://x"),
+        ("DATABASE_URL", "postgres://ann:s3cret@host:port/x"),
+        ("DATABASE_URL_FILE", "/nonexistent"),
+        ("MIGRATE_AT_START", "later"),
+        ("REDIS_URL", "http://:s3cret@x"),
+        ("SMTP_URL", "http://:s3cret@x"),
+        ("MAIL_FROM", "nobody"),
+        ("TRUSTED_PROXIES", "everybody"),
+        ("ENVIRONMENT", "test"),
+        ("RATE_LIMITS", "off"),
+        ("REQUIRE_EMAIL_VERIFICATION", "perhaps"),
         ("JWT_SECRET_KEY", "too-short-a-secret"),
         ("JWT_SECRET_KEY_FILE", "/nonexistent"),
         ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "soon"),
@@ -76,7 +86,44 @@ fn a_bad_variable_stops_it_before_it_listens_and_is_named() {
         let ended = command(directory.path(), &[(variable, value)]).output().unwrap();
         let said = String::from_utf8_lossy(&ended.stderr);
         assert!(!ended.status.success() && said.contains(variable), "{variable}={value}: {said}");
+        assert!(!said.contains("s3cret"), "{said}");
         assert!(ended.stdout.is_empty() && !said.contains(SECRET) && !said.contains("too-short"), "{said}");
     }
     assert!(!directory.path().join("data").exists(), "and before it writes anything");
+}
+
+#[test]
+fn a_schema_is_migrated_on_its_own_and_a_start_that_may_not_says_how() {
+    let directory = tempfile::tempdir().unwrap();
+    let ended = command(directory.path(), &[("MIGRATE_AT_START", "off")]).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success() && said.contains("devpocket migrate"), "{said}");
+    let mut lines = Vec::new();
+    for _ in 0..2 {
+        let mut migrate = Command::new(env!("CARGO_BIN_EXE_devpocket"));
+        let ended = migrate
+            .arg("migrate")
+            .env_clear()
+            .env("DATA_DIR", directory.path().join("data"))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        lines.push(String::from_utf8(ended.stdout).unwrap());
+    }
+    assert!(
+        lines[0].starts_with("schema version ") && !lines[0].ends_with(" 0 migrations run\n"),
+        "{lines:?}"
+    );
+    assert!(lines[1].ends_with(" 0 migrations run\n"), "{lines:?}");
+    let mut started = Started(
+        command(directory.path(), &[("MIGRATE_AT_START", "off")])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let mut line = String::new();
+    BufReader::new(started.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("listening on "), "{line}");
 }

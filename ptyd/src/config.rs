@@ -28,6 +28,9 @@ pub enum Command {
         /// Log filter.
         #[arg(long, env = "PTYD_LOG", value_name = "PTYD_LOG", default_value = "info", value_parser = log_filter)]
         log: String,
+        /// Where to show numbers.
+        #[arg(long, env = "PTYD_METRICS_LISTEN", value_name = "PTYD_METRICS_LISTEN")]
+        metrics_listen: Option<SocketAddr>,
     },
 }
 
@@ -61,6 +64,9 @@ pub struct KeeperConfig {
     /// Most live sessions; the host's terminals and open files may allow fewer.
     #[arg(long, env = "PTYD_MAX_SESSIONS", value_name = "PTYD_MAX_SESSIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_sessions: u32,
+    /// TCP address of the worker's page for Prometheus, `/metrics`; none: there is none. Whoever reaches it may read it.
+    #[arg(long, env = "PTYD_METRICS_LISTEN", value_name = "PTYD_METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
     /// Log filter, such as `info` or `warn,ptyd=debug`.
     #[arg(long, env = "PTYD_LOG", value_name = "PTYD_LOG", default_value = "info", value_parser = log_filter)]
     pub log: String,
@@ -105,6 +111,7 @@ mod tests {
             ("--ring-bytes", "2000000000", "PTYD_RING_BYTES"),
             ("--max-sessions", "0", "PTYD_MAX_SESSIONS"),
             ("--link-listen", "localhost", "PTYD_LINK_LISTEN"),
+            ("--metrics-listen", "9100", "PTYD_METRICS_LISTEN"),
             ("--log", "info,=nonsense=", "PTYD_LOG"),
         ] {
             let refused = Cli::try_parse_from(["ptyd", flag, value]).unwrap_err().to_string();

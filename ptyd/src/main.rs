@@ -10,7 +10,7 @@ use ptyd::{keeper, worker};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
-        Some(Command::Worker { log }) => worker::start(&log),
+        Some(Command::Worker { log, metrics_listen }) => worker::start(&log, metrics_listen),
         None => match keeper::run(cli.keeper) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

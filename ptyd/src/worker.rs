@@ -6,18 +6,21 @@ mod create;
 mod drive;
 mod encode;
 mod keeper;
+mod numbers;
 mod record;
 mod registry;
 pub(crate) mod serve;
 mod session;
 mod sys;
 
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use devpocket_shared::ids::{BootId, NodeId};
+use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,6 +32,8 @@ use crate::link::{self, LinkError};
 use keeper::Keeper;
 use registry::Registry;
 
+/// Tasks that run between two looks at timers and sockets. Some take milliseconds, and the keeper waits for a few seconds.
+const EVENT_INTERVAL: u32 = 16;
 /// How often the keeper hears from the worker.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long attachments get to tell their clients before a worker that was told to stop exits. Sessions stand still
@@ -63,19 +68,21 @@ pub(crate) struct Context {
     pub(crate) link_uid: Option<u32>,
     pub(crate) keeper: Keeper,
     pub(crate) registry: Registry,
+    /// A turn to draw up a snapshot for who has just come.
+    pub(crate) drawing: Semaphore,
     pub(crate) tasks: TaskTracker,
     /// Told to stop: attachments tell their clients and end.
     pub(crate) stop: CancellationToken,
 }
 
 /// The worker process: logs, runtime, and [`run`] on the keeper's socket.
-pub fn start(log: &str) -> ExitCode {
+pub fn start(log: &str, metrics_listen: Option<SocketAddr>) -> ExitCode {
     // A shell of the same user could read this process's memory otherwise.
     if nix::sys::prctl::set_dumpable(false).is_err() || devpocket_shared::telemetry::init(log).is_err() {
         return ExitCode::FAILURE;
     }
     let ended = match (sys::take_keeper_socket(), runtime()) {
-        (Ok(socket), Ok(runtime)) => runtime.block_on(run(socket)),
+        (Ok(socket), Ok(runtime)) => runtime.block_on(run(socket, metrics_listen)),
         (Err(err), _) | (_, Err(err)) => {
             error!(%err, "the worker cannot begin; it is started by the keeper alone");
             return ExitCode::FAILURE;
@@ -99,11 +106,16 @@ pub fn start(log: &str) -> ExitCode {
 /// takes half as long again (docs/performance.md).
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    tokio::runtime::Builder::new_multi_thread().worker_threads((cores / 2).max(1)).enable_all().build()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads((cores / 2).max(1))
+        // Timers and sockets, the heartbeat among them, are looked at so often even while the thread never rests.
+        .event_interval(EVENT_INTERVAL)
+        .enable_all()
+        .build()
 }
 
 /// Serves until the keeper says stop or goes away. `socket` is the keeper's end of the socket pair.
-pub async fn run(socket: OwnedFd) -> Result<(), WorkerError> {
+pub async fn run(socket: OwnedFd, metrics_listen: Option<SocketAddr>) -> Result<(), WorkerError> {
     let keeper = Keeper::new(socket)?;
     let (ToWorker::Welcome(welcome), descriptors) = keeper.receive().await? else {
         return Err(WorkerError::OutOfTurn("something before its welcome"));
@@ -117,9 +129,13 @@ pub async fn run(socket: OwnedFd) -> Result<(), WorkerError> {
         link_uid,
         keeper,
         registry: Registry::default(),
+        drawing: Semaphore::new(1),
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
     });
+    if let Some(address) = metrics_listen {
+        numbers::show(&context, address);
+    }
     adopt_all(&context).await?;
     let sockets = link::Sockets::from_descriptors(&welcome.descriptors, descriptors)?;
     link::listen(sockets, &context)?;
@@ -182,6 +198,7 @@ async fn follow_keeper(context: &Arc<Context>) -> Result<(), WorkerError> {
             _ = heartbeat.tick() => {
                 context.keeper.send(&ToKeeper::Heartbeat).await?;
                 context.registry.forget_old_tombstones(context).await;
+                numbers::look(context);
             }
         }
     }

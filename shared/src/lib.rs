@@ -4,6 +4,8 @@
 #[cfg(feature = "certificates")]
 pub mod certificates;
 pub mod ids;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
 pub mod wire;

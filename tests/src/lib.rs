@@ -4,6 +4,7 @@
 pub mod client;
 pub mod corpus;
 pub mod flood;
+pub mod mail_sink;
 pub mod proxy;
 pub mod random;
 pub mod rest;

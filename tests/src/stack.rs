@@ -7,6 +7,7 @@ pub mod place;
 pub mod postgres;
 pub mod proc;
 pub mod process;
+pub mod redis;
 pub mod standalone;
 pub mod token;
 pub mod users;
@@ -23,6 +24,7 @@ pub use account::Account;
 pub use place::Place;
 pub use postgres::Postgres;
 pub use process::{Launch, Process};
+pub use redis::Redis;
 pub use standalone::Standalone;
 
 use crate::client::{Credential, Framing, Opening};
@@ -56,6 +58,8 @@ pub enum DatabaseKind {
 pub struct Options {
     /// Where the apis keep what they keep.
     pub database: DatabaseKind,
+    /// Whether the apis agree over a Redis of the stack's own.
+    pub redis: bool,
     /// What the apis and ptyd speak over.
     pub link: LinkKind,
     /// How many apis, with one database.
@@ -70,6 +74,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             database: DatabaseKind::Sqlite,
+            redis: false,
             link: LinkKind::Unix,
             apis: 1,
             keeper_environment: Vec::new(),
@@ -100,6 +105,8 @@ pub struct Stack {
     keeper: Process,
     /// The database server, if the stack has one.
     pub postgres: Option<Postgres>,
+    /// The Redis, if the stack has one.
+    pub redis: Option<Redis>,
     /// The stack's directory.
     pub place: Place,
 }
@@ -116,6 +123,10 @@ impl Stack {
             DatabaseKind::Sqlite => None,
             DatabaseKind::Postgres => Some(Postgres::start().await),
         };
+        let redis = if options.redis { Some(Redis::start().await) } else { None };
+        if let Some(redis) = &redis {
+            options.api_environment.push(("REDIS_URL".to_owned(), redis.url()));
+        }
         if let Some(postgres) = &postgres {
             options.api_environment.push(("DATABASE_URL".to_owned(), postgres.url()));
         }
@@ -128,7 +139,8 @@ impl Stack {
         let mut keeper = launch_keeper(&place, &options, link_address);
         keeper_ready(&mut keeper, &place.path("ptyd/keeper.pid")).await;
         let (apis, admin) = (Vec::new(), Account::nobody());
-        let mut stack = Self { options, jwt_secret, link_address, admin, apis, keeper, postgres, place };
+        let mut stack =
+            Self { options, jwt_secret, link_address, admin, apis, keeper, postgres, redis, place };
         for index in 0..stack.options.apis {
             stack.add_api();
             stack.api_ready(index).await;
@@ -340,6 +352,8 @@ fn launch_api(
         ("PTYD_ADDRESS".to_owned(), ptyd),
         ("LOCAL_SESSIONS".to_owned(), "admin".to_owned()),
         ("REGISTRATION".to_owned(), "open".to_owned()),
+        ("ENVIRONMENT".to_owned(), "development".to_owned()),
+        ("RATE_LIMITS".to_owned(), "off".to_owned()),
     ];
     if options.link == LinkKind::Quic {
         environment.push(("LINK_CERT_DIR".to_owned(), place.path("link-api").display().to_string()));

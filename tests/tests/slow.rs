@@ -74,6 +74,35 @@ async fn a_phone_at_one_megabit_sees_the_prompt_right_after_its_ctrl_c() {
     assert!(grown <= MIB, "the worker grew by {grown} bytes");
 }
 
+/// The story: nothing that a client said was read before the whole of its snapshot was on its way, for half a minute.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signal_does_not_wait_for_the_snapshot_that_is_on_its_way() {
+    let stack = Stack::start().await;
+    let script = "trap 'printf caught' INT; i=0; while [ $i -lt 6000 ]; do i=$((i + 1)); \
+                  printf '\\033[38;5;%dmline %d\\033[m, \\033[4%dmand more of it, to be told apart %d\\033[m\\n' $((i % 256)) $i $((i % 8)) $((i * 7919)); \
+                  done; printf printed; while :; do sleep 0.1; done";
+    let mut laptop = Socket::must_open(&stack.opening(0, Framing::Binary)).await;
+    let data = json!({"session_type": "local", "command": ["sh", "-c", script], "delivery": "lossless"});
+    let session = laptop.connect(data).await.session;
+    laptop.read_until(session, "printed").await;
+    // 400 KB at 16 KB/s.
+    let throttle = Throttle::start(stack.address(0), 16_000).await;
+    let mut phone = Socket::must_open(&stack.opening_at(throttle.address, Framing::Binary)).await;
+    phone.attach(session, json!({"scrollback": 10_000})).await;
+    phone.send(&json!({"type": "signal", "session_id": session, "data": {"signal": "SIGINT"}}));
+    phone.flush().await.expect("sent");
+    laptop.read_until(session, "caught").await;
+    // Whatever of it has arrived by now is there to be read at once: the end of it is not.
+    let mut bytes = 0;
+    while let Ok(event) =
+        tokio::time::timeout(Duration::from_millis(20), phone.event("a part of the snapshot")).await
+    {
+        let Event::Snapshot { bytes: part, more, .. } = event else { continue };
+        bytes += part.len();
+        assert!(more, "the whole snapshot, {bytes} bytes, came before the signal took effect");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_at_sixteen_kilobits_beside_twenty_fast_ones_costs_them_nothing() {
     let stack = Stack::start().await;

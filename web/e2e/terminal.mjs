@@ -58,6 +58,9 @@ const steps = [
       must(!page.url().includes("first-run="), "the used link is still in the address");
       await type(page, "echo $((6*7))");
       await untilLine(page, "42");
+      // Bytes that are no UTF-8 take a column, as on the server's screen.
+      await type(page, "printf '\\377no-utf8\\n'");
+      await untilLine(page, "\uFFFDno-utf8");
     },
   ],
   [

@@ -78,8 +78,10 @@ export class Screen implements Picture {
     this.offerCopy();
     enableTouchScroll(terminal, host);
     this.size = { rows: terminal.rows, cols: terminal.cols };
+    // xterm.js drops bytes that are no UTF-8; the server's picture, and other terminals, show U+FFFD in their place.
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     this.queue = new DrawQueue({
-      write: (bytes, parsed) => terminal.write(bytes, parsed),
+      write: (bytes, parsed) => terminal.write(decoder.decode(bytes, { stream: true }), parsed),
       resize: (cols, rows) => {
         terminal.resize(cols, rows);
         this.fitFont(this.room);

@@ -2,8 +2,12 @@
 //! SQL.
 
 mod access;
+mod devices;
+mod errands;
 mod first_run;
+mod links;
 mod passwords;
+mod profile;
 mod refresh;
 mod register;
 mod sign_in;
@@ -18,21 +22,25 @@ use time::Duration;
 use uuid::Uuid;
 
 use self::first_run::FirstRun;
-use self::sign_in::Attempt;
 use self::standing::Standings;
 use super::clock::Clock;
-use super::lockout::Lockout;
+use super::coordination::Coordination;
+use super::identity::AuthError;
+use super::limits::{BY_NAME, Class, Subject};
+use super::mail::Mailer;
 use super::origins::Origins;
 use super::password::{PasswordError, Passwords};
 use super::secret_token::{self, NoRandomness};
-use super::ticket::UsedTickets;
 use super::token::{SigningError, Tokens};
 use super::user::{DeviceInfo, NewDevice, User};
-use crate::store::{DeviceStore, NewRefresh, StoreError, UserStore};
+use crate::link::LinkError;
+use crate::store::{DeviceStore, MailTokenStore, NewRefresh, ProfileStore, StoreError, UserStore};
 
 pub use access::IssuedTicket;
+pub use errands::{ErrandQueue, Errands, errands};
+pub use profile::{Export, LiveSessions};
 pub use register::NewAccount;
-pub use sign_in::Credentials;
+pub use sign_in::{AccountStatus, Credentials};
 
 /// Who may do what on this deployment.
 #[derive(Clone, Debug)]
@@ -47,6 +55,10 @@ pub struct Policy {
     pub origins: Origins,
     /// How long a refresh token lives; each use gives a new one.
     pub refresh_life: Duration,
+    /// Who has not proved their mail address does not sign in.
+    pub require_verified: bool,
+    /// What browsers call this server; links in mails begin with it.
+    pub public_url: String,
 }
 
 /// What the very first account of a deployment becomes.
@@ -95,6 +107,30 @@ pub enum AccountError {
     /// An administrator closed the account.
     #[error("account disabled")]
     Disabled,
+    /// The mail address has to be proved first.
+    #[error("mail address not proved")]
+    EmailUnverified,
+    /// A link from a mail is wrong, used or too old.
+    #[error("link refused")]
+    LinkRefused,
+    /// Too many mails wait to be sent.
+    #[error("mails are backed up")]
+    MailBusy,
+    /// Too many tries of one name.
+    #[error("limited for {retry_after_secs} s")]
+    TooMany {
+        /// Whole seconds, at least 1.
+        retry_after_secs: u64,
+    },
+    /// The account has no such device.
+    #[error("unknown device")]
+    UnknownDevice,
+    /// The credential was good a moment ago.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// The sessions could not be asked for.
+    #[error("sessions")]
+    Link(#[from] LinkError),
     /// Too many wrong passwords; seconds until the next try.
     #[error("locked for {retry_after_secs} s")]
     Locked {
@@ -142,37 +178,53 @@ pub struct SignedIn {
     pub access_life: Duration,
 }
 
+/// What the accounts use beside their store.
+pub struct Around {
+    /// Sends mails.
+    pub mailer: Arc<dyn Mailer>,
+    /// Where mails are asked for.
+    pub errands: Errands,
+    /// What the apis agree on.
+    pub coordination: Arc<dyn Coordination>,
+    /// Tries are counted by name.
+    pub limits: bool,
+}
+
 /// The accounts of one deployment, as one api sees them.
 pub struct Accounts {
     users: Arc<dyn UserStore>,
     devices: Arc<dyn DeviceStore>,
+    mail_tokens: Arc<dyn MailTokenStore>,
+    profiles: Arc<dyn ProfileStore>,
+    around: Around,
     tokens: Tokens,
     passwords: Passwords,
     policy: Policy,
     clock: Clock,
-    lockout: Mutex<Lockout<Attempt>>,
-    used_tickets: Mutex<UsedTickets>,
     standings: Standings,
     first_run: Mutex<Option<FirstRun>>,
 }
 
 impl Accounts {
-    /// The service over a store. Makes one password hash, which takes about 20 ms.
+    /// The service over a store. Makes one password hash, which takes about 20 ms. What it puts into the errands is done by
+    /// [`Accounts::run_errands`].
     pub fn new(
-        store: Arc<impl UserStore + DeviceStore + 'static>,
+        store: Arc<impl UserStore + DeviceStore + MailTokenStore + ProfileStore + 'static>,
         tokens: Tokens,
         policy: Policy,
         clock: Clock,
+        around: Around,
     ) -> Result<Self, PasswordError> {
         Ok(Self {
             users: store.clone(),
-            devices: store,
+            devices: store.clone(),
+            mail_tokens: store.clone(),
+            profiles: store,
+            around,
             tokens,
             passwords: Passwords::new()?,
             policy,
             clock,
-            lockout: Mutex::default(),
-            used_tickets: Mutex::default(),
             standings: Standings::default(),
             first_run: Mutex::default(),
         })
@@ -189,16 +241,33 @@ impl Accounts {
     }
 
     /// Gives a device its first pair of tokens.
-    async fn sign_in_device(&self, user: User, info: DeviceInfo) -> Result<SignedIn, AccountError> {
+    async fn sign_in_device(
+        &self,
+        user: User,
+        info: DeviceInfo,
+        address: IpAddr,
+    ) -> Result<SignedIn, AccountError> {
         let now = self.clock.now();
         let device_id = DeviceId::new(Uuid::now_v7());
         let refresh_token = secret_token::random()?;
         let access_token = self.tokens.access(user.id, device_id, now)?;
         let refresh = self.refresh_to_store(&refresh_token);
-        let device = NewDevice { id: device_id, user_id: user.id, info };
+        let device = NewDevice { id: device_id, user_id: user.id, info, address };
         self.devices.sign_in(&device, refresh, now).await?;
         let user = User { last_login_at: Some(now), ..user };
         Ok(SignedIn { user, device_id, access_token, refresh_token, access_life: self.tokens.access_life() })
+    }
+
+    /// Counts a try of a name, by whomever: so many guesses from all over the world are still only so many. Sessions and
+    /// devices that are signed in do not notice.
+    async fn count_try(&self, name: String) -> Result<(), AccountError> {
+        if !self.around.limits {
+            return Ok(());
+        }
+        match self.around.coordination.take(Class::Auth, &Subject::Name(name), BY_NAME).await.refused_for {
+            None => Ok(()),
+            Some(wait) => Err(AccountError::TooMany { retry_after_secs: wait.as_secs() + 1 }),
+        }
     }
 
     fn refresh_to_store(&self, token: &SecretString) -> NewRefresh {

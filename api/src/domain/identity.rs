@@ -3,6 +3,8 @@
 use devpocket_shared::ids::{DeviceId, UserId};
 use time::OffsetDateTime;
 
+use super::user::Tier;
+
 /// A signed-in device of an account, as a credential proved it.
 ///
 /// It says who asks, and until when; whether the device is *still* signed in is asked again for as long as a socket
@@ -15,13 +17,15 @@ pub struct Identity {
     pub device_id: DeviceId,
     /// Whether the account was an administrator's when the credential was checked.
     pub is_admin: bool,
+    /// What the account paid for then.
+    pub tier: Tier,
     /// When the access token ends, which is when a socket opened with it ends too. A ticket carries that of its access
     /// token.
     pub expires_at: OffsetDateTime,
 }
 
 /// A credential does not sign anybody in.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, thiserror::Error)]
 pub enum AuthError {
     /// Malformed, forged, of the wrong kind, or a ticket used before.
     #[error("the credential is not valid")]

@@ -44,6 +44,11 @@ impl<K: Clone + Eq + Hash> Lockout<K> {
         (failures.count >= FAILURES && failures.until > now).then(|| failures.until - now)
     }
 
+    /// How many failures of `key` count now.
+    pub fn failures(&self, key: &K, now: Instant) -> u32 {
+        self.failures.get(key).filter(|failures| failures.until > now).map_or(0, |failures| failures.count)
+    }
+
     /// Counts a wrong password.
     pub fn failed(&mut self, key: &K, now: Instant) {
         match self.failures.get_mut(key) {
@@ -103,6 +108,8 @@ mod tests {
         let t0 = t0();
         assert_eq!(failed_times(4, t0).closed_for(&"ann from home", t0), None);
         let lockout = failed_times(5, t0);
+        assert_eq!(lockout.failures(&"ann from home", t0), 5);
+        assert_eq!(lockout.failures(&"ann from home", t0 + WINDOW), 0);
         assert_eq!(lockout.closed_for(&"ann from home", t0), Some(WINDOW));
         assert_eq!(lockout.closed_for(&"ann from home", t0 + WINDOW), None);
         assert_eq!(lockout.closed_for(&"ann from work", t0), None);

@@ -30,6 +30,11 @@ impl Origin {
         &self.0
     }
 
+    /// Its host, without the port.
+    pub fn host(&self) -> &str {
+        host_of(self.authority()).unwrap_or_default()
+    }
+
     fn authority(&self) -> &str {
         self.0.split_once("://").map_or("", |(_, authority)| authority)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -59,7 +59,7 @@ pub fn weakness(password: &str) -> Option<&'static str> {
 /// Hashes and checks passwords, as many at once as there are processors: each takes 19 MiB while it runs.
 #[derive(Debug)]
 pub struct Passwords {
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     /// Checked where there is no account or no password, so that the answer takes as long.
     decoy: SecretString,
 }
@@ -68,13 +68,13 @@ impl Passwords {
     /// Ready to check; makes one hash, which takes about 20 ms.
     pub fn new() -> Result<Self, PasswordError> {
         let decoy = hash_now("no account has this password").map_err(PasswordError::Hash)?;
-        Ok(Self { turns: Semaphore::new(available_parallelism().map_or(1, usize::from)), decoy })
+        let turns = available_parallelism().map_or(1, usize::from);
+        Ok(Self { turns: Arc::new(Semaphore::new(turns)), decoy })
     }
 
     /// The PHC text to store for `password`.
     pub async fn hash(&self, password: SecretString) -> Result<SecretString, PasswordError> {
-        let _turn = self.turn().await?;
-        spawn_blocking(move || hash_now(password.expose_secret())).await?.map_err(PasswordError::Hash)
+        self.in_turn(move || hash_now(password.expose_secret())).await?.map_err(PasswordError::Hash)
     }
 
     /// Whether `password` is the one of `stored`; false, after the same time, if nothing is stored.
@@ -83,16 +83,26 @@ impl Passwords {
         password: Arc<SecretString>,
         stored: Option<&SecretString>,
     ) -> Result<bool, PasswordError> {
-        let _turn = self.turn().await?;
         let known = stored.is_some();
         let stored = stored.unwrap_or(&self.decoy).clone();
-        let good =
-            spawn_blocking(move || verify_now(password.expose_secret(), stored.expose_secret())).await?;
+        let good = self.in_turn(move || verify_now(password.expose_secret(), stored.expose_secret())).await?;
         Ok(good.map_err(PasswordError::Hash)? && known)
     }
 
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, PasswordError> {
-        timeout(PATIENCE, self.turns.acquire()).await.ok().and_then(Result::ok).ok_or(PasswordError::Busy)
+    /// Runs `work` off the async threads when it has its turn. The turn ends with the work, not with who waits for it: a
+    /// client that leaves does not make room for another.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, PasswordError> {
+        let turn = timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = turn.ok().and_then(Result::ok).ok_or(PasswordError::Busy)?;
+        let work = move || {
+            let done = work();
+            drop(turn);
+            done
+        };
+        Ok(spawn_blocking(work).await?)
     }
 }
 
@@ -149,5 +159,31 @@ mod tests {
         assert!(check("Correct1!", Some(&stored)).await);
         assert!(!check("correct1!", Some(&stored)).await);
         assert!(!check("no account has this password", None).await);
+    }
+
+    /// The story: a request that was cut off gave its turn back while its hash went on, so that a client that came and went
+    /// could have hundreds of them run at once, 19 MiB each.
+    #[tokio::test]
+    async fn no_more_run_at_once_than_there_are_turns_whoever_waits_for_them() {
+        let passwords = Passwords::new().unwrap();
+        let turns = passwords.turns.available_permits();
+        let (begun, began) = std::sync::mpsc::channel();
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let gone = Arc::new(std::sync::Mutex::new(gone));
+        for _ in 0..turns {
+            let (begun, gone) = (begun.clone(), gone.clone());
+            let mut left = Box::pin(passwords.in_turn(move || {
+                begun.send(()).unwrap();
+                let _over = gone.lock().unwrap().recv();
+            }));
+            assert!(futures_util::poll!(left.as_mut()).is_pending());
+            began.recv().unwrap();
+            drop(left);
+        }
+        assert_eq!(passwords.turns.available_permits(), 0);
+        let mut late = Box::pin(passwords.in_turn(|| 7));
+        assert!(futures_util::poll!(late.as_mut()).is_pending());
+        drop(go);
+        assert_eq!(late.await.unwrap(), 7);
     }
 }

@@ -1,5 +1,7 @@
 //! An account and the names it goes by. Knows nothing of passwords, tokens or storage.
 
+use std::net::IpAddr;
+
 use devpocket_shared::ids::{DeviceId, UserId};
 use secrecy::SecretString;
 use time::OffsetDateTime;
@@ -19,6 +21,8 @@ pub struct User {
     pub password_hash: Option<SecretString>,
     /// What it pays for.
     pub tier: Tier,
+    /// Until when that is paid for; none: for good.
+    pub tier_until: Option<OffsetDateTime>,
     /// False: an administrator closed it.
     pub is_active: bool,
     /// The mail address was proved.
@@ -29,6 +33,13 @@ pub struct User {
     pub created_at: OffsetDateTime,
     /// When it last signed in.
     pub last_login_at: Option<OffsetDateTime>,
+}
+
+impl User {
+    /// What it has now: a tier that is not paid for any more is [`Tier::Free`].
+    pub fn tier_at(&self, now: OffsetDateTime) -> Tier {
+        if self.tier_until.is_some_and(|until| until <= now) { Tier::Free } else { self.tier }
+    }
 }
 
 /// Subscription tier (API.md section 2).
@@ -140,6 +151,13 @@ pub enum LoginName {
 }
 
 impl LoginName {
+    /// As it is compared.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Email(key) | Self::Username(key) => key,
+        }
+    }
+
     /// Reads any text; one that is nobody's name finds nobody.
     pub fn parse(text: &str) -> Self {
         let key = text.trim().to_ascii_lowercase();
@@ -195,6 +213,42 @@ pub struct NewDevice {
     pub user_id: UserId,
     /// What it says of itself.
     pub info: DeviceInfo,
+    /// Where it signs in from.
+    pub address: IpAddr,
+}
+
+/// A device that is signed in.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// Its id.
+    pub id: DeviceId,
+    /// What it says of itself.
+    pub info: DeviceInfo,
+    /// When it signed in.
+    pub created_at: OffsetDateTime,
+    /// When it last signed in or went on with a refresh token.
+    pub last_seen_at: OffsetDateTime,
+    /// Where from.
+    pub address: Option<IpAddr>,
+}
+
+/// What a link sent by mail is good for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MailPurpose {
+    /// A new password.
+    Reset,
+    /// The proof of an address.
+    Verify,
+}
+
+impl MailPurpose {
+    /// The word in storage.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+            Self::Verify => "verify",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 
-use crate::domain::identity::Identity;
+use crate::domain::identity::{AuthError, Identity};
 use crate::problem::Problem;
 use crate::state::AppState;
 
@@ -13,10 +13,17 @@ use crate::state::AppState;
 #[derive(Clone, Copy, Debug)]
 pub struct CurrentUser(pub Identity);
 
+/// What was found out of a request's bearer token already.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Identified(pub(super) Result<Identity, AuthError>);
+
 impl FromRequestParts<AppState> for CurrentUser {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        if let Some(Identified(identified)) = parts.extensions.get() {
+            return Ok(Self((*identified)?));
+        }
         let token = bearer(&parts.headers)?
             .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "not_authenticated", "Sign in first"))?;
         Ok(Self(state.accounts.identify_access(token).await?))

@@ -61,6 +61,47 @@ impl Fields {
         }
     }
 
+    /// Text of which null means something other than its absence: `None` is absent, `Some(None)` is null.
+    pub fn nullable_text(&mut self, field: &'static str, most: usize) -> Option<Option<String>> {
+        match self.values.get(field) {
+            None => None,
+            Some(Value::Null) => Some(None),
+            Some(_) => self.optional_text(field, most).map(Some),
+        }
+    }
+
+    /// True or false, or left out.
+    pub fn optional_bool(&mut self, field: &'static str) -> Option<bool> {
+        match self.values.remove(field) {
+            None | Some(Value::Null) => None,
+            Some(Value::Bool(value)) => Some(value),
+            Some(Value::String(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                self.wrong(field, "wrong_type", "must be true or false");
+                None
+            }
+        }
+    }
+
+    /// A JSON object of at most `most` bytes, or left out.
+    pub fn optional_object(&mut self, field: &'static str, most: usize) -> Option<Map<String, Value>> {
+        match self.values.remove(field) {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(object)) => {
+                // As it is written to storage.
+                let object = Value::Object(object);
+                if object.to_string().len() > most {
+                    self.wrong(field, "too_long", format!("has at most {most} bytes"));
+                    return None;
+                }
+                if let Value::Object(object) = object { Some(object) } else { None }
+            }
+            Some(Value::String(_) | Value::Bool(_) | Value::Number(_) | Value::Array(_)) => {
+                self.wrong(field, "wrong_type", "must be an object");
+                None
+            }
+        }
+    }
+
     /// A secret text that must be there.
     pub fn secret(&mut self, field: &'static str, most: usize) -> SecretString {
         self.text(field, most).into()

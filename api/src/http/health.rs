@@ -11,28 +11,84 @@ use crate::state::AppState;
 /// What a health check says; no versions, hosts or causes: it is public.
 #[derive(Serialize)]
 pub struct Health {
-    status: &'static str,
+    status: Word,
     dependencies: Dependencies,
 }
 
 #[derive(Serialize)]
 struct Dependencies {
-    database: &'static str,
+    database: Word,
+    redis: Word,
 }
 
-/// 200 if everything needed answers, else 503.
+/// Of one dependency.
+#[derive(Serialize)]
+pub struct One {
+    status: Word,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    Ok,
+    Unavailable,
+    /// There is none, and none is needed.
+    NotConfigured,
+}
+
+/// 200 if everything answers, else 503.
 pub async fn all(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
-    let (status, word) = match state.database.ping().await {
-        Ok(()) => (StatusCode::OK, "ok"),
-        Err(err) => {
-            warn!(error = &err as &dyn std::error::Error, "database check failed: {err}");
-            (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
-        }
-    };
-    (status, Json(Health { status: word, dependencies: Dependencies { database: word } }))
+    let (database, redis) = tokio::join!(database_word(&state), redis_word(&state));
+    let status = if [database, redis].contains(&Word::Unavailable) { Word::Unavailable } else { Word::Ok };
+    (code(status), Json(Health { status, dependencies: Dependencies { database, redis } }))
+}
+
+/// 200 if requests can be answered, else 503: without Redis they can.
+pub async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
+    let (database, redis) = tokio::join!(database_word(&state), redis_word(&state));
+    (code(database), Json(Health { status: database, dependencies: Dependencies { database, redis } }))
+}
+
+/// Whether the database answers.
+pub async fn database(State(state): State<AppState>) -> (StatusCode, Json<One>) {
+    one(database_word(&state).await)
+}
+
+/// Whether Redis does.
+pub async fn redis(State(state): State<AppState>) -> (StatusCode, Json<One>) {
+    one(redis_word(&state).await)
 }
 
 /// 200: the process answers. Never looks at anything else.
 pub async fn live() -> StatusCode {
     StatusCode::OK
+}
+
+async fn database_word(state: &AppState) -> Word {
+    match state.database.ping().await {
+        Ok(()) => Word::Ok,
+        Err(err) => {
+            warn!(error = &err as &dyn std::error::Error, "database check failed: {err}");
+            Word::Unavailable
+        }
+    }
+}
+
+async fn redis_word(state: &AppState) -> Word {
+    match state.coordination.reachable().await {
+        None => Word::NotConfigured,
+        Some(true) => Word::Ok,
+        Some(false) => Word::Unavailable,
+    }
+}
+
+fn one(status: Word) -> (StatusCode, Json<One>) {
+    (code(status), Json(One { status }))
+}
+
+fn code(word: Word) -> StatusCode {
+    match word {
+        Word::Ok | Word::NotConfigured => StatusCode::OK,
+        Word::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    }
 }

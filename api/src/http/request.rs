@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, debug, info_span};
 use uuid::Uuid;
 
+use super::metrics;
 use crate::problem::Problem;
 use crate::state::AppState;
 
@@ -54,7 +55,8 @@ pub(super) async fn trace(mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     // Never the path or query as sent: a query may hold a token.
     let span =
-        info_span!("request", request.id = id.as_str(), http.method = %request.method(), http.route = route);
+        info_span!("request", request.id = id.as_str(), http.method = %request.method(), http.route = &route);
+    let method = request.method().clone();
     async move {
         let began = Instant::now();
         let mut response = shaped(next.run(request).await, &id);
@@ -63,6 +65,7 @@ pub(super) async fn trace(mut request: Request, next: Next) -> Response {
         }
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let status = response.status().as_u16();
+        metrics::count_request(&method, &route, status, began.elapsed());
         debug!(http.status = status, took_ms, "answered {status}");
         response
     }

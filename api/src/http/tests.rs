@@ -1,5 +1,6 @@
 //! The router through its public face, over real databases of its own: every test runs on SQLite and on PostgreSQL.
 
+mod node;
 mod on_postgres;
 mod on_sqlite;
 
@@ -10,20 +11,23 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use devpocket_tests::wait_for;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::peer::Peer;
-use crate::domain::accounts::{Accounts, FirstAccount, LocalSessions, Policy};
+use crate::domain::accounts::{Accounts, Around, FirstAccount, LocalSessions, Policy, errands};
 use crate::domain::clock::Clock;
-use crate::domain::origins::Origins;
+use crate::domain::origins::{Origin, Origins};
 use crate::domain::sessions::Sessions;
 use crate::domain::token::Tokens;
 use crate::link::{Link, Target};
+use crate::mail::FileMailer;
 use crate::state::AppState;
 use crate::store::Database;
 use crate::store::tests::Place;
@@ -37,6 +41,8 @@ struct Api<P> {
     accounts: Arc<Accounts>,
     database: Database,
     seconds: Arc<AtomicI64>,
+    /// Mails, and the socket of a node.
+    directory: TempDir,
     _place: P,
 }
 
@@ -56,6 +62,10 @@ impl<P: Place> Api<P> {
     }
 
     async fn with(change: impl FnOnce(&mut Policy)) -> Self {
+        Self::limited(change, false).await
+    }
+
+    async fn limited(change: impl FnOnce(&mut Policy), limits: bool) -> Self {
         let place = P::make().await;
         let database = place.open().await;
         let mut policy = Policy {
@@ -64,16 +74,27 @@ impl<P: Place> Api<P> {
             local_sessions: LocalSessions::Admin,
             origins: Origins::new("127.0.0.1:8000".parse().unwrap(), Vec::new()),
             refresh_life: Duration::days(30),
+            require_verified: false,
+            public_url: "https://pocket.example/".to_owned(),
         };
         change(&mut policy);
         let seconds = Arc::new(AtomicI64::new(0));
         let (start, moved) = (OffsetDateTime::now_utc(), seconds.clone());
         let clock = Clock::from_fn(move || start + Duration::seconds(moved.load(Ordering::SeqCst)));
         let tokens = Tokens::new(&SecretString::from(SECRET), Duration::minutes(60)).unwrap();
-        let accounts = Arc::new(Accounts::new(Arc::new(database.clone()), tokens, policy, clock).unwrap());
-        let tasks = TaskTracker::new();
-        // No ptyd is there: what needs one is tested against the real thing in `tests`.
-        let link = Arc::new(Link::new(Target::Unix("/nonexistent/ptyd.sock".into()), tasks.clone()));
+        let directory = tempfile::tempdir().unwrap();
+        let mailer = Arc::new(FileMailer::new(directory.path().join("mail")));
+        let (errands, queue) = errands();
+        let store = Arc::new(database.clone());
+        let coordination = place.coordination();
+        let around = Around { mailer, errands, coordination: coordination.clone(), limits };
+        let accounts = Arc::new(Accounts::new(store, tokens, policy, clock, around).unwrap());
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let (doing, stopping) = (accounts.clone(), stop.clone());
+        tasks.spawn(async move { doing.run_errands(queue, stopping).await });
+        // No ptyd is there unless a test makes a node listen: what needs one is tested against the real thing in `tests`.
+        let socket = directory.path().join("ptyd.sock");
+        let link = Arc::new(Link::new(Target::Unix(socket), tasks.clone()));
         let books = Arc::new(database.clone());
         let sessions = Arc::new(Sessions::new(books, link.clone(), Clock::system()));
         let state = AppState {
@@ -81,11 +102,16 @@ impl<P: Place> Api<P> {
             sessions,
             link,
             database: database.clone(),
+            coordination,
+            limits,
+            trusted_proxies: Arc::new(["10.0.0.0/8".parse().unwrap()]),
+            cors_origins: Arc::new([Origin::of_url("https://app.example").unwrap()]),
             behind_tls: false,
+            metrics: crate::http::metrics::MetricsAccess::default(),
             tasks,
-            stop: CancellationToken::new(),
+            stop,
         };
-        Self { router: super::router(state), accounts, database, seconds, _place: place }
+        Self { router: super::router(state), accounts, database, seconds, directory, _place: place }
     }
 
     fn pass(&self, seconds: i64) {
@@ -120,9 +146,46 @@ impl<P: Place> Api<P> {
         self.send(request.body(body.to_string().into()).unwrap()).await
     }
 
+    async fn ask_as(&self, token: &str, method: &str, path: &str, body: Value) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {token}"))
+            .body(if body.is_null() { Body::empty() } else { body.to_string().into() })
+            .unwrap();
+        request.extensions_mut().insert(Peer(SocketAddr::new("192.0.2.1".parse().unwrap(), 40_000)));
+        self.send(request).await
+    }
+
+    async fn get_as(&self, token: &str, path: &str) -> Answer {
+        self.ask_as(token, "GET", path, Value::Null).await
+    }
+
     async fn me(&self, token: &str) -> Answer {
-        let request = Request::get("/api/auth/me").header("authorization", format!("Bearer {token}"));
-        self.send(request.body(Body::empty()).unwrap()).await
+        self.get_as(token, "/api/auth/me").await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    /// The mails to an address so far, oldest first.
+    fn mails_to(&self, address: &str) -> Vec<String> {
+        let mails = std::fs::read_dir(self.directory.path().join("mail")).into_iter().flatten().flatten();
+        let mut mails: Vec<_> = mails.map(|entry| entry.path()).collect();
+        mails.sort();
+        let texts = mails.into_iter().map(|path| std::fs::read_to_string(path).unwrap_or_default());
+        texts.filter(|mail| mail.starts_with(&format!("To: {address}\n")) && mail.ends_with(".\n")).collect()
+    }
+
+    /// Waits for the `count`th mail to an address.
+    async fn mail(&self, address: &str, count: usize) -> String {
+        let what = format!("mail {count} to {address} is there");
+        wait_for(&what, std::time::Duration::from_secs(20), async || {
+            self.mails_to(address).get(count - 1).cloned()
+        })
+        .await
     }
 
     async fn register(&self, username: &str) -> Answer {
@@ -138,6 +201,12 @@ impl<P: Place> Api<P> {
     async fn refresh(&self, token: &str) -> Answer {
         self.post("/api/auth/refresh", json!({"refresh_token": token})).await
     }
+}
+
+/// The secret in a mail: its one word of 64 hex digits.
+fn link_in(mail: &str) -> &str {
+    let is_secret = |word: &&str| word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    mail.split(|c: char| c.is_whitespace() || c == '/').find(is_secret).expect("a link")
 }
 
 fn account(username: &str) -> Value {

@@ -1,5 +1,7 @@
 //! Signed-in devices and their refresh tokens in SQL.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 use devpocket_shared::ids::{DeviceId, UserId};
 use sqlx::FromRow;
@@ -7,10 +9,13 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::database::Transaction;
-use super::statement::{Statement, sql};
-use super::{Database, DeviceStore, NewRefresh, Rotation, Standing, StoreError, from_micros};
+use super::statement::sql;
+use super::{Database, DeviceStore, NewRefresh, Part, Rotation, Standing, StoreError, from_micros};
 use crate::domain::secret_token::SecretHash;
-use crate::domain::user::{DeviceKind, NewDevice};
+use crate::domain::user::{Device, DeviceInfo, DeviceKind, NewDevice, Tier};
+
+/// How long a device is kept that cannot go on: whoever looks into what happened has a month.
+const KEPT: Duration = Duration::days(30);
 
 #[derive(FromRow)]
 struct ChainRow {
@@ -18,6 +23,17 @@ struct ChainRow {
     device_id: Uuid,
     expires_at: i64,
     spent_at: Option<i64>,
+}
+
+#[derive(FromRow)]
+struct DeviceRow {
+    id: Uuid,
+    name: Option<String>,
+    device_type: Option<String>,
+    created_at: i64,
+    last_seen_at: i64,
+    address: Option<String>,
+    total: i64,
 }
 
 #[async_trait]
@@ -29,8 +45,9 @@ impl DeviceStore for Database {
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let insert = sql("insert into devices (id, user_id, name, device_type, created_at, last_seen_at)
-             values ($1, $2, $3, $4, $5, $5)");
+        let insert =
+            sql("insert into devices (id, user_id, name, device_type, created_at, last_seen_at, address)
+             values ($1, $2, $3, $4, $5, $5, $6)");
         transaction
             .execute(
                 insert
@@ -38,10 +55,16 @@ impl DeviceStore for Database {
                     .bind(device.user_id)
                     .bind(device.info.name.as_deref())
                     .bind(device.info.kind.map(DeviceKind::as_str))
-                    .bind(now),
+                    .bind(now)
+                    .bind(device.address.to_canonical().to_string()),
             )
             .await?;
         insert_refresh(&mut transaction, device.id, refresh, now).await?;
+        // Nobody asks for these any more; without it an account would grow by a row with each login for ever.
+        let delete = sql("delete from devices
+             where user_id = $1 and (revoked_at <= $2
+                 or not exists (select 1 from refresh_tokens where device_id = devices.id and expires_at > $2))");
+        transaction.execute(delete.bind(device.user_id).bind(now - KEPT)).await?;
         let update = sql("update users set last_login_at = $2 where id = $1");
         transaction.execute(update.bind(device.user_id).bind(now)).await?;
         transaction.commit().await
@@ -52,6 +75,7 @@ impl DeviceStore for Database {
         spent: SecretHash,
         next: NewRefresh,
         grace: Duration,
+        address: IpAddr,
         now: OffsetDateTime,
     ) -> Result<Rotation, StoreError> {
         let mut transaction = self.begin().await?;
@@ -76,15 +100,17 @@ impl DeviceStore for Database {
             if from_micros(spent_at)? + grace > now {
                 return Ok(rotation);
             }
-            transaction.execute(sign_out(device_id, now)).await?;
+            let update = sql("update devices set revoked_at = $2 where id = $1 and revoked_at is null");
+            transaction.execute(update.bind(device_id).bind(now)).await?;
             transaction.commit().await?;
             return Ok(Rotation::Reused(device_id));
         }
         let update = sql("update refresh_tokens set spent_at = $2 where token_hash = $1");
         transaction.execute(update.bind(spent.as_bytes()).bind(now)).await?;
         insert_refresh(&mut transaction, device_id, next, now).await?;
-        let update = sql("update devices set last_seen_at = $2 where id = $1");
-        transaction.execute(update.bind(device_id).bind(now)).await?;
+        let update = sql("update devices set last_seen_at = $2, address = $3 where id = $1");
+        let address = address.to_canonical().to_string();
+        transaction.execute(update.bind(device_id).bind(now).bind(address)).await?;
         // One that has ended is refused whether it is known or not.
         let delete = sql("delete from refresh_tokens where device_id = $1 and expires_at <= $2");
         transaction.execute(delete.bind(device_id).bind(now)).await?;
@@ -92,16 +118,77 @@ impl DeviceStore for Database {
         Ok(rotation)
     }
 
-    async fn standing(&self, user_id: UserId, device_id: DeviceId) -> Result<Standing, StoreError> {
-        let select = sql("select users.is_admin from devices join users on users.id = devices.user_id
+    async fn standing(
+        &self,
+        user_id: UserId,
+        device_id: DeviceId,
+        now: OffsetDateTime,
+    ) -> Result<Standing, StoreError> {
+        let select = sql("select users.is_admin,
+                 case when users.subscription_expires_at <= $3 then 'free' else users.subscription_tier end
+             from devices join users on users.id = devices.user_id
              where devices.id = $1 and devices.user_id = $2 and devices.revoked_at is null and users.is_active");
-        let is_admin: Option<(bool,)> = self.optional(select.bind(device_id).bind(user_id)).await?;
-        Ok(is_admin.map_or(Standing::SignedOut, |(is_admin,)| Standing::SignedIn { is_admin }))
+        let row: Option<(bool, String)> =
+            self.optional(select.bind(device_id).bind(user_id).bind(now)).await?;
+        let Some((is_admin, tier)) = row else { return Ok(Standing::SignedOut) };
+        let tier = Tier::from_word(&tier).ok_or_else(|| StoreError::corrupt("a tier that is none"))?;
+        Ok(Standing::SignedIn { is_admin, tier })
     }
 
-    async fn sign_out(&self, device_id: DeviceId, now: OffsetDateTime) -> Result<(), StoreError> {
-        self.execute(sign_out(device_id, now)).await?;
-        Ok(())
+    async fn sign_out(
+        &self,
+        user_id: UserId,
+        device_id: DeviceId,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let update =
+            sql("update devices set revoked_at = $3 where id = $1 and user_id = $2 and revoked_at is null");
+        Ok(self.execute(update.bind(device_id).bind(user_id).bind(now)).await? > 0)
+    }
+
+    async fn devices(
+        &self,
+        user_id: UserId,
+        part: Part,
+        now: OffsetDateTime,
+    ) -> Result<(Vec<Device>, i64), StoreError> {
+        // The count stands beside every row: one statement, so that the two agree. A part beyond the end has no row.
+        let select =
+            sql("select id, name, device_type, created_at, last_seen_at, address, count(*) over () as total
+             from devices
+             where user_id = $1 and revoked_at is null
+                 and exists (select 1 from refresh_tokens where device_id = devices.id and expires_at > $2)
+             order by last_seen_at desc, id desc
+             limit $3 offset $4");
+        let select = select.bind(user_id).bind(now).bind(part.limit).bind(part.offset);
+        let rows: Vec<DeviceRow> = self.all(select).await?;
+        let total = match rows.first() {
+            Some(row) => row.total,
+            None => {
+                let count = sql("select count(*) from devices
+                     where user_id = $1 and revoked_at is null
+                         and exists (select 1 from refresh_tokens where device_id = devices.id and expires_at > $2)");
+                self.optional::<(i64,)>(count.bind(user_id).bind(now)).await?.map_or(0, |(total,)| total)
+            }
+        };
+        Ok((rows.into_iter().map(Device::try_from).collect::<Result<_, _>>()?, total))
+    }
+}
+
+impl TryFrom<DeviceRow> for Device {
+    type Error = StoreError;
+
+    fn try_from(row: DeviceRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: DeviceId::new(row.id),
+            info: DeviceInfo {
+                name: row.name,
+                kind: row.device_type.as_deref().and_then(DeviceKind::from_word),
+            },
+            created_at: from_micros(row.created_at)?,
+            last_seen_at: from_micros(row.last_seen_at)?,
+            address: row.address.and_then(|address| address.parse().ok()),
+        })
     }
 }
 
@@ -117,8 +204,4 @@ async fn insert_refresh(
     let insert = insert.bind(refresh.hash.as_bytes()).bind(device_id).bind(now).bind(refresh.expires_at);
     transaction.execute(insert).await?;
     Ok(())
-}
-
-fn sign_out(device_id: DeviceId, now: OffsetDateTime) -> Statement {
-    sql("update devices set revoked_at = $2 where id = $1 and revoked_at is null").bind(device_id).bind(now)
 }

@@ -26,6 +26,14 @@ impl StoreError {
     pub(super) fn corrupt(what: &'static str) -> Self {
         Self::Failed(sqlx::Error::Decode(what.into()))
     }
+
+    /// Whether a row was refused because another has the same key.
+    pub(super) fn is_duplicate(&self) -> bool {
+        match self {
+            Self::Failed(err) => err.as_database_error().is_some_and(DatabaseError::is_unique_violation),
+            Self::Unavailable(_) | Self::Migrate(_) | Self::Outdated => false,
+        }
+    }
 }
 
 impl From<sqlx::Error> for StoreError {

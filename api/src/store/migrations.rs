@@ -63,6 +63,16 @@ async fn versions(connection: Connection<'_>) -> BTreeSet<i64> {
     rows.unwrap_or_default().into_iter().map(|(version,)| version).collect()
 }
 
+/// As the first release left it.
+#[cfg(test)]
+pub(super) async fn run_first(connection: Connection<'_>) -> Result<(), StoreError> {
+    match connection {
+        Connection::Postgres(connection) => POSTGRES.run_to(1, connection).await?,
+        Connection::Sqlite(connection) => SQLITE.run_to(1, connection).await?,
+    }
+    Ok(())
+}
+
 fn applied(before: &BTreeSet<i64>, after: &BTreeSet<i64>) -> Applied {
     Applied { count: after.difference(before).count(), version: after.last().copied().unwrap_or_default() }
 }

@@ -33,7 +33,7 @@ pub(super) enum Value {
     Uuid(Option<Uuid>),
     Text(Option<String>),
     Integer(Option<i64>),
-    Bool(bool),
+    Bool(Option<bool>),
     Bytes(Vec<u8>),
 }
 
@@ -61,7 +61,7 @@ impl Statement {
         Option<Uuid>: Encode<'q, D> + Type<D>,
         Option<String>: Encode<'q, D> + Type<D>,
         Option<i64>: Encode<'q, D> + Type<D>,
-        bool: Encode<'q, D> + Type<D>,
+        Option<bool>: Encode<'q, D> + Type<D>,
         Vec<u8>: Encode<'q, D> + Type<D>,
     {
         let mut arguments = D::Arguments::default();
@@ -231,6 +231,12 @@ impl From<OffsetDateTime> for Value {
 
 impl From<bool> for Value {
     fn from(value: bool) -> Self {
+        Self::Bool(Some(value))
+    }
+}
+
+impl From<Option<bool>> for Value {
+    fn from(value: Option<bool>) -> Self {
         Self::Bool(value)
     }
 }

@@ -4,18 +4,23 @@ mod on_postgres;
 mod on_sqlite;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use devpocket_tests::stack::Postgres;
+use devpocket_tests::stack::{Postgres, Redis};
 use secrecy::SecretString;
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::statement::sql;
+use crate::coordination::{MemoryCoordination, RedisCoordination};
+use crate::domain::coordination::Coordination;
+use crate::store::statement::{Connection, sql};
 
 /// A place where a database of a test's own is, and goes away with it.
 pub(crate) trait Place: Sized {
     async fn make() -> Self;
     fn location(&self) -> Location;
+    /// What goes with it: SQLite is for one api alone, PostgreSQL for many, which agree over Redis.
+    fn coordination(&self) -> Arc<dyn Coordination>;
 
     async fn open(&self) -> Database {
         Database::open(&self.location(), Schema::Migrate).await.unwrap()
@@ -25,8 +30,8 @@ pub(crate) trait Place: Sized {
 /// A directory for a SQLite file.
 pub(crate) struct SqlitePlace(TempDir);
 
-/// A PostgreSQL server.
-pub(crate) struct PostgresPlace(Postgres);
+/// A PostgreSQL server, and a Redis.
+pub(crate) struct PostgresPlace(Postgres, Redis);
 
 impl Place for SqlitePlace {
     async fn make() -> Self {
@@ -36,21 +41,66 @@ impl Place for SqlitePlace {
     fn location(&self) -> Location {
         Location::file(&self.0.path().join("devpocket.db"))
     }
+
+    fn coordination(&self) -> Arc<dyn Coordination> {
+        Arc::new(MemoryCoordination::default())
+    }
 }
 
 impl Place for PostgresPlace {
     async fn make() -> Self {
-        Self(Postgres::start().await)
+        Self(Postgres::start().await, Redis::start().await)
     }
 
     fn location(&self) -> Location {
         Location::of_url(&SecretString::from(self.0.url())).unwrap()
+    }
+
+    fn coordination(&self) -> Arc<dyn Coordination> {
+        Arc::new(RedisCoordination::new(&self.1.url().into()).unwrap())
+    }
+}
+
+impl SqlitePlace {
+    pub(crate) async fn migrate_first(&self) {
+        use sqlx::ConnectOptions;
+        let Location::Sqlite(options) = self.location() else { unreachable!("SQLite") };
+        let options = options.create_if_missing(true);
+        let mut connection = options.connect().await.unwrap();
+        migrations::run_first(Connection::Sqlite(&mut connection)).await.unwrap();
+        for text in [
+            "insert into users (id, email, email_key, username, username_key, subscription_tier, is_active, is_verified,
+                 is_admin, created_at)
+             values (x'00000000000000000000000000000001', 'a@b.co', 'a@b.co', 'Ann', 'ann', 'pro', true, true, true, 1)",
+            "insert into devices (id, user_id, created_at, last_seen_at) values (x'00000000000000000000000000000002', x'00000000000000000000000000000001', 1, 1)",
+            "insert into refresh_tokens (token_hash, device_id, created_at, expires_at)
+             values (x'616263', x'00000000000000000000000000000002', 1, 9000000000000000)",
+        ] {
+            Connection::Sqlite(&mut connection).execute(sql(text)).await.unwrap();
+        }
     }
 }
 
 impl PostgresPlace {
     pub(crate) fn server(&mut self) -> &mut Postgres {
         &mut self.0
+    }
+
+    pub(crate) async fn migrate_first(&self) {
+        use sqlx::ConnectOptions;
+        let options = super::postgres::options(&self.0.url().into()).unwrap();
+        let mut connection = options.connect().await.unwrap();
+        migrations::run_first(Connection::Postgres(&mut connection)).await.unwrap();
+        for text in [
+            "insert into users (id, email, email_key, username, username_key, subscription_tier, is_active, is_verified,
+                 is_admin, created_at)
+             values ('00000000-0000-0000-0000-000000000001', 'a@b.co', 'a@b.co', 'Ann', 'ann', 'pro', true, true, true, 1)",
+            "insert into devices (id, user_id, created_at, last_seen_at) values ('00000000-0000-0000-0000-000000000002', '00000000-0000-0000-0000-000000000001', 1, 1)",
+            "insert into refresh_tokens (token_hash, device_id, created_at, expires_at)
+             values ('abc', '00000000-0000-0000-0000-000000000002', 1, 9000000000000000)",
+        ] {
+            Connection::Postgres(&mut connection).execute(sql(text)).await.unwrap();
+        }
     }
 }
 

@@ -25,6 +25,7 @@ struct UserRow {
     is_admin: bool,
     created_at: i64,
     last_login_at: Option<i64>,
+    subscription_expires_at: Option<i64>,
 }
 
 impl TryFrom<UserRow> for User {
@@ -40,6 +41,7 @@ impl TryFrom<UserRow> for User {
             display_name: row.display_name,
             password_hash: row.password_hash.map(SecretString::from),
             tier,
+            tier_until: row.subscription_expires_at.map(from_micros).transpose()?,
             is_active: row.is_active,
             is_verified: row.is_verified,
             is_admin: row.is_admin,
@@ -64,7 +66,7 @@ impl UserStore for Database {
              where true
              on conflict do nothing
              returning id, email, username, display_name, password_hash, subscription_tier, is_active, is_verified,
-                 is_admin, created_at, last_login_at");
+                 is_admin, created_at, last_login_at, subscription_expires_at");
         let row: Option<UserRow> = transaction
             .optional(
                 insert
@@ -99,7 +101,7 @@ impl UserStore for Database {
              where not exists (select 1 from users)
              on conflict do nothing
              returning id, email, username, display_name, password_hash, subscription_tier, is_active, is_verified,
-                 is_admin, created_at, last_login_at");
+                 is_admin, created_at, last_login_at, subscription_expires_at");
         let row: Option<UserRow> = transaction
             .optional(
                 insert
@@ -120,7 +122,7 @@ impl UserStore for Database {
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         let select =
             sql("select id, email, username, display_name, password_hash, subscription_tier, is_active,
-                 is_verified, is_admin, created_at, last_login_at
+                 is_verified, is_admin, created_at, last_login_at, subscription_expires_at
              from users where id = $1");
         self.optional::<UserRow>(select.bind(id)).await?.map(User::try_from).transpose()
     }
@@ -133,7 +135,7 @@ impl UserStore for Database {
         };
         let select =
             sql("select id, email, username, display_name, password_hash, subscription_tier, is_active,
-                 is_verified, is_admin, created_at, last_login_at
+                 is_verified, is_admin, created_at, last_login_at, subscription_expires_at
              from users where email_key = $1 or username_key = $2");
         self.optional::<UserRow>(select.bind(email).bind(username)).await?.map(User::try_from).transpose()
     }
@@ -141,7 +143,7 @@ impl UserStore for Database {
     async fn oldest_admin(&self) -> Result<Option<User>, StoreError> {
         let select =
             sql("select id, email, username, display_name, password_hash, subscription_tier, is_active,
-                 is_verified, is_admin, created_at, last_login_at
+                 is_verified, is_admin, created_at, last_login_at, subscription_expires_at
              from users where is_admin and is_active
              order by created_at, id limit 1");
         self.optional::<UserRow>(select).await?.map(User::try_from).transpose()

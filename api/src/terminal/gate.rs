@@ -1,10 +1,13 @@
 //! The accounts as the terminal stream's gate.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::{Credential, Gate};
 use crate::domain::accounts::Accounts;
 use crate::domain::identity::{AuthError, Identity};
+use crate::domain::limits::Class;
 
 #[async_trait]
 impl Gate for Accounts {
@@ -18,6 +21,10 @@ impl Gate for Accounts {
     async fn still_signed_in(&self, identity: &Identity) -> bool {
         // With the database down an open socket goes on (DESIGN section 9).
         Self::still_signed_in(self, identity).await.unwrap_or(true)
+    }
+
+    async fn admit(&self, identity: &Identity, class: Class) -> Option<Duration> {
+        Self::admit(self, identity, class).await
     }
 
     fn may_open_local(&self, identity: &Identity) -> bool {

@@ -14,6 +14,7 @@ use super::deflate::{Compressors, Deflate};
 use super::sink::ClientSink;
 use super::{Credential, Encoding, Terminal, inbound, outbound};
 use crate::http::current_user::bearer;
+use crate::http::metrics::OpenSocket;
 use crate::problem::Problem;
 
 /// Subprotocol that carries terminal bytes in binary frames.
@@ -69,6 +70,7 @@ pub(super) async fn upgrade(
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES);
     Ok(upgrade.on_upgrade(move |socket: WebSocket| async move {
+        let _counted = OpenSocket::count();
         let (sink, stream) = futures_util::StreamExt::split(socket);
         let (to_client, outgoing) = outbound::queue();
         let writing =

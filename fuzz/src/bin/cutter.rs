@@ -1,9 +1,11 @@
 //! The cutter, fed anything: in whatever pieces output comes, all of it is delivered, but for what was blanked, and the same
-//! is blanked.
+//! is blanked, every question among it.
 #![no_main]
 
 use devpocket_shared::ids::TerminalSize;
 use libfuzzer_sys::fuzz_target;
+use ptyd_screen::parser::Parser;
+use ptyd_screen::query;
 use ptyd_session::{Cutter, Overflow, Region, region_bytes};
 
 const RING_BYTES: u64 = 256 << 10;
@@ -28,10 +30,22 @@ fn delivered(output: &[u8], piece: usize) -> Vec<u8> {
     [first, second].concat()
 }
 
+/// What a client's terminal would answer in these bytes.
+fn questions(bytes: &[u8]) -> usize {
+    let (mut parser, mut rest, mut found) = (Parser::new(), bytes, 0);
+    while !rest.is_empty() {
+        let (used, event) = parser.next(rest);
+        found += usize::from(query::is_query(&event));
+        rest = &rest[used..];
+    }
+    found
+}
+
 fuzz_target!(|data: &[u8]| {
     let Some((piece, output)) = data.split_first() else { return };
     let whole = delivered(output, output.len().max(1));
     assert_eq!(whole.len(), output.len());
     assert!(whole.iter().zip(output).all(|(got, sent)| got == sent || *got == 0));
     assert!(delivered(output, usize::from(*piece % 32) + 1) == whole);
+    assert_eq!(questions(&whole), 0);
 });

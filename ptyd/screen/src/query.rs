@@ -63,9 +63,14 @@ fn osc_asks(payload: &[u8]) -> bool {
         | b"21" | b"22" | b"50" | b"52" | b"60" | b"61" | b"7" | b"9" | b"133" | b"633" | b"1337" => {
             let asks = |part: &[u8]| part == b"?" || part.ends_with(b"=?") || part.starts_with(b"?");
             let iterm = number == b"1337"
-                && payload[5..].split(|byte| *byte == b'=').next().is_some_and(|word| {
-                    matches!(word, b"ReportCellSize" | b"ReportVariable" | b"RequestUpload" | b"Capabilities")
-                });
+                && rest.clone().next().and_then(|part| part.split(|byte| *byte == b'=').next()).is_some_and(
+                    |word| {
+                        matches!(
+                            word,
+                            b"ReportCellSize" | b"ReportVariable" | b"RequestUpload" | b"Capabilities"
+                        )
+                    },
+                );
             iterm || rest.any(asks)
         }
         // kitty notifications: a query, or a report asked for.
@@ -93,6 +98,17 @@ mod tests {
             rest = &rest[used..];
         }
         asks
+    }
+
+    /// The story: a number alone, and the session stood still; with it the node, at its next start.
+    #[test]
+    fn a_number_alone_asks_nothing() {
+        for number in 0..6000 {
+            for end in ["\x07", "\x1b\\", ";\x07", ";;\x07"] {
+                let _known = asks(&format!("\x1b]{number}{end}"));
+            }
+        }
+        assert!(!asks("\x1b]1337\x07") && !asks("\x1b]1337;\x07"));
     }
 
     #[test]

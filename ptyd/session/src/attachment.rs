@@ -74,6 +74,8 @@ pub struct Attachment {
     stalled_since: Option<Instant>,
     /// The transport has not taken everything that was handed to it.
     in_transport: bool,
+    /// What the transport has not taken is a snapshot: as long as it takes of that, the client cannot acknowledge anything.
+    snapshot_in_transport: bool,
     /// It was behind for too long: it holds nothing back until it has drawn up to here.
     released_until: Option<Offset>,
     /// What is on its way to a client with a window, and how fast that draws.
@@ -111,6 +113,7 @@ impl Attachment {
             told_size: region.size_at(cursor),
             stalled_since: None,
             in_transport: false,
+            snapshot_in_transport: false,
             released_until: None,
             window_from: cursor,
             flight: Flight::default(),
@@ -127,9 +130,14 @@ impl Attachment {
     pub fn handle_written(&mut self, bytes: usize, all: bool, now: Instant) {
         self.taken.note_taken(bytes as u64, all, now);
         self.in_transport = !all;
-        if !self.holds_from_ack && self.stalled_since.is_some() {
-            self.stalled_since = (!all).then_some(now);
+        if self.stalled_since.is_some() {
+            if !self.holds_from_ack {
+                self.stalled_since = (!all).then_some(now);
+            } else if self.snapshot_in_transport {
+                self.stalled_since = Some(now);
+            }
         }
+        self.snapshot_in_transport &= !all;
     }
 
     /// The client has drawn the output up to `offset`. What it cannot have seen yet counts for nothing.
@@ -211,7 +219,9 @@ impl Attachment {
             self.acked = self.cursor;
         }
         self.told_size = view.size_now;
-        self.stalled_since = None;
+        // It may be large, and nothing else is sent meanwhile: the clock runs from here.
+        self.stalled_since = (!self.is_realtime()).then_some(now);
+        self.snapshot_in_transport = true;
         self.note_handed(now);
         let under_way = if self.window.is_some() { self.flight.bytes(now) } else { 0 };
         let takes = self.rate().map_or(Duration::ZERO, |rate| pace::time_for(under_way + bytes, rate));
@@ -248,6 +258,11 @@ impl Attachment {
     /// The hold that goes on when the connection ends: only where the client can come back to it.
     pub fn lingering_hold(&self) -> Option<Offset> {
         self.hold().filter(|_| self.holds_from_ack)
+    }
+
+    /// Whether the next to be sent is a snapshot, which takes its time to be drawn up.
+    pub fn owes_snapshot(&self) -> bool {
+        self.snapshot.is_some()
     }
 
     /// Everything up to here was handed to the transport.

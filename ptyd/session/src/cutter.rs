@@ -2,6 +2,8 @@
 //! safe place to begin; notes terminal queries and blanks them. Between sequences it only looks for what might begin
 //! one: plain text passes at the speed of memory. It knows no screen.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use memchr::memchr3;
 use ptyd_screen::parser::{Event, Parser};
 use ptyd_screen::query;
@@ -48,10 +50,12 @@ pub struct Cutter {
     scanned: u64,
     /// Where the sequence that is not whole yet began.
     begun: u64,
+    /// It cut another short, or ended a string: without it that would still be open.
+    ends_another: bool,
     /// That sequence is too long to be waited for.
     passing: bool,
-    /// A string that asks began here; its terminator has two bytes, and the second is still to come.
-    asking: Option<u64>,
+    /// A string that asks began here, and ended another or not; its terminator has two bytes, and the second is still to come.
+    asking: Option<(u64, bool)>,
 }
 
 /// What stands where the terminal would go on from ground state.
@@ -79,7 +83,24 @@ impl Cutter {
     }
 
     /// Makes what was read visible as far as it can be cut.
+    ///
+    /// A panic in here costs what was read its cut, and nothing else: it is shown as it is. It must not cost the session, least
+    /// of all that of the next worker, which reads the same bytes.
     pub fn cut<M: AsRef<[u8]> + AsMut<[u8]>>(&mut self, region: &mut Region<M>, overflow: Overflow) -> Cut {
+        let cut = catch_unwind(AssertUnwindSafe(|| self.cut_what_is_there(region, overflow)));
+        cut.unwrap_or_else(|_| {
+            let head = region.head().0;
+            *self = Self { scanned: head, begun: head, ..Self::default() };
+            region.store_visible(head, None);
+            Cut::Done
+        })
+    }
+
+    fn cut_what_is_there<M: AsRef<[u8]> + AsMut<[u8]>>(
+        &mut self,
+        region: &mut Region<M>,
+        overflow: Overflow,
+    ) -> Cut {
         let mut cut = Cut::Done;
         loop {
             let (first, second) = region.uncut(self.scanned);
@@ -91,6 +112,7 @@ impl Cutter {
                 let (Ahead::Parse(text) | Ahead::Text(text)) = ahead;
                 self.scanned += text as u64;
                 self.begun = self.scanned;
+                self.ends_another &= text == 0;
                 if matches!(ahead, Ahead::Text(_)) {
                     if text == first.len() {
                         continue;
@@ -122,46 +144,61 @@ impl Cutter {
             if first.is_empty() {
                 return Cut::Done;
             }
+            let was_ground = self.parser.is_ground();
+            #[cfg(test)]
+            assert!(!first.starts_with(tests::FAULT), "a fault, to see what it costs");
             let (used, event) = self.parser.next(first);
             let asks = query::is_query(&event) && !self.passing;
             let control = if let Event::Control(byte) = event { Some(byte) } else { None };
             let goes_on = matches!(event, Event::Pending);
             let terminator = matches!(event, Event::Escape { intermediates: [], final_byte: b'\\' });
-            let ends_with_escape = used > 0 && first[used - 1] == ESC;
+            let introducer = match first[..used].last() {
+                Some(&ESC) => 1,
+                // The second byte of a C1 control.
+                Some(0x80..=0x9F) => 2,
+                _ => 0,
+            };
             self.scanned += used as u64;
             let ground = self.parser.is_ground();
             if asks && let Some(byte) = control {
                 // A question that is never answered, and stands alone even in the middle of a sequence.
-                let len = if byte < 0x80 { 1 } else { 2 };
-                region.blank(self.scanned - len as u64, len);
+                if byte < 0x80 {
+                    region.blank(self.scanned - 1, 1);
+                } else {
+                    region.blank_query(self.scanned - 2, 2, !was_ground || used > 2);
+                }
             }
-            let mut asked = None;
             // A C1 control cancels what should have been the terminator; any other leaves it open.
-            if (ground || (control.is_none() && !goes_on))
-                && let Some(begun) = self.asking.take()
-            {
-                asked = Some((begun, if terminator { self.scanned } else { self.begun }));
-            } else if control.is_some() {
-                // Of no sequence.
-            } else if asks && ground {
-                asked = Some((self.begun, self.scanned));
-            } else if asks {
-                self.asking = Some(self.begun);
+            let over = ground || (control.is_none() && !goes_on);
+            let mut asked = Vec::new();
+            if over && let Some((begun, ends_another)) = self.asking.take() {
+                asked.push((begun, if terminator { self.scanned } else { self.begun }, ends_another));
             }
-            if let Some((begun, end)) = asked
-                && Self::ask(region, begun, end, overflow) == Cut::Full
-            {
-                // It is looked at again when there is room.
-                self.parser = Parser::new();
-                (self.scanned, self.begun) = (begun, begun);
-                return Cut::Full;
+            // What ended that may ask something itself.
+            if asks && control.is_none() {
+                if ground {
+                    asked.push((self.begun, self.scanned, self.ends_another));
+                } else {
+                    self.asking = Some((self.begun, self.ends_another));
+                }
+            }
+            for (begun, end, ends_another) in asked {
+                if Self::ask(region, begun, end, ends_another, overflow) == Cut::Full {
+                    // It is looked at again when there is room.
+                    self.parser = Parser::new();
+                    (self.scanned, self.begun, self.asking) = (begun, begun, None);
+                    self.ends_another = ends_another;
+                    return Cut::Full;
+                }
             }
             if ground {
+                self.ends_another = false;
                 return Cut::Done;
             }
             if control.is_none() && !goes_on {
-                // One sequence ended and the next began with the same byte.
-                self.begun = self.scanned - u64::from(ends_with_escape);
+                // One sequence ended and the next began with the same character.
+                self.begun = self.scanned - introducer;
+                self.ends_another = true;
                 self.passing = false;
             }
         }
@@ -171,6 +208,7 @@ impl Cutter {
         region: &mut Region<M>,
         begun: u64,
         end: u64,
+        ends_another: bool,
         overflow: Overflow,
     ) -> Cut {
         let len = as_usize(end - begun);
@@ -181,7 +219,7 @@ impl Cutter {
                 return Cut::Full;
             }
         }
-        region.blank(begun, len);
+        region.blank_query(begun, len, ends_another);
         Cut::Done
     }
 
@@ -191,7 +229,7 @@ impl Cutter {
             region.store_visible(self.scanned, None);
             return;
         }
-        let begun = self.asking.unwrap_or(self.begun);
+        let begun = self.asking.map_or(self.begun, |(begun, _)| begun);
         self.passing |= self.scanned - begun >= MAX_SEQUENCE_BYTES;
         if self.passing {
             self.asking = None;

@@ -74,6 +74,27 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         crate::region::fence();
     }
 
+    /// Overwrites a query, two bytes at least. `ends_another`: it stands where another sequence was open; then what remains of
+    /// it ends that as the query did, and does nothing else: ST where it began with ESC, and CAN where it began with a C1
+    /// control, which cuts short.
+    pub(crate) fn blank_query(&mut self, from: u64, len: usize, ends_another: bool) {
+        let begins_with_escape = self.stretches(from, 1).0 == b"\x1b";
+        self.blank(from, len);
+        if ends_another && begins_with_escape && len >= 2 {
+            self.put_byte(from, b'\x1b');
+            self.put_byte(from + 1, b'\\');
+        } else if ends_another {
+            self.put_byte(from, 0x18);
+        }
+    }
+
+    /// Overwrites one byte of output.
+    pub(crate) fn put_byte(&mut self, at: u64, byte: u8) {
+        let position = self.position(at);
+        self.bytes_mut(position..position + 1)[0] = byte;
+        crate::region::fence();
+    }
+
     pub(crate) fn stretches(&self, from: u64, len: usize) -> (&[u8], &[u8]) {
         let start = self.position(from);
         let until_wrap = HEADER_BYTES + as_usize(self.ring_bytes) - start;

@@ -261,9 +261,10 @@ impl Keeper {
             [OsStr::new("ptyd")].into_iter().chain(self.config.worker_argument.iter().map(OsStr::new));
         let arguments: Vec<CString> =
             arguments.filter_map(|text| CString::new(text.as_bytes()).ok()).collect();
+        let metrics = self.config.metrics_listen.map(|address| format!("PTYD_METRICS_LISTEN={address}"));
         let environment = [format!("PTYD_LOG={}", self.config.log), WORKER_PATH.to_owned()];
         let environment: Vec<CString> =
-            environment.into_iter().filter_map(|text| CString::new(text).ok()).collect();
+            environment.into_iter().chain(metrics).filter_map(|text| CString::new(text).ok()).collect();
         let stderr = io::stderr();
         let pid = child::start(&Plan {
             standard: [self.null.as_fd(), stderr.as_fd(), stderr.as_fd()],

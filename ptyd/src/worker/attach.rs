@@ -61,10 +61,18 @@ impl Client<'_> {
     ) -> Result<Left, StreamError> {
         let mut changed = self.session.subscribe();
         let mut last = None;
+        // Replies that `pending` holds, about, in bytes.
+        let mut owed = 0;
         loop {
             // A fast client's socket is always ready: the other tasks of this thread want their turn.
             tokio::task::coop::consume_budget().await;
             if last.is_none() && pending.len() < super::encode::GATHER_BYTES / 2 {
+                // One picture after the other, and everybody else's turn in between: a large one takes milliseconds.
+                let drawing = begun.attachment.owes_snapshot().then_some(&self.context.drawing);
+                let _turn = match drawing {
+                    Some(drawing) => drawing.acquire().await.ok(),
+                    None => None,
+                };
                 changed.mark_unchanged();
                 let next = encode_due(
                     self.session,
@@ -82,11 +90,14 @@ impl Client<'_> {
                 return Ok(left);
             }
             tokio::select! {
-                frame = reader.next(), if pending.len() < MAX_REPLY_BYTES && last.is_none() => {
+                // However much is on its way to the client: its Ctrl-C does not wait for that.
+                frame = reader.next(), if owed < MAX_REPLY_BYTES && last.is_none() => {
                     let Some(frame) = frame? else { return Ok(Left::Lost) };
+                    let before = pending.len();
                     if self.handle(frame, begun, &mut pending).await? == Some(Left::Detached) {
                         return Ok(Left::Detached);
                     }
+                    owed += pending.len() - before;
                 }
                 written = writer.write(&pending), if !pending.is_empty() => {
                     let written = written?;
@@ -94,6 +105,9 @@ impl Client<'_> {
                         return Ok(Left::Lost);
                     }
                     pending.advance(written);
+                    if pending.is_empty() {
+                        owed = 0;
+                    }
                     begun.attachment.handle_written(written, pending.is_empty(), now());
                 }
                 _ = changed.changed(), if pending.is_empty() && last.is_none() => {}
@@ -153,13 +167,8 @@ impl Client<'_> {
                 }
                 answer(tag, result, pending)?;
             }
-            ToPtyd::Terminate { tag } => {
-                let result = self.session.check_may_act(self.number);
-                if result.is_ok() {
-                    end_for(self.context, self.session, EndReason::Terminated).await;
-                }
-                answer(tag, result, pending)?;
-            }
+            // The owner's right, also of one that only watches.
+            ToPtyd::Terminate { tag: _ } => end_for(self.context, self.session, EndReason::Terminated).await,
             ToPtyd::Detach => return Ok(Some(Left::Detached)),
             ToPtyd::History { tag, before_line, lines } => {
                 let page = self.session.history(before_line, lines);

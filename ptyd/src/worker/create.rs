@@ -1,6 +1,7 @@
 //! Brings sessions into being: new ones through the keeper, old ones from a worker before. Knows no stream.
 
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,11 +10,11 @@ use devpocket_shared::wire::{Create, EndReason, ErrorCode, Failure, Limits};
 use memmap2::MmapMut;
 use ptyd_session::{Checkpoints, Cutter, Overflow, Picture, Region, RegionError, memory_bytes, parts};
 
-use super::drive::{drive, now};
+use super::drive::{drive, give_up, now};
 use super::record::Record;
 use super::registry::{KEY_LIFE, Reserved};
 use super::session::{Memory, Session};
-use super::{Context, attach, sys};
+use super::{Context, attach, numbers, sys};
 use crate::handover::{Adopt, Spawn};
 
 /// A session could not be taken over.
@@ -27,6 +28,8 @@ pub(crate) enum AdoptError {
     Region(#[from] RegionError),
     #[error("its record cannot be read")]
     Record,
+    #[error("what it holds cannot be taken apart")]
+    Panicked,
 }
 
 /// A session made, or found under the same key.
@@ -82,7 +85,12 @@ pub(crate) async fn adopt(
     let maps = Maps::of(&memory)?;
     // A worker killed before it had written anything: the session is new to this one.
     let untouched = maps.region.iter().take(8).all(|byte| *byte == 0);
-    let memory = if untouched { maps.fresh(TerminalSize::DEFAULT)? } else { maps.recover()? };
+    let memory = if untouched {
+        maps.fresh(TerminalSize::DEFAULT)?
+    } else {
+        // What one session's program printed must not stop the others from being taken over.
+        catch_unwind(AssertUnwindSafe(|| maps.recover())).map_err(|_| AdoptError::Panicked)??
+    };
     let age = Duration::from_millis(now_ms().saturating_sub(record.created_at_ms));
     if let Some(key) = record.key.clone()
         && age < KEY_LIFE
@@ -93,6 +101,7 @@ pub(crate) async fn adopt(
     let unfulfilled: Option<EndReason> = record.reason.filter(|_| adopt.exit.is_none());
     let session = Arc::new(Session::new(adopt.session_id, adopt.owner, record, memory, adopt.exit, now()));
     run_session(context, &session, master);
+    numbers::session_adopted();
     // The worker before may have died between noting the wish and passing it on.
     if let Some(reason) = unfulfilled {
         attach::end_for(context, &session, reason).await;
@@ -130,6 +139,7 @@ async fn start(context: &Arc<Context>, create: Create, limits: Limits) -> Result
         failure(ErrorCode::Internal, "the session cannot be opened")
     })?;
     run_session(context, &session, Some(master));
+    numbers::session_started();
     Ok(session)
 }
 
@@ -156,7 +166,13 @@ fn run_session(context: &Arc<Context>, session: &Arc<Session>, master: Option<Ow
         Some(master) => {
             // Its leader may have gone while no worker was there: then nothing else would wake the task.
             session.work.notify_one();
-            context.tasks.spawn(drive(Arc::clone(context), Arc::clone(session), master));
+            let driving = context.tasks.spawn(drive(Arc::clone(context), Arc::clone(session), master));
+            let (context, session) = (Arc::clone(context), Arc::clone(session));
+            context.tasks.clone().spawn(async move {
+                if driving.await.is_err() {
+                    give_up(&context, &session).await;
+                }
+            });
         }
         None => {
             session.lock().ended = true;

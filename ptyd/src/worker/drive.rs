@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use devpocket_shared::wire::EndReason;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::session::{LineDiscipline, Session, Shared};
-use super::{Context, attach, sys};
+use super::{Context, attach, numbers, sys};
 use crate::handover::ToKeeper;
 
 /// Most bytes read before other tasks get their turn and attachments are told: what one frame carries.
@@ -244,6 +244,7 @@ fn read_some(session: &Session, master: &AsyncFd<OwnedFd>, state: &mut State, un
         }
     };
     if total > 0 {
+        numbers::output_read(total);
         session.lock().note_activity(now());
         watch_line_discipline(state);
         note_line_discipline(session, master, state);
@@ -289,6 +290,7 @@ fn write_some(session: &Session, master: &AsyncFd<OwnedFd>, state: &mut State) {
         let written = if next.is_empty() { Ok(0) } else { sys::write(master.get_ref().as_fd(), next) };
         match written {
             Ok(written) => {
+                numbers::input_written(written);
                 state.full = None;
                 applied |= input.wrote(region, written).is_some();
             }
@@ -320,6 +322,19 @@ fn read_to_end(session: &Session, master: &AsyncFd<OwnedFd>, state: &mut State) 
     matches!(read_some(session, master, state, Until::Empty), Progress::Empty | Progress::HungUp)
 }
 
+/// Ends a session whose task panicked: nobody reads its terminal any more, and its clients must not wait for that.
+pub(crate) async fn give_up(context: &Context, session: &Session) {
+    error!(session.id = %session.id, "session {} is ended: its terminal cannot be served", session.id);
+    attach::end_for(context, session, EndReason::Terminated).await;
+    while !exited(session) {
+        tokio::select! {
+            () = session.work.notified() => {}
+            () = context.stop.cancelled() => return,
+        }
+    }
+    end(context, session).await;
+}
+
 async fn end(context: &Context, session: &Session) {
     {
         let mut shared = session.lock();
@@ -329,6 +344,7 @@ async fn end(context: &Context, session: &Session) {
     }
     session.note_ended();
     session.publish();
+    numbers::session_ended();
     info!(session.id = %session.id, "session {} ended", session.id);
     attach::store_record(context, session).await;
     context.registry.ended(session.id, now());

@@ -10,6 +10,7 @@ use ptyd_screen::Effect;
 use ptyd_session::{Attachment, Outgoing, Slot};
 
 use super::drive::now;
+use super::numbers;
 use super::session::{LineDiscipline, Session, Shared};
 
 /// Frames are gathered up to this many bytes before they are written.
@@ -76,6 +77,7 @@ pub(crate) fn encode_due(
                 let view = shared.region.view(attachment.cursor());
                 if attachment.take_snapshot(&view, bytes.len(), now()) {
                     put_snapshot(&shared, reason, &bytes, to);
+                    numbers::snapshot_sent(reason);
                 }
             }
         }

@@ -16,7 +16,7 @@ use super::session::Session;
 use crate::handover::{ExitStatus, ToKeeper};
 
 /// Ended sessions kept; beyond that the oldest is forgotten.
-const MAX_TOMBSTONES: usize = 1000;
+const MAX_TOMBSTONES: usize = 256;
 /// Exits kept for sessions that are on their way here; each is there a moment later.
 const MAX_EARLY_EXITS: usize = 1024;
 /// How long an ended session is kept.
@@ -46,6 +46,16 @@ struct Inner {
 enum Creation {
     Running,
     Done { session_id: SessionId, until: Instant },
+}
+
+/// Numbers of sessions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Census {
+    pub(crate) live: usize,
+    /// Ended ones that are still kept.
+    pub(crate) ended: usize,
+    /// Clients attached to any of them.
+    pub(crate) attachments: usize,
 }
 
 /// What a creation with a key has to do.
@@ -98,6 +108,16 @@ impl Registry {
     pub(crate) fn live(&self) -> usize {
         let inner = self.lock();
         inner.sessions.len() - inner.tombstones.len()
+    }
+
+    /// How many there are now.
+    pub(crate) fn census(&self) -> Census {
+        let inner = self.lock();
+        let ended = inner.tombstones.len();
+        let live = inner.sessions.len() - ended;
+        let sessions = inner.sessions.values().cloned().collect::<Vec<_>>();
+        drop(inner);
+        Census { live, ended, attachments: sessions.iter().map(|session| session.attachments()).sum() }
     }
 
     /// Puts a session in. An id that is there already is refused.

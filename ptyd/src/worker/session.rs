@@ -23,6 +23,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::create::{failure, now_ms};
+use super::numbers;
 use super::record::Record;
 use crate::handover::ExitStatus;
 
@@ -210,6 +211,11 @@ impl Session {
         }
     }
 
+    /// Clients attached now.
+    pub(crate) fn attachments(&self) -> usize {
+        self.lock().attached.len()
+    }
+
     /// Notes that whoever asked for it knows that it is there.
     pub(crate) fn note_told(&self) {
         self.told.store(true, Ordering::Release);
@@ -261,6 +267,7 @@ impl Session {
         let number = shared.next_attachment;
         shared.next_attachment += 1;
         let (attachment, resume) = Attachment::new(attach, &shared.region, fresh);
+        numbers::attached(resume);
         let holder = match &attach.client_id {
             Some(client) => Holder::Client(client.clone()),
             None => Holder::Attachment(number),

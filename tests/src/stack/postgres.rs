@@ -140,7 +140,7 @@ fn programs() -> PathBuf {
 fn template(programs: &Path, user: Option<&User>) -> PathBuf {
     let version = programs.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     let target = binaries::target_directory();
-    let template = target.join(format!("postgres-template-{version}"));
+    let template = target.join(format!("postgres-template-{version}-small"));
     let lock = File::create(target.join("postgres-template.lock")).expect("a lock file");
     // Tests run in parallel processes.
     let _held = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno).expect("the lock");
@@ -152,7 +152,15 @@ fn template(programs: &Path, user: Option<&User>) -> PathBuf {
     place::give(made.path(), user);
     let mut initdb = Command::new(programs.join("initdb"));
     initdb.arg("-D").arg(made.path().join("data"));
-    initdb.args(["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"]);
+    // Small files, because they are copied for every test.
+    initdb.args([
+        "--no-sync",
+        "--wal-segsize=1",
+        "--auth=trust",
+        "--encoding=UTF8",
+        "--locale=C.UTF-8",
+        "--no-instructions",
+    ]);
     initdb.arg(format!("--username={OWNER}")).stdout(Stdio::null()).current_dir("/");
     if let Some(user) = user {
         use std::os::unix::process::CommandExt;

@@ -5,11 +5,12 @@ use time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{AccountError, Accounts, LocalSessions, locked};
+use super::{AccountError, Accounts, LocalSessions};
 use crate::domain::identity::{AuthError, Identity};
+use crate::domain::limits::{Class, Subject};
 use crate::domain::ticket::Taken;
 use crate::domain::token::{AccessToken, TICKET_LIFE};
-use crate::domain::user::User;
+use crate::domain::user::{Tier, User};
 use crate::store::{Standing, StoreError};
 
 /// A ticket for one socket.
@@ -37,8 +38,7 @@ impl Accounts {
         let now = self.clock.now();
         let ticket = self.tokens.check_ticket(ticket, now)?;
         let identity = self.identify(ticket.access).await?;
-        let taken = locked(&self.used_tickets).take(ticket.id, ticket.gone_at, now);
-        match taken {
+        match self.around.coordination.use_ticket(ticket.id, ticket.gone_at, now).await {
             Taken::First => Ok(identity),
             Taken::Again => Err(AuthError::Invalid),
             Taken::Full => Err(AuthError::Busy),
@@ -64,6 +64,15 @@ impl Accounts {
         Ok(self.standing(identity.user_id, identity.device_id).await? != Standing::SignedOut)
     }
 
+    /// Takes a unit of what the account of `identity` may do; gives how long to wait if there is none.
+    pub async fn admit(&self, identity: &Identity, class: Class) -> Option<std::time::Duration> {
+        if !self.around.limits {
+            return None;
+        }
+        let quota = class.quota(identity.tier);
+        self.around.coordination.take(class, &Subject::User(identity.user_id), quota).await.refused_for
+    }
+
     /// Whether `identity` may open sessions on the server itself.
     pub fn may_open_local(&self, identity: &Identity) -> bool {
         match self.policy.local_sessions {
@@ -84,11 +93,14 @@ impl Accounts {
             Ok(standing) => standing,
             Err(err) => {
                 warn!(error = &err as &dyn std::error::Error, "going by the token alone: {err}");
-                self.standings.last(user_id, device_id).unwrap_or(Standing::SignedIn { is_admin: false })
+                let unknown = Standing::SignedIn { is_admin: false, tier: Tier::Free };
+                self.standings.last(user_id, device_id).unwrap_or(unknown)
             }
         };
         match standing {
-            Standing::SignedIn { is_admin } => Ok(Identity { user_id, device_id, is_admin, expires_at }),
+            Standing::SignedIn { is_admin, tier } => {
+                Ok(Identity { user_id, device_id, is_admin, tier, expires_at })
+            }
             Standing::SignedOut => Err(AuthError::SignedOut),
         }
     }
@@ -98,7 +110,7 @@ impl Accounts {
             return Ok(standing);
         }
         let asked = Instant::now();
-        match self.devices.standing(user_id, device_id).await {
+        match self.devices.standing(user_id, device_id, self.clock.now()).await {
             Ok(standing) => {
                 self.standings.note(user_id, device_id, standing, asked);
                 Ok(standing)

@@ -1,5 +1,7 @@
 //! The first-run link: one secret, printed where only the operator sees it, signs the owner in.
 
+use std::net::IpAddr;
+
 use devpocket_shared::ids::UserId;
 use secrecy::SecretString;
 use time::{Duration, OffsetDateTime};
@@ -40,7 +42,12 @@ impl Accounts {
     /// Signs a device of the owner in: of an account made for it if there is none, else of the oldest administrator, should
     /// that be without a password. One with a password was registered since the link was printed, by whomever: the link
     /// must not lead its holder into somebody else's account.
-    pub async fn first_run(&self, token: &str, device: DeviceInfo) -> Result<SignedIn, AccountError> {
+    pub async fn first_run(
+        &self,
+        token: &str,
+        device: DeviceInfo,
+        address: IpAddr,
+    ) -> Result<SignedIn, AccountError> {
         let link = self.take_link(token)?;
         let user = match self.owner().await {
             Ok(user) => user,
@@ -50,7 +57,7 @@ impl Accounts {
                 return Err(err);
             }
         };
-        self.sign_in_device(user, device).await
+        self.sign_in_device(user, device, address).await
     }
 
     fn take_link(&self, token: &str) -> Result<FirstRun, AccountError> {

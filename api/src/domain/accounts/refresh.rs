@@ -1,5 +1,7 @@
 //! Going on with a refresh token: each is good once, its successor is the next.
 
+use std::net::IpAddr;
+
 use secrecy::SecretString;
 use time::Duration;
 
@@ -14,11 +16,11 @@ const GRACE: Duration = Duration::seconds(60);
 impl Accounts {
     /// Spends a refresh token for a new pair. The same token within a minute gives the same successor; later it is a
     /// stolen copy, and the whole device is signed out.
-    pub async fn refresh(&self, token: SecretString) -> Result<SignedIn, AccountError> {
+    pub async fn refresh(&self, token: SecretString, address: IpAddr) -> Result<SignedIn, AccountError> {
         let now = self.clock.now();
         let refresh_token = self.tokens.refresh_after(&token);
         let next = self.refresh_to_store(&refresh_token);
-        let (user_id, device_id) = match self.devices.rotate(hash(&token), next, GRACE, now).await? {
+        let (user_id, device_id) = match self.devices.rotate(hash(&token), next, GRACE, address, now).await? {
             Rotation::Spent(user_id, device_id) => (user_id, device_id),
             Rotation::Reused(device_id) => {
                 self.standings.signed_out(device_id);

@@ -1,9 +1,13 @@
 //! Making an account.
 
+use std::net::IpAddr;
+
 use devpocket_shared::ids::UserId;
 use secrecy::{ExposeSecret, SecretString};
+use tracing::warn;
 use uuid::Uuid;
 
+use super::errands::Errand;
 use super::{AccountError, Accounts, FirstAccount, SignedIn};
 use crate::domain::password::weakness;
 use crate::domain::user::{DeviceInfo, Email, Tier, Username};
@@ -22,6 +26,8 @@ pub struct NewAccount {
     pub display_name: Option<String>,
     /// The device they do it on.
     pub device: DeviceInfo,
+    /// Where they do it from.
+    pub address: IpAddr,
 }
 
 impl Accounts {
@@ -30,6 +36,7 @@ impl Accounts {
         if !self.policy.registration_open {
             return Err(AccountError::RegistrationClosed);
         }
+        self.count_try(new.email.key()).await?;
         if let Some(weakness) = weakness(new.password.expose_secret()) {
             return Err(AccountError::WeakPassword(weakness));
         }
@@ -47,7 +54,12 @@ impl Accounts {
             },
         };
         match self.users.create_user(&user).await? {
-            Created::User(user) => self.sign_in_device(*user, new.device).await,
+            Created::User(created) => {
+                if self.around.errands.put(Errand::Verify(user.email)).is_err() {
+                    warn!("too many mails wait: a new account's is not sent");
+                }
+                self.sign_in_device(*created, new.device, new.address).await
+            }
             Created::EmailTaken => Err(AccountError::EmailTaken),
             Created::UsernameTaken => Err(AccountError::UsernameTaken),
         }

@@ -2,13 +2,15 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use devpocket_shared::ids::UserId;
 use secrecy::SecretString;
-use tokio::time::Instant;
+use time::OffsetDateTime;
 
-use super::{AccountError, Accounts, SignedIn, counted_address, locked};
+use super::{AccountError, Accounts, SignedIn, counted_address};
 use crate::domain::identity::Identity;
+use crate::domain::limits::Subject;
 use crate::domain::user::{DeviceInfo, LoginName, User};
 
 /// What somebody signs in with.
@@ -24,15 +26,24 @@ pub struct Credentials {
     pub address: IpAddr,
 }
 
+/// How often the wrong password was given for an account from one address.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AccountStatus {
+    /// Failures that still count.
+    pub failed_attempts: u32,
+    /// When the next try is looked at; none: now.
+    pub locked_until: Option<OffsetDateTime>,
+}
+
 /// What wrong passwords are counted by.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) struct Attempt {
     whose: Whose,
     address: IpAddr,
 }
 
 /// An account by its id, so that its two names do not give twice the tries; unknown names are counted all the same.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug)]
 enum Whose {
     Account(UserId),
     Nobody(LoginName),
@@ -41,6 +52,7 @@ enum Whose {
 impl Accounts {
     /// Signs a device in. An unknown name and a wrong password have the same answer and take the same time.
     pub async fn login(&self, credentials: Credentials) -> Result<SignedIn, AccountError> {
+        self.count_try(credentials.name.key().to_owned()).await?;
         let user = self.users.user_by_login(&credentials.name).await?;
         let attempt = Attempt {
             whose: user.as_ref().map_or(Whose::Nobody(credentials.name), |user| Whose::Account(user.id)),
@@ -53,14 +65,27 @@ impl Accounts {
         if !user.is_active {
             return Err(AccountError::Disabled);
         }
-        self.sign_in_device(user, credentials.device).await
+        if self.policy.require_verified && !user.is_verified {
+            return Err(AccountError::EmailUnverified);
+        }
+        self.sign_in_device(user, credentials.device, credentials.address).await
     }
 
     /// Signs the device of `identity` out: its tokens end at once here, elsewhere within a second.
     pub async fn logout(&self, identity: &Identity) -> Result<(), AccountError> {
-        self.devices.sign_out(identity.device_id, self.clock.now()).await?;
+        self.devices.sign_out(identity.user_id, identity.device_id, self.clock.now()).await?;
         self.standings.signed_out(identity.device_id);
         Ok(())
+    }
+
+    /// Whether logins to the account of `identity` from this address are locked.
+    pub async fn account_status(&self, identity: &Identity, address: IpAddr) -> AccountStatus {
+        let attempt = Attempt::at_account(identity.user_id, address);
+        let failures = self.around.coordination.failures(&attempt.key()).await;
+        AccountStatus {
+            failed_attempts: failures.count,
+            locked_until: failures.closed_for.map(|left| self.clock.now() + left),
+        }
     }
 
     /// Whether `password` is that of `user`, counting failures. Locked: an error, however right it is.
@@ -70,25 +95,19 @@ impl Accounts {
         user: Option<&User>,
         password: SecretString,
     ) -> Result<bool, AccountError> {
-        self.refuse_if_locked(&attempt)?;
+        let (coordination, key) = (&self.around.coordination, attempt.key());
+        refuse_if_closed(coordination.failures(&key).await.closed_for)?;
         let stored = user.and_then(|user| user.password_hash.as_ref());
         let right = self.passwords.verify(Arc::new(password), stored).await?;
-        // Asked again: of guesses made side by side only the first five may learn anything.
-        self.refuse_if_locked(&attempt)?;
-        let mut lockout = locked(&self.lockout);
-        if right {
-            lockout.succeeded(&attempt);
-        } else {
-            lockout.failed(&attempt, Instant::now().into_std());
-        }
+        refuse_if_closed(coordination.settle(&key, right).await)?;
         Ok(right)
     }
+}
 
-    fn refuse_if_locked(&self, attempt: &Attempt) -> Result<(), AccountError> {
-        match locked(&self.lockout).closed_for(attempt, Instant::now().into_std()) {
-            Some(left) => Err(AccountError::Locked { retry_after_secs: left.as_secs() + 1 }),
-            None => Ok(()),
-        }
+fn refuse_if_closed(closed_for: Option<Duration>) -> Result<(), AccountError> {
+    match closed_for {
+        Some(left) => Err(AccountError::Locked { retry_after_secs: left.as_secs() + 1 }),
+        None => Ok(()),
     }
 }
 
@@ -96,5 +115,14 @@ impl Attempt {
     /// A try at the password of an account known by other means.
     pub(super) fn at_account(user_id: UserId, address: IpAddr) -> Self {
         Self { whose: Whose::Account(user_id), address: counted_address(address) }
+    }
+
+    /// What it is counted under.
+    pub(super) fn key(&self) -> String {
+        let whose = match &self.whose {
+            Whose::Account(user_id) => Subject::User(*user_id),
+            Whose::Nobody(name) => Subject::Name(name.key().to_owned()),
+        };
+        format!("{whose}:{}", self.address)
     }
 }

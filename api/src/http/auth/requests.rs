@@ -16,7 +16,7 @@ const MAX_DISPLAY_NAME: usize = 100;
 /// Longest token looked at.
 const MAX_TOKEN: usize = 4096;
 
-pub(super) fn new_account(mut fields: Fields) -> Result<NewAccount, Problem> {
+pub(super) fn new_account(mut fields: Fields, address: IpAddr) -> Result<NewAccount, Problem> {
     let email = fields.parsed("email", MAX_LOGIN_NAME, "must be an email address", Email::parse);
     let username =
         fields.parsed("username", MAX_LOGIN_NAME, "must be 3 to 30 letters, digits, _ or -", Username::parse);
@@ -25,7 +25,7 @@ pub(super) fn new_account(mut fields: Fields) -> Result<NewAccount, Problem> {
     let device = device(&mut fields);
     let (Some(email), Some(username)) = (email, username) else { return Err(fields.refused()) };
     fields.done()?;
-    Ok(NewAccount { email, username, password, display_name, device })
+    Ok(NewAccount { email, username, password, display_name, device, address })
 }
 
 pub(super) fn credentials(mut fields: Fields, address: IpAddr) -> Result<Credentials, Problem> {
@@ -48,6 +48,19 @@ pub(super) fn password_change(mut fields: Fields) -> Result<(Option<SecretString
     let new = fields.secret("new_password", MAX_PASSWORD);
     fields.done()?;
     Ok((current, new))
+}
+
+pub(super) fn email(mut fields: Fields) -> Result<Email, Problem> {
+    let email = fields.parsed("email", MAX_LOGIN_NAME, "must be an email address", Email::parse);
+    email.ok_or_else(|| fields.refused())
+}
+
+/// The token of a link and the new password.
+pub(super) fn password_reset(mut fields: Fields) -> Result<(SecretString, SecretString), Problem> {
+    let token = fields.secret("token", MAX_TOKEN);
+    let new = fields.secret("new_password", MAX_PASSWORD);
+    fields.done()?;
+    Ok((token, new))
 }
 
 pub(super) fn first_run(mut fields: Fields) -> Result<(SecretString, DeviceInfo), Problem> {

@@ -1,12 +1,15 @@
 //! Answers of `/api/auth`.
 
+use std::net::IpAddr;
+
+use devpocket_shared::ids::DeviceId;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::accounts::{IssuedTicket, SignedIn};
-use crate::domain::user::User;
+use crate::domain::accounts::{AccountStatus, IssuedTicket, SignedIn};
+use crate::domain::user::{Device, DeviceKind, User};
 
 #[derive(Serialize)]
 pub struct UserView {
@@ -31,7 +34,7 @@ impl From<&User> for UserView {
             email: user.email.clone(),
             username: user.username.clone(),
             display_name: user.display_name.clone(),
-            subscription_tier: user.tier.as_str(),
+            subscription_tier: user.tier_at(OffsetDateTime::now_utc()).as_str(),
             is_active: user.is_active,
             is_verified: user.is_verified,
             is_admin: user.is_admin,
@@ -65,6 +68,61 @@ impl From<SignedIn> for TokensView {
 }
 
 #[derive(Serialize)]
+pub struct DeviceView {
+    id: Uuid,
+    name: Option<String>,
+    device_type: Option<&'static str>,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    last_seen_at: OffsetDateTime,
+    address: Option<IpAddr>,
+    current: bool,
+}
+
+impl DeviceView {
+    /// `current`: the device that asks.
+    pub fn new(device: &Device, current: Option<DeviceId>) -> Self {
+        Self {
+            id: device.id.uuid(),
+            name: device.info.name.clone(),
+            device_type: device.info.kind.map(DeviceKind::as_str),
+            created_at: device.created_at,
+            last_seen_at: device.last_seen_at,
+            address: device.address,
+            current: current == Some(device.id),
+        }
+    }
+}
+
+/// A part of the signed-in devices.
+#[derive(Serialize)]
+pub struct DevicesView {
+    pub(super) devices: Vec<DeviceView>,
+    pub(super) total: i64,
+    pub(super) offset: i64,
+    pub(super) limit: i64,
+}
+
+#[derive(Serialize)]
+pub struct StatusView {
+    is_locked: bool,
+    #[serde(with = "time::serde::rfc3339::option")]
+    locked_until: Option<OffsetDateTime>,
+    failed_attempts: u32,
+}
+
+impl From<AccountStatus> for StatusView {
+    fn from(status: AccountStatus) -> Self {
+        Self {
+            is_locked: status.locked_until.is_some(),
+            locked_until: status.locked_until,
+            failed_attempts: status.failed_attempts,
+        }
+    }
+}
+
+#[derive(Serialize)]
 pub struct TicketView {
     ticket: String,
     expires_in: i64,
@@ -76,13 +134,14 @@ impl From<IssuedTicket> for TicketView {
     }
 }
 
+/// A word for people.
 #[derive(Serialize)]
 pub struct Message {
     message: &'static str,
 }
 
 impl Message {
-    pub(super) const fn new(message: &'static str) -> Self {
+    pub(in crate::http) const fn new(message: &'static str) -> Self {
         Self { message }
     }
 }

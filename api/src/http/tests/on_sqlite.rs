@@ -3,8 +3,16 @@
 
 #[path = "accounts.rs"]
 mod accounts;
+#[path = "devices.rs"]
+mod devices;
 #[path = "first_run.rs"]
 mod first_run;
+#[path = "limits.rs"]
+mod limits;
+#[path = "links.rs"]
+mod links;
+#[path = "profile.rs"]
+mod profile;
 #[path = "refresh.rs"]
 mod refresh;
 #[path = "shape.rs"]

@@ -161,6 +161,13 @@ async fn health_tells_a_closed_database_and_life_does_not_ask_it() {
     }
     let token = api.register("ann").await.access().to_owned();
     api.database.close().await;
+    for path in ["/health/db", "/health/redis"] {
+        let answer = send(&api, "GET", path, "", "").await;
+        assert_eq!(
+            answer.status,
+            if path.ends_with("db") { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
+        );
+    }
     for path in ["/health", "/health/ready"] {
         let answer = send(&api, "GET", path, "", "").await;
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -186,5 +193,43 @@ async fn a_panic_is_a_problem_and_the_next_request_is_served() {
         let body = to_bytes(response.into_body(), 1 << 16).await.unwrap();
         let text = String::from_utf8(body.to_vec()).unwrap();
         assert!(text.contains("\"code\":\"internal\"") && !text.contains("s3cret"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_named_origins_may_use_the_api_and_no_others() {
+    let api = Api::new().await;
+    let ask = async |method: &str, path: &str, origin: &str| {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("origin", origin)
+            .header("access-control-request-method", "PUT")
+            .header("access-control-request-headers", "authorization,content-type");
+        api.send(request.body(Body::empty()).unwrap()).await
+    };
+    let preflight = ask("OPTIONS", "/api/profile", "https://app.example").await;
+    assert_eq!(preflight.status, StatusCode::OK);
+    assert_eq!(preflight.headers["access-control-allow-origin"], "https://app.example");
+    let allowed = preflight.headers["access-control-allow-methods"].to_str().unwrap();
+    assert!(allowed.contains("PUT") && !allowed.contains("PATCH"), "{allowed}");
+    assert!(preflight.headers["access-control-allow-headers"].to_str().unwrap().contains("authorization"));
+    assert!(!preflight.headers.contains_key("access-control-allow-credentials"));
+    // Errors too are for the page to read.
+    let refused = ask("GET", "/api/profile", "https://app.example").await;
+    refused.is_problem(401, "not_authenticated");
+    assert_eq!(refused.headers["access-control-allow-origin"], "https://app.example");
+    assert!(refused.headers["access-control-expose-headers"].to_str().unwrap().contains("retry-after"));
+    for origin in [
+        "https://evil.example",
+        "http://app.example",
+        "https://app.example:8443",
+        "https://app.example.evil",
+        "null",
+    ] {
+        for method in ["OPTIONS", "GET"] {
+            let answer = ask(method, "/api/profile", origin).await;
+            assert!(!answer.headers.contains_key("access-control-allow-origin"), "{method} {origin}");
+        }
     }
 }

@@ -9,6 +9,8 @@ use super::*;
 use crate::domain::secret_token;
 use crate::domain::user::{DeviceInfo, DeviceKind};
 
+const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
 fn t0() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap()
 }
@@ -36,7 +38,7 @@ async fn device(database: &Database, owner: &User) -> (DeviceId, SecretHash) {
     let (id, secret) = (DeviceId::new(Uuid::now_v7()), secret_token::random().unwrap());
     let info = DeviceInfo { name: Some("Phone".into()), kind: Some(DeviceKind::Ios) };
     let refresh = refresh_of(secret_token::hash(&secret));
-    database.sign_in(&NewDevice { id, user_id: owner.id, info }, refresh, t0()).await.unwrap();
+    database.sign_in(&NewDevice { id, user_id: owner.id, info, address: HOME }, refresh, t0()).await.unwrap();
     (id, refresh.hash)
 }
 
@@ -79,6 +81,52 @@ async fn a_schema_that_is_only_looked_at_must_be_complete_and_may_be_newer() {
     database.run("delete from _sqlx_migrations where version = 1").await;
     let lacking = Database::open(&location, Schema::Check).await;
     assert!(matches!(lacking, Err(StoreError::Outdated)), "{lacking:?}");
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_release_is_brought_up_to_date_with_its_rows() {
+    let place = Kept::make().await;
+    place.migrate_first().await;
+    let applied = Database::migrate(&place.location()).await.unwrap();
+    assert!(applied.count > 0 && applied.version > 1);
+    let database = place.open().await;
+    let ann = database.user_by_login(&LoginName::parse("ann")).await.unwrap().unwrap();
+    assert_eq!((ann.tier, ann.tier_until, ann.is_admin), (Tier::Pro, None, true));
+    let phone = DeviceId::new(Uuid::from_u128(2));
+    let standing = database.standing(ann.id, phone, t0()).await.unwrap();
+    assert_eq!(standing, Standing::SignedIn { is_admin: true, tier: Tier::Pro });
+    let (devices, total) = database.devices(ann.id, Part { offset: 0, limit: 10 }, t0()).await.unwrap();
+    assert_eq!((devices.len(), total, devices[0].address), (1, 1, None));
+}
+
+#[tokio::test]
+async fn devices_that_cannot_go_on_are_forgotten_after_a_month() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let (ann, bob) = (user(&database, "ann").await, user(&database, "bob").await);
+    let (out, _) = device(&database, &ann).await;
+    let (_idle, _) = device(&database, &ann).await;
+    device(&database, &bob).await;
+    database.sign_out(ann.id, out, t0()).await.unwrap();
+    let rows = async || database.count("select count(*) from devices").await;
+    let sign_in = async |days: i64| {
+        let id = DeviceId::new(Uuid::now_v7());
+        let now = t0() + Duration::days(days);
+        let hash = secret_token::hash(&secret_token::random().unwrap());
+        let refresh = NewRefresh { hash, expires_at: now + Duration::days(365) };
+        let new = NewDevice { id, user_id: ann.id, info: DeviceInfo::default(), address: HOME };
+        database.sign_in(&new, refresh, now).await.unwrap();
+        id
+    };
+    let kept = sign_in(29).await;
+    assert_eq!(rows().await, 4);
+    sign_in(30).await;
+    assert_eq!(rows().await, 4, "the one that was signed out is gone");
+    sign_in(60).await;
+    assert_eq!(rows().await, 4, "and the one whose token ended a month ago");
+    let (devices, _) =
+        database.devices(ann.id, Part { offset: 0, limit: 10 }, t0() + Duration::days(60)).await.unwrap();
+    assert!(devices.len() == 3 && devices.iter().any(|device| device.id == kept));
 }
 
 #[tokio::test]
@@ -160,17 +208,20 @@ async fn a_token_shown_twenty_times_at_once_is_spent_once() {
     let next = secret_token::hash(&secret_token::random().unwrap());
     let grace = Duration::seconds(60);
     let now = t0() + Duration::minutes(1);
-    let spent = join_all((0..20).map(|_| database.rotate(first, refresh_of(next), grace, now))).await;
+    let spent = join_all((0..20).map(|_| database.rotate(first, refresh_of(next), grace, HOME, now))).await;
     for rotation in spent {
         assert_eq!(rotation.unwrap(), Rotation::Spent(ann.id, phone));
     }
     assert_eq!(database.count("select count(*) from refresh_tokens").await, 2);
-    assert_eq!(database.standing(ann.id, phone).await.unwrap(), Standing::SignedIn { is_admin: false });
+    assert_eq!(
+        database.standing(ann.id, phone, t0()).await.unwrap(),
+        Standing::SignedIn { is_admin: false, tier: Tier::Free }
+    );
 
     // Of copies used late, at once, all are refused and the family is gone.
     let late = now + grace;
     let other = secret_token::hash(&secret_token::random().unwrap());
-    let reused = join_all((0..8).map(|_| database.rotate(first, refresh_of(other), grace, late))).await;
+    let reused = join_all((0..8).map(|_| database.rotate(first, refresh_of(other), grace, HOME, late))).await;
     let found_out = reused
         .iter()
         .filter(|rotation| matches!(rotation, Ok(Rotation::Reused(device)) if *device == phone))
@@ -180,8 +231,8 @@ async fn a_token_shown_twenty_times_at_once_is_spent_once() {
         reused.iter().all(|rotation| !matches!(rotation, Ok(Rotation::Spent(..)) | Err(_))),
         "{reused:?}"
     );
-    assert_eq!(database.standing(ann.id, phone).await.unwrap(), Standing::SignedOut);
-    assert_eq!(database.rotate(next, refresh_of(other), grace, late).await.unwrap(), Rotation::Refused);
+    assert_eq!(database.standing(ann.id, phone, t0()).await.unwrap(), Standing::SignedOut);
+    assert_eq!(database.rotate(next, refresh_of(other), grace, HOME, late).await.unwrap(), Rotation::Refused);
 }
 
 #[tokio::test]
@@ -191,15 +242,20 @@ async fn a_standing_is_that_of_the_devices_own_account() {
     let (ann, bob) = (user(&database, "ann").await, user(&database, "bob").await);
     let (phone, _) = device(&database, &ann).await;
     let (laptop, token) = device(&database, &ann).await;
-    assert_eq!(database.standing(bob.id, phone).await.unwrap(), Standing::SignedOut);
+    assert_eq!(database.standing(bob.id, phone, t0()).await.unwrap(), Standing::SignedOut);
     database.change_password(ann.id, &"new".into(), phone, t0()).await.unwrap();
-    assert_eq!(database.standing(ann.id, phone).await.unwrap(), Standing::SignedIn { is_admin: false });
-    assert_eq!(database.standing(ann.id, laptop).await.unwrap(), Standing::SignedOut);
+    assert_eq!(
+        database.standing(ann.id, phone, t0()).await.unwrap(),
+        Standing::SignedIn { is_admin: false, tier: Tier::Free }
+    );
+    assert_eq!(database.standing(ann.id, laptop, t0()).await.unwrap(), Standing::SignedOut);
     let next = refresh_of(secret_token::hash(&secret_token::random().unwrap()));
-    let rotation = database.rotate(token, next, Duration::seconds(60), t0()).await.unwrap();
+    let rotation = database.rotate(token, next, Duration::seconds(60), HOME, t0()).await.unwrap();
     assert_eq!(rotation, Rotation::Refused);
-    database.sign_out(phone, t0()).await.unwrap();
-    assert_eq!(database.standing(ann.id, phone).await.unwrap(), Standing::SignedOut);
+    assert!(!database.sign_out(bob.id, phone, t0()).await.unwrap());
+    assert!(database.sign_out(ann.id, phone, t0()).await.unwrap());
+    assert!(!database.sign_out(ann.id, phone, t0()).await.unwrap());
+    assert_eq!(database.standing(ann.id, phone, t0()).await.unwrap(), Standing::SignedOut);
 }
 
 #[tokio::test]
@@ -217,4 +273,23 @@ async fn a_statement_the_database_refuses_is_our_fault() {
     let database = place.open().await;
     let failed = database.execute(sql("select nothing from nowhere")).await;
     assert!(matches!(failed, Err(StoreError::Failed(_))), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_tier_that_is_not_paid_for_any_more_is_free() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let ann = user(&database, "ann").await;
+    let (phone, _) = device(&database, &ann).await;
+    let until = t0() + Duration::days(1);
+    let update = sql("update users set subscription_tier = 'team', subscription_expires_at = $1");
+    database.execute(update.bind(until)).await.unwrap();
+    for (now, expected) in [(until - Duration::seconds(1), Tier::Team), (until, Tier::Free)] {
+        let standing = database.standing(ann.id, phone, now).await.unwrap();
+        assert_eq!(standing, Standing::SignedIn { is_admin: false, tier: expected });
+        assert_eq!(database.user(ann.id).await.unwrap().unwrap().tier_at(now), expected);
+    }
+    database.run("update users set subscription_expires_at = null").await;
+    let standing = database.standing(ann.id, phone, until).await.unwrap();
+    assert_eq!(standing, Standing::SignedIn { is_admin: false, tier: Tier::Team });
 }

@@ -19,6 +19,7 @@ use super::super::outbound::{Feed, Out};
 use super::super::{Channel, Names, Terminal, reply};
 use super::openings::{Opened, Subject};
 use super::{Attached, End, Inbound, Tags};
+use crate::domain::limits::Class;
 use crate::link::{Link, LinkError, LinkStream};
 
 /// Sessions one socket carries (PROTOCOL section 1).
@@ -123,6 +124,12 @@ impl Inbound<'_> {
         let channels = usize::from(u16::MAX - self.last_channel) > under_way;
         if !channels || (!replaces && self.attached.len() + under_way >= MAX_SESSIONS) {
             let message = format!("a socket carries {MAX_SESSIONS} sessions; open another");
+            let error = reply::error(session_id, ErrorCode::RateLimited, &message, Value::Null);
+            return self.complain(error.answering(request_id)).await;
+        }
+        let class = if session_id.is_some() { Class::Connect } else { Class::General };
+        if let Some(wait) = self.terminal.gate.admit(&self.identity, class).await {
+            let message = format!("too many requests; wait {} s", wait.as_secs() + 1);
             let error = reply::error(session_id, ErrorCode::RateLimited, &message, Value::Null);
             return self.complain(error.answering(request_id)).await;
         }

@@ -65,7 +65,10 @@ impl Flight {
     pub(super) fn acknowledge(&mut self, offset: Offset, now: Instant) -> Option<Drawn> {
         let mut newest = None;
         while let Some(first) = self.sent.front_mut() {
-            if first.end <= offset {
+            if first.end <= offset && first.forgiven_at.is_some_and(|at| at <= now) {
+                // It was given up waiting for: when it was drawn nobody knows.
+                self.sent.pop_front();
+            } else if first.end <= offset {
                 self.drawn += first.bytes;
                 newest = self.sent.pop_front();
             } else {
@@ -171,6 +174,16 @@ mod tests {
         flight.send_output(Offset(100), 5, t0());
         assert_eq!(flight.acknowledge(Offset(100), t0() + MS).map(|drawn| drawn.bytes), Some(300));
         assert_eq!(flight.bytes(t0()), 5 + FRAME_BYTES);
+    }
+
+    /// The story: a client that acknowledged no snapshot seemed to have drawn megabytes at once with its next output.
+    #[test]
+    fn a_snapshot_that_was_forgiven_says_nothing_of_a_rate() {
+        let mut flight = Flight::default();
+        flight.send_snapshot(Offset(100), 13_000_000, t0(), t0());
+        flight.send_output(Offset(100), 1000, t0() + MS);
+        let drawn = flight.acknowledge(Offset(1100), t0() + 100 * MS).unwrap();
+        assert_eq!(drawn.bytes, 1000 + FRAME_BYTES);
     }
 
     #[test]

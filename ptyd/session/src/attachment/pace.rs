@@ -82,8 +82,9 @@ impl Pace {
                 self.limit = bytes_in(soonest + WAITING, self.peak);
             }
         } else {
-            // All that holds it up may be the window, or the bound, where that hardly grows any more.
-            let bound = self.limit >= self.bound() && sample <= self.peak + self.peak / 32;
+            // All that holds it up may be the window, or the bound, where that hardly grows any more: with a round trip of
+            // just under its time it grows by a few per cent each, for seconds.
+            let bound = self.limit >= self.bound() && sample <= self.peak + self.peak / 16;
             let stuck = sending == Sending::Windowed || sending == Sending::Limited && bound;
             self.rate = self.rate.map(|rate| rate.max(sample));
             self.peak = self.peak.max(sample);

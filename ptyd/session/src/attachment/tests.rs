@@ -218,6 +218,28 @@ fn region_after(bytes: u64) -> Region<Vec<u8>> {
     region
 }
 
+/// The story: while a large snapshot was on its way nothing else was sent, so no clock ran: a client that read none of it held
+/// its program for ever.
+#[test]
+fn a_client_stuck_in_its_first_snapshot_holds_for_ten_seconds_only() {
+    for attach in [Attach { delivery: Delivery::Lossless, ..plain() }, windowed(10_000)] {
+        let mut phone = Attachment::new(&attach, &region_after(0), false).0;
+        assert_eq!(
+            phone.poll_send(&held(0..5000), 5000, t0()),
+            Some(Outgoing::Snapshot(SnapshotReason::Attach))
+        );
+        assert!(phone.take_snapshot(&held(0..5000), 4_000_000, t0()));
+        assert!(phone.hold().is_some());
+        assert_eq!(phone.poll_timeout(), Some(t0() + STALL_LIMIT));
+        // It reads: slowly, but it does.
+        let later = t0() + Duration::from_secs(9);
+        phone.handle_written(100_000, false, later);
+        assert_eq!(phone.poll_timeout(), Some(later + STALL_LIMIT));
+        phone.handle_timeout(later + STALL_LIMIT);
+        assert_eq!(phone.hold(), None);
+    }
+}
+
 fn fresh(attach: &Attach) -> Attachment {
     Attachment::new(attach, &region_after(0), true).0
 }

@@ -4,6 +4,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::region::{MIN_RING_BYTES, region_bytes};
 
+/// Bytes at which the parser panics, in these tests.
+pub(super) const FAULT: &[u8] = b"\x1b[777;fault";
+
 /// A session's memory with its cutter, read into as a terminal is.
 struct Session {
     region: Region<Vec<u8>>,
@@ -232,5 +235,147 @@ fn a_question_that_looks_like_a_colour_is_asked_however_it_is_read() {
         }
         assert_eq!(session.visible(), b"\x1b[1;31ma\0\0\0\0\0b");
         assert_eq!(session.queries().len(), 1);
+    }
+}
+
+/// The story: of two questions one after the other, the second went to the clients, because it ended the first.
+#[test]
+fn a_question_that_ends_another_is_asked_too() {
+    for (stream, expected) in [
+        (&b"\x1b]11;?\x1b[c"[..], 2),
+        (b"\x1b]11;?\x1b[6n", 2),
+        (b"\x1b]52;c;?\x1b[c", 2),
+        (b"\x1b]4;1;?\x1bP$qm\x1b\\", 2),
+        (b"\x1bP$qm\x1b[c", 2),
+        (b"\x1bP+q544e\x1b[5n", 2),
+        (b"\x1bP$qm\x1bZ", 2),
+        (b"\x1b]11;?\x1b]11;?\x1b]11;?\x07", 3),
+    ] {
+        for piece in 1..=stream.len() {
+            let mut session = Session::new();
+            for part in stream.chunks(piece) {
+                session.read(part);
+            }
+            assert_eq!(questions(&session.visible()), 0, "{:?} in {piece}", session.visible());
+            assert_eq!(session.queries().len(), expected, "{:?}", String::from_utf8_lossy(stream));
+        }
+    }
+}
+
+/// The story: bytes at which the parser panicked stopped their session for ever, and each worker that came to read them.
+#[test]
+fn a_fault_costs_bytes_their_cut_and_nothing_else() {
+    let mut session = Session::new();
+    session.read(b"before");
+    session.read(&[FAULT, b" and the rest"].concat());
+    session.read(b"after\x1b[c");
+    assert_eq!(session.visible(), [b"before", FAULT, b" and the rest", b"after\0\0\0"].concat());
+    let mut session = session.killed();
+    session.read(b"!");
+    assert!(session.visible().ends_with(b"after\0\0\0!"));
+    assert_eq!(session.queries().len(), 1);
+}
+
+/// The story: a query in the middle of a title was blanked, and what followed it became part of the title.
+#[test]
+fn a_sequence_that_a_query_ended_stays_ended() {
+    for (stream, left) in [
+        (&b"\x1b]0;title\x1b[cshown"[..], &b"\x1b]0;title\x1b\\\0shown"[..]),
+        (b"\x1b[1\x1b[6nmore", b"\0\0\0\0\0\0\0more"),
+        (b"\x1b[1\xc2\x9bcmore", b"\0\0\0\0\0\0more"),
+        (b"\x1b]0;title\xc2\x9ashown", b"\x1b]0;title\x18\0shown"),
+        (b"\x1b[1\x05mbold", b"\x1b[1\0mbold"),
+    ] {
+        for piece in 1..=stream.len() {
+            let mut session = Session::new();
+            for part in stream.chunks(piece) {
+                session.read(part);
+            }
+            assert_eq!(
+                session.visible(),
+                left,
+                "in {piece}: {:?}",
+                String::from_utf8_lossy(&session.visible())
+            );
+        }
+    }
+}
+
+/// What sequences are made of.
+const WORDS: &[&[u8]] = &[
+    b"\x1b",
+    b"\x1b[",
+    b"\x1b]",
+    b"\x1bP",
+    b"\x1b_",
+    b"\x1b\\",
+    b"\x07",
+    b"\x18",
+    b"\x05",
+    b"\xc2\x9b",
+    b"\xc2\x9d",
+    b"\xc2\x90",
+    b"\xc2\x9c",
+    b"\xc2\x9a",
+    b"\xc2\x85",
+    b"\xc2",
+    b"?",
+    b";",
+    b"4",
+    b"10",
+    b"11",
+    b"52",
+    b"1337",
+    b"99",
+    b"G",
+    b"$q",
+    b"+q",
+    b"c",
+    b"n",
+    b"m",
+    b"Z",
+    b"6",
+    b">",
+    b"=",
+    b"u",
+    b"p",
+    b"t",
+    b"r",
+    b"a=report",
+    b"p=?",
+    b"\xff",
+    b"x",
+    b"\r",
+];
+
+/// What a client's terminal would answer in these bytes.
+fn questions(bytes: &[u8]) -> usize {
+    let (mut parser, mut rest, mut found) = (Parser::new(), bytes, 0);
+    while !rest.is_empty() {
+        let (used, event) = parser.next(rest);
+        found += usize::from(query::is_query(&event));
+        rest = &rest[used..];
+    }
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    /// However sequences begin, cancel and end each other: no question is passed on, and it is all the same how it was read.
+    #[test]
+    fn no_question_is_ever_passed_on(
+        words in proptest::collection::vec(proptest::sample::select(WORDS), 1..24),
+        piece in 1..12_usize,
+    ) {
+        let stream = words.concat();
+        let (mut whole, mut pieces) = (Session::new(), Session::new());
+        whole.read(&stream);
+        for part in stream.chunks(piece) {
+            pieces.read(part);
+        }
+        prop_assert_eq!(questions(&whole.visible()), 0, "{:?}", whole.visible());
+        prop_assert_eq!(whole.visible(), pieces.visible());
+        prop_assert_eq!(whole.queries(), pieces.queries());
     }
 }

@@ -1,0 +1,159 @@
+//! What flags and environment are taken for, and what is refused.
+
+use clap::Parser;
+
+use super::*;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+const SECRET: &str = "a-secret-that-must-never-be-printed";
+
+/// What the flags given, beside the two that are needed, make of it.
+fn config(more: &[&str]) -> Result<Config, String> {
+    let needed = ["devpocket", "--jwt-secret-key", SECRET, "--ptyd-address", "unix:/run/ptyd.sock"];
+    parse(&[&needed, more].concat())
+}
+
+fn parse(flags: &[&str]) -> Result<Config, String> {
+    let cli = Cli::try_parse_from(flags).map_err(|err| err.to_string())?;
+    Config::new(cli.serve, Mode::Served).map_err(|err| err.to_string())
+}
+
+#[test]
+fn what_is_left_out_has_its_documented_default() {
+    let config = config(&[]).unwrap();
+    assert_eq!(config.listen, "0.0.0.0:8000".parse().unwrap());
+    let Location::Sqlite(file) = &config.database else { panic!("{:?}", config.database) };
+    assert_eq!(file.get_filename(), Path::new("./data/devpocket.db"));
+    assert_eq!(config.schema, Schema::Migrate);
+    assert_eq!((config.access_life, config.refresh_life), (Duration::minutes(60), Duration::days(30)));
+    assert_eq!(config.local_sessions, LocalSessions::Off);
+    assert_eq!((config.registration, config.public_url, config.cors_origins.len()), (None, None, 0));
+}
+
+#[test]
+fn a_bad_value_names_its_variable_and_never_a_secret() {
+    for (flags, variable) in [
+        (["--listen", "localhost"], "LISTEN"),
+        (["--database-url", "mysql://x"], "DATABASE_URL"),
+        (["--database-url-file", "/nonexistent"], "DATABASE_URL_FILE"),
+        (["--migrate-at-start", "later"], "MIGRATE_AT_START"),
+        (["--jwt-access-token-expire-minutes", "0"], "JWT_ACCESS_TOKEN_EXPIRE_MINUTES"),
+        (["--jwt-refresh-token-expire-days", "forever"], "JWT_REFRESH_TOKEN_EXPIRE_DAYS"),
+        (["--ptyd-address", "tcp:x"], "PTYD_ADDRESS"),
+        (["--ptyd-address", "quic:x"], "PTYD_ADDRESS"),
+        (["--local-sessions", "yes"], "LOCAL_SESSIONS"),
+        (["--registration", "maybe"], "REGISTRATION"),
+        (["--public-url", "term.example"], "PUBLIC_URL"),
+        (["--cors-origins", "https://a.example,*"], "CORS_ORIGINS"),
+        (["--trusted-proxies", "10.0.0.1,proxy.example"], "TRUSTED_PROXIES"),
+        (["--rate-limits", "off"], "RATE_LIMITS"),
+        (["--redis-url", "http://cache.example"], "REDIS_URL"),
+        (["--environment", "test"], "ENVIRONMENT"),
+        (["--smtp-url", "http://mail.example"], "SMTP_URL"),
+        (["--mail-from", "nobody"], "MAIL_FROM"),
+        (["--require-email-verification", "maybe"], "REQUIRE_EMAIL_VERIFICATION"),
+        (["--jwt-secret-key-file", "/nonexistent"], "JWT_SECRET_KEY"),
+    ] {
+        let flags =
+            [&["devpocket", "--jwt-secret-key", SECRET, "--ptyd-address=unix:/x"][..], &flags].concat();
+        // A flag given twice would be refused for that.
+        let flags: Vec<&str> = flags
+            .into_iter()
+            .filter(|flag| variable != "PTYD_ADDRESS" || *flag != "--ptyd-address=unix:/x")
+            .collect();
+        let said = parse(&flags).unwrap_err();
+        assert!(said.contains(variable) && !said.contains(SECRET), "{variable}: {said}");
+    }
+    let short =
+        parse(&["devpocket", "--jwt-secret-key", "short-secret", "--ptyd-address", "unix:/x"]).unwrap_err();
+    assert!(short.contains("JWT_SECRET_KEY") && !short.contains("short-secret"), "{short}");
+    let none = parse(&["devpocket", "--ptyd-address", "unix:/x"]).unwrap_err();
+    assert!(none.contains("JWT_SECRET_KEY_FILE"), "{none}");
+    let nowhere = parse(&["devpocket", "--jwt-secret-key", SECRET]).unwrap_err();
+    assert!(nowhere.contains("PTYD_ADDRESS"), "{nowhere}");
+    let bare = parse(&["devpocket", "--jwt-secret-key", SECRET, "--ptyd-address", "quic:h:1"]).unwrap_err();
+    assert!(bare.contains("LINK_CERT_DIR"), "{bare}");
+}
+
+#[test]
+fn a_secret_is_read_from_its_file_and_prints_nowhere() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), format!("{SECRET}\n")).unwrap();
+    let path = file.path().to_str().unwrap();
+    let config = parse(&[
+        "devpocket",
+        "--jwt-secret-key-file",
+        path,
+        "--ptyd-address",
+        "quic:h:1",
+        "--link-cert-dir",
+        "/x",
+    ]);
+    let config = config.unwrap();
+    assert_eq!(config.jwt_secret.expose_secret(), SECRET);
+    assert_eq!(config.ptyd, PtydAddress::Quic("h:1".into()));
+    assert!(!format!("{config:?}").contains(SECRET));
+}
+
+#[test]
+fn a_database_url_is_read_from_either_place_and_its_password_prints_nowhere() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), "postgres://ann:s3cret@db/pocket\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    for flags in [["--database-url", "postgres://ann:s3cret@db/pocket"], ["--database-url-file", path]] {
+        let config = config(&flags).unwrap();
+        assert!(matches!(config.database, Location::Postgres(_)));
+        assert!(!format!("{config:?}").contains("s3cret"));
+    }
+    let said = config(&["--database-url", "postgres://ann:s3cret@db:x/pocket"]).unwrap_err();
+    assert!(said.contains("DATABASE_URL") && !said.contains("s3cret"), "{said}");
+    let both = config(&["--database-url", "sqlite://x", "--database-url-file", path]).unwrap_err();
+    assert!(both.contains("DATABASE_URL_FILE"), "{both}");
+}
+
+#[test]
+fn mails_are_files_unless_there_is_a_server_whose_password_prints_nowhere() {
+    let Mail::Files(directory) = config(&["--data-dir", "/srv/pocket"]).unwrap().mail else {
+        panic!("a mail server")
+    };
+    assert_eq!(directory, Path::new("/srv/pocket/mail"));
+    let sender = |flags: &[&str]| {
+        let config = config(&[&["--smtp-url", "smtps://ann:s3cret@mail.example"], flags].concat()).unwrap();
+        assert!(!format!("{config:?}").contains("s3cret"));
+        let Mail::Smtp(_, from) = config.mail else { panic!("files") };
+        from.to_string()
+    };
+    assert_eq!(sender(&[]), "DevPocket <devpocket@localhost>");
+    let public = ["--public-url", "https://term.example:8443/"];
+    assert_eq!(sender(&public), "DevPocket <devpocket@term.example>");
+    assert_eq!(sender(&["--mail-from", "Pocket <p@example.com>"]), "Pocket <p@example.com>");
+    let said = config(&["--smtp-url", "smtp:s3cret"]).unwrap_err();
+    assert!(said.contains("SMTP_URL") && !said.contains("s3cret"), "{said}");
+}
+
+#[test]
+fn lists_and_words_are_read() {
+    let config = config(&[
+        "--cors-origins",
+        "https://a.example, http://b.example:81/",
+        "--registration",
+        "closed",
+        "--local-sessions",
+        "all",
+    ]);
+    let config = config.unwrap();
+    let origins: Vec<&str> = config.cors_origins.iter().map(Origin::as_str).collect();
+    assert_eq!(origins, ["https://a.example", "http://b.example:81"]);
+    assert_eq!(config.registration, Some(Registration::Closed));
+    assert_eq!(config.local_sessions, LocalSessions::All);
+    let proxies = self::config(&["--trusted-proxies", "10.0.0.0/8, ::1"]).unwrap().trusted_proxies;
+    assert_eq!(proxies, ["10.0.0.0/8", "::1/128"].map(|net| net.parse::<IpNet>().unwrap()));
+    let flags = ["--environment", "development", "--rate-limits", "off"];
+    assert!(!self::config(&flags).unwrap().rate_limits && config.rate_limits);
+    assert!(self::config(&["--cors-origins", ""]).unwrap().cors_origins.is_empty());
+}

@@ -1,0 +1,135 @@
+//! What apis agree on, alone and over a real Redis.
+
+use std::time::Duration;
+
+use devpocket_tests::stack::Redis;
+use devpocket_tests::wait_until;
+use futures_util::future::join_all;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::coordination::Coordination;
+use crate::domain::limits::{Class, Limiter, Quota, Subject};
+use crate::domain::lockout::FAILURES;
+use crate::domain::ticket::Taken;
+
+const QUOTA: Quota = Quota { units: 60, per: Duration::from_secs(60) };
+
+fn over(redis: &Redis) -> RedisCoordination {
+    RedisCoordination::new(&redis.url().into()).unwrap()
+}
+
+fn address(n: u8) -> Subject {
+    Subject::Address([192, 0, 2, n].into())
+}
+
+/// What everybody keeps to, who is asked together or in turn by several apis.
+async fn keeps_the_contract(apis: &[&dyn Coordination]) {
+    let nth = |n: usize| apis[n % apis.len()];
+    let began = tokio::time::Instant::now();
+    let taken =
+        join_all((0..200).map(|n| async move { nth(n).take(Class::General, &address(1), QUOTA).await }));
+    let taken = taken.await;
+    let passed = taken.iter().filter(|taken| taken.refused_for.is_none()).count();
+    let earned = usize::try_from(began.elapsed().as_secs()).unwrap() + 1;
+    assert!((60..=60 + earned).contains(&passed), "{passed} in {earned} s");
+    let refused = taken.iter().find(|taken| taken.refused_for.is_some()).unwrap();
+    assert_eq!((refused.remaining, refused.limit), (0, 60));
+    assert!(refused.refused_for.unwrap() <= Duration::from_secs(1));
+    assert!(refused.full_in > Duration::from_secs(58) && refused.full_in <= Duration::from_secs(60));
+    let other = nth(0).take(Class::General, &address(2), QUOTA).await;
+    assert_eq!((other.refused_for, other.remaining), (None, 59));
+    assert!(nth(0).take(Class::Auth, &address(1), QUOTA).await.refused_for.is_none());
+
+    let (id, now) = (Uuid::new_v4(), OffsetDateTime::now_utc());
+    let used = join_all(
+        (0..20).map(|n| async move { nth(n).use_ticket(id, now + Duration::from_secs(30), now).await }),
+    );
+    let first = used.await.into_iter().filter(|taken| *taken == Taken::First).count();
+    assert_eq!(first, 1);
+
+    let settled = join_all((0..20).map(|n| async move { nth(n).settle("ann", false).await })).await;
+    assert_eq!(settled.iter().filter(|closed| closed.is_none()).count(), FAILURES as usize);
+    let closed = nth(1).settle("ann", true).await.unwrap();
+    assert!(closed > Duration::from_secs(890) && closed <= Duration::from_secs(900), "{closed:?}");
+    let failures = nth(2).failures("ann").await;
+    assert_eq!(failures.count, FAILURES);
+    assert!(failures.closed_for.unwrap() <= closed);
+    assert_eq!(nth(0).failures("bob").await, Default::default());
+    nth(0).settle("bob", false).await;
+    assert_eq!(nth(1).failures("bob").await.count, 1);
+    assert_eq!(nth(1).settle("bob", true).await, None);
+    assert_eq!(nth(0).failures("bob").await.count, 0);
+    nth(0).forget("ann").await;
+    assert_eq!(nth(1).settle("ann", true).await, None);
+}
+
+#[tokio::test]
+async fn one_api_alone_keeps_the_contract() {
+    let memory = MemoryCoordination::default();
+    keeps_the_contract(&[&memory]).await;
+    assert_eq!(memory.reachable().await, None);
+}
+
+#[tokio::test]
+async fn three_apis_over_redis_keep_it_together() {
+    let redis = Redis::start().await;
+    let (a, b, c) = (over(&redis), over(&redis), over(&redis));
+    keeps_the_contract(&[&a, &b, &c]).await;
+    assert_eq!(b.reachable().await, Some(true));
+}
+
+#[tokio::test]
+async fn while_redis_is_away_each_api_goes_by_its_own_memory_and_comes_back_by_itself() {
+    let mut redis = Redis::start().await;
+    let (a, b) = (over(&redis), over(&redis));
+    let (id, now) = (Uuid::new_v4(), OffsetDateTime::now_utc());
+    let gone_at = now + Duration::from_secs(30);
+    assert_eq!(a.use_ticket(id, gone_at, now).await, Taken::First);
+    redis.stop();
+    let asked = tokio::time::Instant::now();
+    keeps_the_contract(&[&a]).await;
+    assert_eq!(a.use_ticket(id, gone_at, now).await, Taken::Again);
+    assert_eq!(a.reachable().await, Some(false));
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+
+    redis.start_again().await;
+    for api in [&a, &b] {
+        wait_until("Redis is asked again", Duration::from_secs(10), async || {
+            api.reachable().await == Some(true)
+        })
+        .await;
+    }
+    let (id, now) = (Uuid::new_v4(), OffsetDateTime::now_utc());
+    assert_eq!(a.use_ticket(id, now + Duration::from_secs(30), now).await, Taken::First);
+    assert_eq!(b.use_ticket(id, now + Duration::from_secs(30), now).await, Taken::Again);
+    // What was forgotten begins anew, and scripts are loaded again.
+    redis.flush();
+    for n in 0..60 {
+        let taken = a.take(Class::General, &address(9), QUOTA).await;
+        assert_eq!((taken.refused_for, taken.remaining >= 59 - n), (None, true));
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_was_never_there_holds_nobody_up() {
+    let nowhere = RedisCoordination::new(&"redis://127.0.0.1:1".into()).unwrap();
+    let asked = tokio::time::Instant::now();
+    for n in 0..60 {
+        let taken = nowhere.take(Class::General, &address(1), QUOTA).await;
+        assert_eq!(taken.refused_for, None, "{n}");
+    }
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn what_is_no_redis_url_is_told_without_its_password() {
+    for url in ["", "http://x", "redis://:s3cret@host:port"] {
+        let said = RedisCoordination::check(&url.into()).unwrap_err().to_string();
+        assert!(!said.contains("s3cret"));
+    }
+    for url in ["redis://host", "redis://ann:s3cret@host:6380/2", "rediss://host"] {
+        RedisCoordination::check(&url.into()).unwrap();
+    }
+}

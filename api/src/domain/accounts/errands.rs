@@ -1,0 +1,175 @@
+//! What is done for an account after its request was answered: mails. Off the request, so that an answer neither waits for a
+//! mail server nor tells by its time whether there is an account.
+
+use std::pin::pin;
+use std::time::Duration as StdDuration;
+
+use futures_util::StreamExt;
+use secrecy::ExposeSecret;
+use time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+
+use super::{AccountError, Accounts};
+use crate::domain::mail::{Mail, MailError};
+use crate::domain::secret_token;
+use crate::domain::user::{Email, LoginName, MailPurpose, User};
+use crate::store::NewMailToken;
+
+/// Errands that wait. Each is a mail, and one api sends a few a second; beyond it people are told to come back.
+const CAPACITY: usize = 1000;
+/// Errands done side by side: one slow mail server connection does not hold up all others.
+const AT_ONCE: usize = 4;
+/// How long handing one mail on may take.
+const SEND: StdDuration = StdDuration::from_secs(30);
+/// Waits before each further try.
+const RETRIES: [StdDuration; 2] = [StdDuration::from_secs(5), StdDuration::from_secs(30)];
+/// Good links of one kind an account has at most: so many mails can somebody else have sent to it within their life.
+const MOST_LINKS: i64 = 5;
+/// How long a link for a new password works.
+const RESET_LIFE: Duration = Duration::hours(1);
+/// How long a link that proves an address works.
+const VERIFY_LIFE: Duration = Duration::hours(24);
+
+/// Something to do later.
+#[derive(Debug)]
+pub(super) enum Errand {
+    /// Send a link for a new password to whoever has this address.
+    Reset(Email),
+    /// Send a link that proves this address to whoever has it and has not yet.
+    Verify(Email),
+    /// Tell an address that its account has another one now.
+    Moved(String),
+}
+
+/// Where errands are put.
+#[derive(Clone, Debug)]
+pub struct Errands(mpsc::Sender<Errand>);
+
+/// Where errands are taken from, by [`Accounts::run_errands`].
+#[derive(Debug)]
+pub struct ErrandQueue(mpsc::Receiver<Errand>);
+
+/// A queue of errands.
+pub fn errands() -> (Errands, ErrandQueue) {
+    let (errands, queue) = mpsc::channel(CAPACITY);
+    (Errands(errands), ErrandQueue(queue))
+}
+
+impl Errands {
+    pub(super) fn put(&self, errand: Errand) -> Result<(), AccountError> {
+        self.0.try_send(errand).map_err(|_| AccountError::MailBusy)
+    }
+}
+
+impl Accounts {
+    /// Does errands until `stop`, and those that were put before it.
+    pub async fn run_errands(&self, queue: ErrandQueue, stop: CancellationToken) {
+        let ErrandQueue(mut queue) = queue;
+        let mut stopped = pin!(stop.cancelled());
+        let errands = futures_util::stream::poll_fn(|context| {
+            if !queue.is_closed() && stopped.as_mut().poll(context).is_ready() {
+                queue.close();
+            }
+            queue.poll_recv(context)
+        });
+        errands.for_each_concurrent(AT_ONCE, |errand| self.run_errand(errand, &stop)).await;
+    }
+
+    async fn run_errand(&self, errand: Errand, stop: &CancellationToken) {
+        let mail = match errand {
+            Errand::Reset(email) => self.link_mail(&email, MailPurpose::Reset).await,
+            Errand::Verify(email) => self.link_mail(&email, MailPurpose::Verify).await,
+            Errand::Moved(to) => Ok(Some(moved_mail(to))),
+        };
+        match mail {
+            Ok(Some(mail)) => self.deliver(&mail, stop).await,
+            Ok(None) => debug!("a mail was asked for that nobody gets"),
+            Err(err) => error!(error = &err as &dyn std::error::Error, "a mail was not written: {err}"),
+        }
+    }
+
+    /// The mail with a fresh link for the account of this address; none if there is no such account, or nothing to send.
+    async fn link_mail(&self, email: &Email, purpose: MailPurpose) -> Result<Option<Mail>, AccountError> {
+        let Some(user) = self.users.user_by_login(&LoginName::Email(email.key())).await? else {
+            return Ok(None);
+        };
+        let life = match purpose {
+            MailPurpose::Reset => RESET_LIFE,
+            MailPurpose::Verify if user.is_verified => return Ok(None),
+            MailPurpose::Verify => VERIFY_LIFE,
+        };
+        if !user.is_active {
+            return Ok(None);
+        }
+        let (secret, now) = (secret_token::random()?, self.clock.now());
+        let token = NewMailToken {
+            hash: secret_token::hash(&secret),
+            user_id: user.id,
+            purpose,
+            email_key: email.key(),
+            expires_at: now + life,
+        };
+        if !self.mail_tokens.add_mail_token(&token, MOST_LINKS, now).await? {
+            return Ok(None);
+        }
+        Ok(Some(match purpose {
+            MailPurpose::Reset => reset_mail(&user, secret.expose_secret()),
+            MailPurpose::Verify => verify_mail(&user, &self.policy.public_url, secret.expose_secret()),
+        }))
+    }
+
+    /// Tries three times; the last tries are left out when the api stops.
+    async fn deliver(&self, mail: &Mail, stop: &CancellationToken) {
+        let mut retries = RETRIES.iter();
+        loop {
+            let failed = match timeout(SEND, self.around.mailer.send(mail)).await {
+                Ok(Ok(())) => return,
+                Ok(Err(failed)) => failed,
+                Err(elapsed) => MailError::Failed(elapsed.into()),
+            };
+            let wait = match failed {
+                MailError::Failed(_) => retries.next().filter(|_| !stop.is_cancelled()),
+                MailError::Refused(_) => None,
+            };
+            let Some(wait) = wait else {
+                error!(error = &failed as &dyn std::error::Error, "a mail is given up: {failed}");
+                return;
+            };
+            warn!(error = &failed as &dyn std::error::Error, "{failed}; trying again in {wait:?}");
+            drop(failed);
+            tokio::select! {
+                () = sleep(*wait) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+}
+
+fn reset_mail(user: &User, token: &str) -> Mail {
+    let text = format!(
+        "Hello {},\n\nsomebody, probably you, asked for a new password of your DevPocket account. Where DevPocket asks for\n\
+         the code from this mail, enter\n\n{token}\n\nIt works once, for an hour, and signs every device out. If it was not you,\n\
+         do nothing: your password stays as it is.\n",
+        user.username
+    );
+    Mail { to: user.email.clone(), subject: "Your DevPocket password", text: text.into() }
+}
+
+fn verify_mail(user: &User, public_url: &str, token: &str) -> Mail {
+    let base = public_url.trim_end_matches('/');
+    let text = format!(
+        "Hello {},\n\nto confirm that this is the address of your DevPocket account, open\n\n\
+         {base}/api/auth/verify-email/{token}\n\nwithin 24 hours. If you have no account there, do nothing.\n",
+        user.username
+    );
+    Mail { to: user.email.clone(), subject: "Confirm your address for DevPocket", text: text.into() }
+}
+
+fn moved_mail(to: String) -> Mail {
+    let text = "Hello,\n\nyour DevPocket account has another mail address now. If it was not you who changed it, sign in, \
+                change your\npassword and set the address back.\n";
+    Mail { to, subject: "The address of your DevPocket account has changed", text: text.into() }
+}

@@ -1,0 +1,58 @@
+//! Links sent by mail: a new password, and the proof of an address.
+
+use std::net::IpAddr;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::errands::Errand;
+use super::sign_in::Attempt;
+use super::{AccountError, Accounts};
+use crate::domain::password::weakness;
+use crate::domain::secret_token::hash;
+use crate::domain::user::{Email, MailPurpose};
+
+impl Accounts {
+    /// Has a link for a new password sent to whoever has this address. Does and takes the same whether anybody has.
+    pub async fn forgot_password(&self, email: Email) -> Result<(), AccountError> {
+        self.count_try(email.key()).await?;
+        // Asked for all alike: with the database away nothing would come of it.
+        self.users.any_user().await?;
+        self.around.errands.put(Errand::Reset(email))
+    }
+
+    /// Has a link that proves an address sent to whoever has it. Does and takes the same whether anybody has.
+    pub async fn request_verification(&self, email: Email) -> Result<(), AccountError> {
+        self.count_try(email.key()).await?;
+        self.users.any_user().await?;
+        self.around.errands.put(Errand::Verify(email))
+    }
+
+    /// Sets a new password by a link, which is used up, and signs every device out.
+    pub async fn reset_password(
+        &self,
+        token: SecretString,
+        new: SecretString,
+        address: IpAddr,
+    ) -> Result<(), AccountError> {
+        let (token, now) = (hash(&token), self.clock.now());
+        // Before anything is hashed: it would be work that anybody can ask for.
+        if !self.mail_tokens.has_mail_token(token, MailPurpose::Reset, now).await? {
+            return Err(AccountError::LinkRefused);
+        }
+        if let Some(weakness) = weakness(new.expose_secret()) {
+            return Err(AccountError::WeakPassword(weakness));
+        }
+        let password = self.passwords.hash(new).await?;
+        let user_id = self.mail_tokens.reset_password(token, &password, now).await?;
+        let user_id = user_id.ok_or(AccountError::LinkRefused)?;
+        self.standings.forget_user(user_id);
+        self.around.coordination.forget(&Attempt::at_account(user_id, address).key()).await;
+        Ok(())
+    }
+
+    /// Takes a link as the proof of the address it was sent to.
+    pub async fn verify_email(&self, token: &SecretString) -> Result<(), AccountError> {
+        let proved = self.mail_tokens.verify_email(hash(token), self.clock.now()).await?;
+        if proved { Ok(()) } else { Err(AccountError::LinkRefused) }
+    }
+}

@@ -1,0 +1,122 @@
+//! Counts each request of the api against its limit, and says in every answer what is left (API.md section 2).
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use time::OffsetDateTime;
+
+use super::current_user::{Identified, bearer};
+use super::peer::address_of;
+use crate::domain::limits::{Class, Quota, Subject, Taken};
+use crate::domain::user::Tier;
+use crate::problem::Problem;
+use crate::state::AppState;
+
+static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+static X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+static X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+static X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// Takes a unit before anything is done, and answers 429 if there is none.
+pub(super) async fn count(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let class = class_of(request.uri().path()).filter(|_| state.limits);
+    let Some(class) = class else { return next.run(request).await };
+    // Who asks is found out once; a handler that needs to know takes it from the request.
+    let identified = match bearer(request.headers()) {
+        Ok(Some(token)) => Some(state.accounts.identify_access(token).await),
+        Ok(None) | Err(_) => None,
+    };
+    let (subject, tier) = match &identified {
+        Some(Ok(identity)) => (Subject::User(identity.user_id), identity.tier),
+        Some(Err(_)) | None => (Subject::of_address(address_of(&request)), Tier::Free),
+    };
+    if let Some(identified) = identified {
+        request.extensions_mut().insert(Identified(identified));
+    }
+    let quota = class.quota(tier);
+    let taken = state.coordination.take(class, &subject, quota).await;
+    let mut response = match taken.refused_for {
+        None => next.run(request).await,
+        Some(wait) => too_many(wait.as_secs() + 1).into_response(),
+    };
+    tell(response.headers_mut(), class, quota, taken);
+    response
+}
+
+/// The answer to one request too many.
+pub(crate) fn too_many(retry_after_secs: u64) -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests, please wait")
+        .with_retry_after(retry_after_secs)
+}
+
+/// What a path counts as; none: it is not limited (the page, health).
+fn class_of(path: &str) -> Option<Class> {
+    if path.starts_with("/ws/") {
+        return Some(Class::Connect);
+    }
+    let path = path.strip_prefix("/api/")?.trim_end_matches('/');
+    let auth = [
+        "auth/register",
+        "auth/login",
+        "auth/first-run",
+        "auth/change-password",
+        "auth/forgot-password",
+        "auth/reset-password",
+        "auth/verify-email-request",
+    ];
+    Some(if path == "auth/ws-ticket" {
+        Class::Connect
+    } else if auth.contains(&path) || path.starts_with("auth/verify-email/") {
+        Class::Auth
+    } else {
+        Class::General
+    })
+}
+
+/// `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11), and the older three, of which the last is
+/// the time of day when all is there again.
+fn tell(headers: &mut HeaderMap, class: Class, quota: Quota, taken: Taken) {
+    let name = class.as_str();
+    let full_in = taken.full_in.as_millis().div_ceil(1000);
+    let policy = format!("\"{name}\";q={};w={}", quota.units, quota.per.as_secs());
+    let left = format!("\"{name}\";r={};t={full_in}", taken.remaining);
+    let full_at = OffsetDateTime::now_utc() + taken.full_in;
+    for (header, value) in [
+        (&RATE_LIMIT_POLICY, policy),
+        (&RATE_LIMIT, left),
+        (&X_LIMIT, taken.limit.to_string()),
+        (&X_REMAINING, taken.remaining.to_string()),
+        (&X_RESET, full_at.unix_timestamp().to_string()),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(header, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_counts_as_what_it_does() {
+        for (path, class) in [
+            ("/api/auth/login", Some(Class::Auth)),
+            ("/api/auth/login/", Some(Class::Auth)),
+            ("/api/auth/verify-email/abc", Some(Class::Auth)),
+            ("/api/auth/me", Some(Class::General)),
+            ("/api/auth/refresh", Some(Class::General)),
+            ("/api/auth/ws-ticket", Some(Class::Connect)),
+            ("/ws/terminal", Some(Class::Connect)),
+            ("/api/profile", Some(Class::General)),
+            ("/api/nothing", Some(Class::General)),
+            ("/", None),
+            ("/health", None),
+            ("/assets/index.js", None),
+        ] {
+            assert_eq!(class_of(path), class, "{path}");
+        }
+    }
+}

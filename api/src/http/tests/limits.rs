@@ -1,0 +1,123 @@
+//! Requests are counted, and every answer says what is left.
+
+use super::*;
+
+async fn limited() -> Api {
+    let plain = |policy: &mut Policy| policy.first_account = FirstAccount::Plain;
+    Api::limited(plain, true).await
+}
+
+fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
+    answer.headers.get(name).unwrap_or_else(|| panic!("no {name}: {answer:?}")).to_str().unwrap()
+}
+
+fn number(answer: &Answer, name: &str) -> i64 {
+    header(answer, name).parse().unwrap()
+}
+
+async fn verify_from(api: &Api, address: &str, forwarded: Option<&str>) -> Answer {
+    let mut request = Request::get("/api/auth/verify-email/x");
+    if let Some(forwarded) = forwarded {
+        request = request.header("x-forwarded-for", forwarded);
+    }
+    let mut request = request.body(Body::empty()).unwrap();
+    request.extensions_mut().insert(Peer(SocketAddr::new(address.parse().unwrap(), 40_000)));
+    api.send(request).await
+}
+
+#[tokio::test]
+async fn an_answer_says_what_is_left_and_a_refusal_when_to_come_back() {
+    let api = limited().await;
+    let first = verify_from(&api, "192.0.2.1", None).await;
+    first.is_problem(400, "link_invalid");
+    assert_eq!(header(&first, "ratelimit-policy"), "\"auth\";q=10;w=60");
+    assert_eq!(header(&first, "ratelimit"), "\"auth\";r=9;t=6");
+    assert_eq!((number(&first, "x-ratelimit-limit"), number(&first, "x-ratelimit-remaining")), (10, 9));
+    let reset = number(&first, "x-ratelimit-reset") - OffsetDateTime::now_utc().unix_timestamp();
+    assert!((4..=7).contains(&reset), "{reset}");
+    let mut passed = 1;
+    let refused = loop {
+        let answer = verify_from(&api, "192.0.2.1", None).await;
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            break answer;
+        }
+        passed += 1;
+        assert!(passed < 15, "{answer:?}");
+    };
+    assert!(passed >= 10, "{passed}");
+    refused.is_problem(429, "rate_limited");
+    assert_eq!(number(&refused, "x-ratelimit-remaining"), 0);
+    assert!((1..=7).contains(&number(&refused, "retry-after")));
+    assert_eq!(verify_from(&api, "192.0.2.2", None).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_forged_address_changes_nothing_and_a_proxys_word_counts() {
+    let api = limited().await;
+    let refused = async |address: &str, forwarded: &str| {
+        let answer = verify_from(&api, address, Some(forwarded)).await;
+        answer.status == StatusCode::TOO_MANY_REQUESTS
+    };
+    for n in 0..10 {
+        assert!(!refused("192.0.2.1", &format!("203.0.113.{n}")).await);
+    }
+    assert!(refused("192.0.2.1", "203.0.113.77").await);
+    for n in 0..20 {
+        assert!(!refused("10.0.0.1", &format!("198.51.100.{n}")).await);
+    }
+    for n in 0..9 {
+        assert!(!refused("10.0.0.2", &format!("198.51.100.{n}, 198.51.100.1")).await);
+    }
+    assert!(refused("10.0.0.3", "203.0.113.5, 198.51.100.1").await);
+}
+
+#[tokio::test]
+async fn who_is_signed_in_counts_for_themselves_by_what_they_pay() {
+    let api = limited().await;
+    let (ann, bob) = (api.register("ann").await, api.register("bob").await);
+    let me = api.me(ann.access()).await;
+    assert_eq!(header(&me, "ratelimit-policy"), "\"general\";q=60;w=60");
+    assert_eq!(header(&api.me(bob.access()).await, "ratelimit"), "\"general\";r=59;t=1");
+    api.database.run("update users set subscription_tier = 'pro' where username = 'bob'").await;
+    let again = api.login("bob", PASSWORD).await;
+    assert_eq!(header(&api.me(again.access()).await, "ratelimit-policy"), "\"general\";q=300;w=60");
+    let ticket = api.post_as(ann.access(), "/api/auth/ws-ticket", json!({})).await;
+    assert_eq!(header(&ticket, "ratelimit-policy"), "\"connect\";q=600;w=60");
+    // A token that is none counts for its address.
+    let none = api.me("nonsense").await;
+    none.is_problem(401, "token_invalid");
+    assert_eq!(header(&none, "ratelimit-policy"), "\"general\";q=60;w=60");
+    let health = api.get("/health").await;
+    assert!(!health.headers.contains_key("ratelimit"));
+}
+
+#[tokio::test]
+async fn a_name_is_tried_ten_times_a_minute_from_all_addresses_together() {
+    let api = limited().await;
+    let signed_in = api.register("ann").await;
+    let login = async |n: usize, name: &str, password: &str| {
+        let body = json!({"username": name, "password": password});
+        api.post_from(&format!("192.0.2.{n}"), "/api/auth/login", body).await
+    };
+    for n in 0..10 {
+        login(n, "nobody", "Wrong1!x").await.is_problem(401, "invalid_credentials");
+    }
+    let refused = login(10, "NOBODY", "Wrong1!x").await;
+    refused.is_problem(429, "rate_limited");
+    assert!(refused.headers.contains_key("retry-after"));
+    for n in 20..30 {
+        login(n, "ann", "Wrong1!x").await.is_problem(401, "invalid_credentials");
+    }
+    login(30, "ann", PASSWORD).await.is_problem(429, "rate_limited");
+    assert_eq!(api.me(signed_in.access()).await.status, StatusCode::OK, "who is signed in does not notice");
+    assert_eq!(api.refresh(signed_in.refresh()).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn requests_made_at_once_are_counted_one_by_one() {
+    let api = limited().await;
+    let all = (0..40).map(|_| verify_from(&api, "192.0.2.1", None));
+    let answers = futures_util::future::join_all(all).await;
+    let passed = answers.iter().filter(|answer| answer.status == StatusCode::BAD_REQUEST).count();
+    assert!((10..=12).contains(&passed), "{passed}");
+}

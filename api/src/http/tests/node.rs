@@ -1,0 +1,97 @@
+//! A node that knows sessions and ends them, over the real link: what an api asks of it can be looked at.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use devpocket_shared::ids::{SessionId, TerminalSize, UserId};
+use devpocket_shared::wire::message::LINK_VERSION;
+use devpocket_shared::wire::{Answer, Exit, Hello, Request, SessionInfo, stream};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+/// Sessions by their owner.
+type Held = Arc<Mutex<Vec<(UserId, SessionInfo)>>>;
+
+/// A node; it is gone when dropped.
+pub(super) struct Node {
+    held: Held,
+    _serving: JoinSet<()>,
+}
+
+impl Node {
+    /// Listens in the directory of an api.
+    pub(super) fn listen(directory: &Path) -> Self {
+        let listener = UnixListener::bind(directory.join("ptyd.sock")).unwrap();
+        let held = Held::default();
+        let mut serving = JoinSet::new();
+        let sessions = held.clone();
+        serving.spawn(async move {
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                answer(socket, &sessions).await;
+            }
+        });
+        Self { held, _serving: serving }
+    }
+
+    /// Starts a session.
+    pub(super) fn start(&self, owner: UserId) -> SessionId {
+        let session_id = SessionId::new(Uuid::now_v7());
+        let session = SessionInfo {
+            session_id,
+            name: Some("work".to_owned()),
+            created_at_ms: 1_700_000_000_000,
+            size: TerminalSize::new(24, 80).unwrap(),
+            attached_clients: 0,
+            bytes_out: 5,
+            exit: None,
+            reason: None,
+        };
+        self.held.lock().unwrap().push((owner, session));
+        session_id
+    }
+
+    /// Whether a session has not ended.
+    pub(super) fn is_live(&self, id: SessionId) -> bool {
+        let held = self.held.lock().unwrap();
+        held.iter().any(|(_, session)| session.session_id == id && session.exit.is_none())
+    }
+}
+
+async fn answer(socket: UnixStream, held: &Held) {
+    let (mut reader, mut writer) = stream::over_unix(socket).unwrap();
+    let hello: Hello = reader.next_control().await.unwrap().unwrap();
+    assert_eq!(hello.version, LINK_VERSION);
+    let request: Request = reader.next_control().await.unwrap().unwrap();
+    let answer = match &request {
+        Request::List { owner } => {
+            let held = held.lock().unwrap();
+            let of_owner = held.iter().filter(|(whose, _)| whose == owner);
+            Answer::Sessions(of_owner.map(|(_, session)| session.clone()).collect())
+        }
+        Request::Terminate { owner, session_id } => {
+            let mut held = held.lock().unwrap();
+            let found = held
+                .iter_mut()
+                .find(|(whose, session)| (*whose, session.session_id) == (*owner, *session_id));
+            found.expect("a session of this owner").1.exit = Some(Exit::Code(0));
+            Answer::Done
+        }
+        Request::Create(_)
+        | Request::CreateLimited { .. }
+        | Request::Update { .. }
+        | Request::Input { .. }
+        | Request::Kill { .. }
+        | Request::Discard { .. }
+        | Request::Details { .. }
+        | Request::Roll { .. }
+        | Request::Attach { .. }
+        | Request::Info
+        | Request::Screen { .. }
+        | Request::History { .. } => panic!("{request:?}"),
+    };
+    writer.send(&hello).await.unwrap();
+    writer.send(&answer).await.unwrap();
+    writer.finish().await.unwrap();
+}

@@ -1,0 +1,238 @@
+//! What an account changes about itself, takes along, and leaves.
+
+use std::collections::BTreeMap;
+
+use devpocket_shared::ids::UserId;
+use uuid::Uuid;
+
+use super::super::node::Node;
+use super::*;
+
+fn id_of(answer: &Answer) -> UserId {
+    UserId::new(answer.body["user"]["id"].as_str().unwrap().parse::<Uuid>().unwrap())
+}
+
+#[tokio::test]
+async fn a_profile_shows_the_account_and_changes_what_is_given() {
+    let api = Api::new().await;
+    let token = api.register("ann").await.access().to_owned();
+    let change = async |body: Value| api.ask_as(&token, "PUT", "/api/profile", body).await;
+    let named = change(json!({"display_name": "Ann Ä"})).await;
+    assert_eq!((named.status, &named.body["display_name"]), (StatusCode::OK, &json!("Ann Ä")));
+    assert_eq!(change(json!({})).await.body["display_name"], "Ann Ä");
+    assert_eq!(api.get_as(&token, "/api/profile").await.body, change(json!({})).await.body);
+    assert_eq!(change(json!({"display_name": null})).await.body["display_name"], Value::Null);
+    change(json!({"display_name": "x".repeat(101)})).await.is_problem(422, "invalid_fields");
+    change(json!({"display_name": 1})).await.is_problem(422, "invalid_fields");
+    change(json!({"email": "none"})).await.is_problem(422, "invalid_fields");
+    let given = json!({
+        "is_admin": false, "subscription_tier": "pro", "is_verified": true, "username": "eve", "id": Uuid::nil(),
+    });
+    let same = change(given).await;
+    assert_eq!((&same.body["is_admin"], &same.body["is_verified"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        (&same.body["username"], &same.body["subscription_tier"]),
+        (&json!("ann"), &json!("enterprise"))
+    );
+}
+
+#[tokio::test]
+async fn a_new_address_is_proved_again_and_the_old_one_is_told() {
+    let api = Api::new().await;
+    let (ann, _bob) = (api.register("ann").await, api.register("bob").await);
+    let proof = api.mail("ann@example.com", 1).await;
+    api.get(&format!("/api/auth/verify-email/{}", link_in(&proof))).await;
+    let change = async |email: &str| {
+        api.ask_as(ann.access(), "PUT", "/api/profile", json!({"email": email, "display_name": email})).await
+    };
+    change("BOB@example.com").await.is_problem(400, "email_taken");
+    let same = change("Ann@Example.com").await;
+    assert_eq!((&same.body["email"], &same.body["is_verified"]), (&json!("Ann@Example.com"), &json!(true)));
+    let moved = change("ann@new.example").await;
+    assert_eq!(
+        (&moved.body["email"], &moved.body["is_verified"]),
+        (&json!("ann@new.example"), &json!(false))
+    );
+    let told = api.mail("Ann@Example.com", 1).await;
+    assert!(told.contains("has another mail address now") && !told.contains("ann@new.example"), "{told}");
+    let proof = api.mail("ann@new.example", 1).await;
+    api.get(&format!("/api/auth/verify-email/{}", link_in(&proof))).await;
+    assert_eq!(api.me(ann.access()).await.body["is_verified"], true);
+    assert_eq!(api.login("ann@new.example", PASSWORD).await.status, StatusCode::OK);
+    api.login("ann@example.com", PASSWORD).await.is_problem(401, "invalid_credentials");
+}
+
+#[tokio::test]
+async fn of_two_who_take_one_address_at_once_one_gets_it() {
+    let api = Api::new().await;
+    let mut tokens = Vec::new();
+    for name in ["ann", "bob", "cid", "dan"] {
+        tokens.push(api.register(name).await.access().to_owned());
+    }
+    let take = tokens
+        .iter()
+        .map(|token| api.ask_as(token, "PUT", "/api/profile", json!({"email": "one@example.com"})));
+    let answers = futures_util::future::join_all(take).await;
+    let codes: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+    assert_eq!(codes.iter().filter(|code| **code == 200).count(), 1, "{codes:?}");
+    assert_eq!(codes.iter().filter(|code| **code == 400).count(), 3, "{codes:?}");
+}
+
+#[tokio::test]
+async fn settings_have_defaults_change_in_part_and_go_back() {
+    let api = Api::new().await;
+    let (ann, bob) = (api.register("ann").await, api.register("bob").await);
+    let path = "/api/profile/settings";
+    let defaults = json!({
+        "theme": "dark", "timezone": "UTC", "language": "en", "terminal_preferences": {}, "ai_preferences": {},
+        "sync_enabled": true, "notifications_enabled": true,
+    });
+    assert_eq!(api.get_as(ann.access(), path).await.body, defaults);
+    let preferences = json!({"font": {"size": 12, "names": ["A", "\u{0}", "ä"]}, "bell": null});
+    let change = json!({"terminal_preferences": preferences, "sync_enabled": false, "unknown": 1});
+    let changed = api.ask_as(ann.access(), "PUT", path, change).await;
+    let mut expected = defaults.clone();
+    expected["terminal_preferences"] = preferences.clone();
+    expected["sync_enabled"] = json!(false);
+    assert_eq!((changed.status, &changed.body), (StatusCode::OK, &expected));
+    let changed = api.ask_as(ann.access(), "PUT", path, json!({"timezone": "Europe/Vienna"})).await;
+    expected["timezone"] = json!("Europe/Vienna");
+    assert_eq!(changed.body, expected);
+    assert_eq!(api.get_as(ann.access(), path).await.body, expected);
+    assert_eq!(api.get_as(bob.access(), path).await.body, defaults);
+    let back = api.ask_as(ann.access(), "POST", "/api/profile/settings/reset", json!({})).await;
+    assert_eq!((back.status, &back.body), (StatusCode::OK, &defaults));
+    assert_eq!(api.get_as(ann.access(), path).await.body, defaults);
+
+    for wrong in [
+        json!({"theme": 1}),
+        json!({"theme": "x".repeat(51)}),
+        json!({"theme": "a\u{0}"}),
+        json!({"timezone": "Mars Base"}),
+        json!({"language": "en_US"}),
+        json!({"terminal_preferences": []}),
+        json!({"terminal_preferences": {"x": "y".repeat(64 << 10)}}),
+        json!({"ai_preferences": "{}"}),
+        json!({"sync_enabled": "yes"}),
+    ] {
+        api.ask_as(ann.access(), "PUT", path, wrong).await.is_problem(422, "invalid_fields");
+    }
+    assert_eq!(api.get_as(ann.access(), path).await.body, defaults);
+}
+
+#[tokio::test]
+async fn settings_changed_at_once_lose_nothing() {
+    let api = Api::new().await;
+    let token = api.register("ann").await.access().to_owned();
+    let path = "/api/profile/settings";
+    let changes = [
+        json!({"theme": "light"}),
+        json!({"timezone": "Asia/Tokyo"}),
+        json!({"language": "ja"}),
+        json!({"sync_enabled": false}),
+        json!({"notifications_enabled": false}),
+    ];
+    let all = changes.iter().map(|change| api.ask_as(&token, "PUT", path, change.clone()));
+    futures_util::future::join_all(all).await;
+    let settings = api.get_as(&token, path).await.body;
+    for change in changes {
+        for (name, value) in change.as_object().unwrap() {
+            assert_eq!(&settings[name], value, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_export_holds_what_is_the_accounts_and_no_secret() {
+    let api = Api::new().await;
+    let node = Node::listen(api.directory.path());
+    let (ann, bob) = (api.register("ann").await, api.register("bob").await);
+    let mine = node.start(id_of(&ann));
+    node.start(id_of(&bob));
+    let export = api.get_as(ann.access(), "/api/profile/export").await;
+    assert_eq!(export.status, StatusCode::OK, "{export:?}");
+    assert!(export.headers["content-disposition"].to_str().unwrap().starts_with("attachment;"));
+    assert_eq!(export.body["user"]["email"], "ann@example.com");
+    assert_eq!(export.body["settings"]["theme"], "dark");
+    assert_eq!(export.body["devices"][0]["id"], ann.body["device_id"]);
+    assert_eq!(export.body["sessions"][0]["id"], json!(mine.uuid()));
+    assert_eq!(export.body["sessions"].as_array().unwrap().len(), 1);
+    assert!(!export.text.contains("argon2") && !export.text.contains("bob"), "{}", export.text);
+    let stats = api.get_as(ann.access(), "/api/profile/stats").await;
+    assert_eq!((&stats.body["sessions"], &stats.body["active_sessions"]), (&json!(1), &json!(1)));
+    assert_eq!(stats.body["devices"], 1);
+}
+
+/// Every table is filled for bob before he goes: a table that this test does not fill fails it, so that whoever adds one
+/// says here what becomes of it.
+#[tokio::test]
+async fn a_deleted_account_leaves_no_row_in_any_table() {
+    let api = Api::new().await;
+    let node = Node::listen(api.directory.path());
+    let ann = api.register("ann").await;
+    let kept = node.start(id_of(&ann));
+    api.ask_as(ann.access(), "PUT", "/api/profile/settings", json!({"theme": "light"})).await;
+    api.mail("ann@example.com", 1).await;
+    let before = api.database.dump().await;
+
+    let bob = api.register("bob").await;
+    let ended = node.start(id_of(&bob));
+    api.ask_as(bob.access(), "PUT", "/api/profile/settings", json!({"theme": "light"})).await;
+    api.post("/api/auth/forgot-password", json!({"email": "bob@example.com"})).await;
+    api.mail("bob@example.com", 2).await;
+    let during = api.database.dump().await;
+    let rows = |dump: &BTreeMap<String, Vec<String>>| -> BTreeMap<String, usize> {
+        dump.iter().map(|(table, rows)| (table.clone(), rows.len())).collect()
+    };
+    for (table, count) in rows(&during) {
+        assert!(count > before[&table].len(), "{table} holds nothing of bob: fill it in this test");
+    }
+
+    let delete = async |body: Value| api.ask_as(bob.access(), "DELETE", "/api/profile", body).await;
+    delete(json!({})).await.is_problem(400, "invalid_password");
+    delete(json!({"password": "Wrong1!x"})).await.is_problem(400, "invalid_password");
+    assert_eq!(rows(&api.database.dump().await), rows(&during));
+    assert!(node.is_live(ended));
+    assert_eq!(delete(json!({"password": PASSWORD})).await.status, StatusCode::OK);
+
+    assert_eq!(api.database.dump().await, before);
+    assert!(!node.is_live(ended) && node.is_live(kept));
+    api.me(bob.access()).await.is_problem(401, "token_revoked");
+    api.refresh(bob.refresh()).await.is_problem(401, "token_invalid");
+    api.login("bob", PASSWORD).await.is_problem(401, "invalid_credentials");
+    assert_eq!(api.me(ann.access()).await.status, StatusCode::OK);
+    // His names are free again.
+    api.register("bob").await;
+}
+
+/// Waiting for a node that does not answer takes as long as a request may.
+#[tokio::test]
+async fn an_account_whose_sessions_cannot_be_ended_is_not_deleted() {
+    let api = Api::new().await;
+    let ann = api.register("ann").await;
+    let answer = api.ask_as(ann.access(), "DELETE", "/api/profile", json!({"password": PASSWORD})).await;
+    answer.is_problem(503, "node_unavailable");
+    assert!(answer.headers.contains_key("retry-after"));
+    assert_eq!(api.login("ann", PASSWORD).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn whatever_is_under_a_profile_needs_a_token() {
+    let api = Api::new().await;
+    for (method, path) in [
+        ("GET", "/api/profile"),
+        ("PUT", "/api/profile"),
+        ("DELETE", "/api/profile"),
+        ("GET", "/api/profile/stats"),
+        ("GET", "/api/profile/settings"),
+        ("PUT", "/api/profile/settings"),
+        ("POST", "/api/profile/settings/reset"),
+        ("GET", "/api/profile/export"),
+        ("GET", "/api/auth/devices"),
+        ("GET", "/api/auth/account-status"),
+        ("DELETE", "/api/auth/devices/00000000-0000-0000-0000-000000000000"),
+    ] {
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        api.send(request).await.is_problem(401, "not_authenticated");
+    }
+}

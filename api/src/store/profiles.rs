@@ -1,0 +1,135 @@
+//! What an account changes about itself, and its end, in SQL.
+
+use async_trait::async_trait;
+use devpocket_shared::ids::UserId;
+use serde_json::{Map, Value as Json};
+use sqlx::FromRow;
+use time::OffsetDateTime;
+
+use super::statement::sql;
+use super::{Database, ProfileStore, StoreError};
+use crate::domain::profile::{Preferences, ProfileChange, Settings, SettingsChange};
+
+#[derive(FromRow)]
+struct SettingsRow {
+    theme: String,
+    timezone: String,
+    language: String,
+    terminal_preferences: String,
+    ai_preferences: String,
+    sync_enabled: bool,
+    notifications_enabled: bool,
+}
+
+impl TryFrom<SettingsRow> for Settings {
+    type Error = StoreError;
+
+    fn try_from(row: SettingsRow) -> Result<Self, StoreError> {
+        let object = |text: &str| -> Result<Preferences, StoreError> {
+            serde_json::from_str::<Map<String, Json>>(text)
+                .map_err(|_| StoreError::corrupt("preferences that are no JSON object"))
+        };
+        Ok(Self {
+            terminal_preferences: object(&row.terminal_preferences)?,
+            ai_preferences: object(&row.ai_preferences)?,
+            theme: row.theme,
+            timezone: row.timezone,
+            language: row.language,
+            sync_enabled: row.sync_enabled,
+            notifications_enabled: row.notifications_enabled,
+        })
+    }
+}
+
+#[async_trait]
+impl ProfileStore for Database {
+    async fn change_profile(&self, id: UserId, change: &ProfileChange) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        if let Some(name) = &change.display_name {
+            let update = sql("update users set display_name = $2 where id = $1");
+            transaction.execute(update.bind(id).bind(name.as_deref())).await?;
+        }
+        if let Some(email) = &change.email {
+            // Its own address in other letters is no new one.
+            let update = sql("update users
+                 set is_verified = case when email_key = $3 then is_verified else false end, email = $2, email_key = $3
+                 where id = $1 and not exists (select 1 from users where email_key = $3 and id <> $1)");
+            match transaction.execute(update.bind(id).bind(email.as_str()).bind(email.key())).await {
+                Ok(1..) => {}
+                Ok(0) => return Ok(false),
+                // Of two accounts that take an address at once the constraint lets one have it.
+                Err(err) if err.is_duplicate() => return Ok(false),
+                Err(err) => return Err(err),
+            }
+            let delete = sql("delete from mail_tokens where user_id = $1 and email_key <> $2");
+            transaction.execute(delete.bind(id).bind(email.key())).await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    async fn settings(&self, id: UserId) -> Result<Option<Settings>, StoreError> {
+        let select =
+            sql("select theme, timezone, language, terminal_preferences, ai_preferences, sync_enabled,
+                 notifications_enabled
+             from user_settings where user_id = $1");
+        self.optional::<SettingsRow>(select.bind(id)).await?.map(Settings::try_from).transpose()
+    }
+
+    async fn change_settings(
+        &self,
+        id: UserId,
+        change: &SettingsChange,
+        otherwise: &Settings,
+        now: OffsetDateTime,
+    ) -> Result<Settings, StoreError> {
+        // One statement, so that of two changes made at once none is lost.
+        let upsert = sql("insert into user_settings
+                (user_id, theme, timezone, language, terminal_preferences, ai_preferences, sync_enabled,
+                 notifications_enabled, updated_at)
+             values ($1, coalesce($2, $10), coalesce($3, $11), coalesce($4, $12), coalesce($5, $13),
+                 coalesce($6, $14), coalesce($7, $15), coalesce($8, $16), $9)
+             on conflict (user_id) do update set
+                 theme = coalesce($2, user_settings.theme),
+                 timezone = coalesce($3, user_settings.timezone),
+                 language = coalesce($4, user_settings.language),
+                 terminal_preferences = coalesce($5, user_settings.terminal_preferences),
+                 ai_preferences = coalesce($6, user_settings.ai_preferences),
+                 sync_enabled = coalesce($7, user_settings.sync_enabled),
+                 notifications_enabled = coalesce($8, user_settings.notifications_enabled),
+                 updated_at = $9
+             returning theme, timezone, language, terminal_preferences, ai_preferences, sync_enabled,
+                 notifications_enabled");
+        let text = |preferences: &Preferences| Json::Object(preferences.clone()).to_string();
+        let upsert = upsert
+            .bind(id)
+            .bind(change.theme.as_deref())
+            .bind(change.timezone.as_deref())
+            .bind(change.language.as_deref())
+            .bind(change.terminal_preferences.as_ref().map(text).as_deref())
+            .bind(change.ai_preferences.as_ref().map(text).as_deref())
+            .bind(change.sync_enabled)
+            .bind(change.notifications_enabled)
+            .bind(now)
+            .bind(otherwise.theme.as_str())
+            .bind(otherwise.timezone.as_str())
+            .bind(otherwise.language.as_str())
+            .bind(text(&otherwise.terminal_preferences))
+            .bind(text(&otherwise.ai_preferences))
+            .bind(otherwise.sync_enabled)
+            .bind(otherwise.notifications_enabled);
+        let row: Option<SettingsRow> = self.optional(upsert).await?;
+        row.ok_or_else(|| StoreError::corrupt("an upsert without a row"))?.try_into()
+    }
+
+    async fn reset_settings(&self, id: UserId) -> Result<(), StoreError> {
+        self.execute(sql("delete from user_settings where user_id = $1").bind(id)).await?;
+        Ok(())
+    }
+
+    async fn delete_user(&self, id: UserId) -> Result<(), StoreError> {
+        // Every table that holds something of an account refers to it, and goes with it.
+        self.execute(sql("delete from users where id = $1").bind(id)).await?;
+        Ok(())
+    }
+}

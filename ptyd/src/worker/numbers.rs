@@ -1,0 +1,109 @@
+//! What the worker counts, for Prometheus (docs/metrics.md). It is all of this worker: the next one begins at zero.
+
+use std::net::SocketAddr;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use devpocket_shared::metrics::Metrics;
+use devpocket_shared::wire::{Resume, SnapshotReason};
+use metrics::{Counter, counter, describe_counter, describe_gauge, gauge};
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use super::Context;
+
+/// Between two attempts to bind the listener: the worker before this one may hold it for a moment.
+const BIND_AGAIN: Duration = Duration::from_millis(250);
+
+// Handles, not names to be looked up: these are counted for each read and write.
+static OUTPUT: LazyLock<Counter> = LazyLock::new(|| counter!("ptyd_output_bytes_total"));
+static INPUT: LazyLock<Counter> = LazyLock::new(|| counter!("ptyd_input_bytes_total"));
+
+/// Begins to count, and to show the numbers at `address`.
+pub(super) fn show(context: &Context, address: SocketAddr) {
+    let metrics = match Metrics::install("ptyd worker", env!("CARGO_PKG_VERSION")) {
+        Ok(metrics) => metrics,
+        Err(err) => {
+            warn!(%err, "there will be no metrics");
+            return;
+        }
+    };
+    describe_gauge!("ptyd_sessions", "Live sessions");
+    describe_gauge!("ptyd_sessions_capacity", "Most live sessions this node takes");
+    describe_gauge!("ptyd_sessions_ended_kept", "Ended sessions that can still be asked for");
+    describe_gauge!("ptyd_attachments", "Clients attached");
+    describe_counter!("ptyd_sessions_started_total", "Sessions started");
+    describe_counter!("ptyd_sessions_adopted_total", "Sessions taken over from a worker before");
+    describe_counter!("ptyd_sessions_ended_total", "Sessions that ended");
+    describe_counter!("ptyd_attaches_total", "Attaches, by how output went on");
+    describe_counter!("ptyd_output_bytes_total", "Bytes read from terminals");
+    describe_counter!("ptyd_input_bytes_total", "Bytes written to terminals");
+    describe_counter!("ptyd_snapshots_total", "Snapshots sent, by reason");
+    let showing = async move {
+        let mut told = false;
+        let listener = loop {
+            match TcpListener::bind(address).await {
+                Ok(listener) => break listener,
+                Err(err) if !told => {
+                    warn!(%err, "PTYD_METRICS_LISTEN: cannot listen on {address}, trying again");
+                    told = true;
+                }
+                Err(_) => {}
+            }
+            sleep(BIND_AGAIN).await;
+        };
+        info!("metrics are at http://{address}/metrics");
+        metrics.serve(listener).await;
+    };
+    let stop = context.stop.clone();
+    context.tasks.spawn(async move { stop.run_until_cancelled(showing).await });
+}
+
+/// Notes what can be looked up at any time.
+#[expect(clippy::cast_precision_loss, reason = "counts of sessions are small")]
+pub(super) fn look(context: &Context) {
+    let census = context.registry.census();
+    gauge!("ptyd_sessions").set(census.live as f64);
+    gauge!("ptyd_sessions_ended_kept").set(census.ended as f64);
+    gauge!("ptyd_attachments").set(census.attachments as f64);
+    gauge!("ptyd_sessions_capacity").set(f64::from(context.capacity));
+}
+
+pub(super) fn session_started() {
+    counter!("ptyd_sessions_started_total").increment(1);
+}
+
+pub(super) fn session_adopted() {
+    counter!("ptyd_sessions_adopted_total").increment(1);
+}
+
+pub(super) fn session_ended() {
+    counter!("ptyd_sessions_ended_total").increment(1);
+}
+
+pub(super) fn attached(resume: Resume) {
+    let how = match resume {
+        Resume::Fresh => "fresh",
+        Resume::Replay => "replay",
+        Resume::Snapshot => "snapshot",
+    };
+    counter!("ptyd_attaches_total", "resume" => how).increment(1);
+}
+
+pub(super) fn snapshot_sent(reason: SnapshotReason) {
+    let why = match reason {
+        SnapshotReason::Attach => "attach",
+        SnapshotReason::Lagged => "lagged",
+        SnapshotReason::Recovered => "recovered",
+    };
+    counter!("ptyd_snapshots_total", "reason" => why).increment(1);
+}
+
+pub(super) fn output_read(bytes: usize) {
+    OUTPUT.increment(bytes as u64);
+}
+
+pub(super) fn input_written(bytes: usize) {
+    INPUT.increment(bytes as u64);
+}

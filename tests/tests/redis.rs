@@ -1,0 +1,142 @@
+//! Several apis that agree over Redis, and what they do while it is away.
+
+use std::time::Duration;
+
+use devpocket_tests::client::{Credential, Framing, OpenError, Socket};
+use devpocket_tests::stack::account::{PASSWORD, post};
+use devpocket_tests::stack::{Account, DatabaseKind, Options, Stack};
+use devpocket_tests::wait_until;
+use reqwest::{Client, Response, StatusCode};
+use serde_json::json;
+use tokio::time::Instant;
+
+async fn stack(apis: usize, limits: &str) -> Stack {
+    let api_environment = vec![("RATE_LIMITS".to_owned(), limits.to_owned())];
+    let database = DatabaseKind::Postgres;
+    Stack::start_with(Options { database, redis: true, apis, api_environment, ..Options::default() }).await
+}
+
+async fn me(stack: &Stack, api: usize, token: &str) -> Response {
+    let request = Client::new().get(format!("http://{}/api/auth/me", stack.address(api)));
+    // Nobody is a proxy of ours: this is to change nothing.
+    let forged = format!("203.0.113.{}", api + 1);
+    request.bearer_auth(token).header("x-forwarded-for", forged).send().await.expect("an answer")
+}
+
+fn number(answer: &Response, name: &str) -> u64 {
+    let value = answer.headers().get(name).unwrap_or_else(|| panic!("no {name}: {answer:?}"));
+    value.to_str().expect("text").parse().expect("a number")
+}
+
+#[tokio::test]
+async fn three_apis_share_every_limit_and_count_exactly() {
+    let stack = stack(3, "on").await;
+    let token = &stack.admin.access_token;
+    let mut socket = Socket::must_open(&stack.opening(1, Framing::Binary)).await;
+    let session = socket.connect(json!({"session_type": "local", "command": ["cat"]})).await.session;
+    let began = Instant::now();
+    let (mut passed, mut refused) = (0, 0);
+    for n in 0..80 {
+        let answer = me(&stack, n % 3, token).await;
+        assert_eq!(number(&answer, "x-ratelimit-limit"), 60);
+        match answer.status() {
+            StatusCode::OK => passed += 1,
+            StatusCode::TOO_MANY_REQUESTS => {
+                refused += 1;
+                assert!((1..=2).contains(&number(&answer, "retry-after")));
+                assert_eq!(number(&answer, "x-ratelimit-remaining"), 0);
+            }
+            other => panic!("{other}"),
+        }
+    }
+    let earned = began.elapsed().as_secs() + 1;
+    // The session was one unit.
+    assert!(passed >= 59 && passed <= 59 + earned && refused > 0, "{passed} in {earned} s");
+    // Nor is another session made, but one that is there is attached to, and what is typed is not counted.
+    let connect = json!({"type": "connect", "data": {"session_type": "local", "command": ["cat"]}});
+    wait_until("no unit is left for a session", Duration::from_secs(10), async || {
+        me(&stack, 0, token).await;
+        socket.ask(connect.clone()).await.error() == Some("rate_limited")
+    })
+    .await;
+    let mut other = Socket::must_open(&stack.opening(2, Framing::Binary)).await;
+    other.attach(session, json!({})).await;
+    other.send_input(session, None, b"hello\n");
+    other.read_until(session, "hello\r\nhello\r\n").await;
+
+    // Wrong passwords, one at each api in turn, close the door at all.
+    let login = async |n: usize, password: &str| {
+        let body = json!({"username": "owner", "password": password});
+        post(stack.address(n % 3), "/api/auth/login", None, &body).await.status()
+    };
+    for n in 0..5 {
+        assert_eq!(login(n, "Wrong-horse-7-battery").await, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(login(1, PASSWORD).await, StatusCode::LOCKED);
+}
+
+#[tokio::test]
+async fn a_ticket_opens_one_socket_at_one_of_the_apis() {
+    let stack = stack(3, "off").await;
+    for _ in 0..5 {
+        let ticket = stack.admin.ticket(stack.address(0)).await;
+        let opened = (0..9).map(|n| {
+            let opening =
+                stack.opening(n % 3, Framing::Json).with_credential(Credential::Ticket(ticket.clone()));
+            async move { Socket::open(&opening).await }
+        });
+        let opened = futures_util::future::join_all(opened).await;
+        let refused = opened
+            .iter()
+            .filter(|opened| matches!(opened, Err(OpenError::Refused(status)) if status.as_u16() == 401))
+            .count();
+        assert_eq!((opened.iter().filter(|opened| opened.is_ok()).count(), refused), (1, 8));
+    }
+}
+
+#[tokio::test]
+async fn while_redis_is_away_or_forgets_everything_people_work_on() {
+    let mut stack = stack(2, "on").await;
+    let health = async |stack: &Stack, path: &str| {
+        let answer = Client::new().get(format!("http://{}{path}", stack.address(0))).send().await;
+        answer.expect("an answer").status()
+    };
+    assert_eq!(health(&stack, "/health/redis").await, StatusCode::OK);
+    let mut socket = Socket::must_open(&stack.opening(0, Framing::Binary)).await;
+    let session = socket.connect(json!({"session_type": "local", "command": ["cat"]})).await.session;
+    let mut line = 0;
+    let mut types = async |socket: &mut Socket| {
+        line += 1;
+        let asked = Instant::now();
+        socket.send_input(session, None, format!("line {line}\n").as_bytes());
+        socket.read_until(session, &format!("line {line}\r\nline {line}\r\n")).await;
+        asked.elapsed()
+    };
+    stack.redis.as_mut().expect("a Redis").stop();
+    let began = Instant::now();
+    let mut slowest = Duration::ZERO;
+    while began.elapsed() < Duration::from_secs(5) {
+        slowest = slowest.max(types(&mut socket).await);
+    }
+    assert!(slowest < Duration::from_secs(1), "the slowest echo took {slowest:?}");
+    assert_eq!(health(&stack, "/health").await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(health(&stack, "/health/ready").await, StatusCode::OK);
+    assert_eq!(health(&stack, "/health/redis").await, StatusCode::SERVICE_UNAVAILABLE);
+    let asked = Instant::now();
+    let bob = Account::register(stack.address(1), "bob").await;
+    let ticket = bob.ticket(stack.address(1)).await;
+    let opening = stack.opening(1, Framing::Json).with_credential(Credential::Ticket(ticket));
+    assert!(Socket::open(&opening).await.is_ok());
+    let again = Socket::open(&opening).await;
+    assert!(matches!(again, Err(OpenError::Refused(_))), "used again where it was used");
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+
+    stack.redis.as_mut().expect("a Redis").start_again().await;
+    wait_until("Redis is asked again", Duration::from_secs(20), async || {
+        health(&stack, "/health/redis").await == StatusCode::OK
+    })
+    .await;
+    stack.redis.as_ref().expect("a Redis").flush();
+    assert_eq!(me(&stack, 1, &bob.access_token).await.status(), StatusCode::OK);
+    types(&mut socket).await;
+}
