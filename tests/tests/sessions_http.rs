@@ -5,8 +5,9 @@ use std::time::Duration;
 use devpocket_tests::client::start::{raw_script, session};
 use devpocket_tests::client::{Framing, Socket};
 use devpocket_tests::rest::{Answered, Rest};
-use devpocket_tests::stack::{Account, DatabaseKind, Options, Stack};
+use devpocket_tests::stack::{Account, DatabaseKind, Options, Stack, proc};
 use devpocket_tests::{wait_for, wait_until};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -409,6 +410,50 @@ async fn sessions_are_searched_and_handled_in_batches() {
     // Nothing has been quiet for a day.
     let (_, _) = make(&rest, "exec cat").await;
     assert_eq!(rest.post_nothing("/api/sessions/cleanup/inactive").await.expect(200)["count"], 0);
+}
+
+#[tokio::test]
+async fn a_deleted_session_stays_deleted_though_its_program_resists_and_the_worker_dies() {
+    let stack = Stack::start().await;
+    let rest = owner(&stack);
+    let (id, _) = make(&rest, "trap '' HUP; echo \"pid $$.\"; while :; do sleep 1; done").await;
+    wait_shown(&rest, &id, ".").await;
+    let screen = rest.get(&format!("/api/sessions/{id}/screen")).await.expect(200);
+    let text = screen["content"].as_str().expect("text");
+    let pid = text.trim().strip_prefix("pid ").and_then(|text| text.split('.').next());
+    let pid = Pid::from_raw(pid.and_then(|pid| pid.parse().ok()).expect("a pid"));
+    assert_eq!(rest.delete(&format!("/api/sessions/{id}")).await.status, 204);
+    assert!(stack.kill_worker());
+    stack.worker_ready().await;
+    assert_eq!(rest.get("/api/sessions").await.expect(200)["total"], 0);
+    rest.get(&format!("/api/sessions/{id}")).await.is_problem(404, "session_not_found");
+    rest.get(&format!("/api/sessions/{id}/screen")).await.is_problem(404, "session_not_found");
+    wait_until("its program is killed", LIMIT, async || proc::facts(pid).is_none()).await;
+    assert_eq!(rest.get("/api/sessions/stats/overview").await.expect(200)["total"], 0);
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_said_and_nothing_is_made() {
+    let options = Options { database: DatabaseKind::Postgres, ..Options::default() };
+    let mut stack = Stack::start_with(options).await;
+    let rest = owner(&stack);
+    let (id, _) = make(&rest, "printf ready; exec cat").await;
+    wait_shown(&rest, &id, "ready").await;
+    let postgres = stack.postgres.as_mut().expect("a server of the stack's own");
+    postgres.stop();
+    let answer = rest.get("/api/sessions").await;
+    answer.is_problem(503, "database_unavailable");
+    assert!(answer.retry_after.is_some(), "{answer:?}");
+    rest.post("/api/sessions", &raw_script("exec cat")).await.is_problem(503, "database_unavailable");
+    // What needs no books goes on.
+    rest.post(&format!("/api/sessions/{id}/input"), &json!({"data": "on"})).await.expect(200);
+    wait_shown(&rest, &id, "readyon").await;
+    stack.postgres.as_mut().expect("it is there").start_again().await;
+    wait_until("the list is there again", LIMIT, async || {
+        let list = rest.get("/api/sessions").await;
+        list.status == 200 && list.body["total"] == 1
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -101,7 +101,137 @@ fn cut(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
+    use devpocket_shared::ids::{SessionId, TerminalSize, UserId};
+    use devpocket_shared::wire::{Attach, AttachMode, Change, Delivery, EndReason, Limits};
+    use memmap2::MmapMut;
+    use ptyd_session::{Checkpoints, Cutter, Picture, Region, memory_bytes, parts};
+
     use super::*;
+    use crate::handover::ExitStatus;
+    use crate::worker::drive::now;
+    use crate::worker::record::Record;
+    use crate::worker::session::{Left, Memory, Wish};
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    /// A session that may be quiet for a minute, made now.
+    fn session() -> Session {
+        let parts = parts(memory_bytes(128 << 10)).unwrap();
+        let map = |part: std::ops::Range<u64>| {
+            MmapMut::map_anon(usize::try_from(part.end - part.start).unwrap()).unwrap()
+        };
+        let region = Region::create(map(parts.region), 1, TerminalSize::DEFAULT).unwrap();
+        let checkpoints = Checkpoints::new(map(parts.checkpoints)).unwrap();
+        let picture = Picture::new(&region, map(parts.scrollback), checkpoints);
+        let memory = Memory { cutter: Cutter::recover(&region), region, picture };
+        let record = Record {
+            name: Some("one".to_owned()),
+            created_at_ms: now_ms(),
+            key: None,
+            reason: None,
+            limits: Limits { idle_timeout_secs: Some(60), max_duration_secs: None },
+            ended_at_ms: None,
+            discarded: false,
+        };
+        let (id, owner) = (SessionId::new(uuid::Uuid::nil()), UserId::new(uuid::Uuid::nil()));
+        Session::new(id, owner, record, memory, None, now())
+    }
+
+    fn attach(mode: AttachMode) -> Attach {
+        Attach {
+            client_id: None,
+            offset: None,
+            size: TerminalSize::new(50, 150).ok(),
+            mode,
+            delivery: Delivery::Realtime,
+            window: None,
+            scrollback: 0,
+        }
+    }
+
+    fn deadline(session: &Session) -> Option<Instant> {
+        let shared = session.lock();
+        shared.life.poll_timeout(shared.is_attached())
+    }
+
+    #[test]
+    fn a_client_keeps_a_quiet_session_alive_until_it_leaves() {
+        let (session, t0) = (session(), now());
+        assert!(deadline(&session).unwrap() <= t0 + MINUTE);
+        let watching = session.attach(&attach(AttachMode::View), false, t0).unwrap();
+        assert_eq!(deadline(&session), None);
+        session.leave(watching.number, &watching.attachment, Left::Lost, t0 + MINUTE * 9);
+        assert_eq!(deadline(&session), Some(t0 + MINUTE * 10));
+        session.lock().note_activity(t0 + MINUTE * 9 + MINUTE / 2);
+        assert_eq!(deadline(&session), Some(t0 + MINUTE * 10 + MINUTE / 2));
+    }
+
+    #[test]
+    fn the_first_reason_for_an_end_counts_and_ends_the_wait() {
+        let session = session();
+        assert_eq!(session.mark_ending(EndReason::IdleTimeout), Wish::Noted);
+        assert_eq!(session.mark_ending(EndReason::Terminated), Wish::Known);
+        assert_eq!(session.record().reason, Some(EndReason::IdleTimeout));
+        assert_eq!(deadline(&session), None);
+        session.exited(ExitStatus::Code(0));
+        assert_eq!(session.mark_ending(EndReason::Terminated), Wish::Ended);
+    }
+
+    #[test]
+    fn typing_and_resizing_unattached_leave_the_lease_where_it_is() {
+        let (session, t0) = (session(), now());
+        let laptop = session.attach(&attach(AttachMode::Control), false, t0).unwrap();
+        let large = TerminalSize::new(50, 150).unwrap();
+        assert_eq!(session.lock().wanted_size.take(), Some(large));
+        session.lock().region.record_size(large);
+        session.type_unattached(b"ls\n".to_vec()).unwrap();
+        assert_eq!(session.lock().wanted_size, None);
+        let small = TerminalSize::new(5, 20).unwrap();
+        session.update(Update { size: Some(small), ..Update::default() }).unwrap();
+        assert_eq!(session.lock().wanted_size.take(), Some(small));
+        session.lock().region.record_size(small);
+        // The lease is still the laptop's: a report of its size counts.
+        session.resize(laptop.number, large, false).unwrap();
+        assert_eq!(session.lock().wanted_size, Some(large));
+    }
+
+    #[test]
+    fn an_update_is_done_whole_or_not_at_all() {
+        let session = session();
+        let update = |name: &str, secs| Update {
+            name: Change::Set(name.to_owned()),
+            max_duration_secs: Change::Set(secs),
+            idle_timeout_secs: Change::Clear,
+            size: None,
+        };
+        for (bad, field) in [(update("two", 0), "max_duration"), (update("a\0b", 5), "name")] {
+            let refused = session.update(bad).unwrap_err();
+            assert_eq!(refused.code, ErrorCode::InvalidField);
+            assert!(refused.message.starts_with(field), "{}", refused.message);
+            assert_eq!(session.record().name.as_deref(), Some("one"));
+        }
+        session.update(update("two", 5)).unwrap();
+        let details = session.details();
+        assert_eq!(details.info.name.as_deref(), Some("two"));
+        assert_eq!(details.limits, Limits { idle_timeout_secs: None, max_duration_secs: Some(5) });
+        assert_eq!(session.record().limits, details.limits, "the next worker knows");
+        session.exited(ExitStatus::Code(0));
+        assert_eq!(session.update(Update::default()).unwrap_err().code, ErrorCode::SessionEnded);
+        assert_eq!(session.type_unattached(b"x".to_vec()).unwrap_err().code, ErrorCode::SessionEnded);
+    }
+
+    #[test]
+    fn input_has_bounds() {
+        let session = session();
+        let refused = session.type_unattached(vec![b'x'; MAX_INPUT_BYTES + 1]).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::InvalidField);
+        for _ in 0..4 {
+            session.type_unattached(vec![b'x'; MAX_INPUT_BYTES]).unwrap();
+        }
+        assert_eq!(session.type_unattached(vec![b'x']).unwrap_err().code, ErrorCode::InputFull);
+    }
 
     #[test]
     fn a_long_text_is_cut_between_characters() {
