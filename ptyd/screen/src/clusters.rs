@@ -168,6 +168,24 @@ impl Clusters {
         self.list.capacity() * size_of::<Cluster>() + self.free.capacity() * 4 + self.numbers.capacity() * 17
     }
 
+    /// A glyph without its marks.
+    pub(crate) fn base(&self, glyph: u32) -> u32 {
+        if glyph & CLUSTER == 0 {
+            return glyph;
+        }
+        let cluster = self.list.get((glyph & !CLUSTER) as usize);
+        cluster.and_then(|cluster| cluster.text().chars().next()).map_or(0, u32::from)
+    }
+
+    /// Bytes of what a glyph looks like.
+    pub(crate) fn text_len(&self, glyph: u32) -> usize {
+        if glyph & CLUSTER != 0 {
+            self.list.get((glyph & !CLUSTER) as usize).map_or(0, |cluster| usize::from(cluster.len))
+        } else {
+            char::from_u32(glyph).map_or(char::REPLACEMENT_CHARACTER.len_utf8(), char::len_utf8)
+        }
+    }
+
     /// Appends what a glyph looks like; nothing for an empty one.
     pub(crate) fn push_text(&self, glyph: u32, to: &mut String) {
         if glyph & CLUSTER != 0 {

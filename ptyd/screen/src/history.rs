@@ -17,8 +17,10 @@ pub struct History {
     pub total: u64,
 }
 
-/// Most bytes of one page.
+/// Most bytes of one page, unless it is a single line: that is cut with the row in which it becomes longer.
 const MAX_PAGE_BYTES: usize = 768 << 10;
+/// What a line takes on the wire beside its text, at most.
+const LINE_BYTES: usize = 4;
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// The `lines` lines before line `before_line`, or the last ones. Fewer where they would be too long, or are kept no
@@ -33,16 +35,21 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         for record in self.scrollback.newest_first() {
             let begins = !record.wrapped();
             if number <= end {
-                bytes += record.body.len();
                 rows.push(record);
             }
             if begins {
                 number -= 1;
                 if number < end {
-                    if found.len() >= lines as usize || (bytes > MAX_PAGE_BYTES && !found.is_empty()) {
+                    if found.len() >= lines as usize {
                         break;
                     }
-                    found.push(line(&rows));
+                    // As they are sent: packed, colours are a fraction of that.
+                    let text = line(&rows);
+                    bytes += text.len() + LINE_BYTES;
+                    if bytes > MAX_PAGE_BYTES && !found.is_empty() {
+                        break;
+                    }
+                    found.push(text);
                 }
                 rows.clear();
             }

@@ -43,6 +43,7 @@ pub use inspect::{CellState, RowState, SavedState, State};
 pub use modes::{Modes, Mouse, MouseEncoding};
 pub use screen::Screen;
 pub use size::Size;
+pub use snapshot::MAX_SNAPSHOT_BYTES;
 pub use style::{Color, Style, flag};
 pub use width::columns;
 

@@ -1,9 +1,12 @@
 //! The screen as text that makes a terminal just reset equal to it: cells, hidden screen, cursor, modes, everything a
 //! program could find out or a user see. Colours stay what the program called them, and nothing in it asks anything.
 
+mod bound;
 mod scrollback;
 
 use std::fmt::Write as _;
+
+pub use bound::MAX_SNAPSHOT_BYTES;
 
 use crate::answer::sgr;
 use crate::cell::{Cell, WIDE};
@@ -13,36 +16,6 @@ use crate::row::RowRef;
 use crate::screen::{Saved, Screen, Side};
 use crate::style::{Color, Style, flag};
 use crate::tabs::Tabs;
-
-impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
-    /// The screen, after at most `scrollback_lines` lines that have left it at the top. To be written to a terminal of
-    /// [`Screen::size`] that was reset.
-    pub fn snapshot(&self, scrollback_lines: u32) -> Vec<u8> {
-        let mut out = Writer::new(self);
-        let (primary, alternate) = match &self.other {
-            Some(primary) => (&**primary, Some(&self.side)),
-            None => (&self.side, None),
-        };
-        let crosses = out.scrollback(scrollback_lines);
-        out.rows(primary, crosses);
-        out.side_state(primary);
-        if let Some(alternate) = alternate {
-            // 1049 would save the cursor, and so forget the one saved.
-            out.place(primary.y, primary.x.min(usize::from(self.size.cols()) - 1));
-            out.text("\x1b[0m\x1b[?1047h\x1b[H");
-            out.style = Style::default();
-            out.rows(alternate, false);
-            out.side_state(alternate);
-        }
-        out.shared_state();
-        out.cursor(&self.side);
-        out.pen(self.pen);
-        out.charsets(self.charsets);
-        out.late_modes(&self.modes);
-        out.text(str::from_utf8(self.parser.introducer()).unwrap_or_default());
-        out.out.into_bytes()
-    }
-}
 
 /// Writes a screen down.
 pub(crate) struct Writer<'a, M> {
@@ -54,17 +27,33 @@ pub(crate) struct Writer<'a, M> {
     repairs: Vec<(usize, usize, Cell)>,
     /// What lies behind the last place of the row before, if nothing was printed there.
     gap: Option<Style>,
+    /// Most bytes of `out`. What would be longer is given up, unless `plain_left` says how it fits.
+    limit: usize,
+    /// Links are written.
+    links: bool,
+    /// Marks are written, not the characters alone that they are on.
+    marks: bool,
+    /// Bytes that what is left takes at most without styles: a cell has its style only where they stay free.
+    plain_left: Option<usize>,
 }
 
 impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
-    fn new(screen: &'a Screen<M>) -> Self {
+    fn new(screen: &'a Screen<M>, limit: usize) -> Self {
         Self {
             screen,
             out: String::with_capacity(4096),
             style: Style::default(),
             repairs: Vec::new(),
             gap: None,
+            limit,
+            links: true,
+            marks: true,
+            plain_left: None,
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.out.len() > self.limit
     }
 
     fn text(&mut self, text: &str) {
@@ -72,6 +61,7 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
     }
 
     fn pen(&mut self, style: Style) {
+        let style = if self.links { style } else { Style { link: 0, ..style } };
         if style.link != self.style.link {
             self.link(style.link);
         }
@@ -98,25 +88,36 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
         self.screen.other.as_deref().unwrap_or(&self.screen.side)
     }
 
-    fn rows(&mut self, side: &Side, crosses: bool) {
+    /// The first `shown` rows, and blank ones; false: they do not fit.
+    fn rows(&mut self, side: &Side, crosses: bool, shown: usize) -> bool {
         let rows: Vec<RowRef<'_>> = side.grid.rows().collect();
         if !crosses && let Some(first) = rows.first().filter(|row| row.wrapped) {
             self.mark_first_row(first.cols(), rows.len());
         }
         for (y, row) in rows.iter().enumerate() {
-            let next_goes_on = rows.get(y + 1).is_some_and(|next| next.wrapped);
+            let next_goes_on = y + 1 < shown && rows.get(y + 1).is_some_and(|next| next.wrapped);
             let goes_on = row.wrapped && (y > 0 || crosses);
-            self.row(y, *row, goes_on, next_goes_on, rows.get(y + 1));
+            if y < shown {
+                let repairs = self.repairs.len();
+                self.row(y, *row, goes_on, next_goes_on, rows.get(y + 1));
+                let plain = self.plain_left.map(|_| self.plain_bytes(*row, next_goes_on)).unwrap_or_default();
+                self.note_written(plain, self.repairs.len() - repairs);
+            }
+            if self.is_full() {
+                return false;
+            }
             if !next_goes_on && y + 1 < rows.len() {
                 self.pen(Style::default());
                 self.text("\r\n");
             }
         }
         for (y, x, cell) in std::mem::take(&mut self.repairs) {
-            self.pen(self.screen.styles.get(cell.style).erased());
+            self.pen(self.look(cell).erased());
             let _infallible = write!(self.out, "\x1b[{};{}H\x1b[X", y + 1, x + 1);
+            self.note_written(bound::REPAIR_BYTES, 0);
         }
         self.pen(Style::default());
+        !self.is_full()
     }
 
     /// Has the first row of an empty screen go on with a row that is no more.
@@ -134,21 +135,22 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
         next_goes_on: bool,
         next: Option<&RowRef<'_>>,
     ) {
-        let cells = row.used_cells();
+        let cells = self.cells(row);
+        let (first, last_cell) = (self.shown(row.get(0)), self.shown(row.get(row.cols() - 1)));
         let mut at = 0;
-        if goes_on && row.get(0).glyph == 0 {
+        if goes_on && first.glyph == 0 {
             self.pen(Style::default());
             self.text("x");
             self.wrapped(1);
-            self.repairs.push((y, 0, row.get(0)));
+            self.repairs.push((y, 0, first));
             at = 1;
         }
-        while at < cells.len() {
+        while at < cells.len() && (self.plain_left.is_some() || !self.is_full()) {
             let cell = cells[at];
             if cell.glyph == 0 {
                 let same = |other: &Cell| other.glyph == 0 && other.style == cell.style;
                 let run = cells[at..].iter().take_while(|other| same(other)).count();
-                let style = self.screen.styles.get(cell.style).erased();
+                let style = self.look(cell).erased();
                 let last = at + run == cells.len();
                 if style != Style::default() {
                     self.pen(style);
@@ -160,7 +162,7 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
                 at += run;
                 continue;
             }
-            self.pen(self.screen.styles.get(cell.style));
+            self.pen(self.look(cell));
             if cell.flags == crate::cell::ZERO {
                 // A mark without a base: nothing may stand right before it that it could join.
                 let _infallible = write!(self.out, "\x1b[{}G", at + 1);
@@ -172,14 +174,13 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
                 self.wrapped(at);
             }
         }
-        let last = row.cols() - 1;
-        if next_goes_on && row.get(last).glyph == 0 && row.get(last).flags == 0 {
+        if next_goes_on && last_cell.glyph == 0 && last_cell.flags == 0 {
             // A wide character wraps by itself, and leaves the place in its own colour.
             if !(at + 1 >= row.cols() && next.is_some_and(|next| next.get(0).flags == WIDE)) {
                 self.pen(Style::default());
                 let _infallible = write!(self.out, "\x1b[{}Gx", row.cols());
             }
-            self.repairs.push((y, last, row.get(last)));
+            self.repairs.push((y, row.cols() - 1, last_cell));
         }
     }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::Writer;
 use crate::cell::{WIDE, ZERO};
+use crate::screen::Screen;
 use crate::scrollback::{PackedCell, Record, Shape};
 use crate::style::{Color, Style};
 
@@ -35,28 +36,116 @@ impl Line {
     }
 }
 
-impl<M: AsRef<[u8]> + AsMut<[u8]>> Writer<'_, M> {
-    /// At most `lines` lines. Whether the cursor waits at the end of a row, for the screen's first row to go on with it.
-    pub(super) fn scrollback(&mut self, lines: u32) -> bool {
+/// Lines written down, and how the screen's first row goes on with them.
+pub(super) struct Written {
+    pub(super) text: String,
+    /// The cursor waits at the end of a row, for the screen's first row to go on with it.
+    pub(super) crosses: bool,
+    pub(super) gap: Option<Style>,
+}
+
+/// What each line may take beyond what it takes alone: the pen of the line before is put back.
+const LINE_BYTES: usize = 16;
+/// What all of them may take beside: the mark that the beginning is no more, and the way to the screen's first row.
+const ENDS_BYTES: usize = 512;
+/// Packed bytes of a line that is looked at to find out how long it is; a longer one is too long.
+const MAX_LINE_BYTES: usize = 8 << 20;
+
+impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
+    /// At most `lines` lines, the newest, in at most `room` bytes.
+    pub(super) fn written_scrollback(&self, lines: u32, room: usize, links: bool) -> Written {
+        if let Some(rows) = self.newest_rows(lines, room)
+            && let Some(written) = self.written(&rows, room, links)
+        {
+            return written;
+        }
+        let fits = self.lines_that_fit(lines, room.saturating_sub(ENDS_BYTES), links);
+        let rows = self.newest_rows(fits, usize::MAX).unwrap_or_default();
+        let none = Written { text: String::new(), crosses: false, gap: None };
+        self.written(&rows, room, links).unwrap_or(none)
+    }
+
+    /// The rows of the last `lines` lines, newest first; none: packed they are longer than `most` bytes.
+    fn newest_rows(&self, lines: u32, most: usize) -> Option<Vec<Record>> {
         let mut rows = Vec::new();
-        let mut begun = 0;
-        for record in self.screen.scrollback.newest_first() {
+        let (mut begun, mut bytes) = (0, 0);
+        for record in self.scrollback.newest_first() {
             if begun >= lines {
                 break;
             }
             begun += u32::from(!record.wrapped());
+            bytes += record.body.len();
+            if bytes > most {
+                return None;
+            }
             rows.push(record);
         }
-        let cols = usize::from(self.screen.size.cols());
+        Some(rows)
+    }
+
+    /// How many of the last `lines` lines fit, written one by one from the newest on: those that are not sent are not
+    /// written, but for one.
+    fn lines_that_fit(&self, lines: u32, room: usize, links: bool) -> u32 {
+        let mut out = Writer::new(self, room);
+        out.links = links;
+        let mut rows: Vec<Record> = Vec::new();
+        let (mut fits, mut packed) = (0, 0);
+        let mut records = self.scrollback.newest_first().peekable();
+        while let Some(record) = records.next().filter(|_| fits < lines) {
+            let begins = !record.wrapped();
+            packed += record.body.len();
+            rows.push(record);
+            if packed > MAX_LINE_BYTES {
+                break;
+            }
+            if !begins && records.peek().is_some() {
+                continue;
+            }
+            out.out.clear();
+            (out.style, out.gap) = (Style::default(), None);
+            let (_, whole) = out.lines(&rows, fits == 0);
+            let Some(left) = out.limit.checked_sub(out.out.len() + LINE_BYTES).filter(|_| whole) else {
+                break;
+            };
+            out.limit = left;
+            rows.clear();
+            (fits, packed) = (fits + 1, 0);
+        }
+        fits
+    }
+
+    /// These rows, newest first; none: they do not fit.
+    fn written(&self, rows: &[Record], room: usize, links: bool) -> Option<Written> {
+        let mut out = Writer::new(self, room);
+        out.links = links;
         if rows.last().is_some_and(Record::wrapped) {
             // Its beginning is no more.
-            self.mark_first_row(cols, usize::from(self.screen.size.rows()));
+            out.mark_first_row(self.cols(), self.rows());
         }
+        let (mut line, whole) = out.lines(rows, true);
+        let first = out.primary().grid.row(0);
+        let crosses = first.wrapped && !rows.is_empty();
+        if crosses && whole {
+            out.cross(&mut line, first.get(0).flags == WIDE);
+        }
+        out.pen(Style::default());
+        (whole && !out.is_full()).then_some(Written { text: out.out, crosses, gap: out.gap })
+    }
+}
+
+impl<M: AsRef<[u8]> + AsMut<[u8]>> Writer<'_, M> {
+    /// Rows, newest first, and where they end; `newest`: the screen comes after them, not another line. False: they do not
+    /// fit.
+    fn lines(&mut self, rows: &[Record], newest: bool) -> (Line, bool) {
+        let cols = usize::from(self.screen.size.cols());
         let mut line = Line { cols, x: 0, nothing: 0, behind: Style::default(), narrow: None };
         let first = self.primary().grid.row(0);
-        let (first_on_screen, first_wide) = (first.wrapped, first.get(0).flags == WIDE);
+        let (first_on_screen, first_wide) = (newest && first.wrapped, first.get(0).flags == WIDE);
         let shapes: Vec<Shape> = rows.iter().map(Record::shape).collect();
         for (index, record) in rows.iter().enumerate().rev() {
+            if self.is_full() {
+                return (line, false);
+            }
             let next = index.checked_sub(1);
             let goes_on = next.map_or(first_on_screen, |next| rows[next].wrapped());
             let wide_follows = goes_on && next.map_or(first_wide, |next| shapes[next].begins_wide);
@@ -75,7 +164,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Writer<'_, M> {
                 let mut at = 0;
                 record.each(|cell| {
                     at += 1;
-                    if at <= told && (cell.text != "\0" || cell.flags != ZERO) {
+                    if at <= told && !self.is_full() && (cell.text != "\0" || cell.flags != ZERO) {
                         self.told(&mut line, &cell, at > printed);
                     }
                 });
@@ -85,19 +174,19 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Writer<'_, M> {
                 self.end(&mut line);
             }
         }
-        let crosses = first_on_screen && !rows.is_empty();
-        if crosses {
-            // The row before the screen was perhaps not the one that its first row went on with: rows were taken out between.
-            let filled = (line.x + line.nothing) % cols;
-            let narrow = first_wide && filled == cols - 1;
-            if (filled > 0 && !narrow) || line.x + line.nothing == 0 {
-                self.nothing_more(&mut line, cols - filled, Style::default(), false);
-            }
-            self.nothing(&mut line, if first_wide { Next::Wide } else { Next::Other });
-            self.gap = line.narrow_gap().or(self.gap);
+        (line, !self.is_full())
+    }
+
+    /// From the last line to the screen's first row, which goes on with it.
+    fn cross(&mut self, line: &mut Line, first_wide: bool) {
+        // The row before the screen was perhaps not the one that its first row went on with: rows were taken out between.
+        let filled = (line.x + line.nothing) % line.cols;
+        let narrow = first_wide && filled == line.cols - 1;
+        if (filled > 0 && !narrow) || line.x + line.nothing == 0 {
+            self.nothing_more(line, line.cols - filled, Style::default(), false);
         }
-        self.pen(Style::default());
-        crosses
+        self.nothing(line, if first_wide { Next::Wide } else { Next::Other });
+        self.gap = line.narrow_gap().or(self.gap);
     }
 
     /// A row of nothing but text that fits; false: it is not that plain.
