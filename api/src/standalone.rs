@@ -21,7 +21,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use self::keeper::Keeper;
 use self::layout::Layout;
@@ -31,6 +31,9 @@ use crate::config::{ConfigError, ServeArgs};
 pub use child::{ApiChild, ChildError};
 pub use launch::launch_keeper;
 
+/// How long an address may stay in use that somebody is leaving, and how often it is tried.
+const LEAVING: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(20);
 /// How long the api has to end; its own grace times are shorter.
 const API_GRACE: Duration = Duration::from_secs(15);
 
@@ -100,8 +103,7 @@ pub async fn supervise(args: StandaloneArgs, say: &dyn Fn(&str)) -> Result<(), S
     let _lock = layout.lock()?;
     let address = args.serve.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8000)));
     // Before ptyd is started: a port in use is the likeliest failure.
-    let listener =
-        TcpListener::bind(address).map_err(|source| StandaloneError::Listen { address, source })?;
+    let listener = listen(address).await.map_err(|source| StandaloneError::Listen { address, source })?;
     devpocket_shared::certificates::make_all(&layout.link())?;
     say(&match &users {
         Some(users) => format!("Shells run as the user {}.", users.shell),
@@ -134,6 +136,19 @@ pub async fn supervise(args: StandaloneArgs, say: &dyn Fn(&str)) -> Result<(), S
         keeper.end(&mut ends).await;
     }
     end_api(&mut api).await.map_err(StandaloneError::Process)
+}
+
+/// Listens at an address. The api of a supervisor that was killed a moment ago is about to leave it.
+async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let given_up = tokio::time::Instant::now() + LEAVING;
+    loop {
+        match TcpListener::bind(address) {
+            Err(err) if err.kind() == io::ErrorKind::AddrInUse && tokio::time::Instant::now() < given_up => {
+                sleep(LOOK).await;
+            }
+            bound => return bound,
+        }
+    }
 }
 
 /// The requests to end: SIGINT and SIGTERM.
