@@ -25,6 +25,10 @@ fn delivered(output: &[u8], piece: usize) -> Vec<u8> {
         cutter.cut(&mut region, Overflow::Drop);
         assert!(region.held().end <= region.head());
     }
+    // What a client has while the session lives. At its end all is shown, a question half asked too, and nobody is there to be
+    // answered.
+    let (first, second) = region.slices(region.held().start, output.len());
+    assert_eq!(questions(&[first, second].concat()), 0);
     cutter.finish(&mut region);
     let (first, second) = region.slices(region.held().start, output.len());
     [first, second].concat()
@@ -45,7 +49,14 @@ fuzz_target!(|data: &[u8]| {
     let Some((piece, output)) = data.split_first() else { return };
     let whole = delivered(output, output.len().max(1));
     assert_eq!(whole.len(), output.len());
-    assert!(whole.iter().zip(output).all(|(got, sent)| got == sent || *got == 0));
+    for (at, (got, sent)) in whole.iter().zip(output).enumerate() {
+        // A blanked query that had ended another sequence still ends it: with CAN for a C1 control, with ST for ESC.
+        let ends_another = match *got {
+            0x18 => *sent == 0xC2,
+            b'\\' => at > 0 && whole[at - 1] == 0x1B,
+            _ => false,
+        };
+        assert!(got == sent || *got == 0 || ends_another, "{got:#x} for {sent:#x} at {at}");
+    }
     assert!(delivered(output, usize::from(*piece % 32) + 1) == whole);
-    assert_eq!(questions(&whole), 0);
 });
