@@ -247,9 +247,16 @@ impl Stack {
         self.keeper.end(END_LIMIT)
     }
 
-    /// SIGKILLs the keeper, with which its worker and its sessions end.
-    pub fn kill_keeper(&mut self) {
+    /// SIGKILLs the keeper, with which its worker and its sessions end; waits until the worker, which could answer
+    /// until then, is gone.
+    pub async fn kill_keeper(&mut self) {
+        let worker = self.worker_ready().await;
         self.keeper.kill();
+        wait_until("the worker ends with its keeper", END_LIMIT, async || {
+            // What has no arguments left runs no more, though nobody may have reaped it yet.
+            proc::facts(worker).is_none_or(|process| process.arguments.is_empty())
+        })
+        .await;
     }
 
     /// Starts a keeper again where the one before was, and waits for it.

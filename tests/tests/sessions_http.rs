@@ -493,8 +493,7 @@ async fn a_session_whose_node_is_gone_is_lost_and_ended_ones_are_still_listed() 
     let (ended, _) = make(&rest, "exit 3").await;
     wait_status(&rest, &ended, "exited").await;
     let (living, _) = make_with(&rest, "exec cat", json!({"name": "again"})).await;
-    stack.kill_keeper();
-    // Input would not do: the dying worker may still have taken it, which is another answer.
+    stack.kill_keeper().await;
     let away = rest.get(&format!("/api/sessions/{living}/screen")).await;
     away.is_problem(503, "node_unavailable");
     assert!(away.retry_after.is_some(), "{away:?}");
