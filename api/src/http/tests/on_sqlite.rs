@@ -15,6 +15,8 @@ mod links;
 mod profile;
 #[path = "refresh.rs"]
 mod refresh;
+#[path = "routes.rs"]
+mod routes;
 #[path = "shape.rs"]
 mod shape;
 
