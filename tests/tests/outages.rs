@@ -9,7 +9,7 @@ use devpocket_tests::client::{Durable, DurableOptions, Framing, Hasher, Socket};
 use devpocket_tests::flood::{Flood, Typist};
 use devpocket_tests::rest::{Answered, Rest};
 use devpocket_tests::stack::account::PASSWORD;
-use devpocket_tests::stack::{DatabaseKind, Options, Stack};
+use devpocket_tests::stack::{Account, DatabaseKind, Options, Stack};
 use devpocket_tests::{Random, Throttle, wait_until};
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval, timeout};
@@ -99,10 +99,14 @@ fn login() -> Value {
 }
 
 /// What people meet while the database is away. Gives a session of that time that has ended, and one that lives.
-async fn without_database(stack: &Stack, known: Uuid) -> (Uuid, Uuid) {
-    let (rest, began) = (Rest::new(stack.address(0), Some(&stack.admin.access_token)), Instant::now());
+async fn without_database(stack: &Stack, laptop: &Account, known: Uuid) -> (Uuid, Uuid) {
+    // A device that no socket asks about all the time.
+    let rest = Rest::new(stack.address(0), Some(&laptop.access_token));
+    let began = Instant::now();
     // New terminals need no database, neither do attaches to old ones.
-    let mut socket = Socket::must_open(&stack.opening(0, Framing::Json)).await;
+    let opening = stack.opening(0, Framing::Json);
+    let opened = Socket::must_open(&opening);
+    let mut socket = timeout(AT_ONCE, opened).await.expect("a socket opens in time");
     let ended = socket.connect(raw_script("exit 7")).await.session;
     socket.wait_status(ended, "exited").await;
     let living = socket.connect(command(&["cat"])).await.session;
@@ -161,8 +165,9 @@ async fn postgresql_killed_for_half_a_minute() {
     let mut stack = on_postgres(false).await;
     let mut watched = Watched::start(&stack).await;
     let known = watched.flood.session;
+    let laptop = Account::login(stack.address(0), "owner").await;
     stack.postgres.as_mut().expect("a server").kill().await;
-    let made = watched.unnoticing(without_database(&stack, known)).await;
+    let made = watched.unnoticing(without_database(&stack, &laptop, known)).await;
     let postgres = stack.postgres.as_mut().expect("a server");
     watched.unnoticing(postgres.start_again()).await;
     watched.unnoticing(with_database_again(&stack, known, made)).await;
@@ -175,8 +180,9 @@ async fn postgresql_frozen_for_half_a_minute() {
     let mut stack = on_postgres(false).await;
     let mut watched = Watched::start(&stack).await;
     let known = watched.flood.session;
+    let laptop = Account::login(stack.address(0), "owner").await;
     stack.postgres.as_mut().expect("a server").freeze();
-    let made = watched.unnoticing(without_database(&stack, known)).await;
+    let made = watched.unnoticing(without_database(&stack, &laptop, known)).await;
     stack.postgres.as_mut().expect("a server").thaw();
     watched.unnoticing(with_database_again(&stack, known, made)).await;
     watched.prove().await;
