@@ -4,9 +4,7 @@
 #[path = "contract.rs"]
 mod contract;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use devpocket_tests::proxy::{Cut, Plan, Proxy};
+use devpocket_tests::proxy::{Plan, Proxy};
 use secrecy::ExposeSecret;
 
 use super::*;
@@ -38,30 +36,30 @@ async fn connections_that_nobody_answers_on_any_more_are_replaced() {
     let url = url.expose_secret();
     let (_, address) = url.split_once('@').unwrap();
     let address = address.split_once('/').unwrap().0.to_owned();
-    let silent = Arc::new(AtomicBool::new(true));
-    let asked = silent.clone();
-    // The first connections fall silent after a while, in the middle of whatever they do.
-    let proxy = Proxy::start(address.parse().unwrap(), move || Plan {
-        to_server: if asked.load(Ordering::SeqCst) { 4_000 } else { u64::MAX },
-        cut: Cut::Stall(std::time::Duration::from_secs(3600)),
-        ..Plan::UNBROKEN
-    })
-    .await;
+    let proxy = Proxy::start(address.parse().unwrap(), || Plan::UNBROKEN).await;
     let through = url.replace(&address, &proxy.address.to_string());
+    let witness = place.open().await;
     let location = Location::of_url(&SecretString::from(through)).unwrap();
-    place.open().await;
     let database = Database::open(&location, Schema::Check).await.unwrap();
-    let ping_all = async || {
-        let all = futures_util::future::join_all((0..20).map(|_| database.ping())).await;
-        all.into_iter().filter(Result::is_err).count()
+    // Every connection is in use when the host behind it vanishes.
+    let asking = futures_util::future::join_all((0..10).map(|_| database.execute(sql("select pg_sleep(9)"))));
+    let vanishing = async {
+        let limit = std::time::Duration::from_secs(8);
+        devpocket_tests::wait_until("all of them wait", limit, async || {
+            let waiting = "select count(*) from pg_stat_activity where state = 'active' and query like 'select pg_sleep%'";
+            witness.count(waiting).await == 10
+        })
+        .await;
+        proxy.silence();
     };
-    let mut failed = 0;
-    while failed == 0 {
-        failed = ping_all().await;
-    }
-    silent.store(false, Ordering::SeqCst);
-    let limit = std::time::Duration::from_secs(30);
-    devpocket_tests::wait_until("all connections answer", limit, async || ping_all().await == 0).await;
+    let (answers, ()) = tokio::join!(asking, vanishing);
+    assert!(answers.iter().all(|answer| matches!(answer, Err(StoreError::Unavailable(_)))), "{answers:?}");
+    devpocket_tests::wait_until(
+        "the database is there again",
+        std::time::Duration::from_secs(10),
+        async || database.ping().await.is_ok(),
+    )
+    .await;
 }
 
 #[tokio::test]
