@@ -17,6 +17,8 @@ mod profile;
 mod reference;
 #[path = "refresh.rs"]
 mod refresh;
+#[path = "routes.rs"]
+mod routes;
 #[path = "shape.rs"]
 mod shape;
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use devpocket_tests::routes::ROUTES;
+use devpocket_tests::routes::{Body as Takes, ROUTES, Who};
+use uuid::Uuid;
 
 use super::*;
 
@@ -33,4 +34,21 @@ async fn every_route_is_in_the_list_that_the_suites_go_through() {
         }
         assert_eq!(allowed, listed, "methods of {path}");
     }
+}
+
+#[tokio::test]
+async fn a_disabled_account_is_served_by_no_route() {
+    let api = Api::new().await;
+    let ann = api.register("ann").await;
+    api.database.run("update users set is_active = false").await;
+    for route in ROUTES.iter().filter(|route| route.who != Who::Anybody) {
+        let path = route.path_of(&Uuid::nil().to_string());
+        let body = match route.body {
+            Takes::Nothing => Value::Null,
+            Takes::Fields(fields) => serde_json::from_str(fields).unwrap(),
+        };
+        api.ask_as(ann.access(), route.method, &path, body).await.is_problem(401, "token_revoked");
+    }
+    api.refresh(ann.refresh()).await.is_problem(401, "token_invalid");
+    api.login("ann", PASSWORD).await.is_problem(403, "account_disabled");
 }
