@@ -44,7 +44,12 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Every route, ready to serve.
 pub fn router(state: AppState) -> Router {
-    let routes = Router::new()
+    // Around the router: it must see the path before a route is chosen.
+    Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(routes(state)))
+}
+
+fn routes(state: AppState) -> Router {
+    Router::new()
         .nest("/api/auth", auth_routes())
         .nest("/api/profile", profile_routes())
         .nest("/api/sessions", sessions::routes())
@@ -67,9 +72,7 @@ pub fn router(state: AppState) -> Router {
         .layer(from_fn_with_state(state.clone(), peer::find))
         .layer(from_fn_with_state(state.clone(), security_headers::add))
         .layer(from_fn(request::trace))
-        .with_state(state);
-    // Around the router: it must see the path before a route is chosen.
-    Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(routes))
+        .with_state(state)
 }
 
 fn terminal(state: &AppState) -> Arc<Terminal> {

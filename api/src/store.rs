@@ -207,13 +207,13 @@ pub trait MailTokenStore: Send + Sync {
         most: i64,
         now: OffsetDateTime,
     ) -> Result<bool, StoreError>;
-    /// Whether a link is good.
-    async fn has_mail_token(
+    /// Whose a link is, if it is good.
+    async fn mail_token_owner(
         &self,
         hash: SecretHash,
         purpose: MailPurpose,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Option<UserId>, StoreError>;
     /// Uses a link up for a new password, and signs every device of its account out.
     async fn reset_password(
         &self,

@@ -38,6 +38,8 @@ const PASSWORD: &str = "Correct1!";
 /// An api without sockets, on a database of kind `P`. Its clock moves by `pass` alone.
 struct Api<P> {
     router: Router,
+    /// The router inside, which shows its paths.
+    routes: Router,
     accounts: Arc<Accounts>,
     database: Database,
     seconds: Arc<AtomicI64>,
@@ -111,7 +113,8 @@ impl<P: Place> Api<P> {
             tasks,
             stop,
         };
-        Self { router: super::router(state), accounts, database, seconds, directory, _place: place }
+        let routes = super::routes(state.clone());
+        Self { router: super::router(state), routes, accounts, database, seconds, directory, _place: place }
     }
 
     fn pass(&self, seconds: i64) {

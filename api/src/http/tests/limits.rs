@@ -114,6 +114,40 @@ async fn a_name_is_tried_ten_times_a_minute_from_all_addresses_together() {
 }
 
 #[tokio::test]
+async fn a_reset_is_counted_by_its_account_and_nobody_else_can_use_that_up() {
+    let api = limited().await;
+    api.register("ann").await;
+    api.register("bob").await;
+    let mut links = Vec::new();
+    for name in ["ann", "bob"] {
+        let email = format!("{name}@example.com");
+        api.mail(&email, 1).await;
+        api.post("/api/auth/forgot-password", json!({"email": email})).await;
+        links.push(link_in(&api.mail(&email, 2).await).to_owned());
+    }
+    // Strangers try ann's names until they are not listened to any more.
+    for n in 0..12 {
+        let body = json!({"username": "ann@example.com", "password": "Wrong1!x"});
+        api.post_from(&format!("198.51.100.{n}"), "/api/auth/login", body).await;
+    }
+    let reset = async |n: usize, link: &str, password: &str| {
+        let body = json!({"token": link, "new_password": password});
+        api.post_from(&format!("192.0.2.{n}"), "/api/auth/reset-password", body).await
+    };
+    for n in 0..10 {
+        reset(n, &links[0], "weak").await.is_problem(400, "weak_password");
+    }
+    let refused = reset(10, &links[0], "Another1!").await;
+    refused.is_problem(429, "rate_limited");
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(reset(11, &links[1], "Another1!").await.status, StatusCode::OK, "bob has his own");
+    // What is no link has no account: its address alone is counted.
+    for n in 20..35 {
+        reset(n, &"0".repeat(64), "Another1!").await.is_problem(400, "link_invalid");
+    }
+}
+
+#[tokio::test]
 async fn requests_made_at_once_are_counted_one_by_one() {
     let api = limited().await;
     let all = (0..40).map(|_| verify_from(&api, "192.0.2.1", None));

@@ -13,6 +13,8 @@ mod limits;
 mod links;
 #[path = "profile.rs"]
 mod profile;
+#[path = "reference.rs"]
+mod reference;
 #[path = "refresh.rs"]
 mod refresh;
 #[path = "shape.rs"]

@@ -4,6 +4,11 @@
 #[path = "contract.rs"]
 mod contract;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use devpocket_tests::proxy::{Cut, Plan, Proxy};
+use secrecy::ExposeSecret;
+
 use super::*;
 
 type Kept = PostgresPlace;
@@ -22,6 +27,41 @@ async fn a_server_that_goes_away_is_unavailable_and_comes_back_by_itself() {
     assert!(asked.elapsed() < std::time::Duration::from_secs(10), "{:?}", asked.elapsed());
     place.server().start_again().await;
     database.ping().await.unwrap();
+}
+
+/// The story: a connection that nobody answers on any more kept its place in the pool, and when all had been in use as
+/// the server's host vanished, the api was without a database until it was started again, whatever stood in its place.
+#[tokio::test]
+async fn connections_that_nobody_answers_on_any_more_are_replaced() {
+    let place = Kept::make().await;
+    let Location::Postgres(url) = place.location() else { unreachable!("PostgreSQL") };
+    let url = url.expose_secret();
+    let (_, address) = url.split_once('@').unwrap();
+    let address = address.split_once('/').unwrap().0.to_owned();
+    let silent = Arc::new(AtomicBool::new(true));
+    let asked = silent.clone();
+    // The first connections fall silent after a while, in the middle of whatever they do.
+    let proxy = Proxy::start(address.parse().unwrap(), move || Plan {
+        to_server: if asked.load(Ordering::SeqCst) { 4_000 } else { u64::MAX },
+        cut: Cut::Stall(std::time::Duration::from_secs(3600)),
+        ..Plan::UNBROKEN
+    })
+    .await;
+    let through = url.replace(&address, &proxy.address.to_string());
+    let location = Location::of_url(&SecretString::from(through)).unwrap();
+    place.open().await;
+    let database = Database::open(&location, Schema::Check).await.unwrap();
+    let ping_all = async || {
+        let all = futures_util::future::join_all((0..20).map(|_| database.ping())).await;
+        all.into_iter().filter(Result::is_err).count()
+    };
+    let mut failed = 0;
+    while failed == 0 {
+        failed = ping_all().await;
+    }
+    silent.store(false, Ordering::SeqCst);
+    let limit = std::time::Duration::from_secs(30);
+    devpocket_tests::wait_until("all connections answer", limit, async || ping_all().await == 0).await;
 }
 
 #[tokio::test]

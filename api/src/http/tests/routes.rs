@@ -1,0 +1,36 @@
+//! The list of routes that the suites go through is the router's own.
+
+use std::collections::BTreeSet;
+
+use devpocket_tests::routes::ROUTES;
+
+use super::*;
+
+/// The paths of a router, from its `Debug` form: axum shows them nowhere else.
+fn paths(router: &Router) -> BTreeSet<String> {
+    let shown = format!("{router:?}");
+    let (_, paths) = shown.split_once("paths: {").expect("axum's Router shows its paths");
+    let (paths, _) = paths.split_once("\"}").expect("a map");
+    paths.split('"').filter(|text| text.starts_with('/')).map(str::to_owned).collect()
+}
+
+/// A route without a row would be asked nothing: whether it needs a token, whose it shows, what it takes.
+#[tokio::test]
+async fn every_route_is_in_the_list_that_the_suites_go_through() {
+    let api = Api::new().await;
+    let found = paths(&api.routes);
+    let listed: BTreeSet<String> = ROUTES.iter().map(|route| route.path.to_owned()).collect();
+    assert_eq!(found, listed, "the router's paths, and those of tests/src/routes.rs");
+    for path in found {
+        let asked = Request::builder().method("PROPFIND").uri(&path).body(Body::empty()).unwrap();
+        let answer = api.send(asked).await;
+        answer.is_problem(405, "method_not_allowed");
+        let allowed: BTreeSet<&str> = answer.headers["allow"].to_str().unwrap().split(',').collect();
+        let of_path = ROUTES.iter().filter(|route| route.path == path);
+        let mut listed: BTreeSet<&str> = of_path.map(|route| route.method).collect();
+        if listed.contains("GET") {
+            listed.insert("HEAD");
+        }
+        assert_eq!(allowed, listed, "methods of {path}");
+    }
+}
