@@ -16,7 +16,7 @@ use time::Duration;
 use crate::coordination::RedisCoordination;
 use crate::domain::accounts::LocalSessions;
 use crate::domain::origins::Origin;
-use crate::domain::token::MIN_SECRET_BYTES;
+use crate::domain::token::KeyList;
 use crate::mail::SmtpMailer;
 use crate::store::{Location, Schema};
 
@@ -41,10 +41,11 @@ pub struct ServeArgs {
     /// Whether the database's schema is brought up to date at start; off: `devpocket migrate` does it.
     #[arg(long, env = "MIGRATE_AT_START", default_value = "on")]
     pub migrate_at_start: OnOff,
-    /// Secret that signs tokens, at least 32 bytes; every api of a deployment has the same.
+    /// Secret that signs tokens, at least 32 bytes; every api of a deployment has the same. Several, one a line: the first
+    /// signs, all are accepted.
     #[arg(long, env = "JWT_SECRET_KEY", hide_env_values = true, value_parser = secret)]
     pub jwt_secret_key: Option<SecretString>,
-    /// File that holds JWT_SECRET_KEY.
+    /// File that holds JWT_SECRET_KEY, read again when it changes; `devpocket admin rotate-keys` keeps it.
     #[arg(long, env = "JWT_SECRET_KEY_FILE")]
     pub jwt_secret_key_file: Option<PathBuf>,
     /// How long an access token lives, in minutes.
@@ -202,8 +203,10 @@ pub struct Config {
     pub schema: Schema,
     /// Redis, by its checked URL; none: one api alone.
     pub redis: Option<SecretString>,
-    /// Signs tokens.
+    /// The keys that sign tokens.
     pub jwt_secret: SecretString,
+    /// Where they are read again.
+    pub jwt_secret_file: Option<PathBuf>,
     /// How long an access token lives.
     pub access_life: Duration,
     /// How long a refresh token lives.
@@ -257,9 +260,9 @@ impl ServeArgs {
         let names = ("JWT_SECRET_KEY", "JWT_SECRET_KEY_FILE");
         let given = given(names, self.jwt_secret_key.as_ref(), self.jwt_secret_key_file.as_deref())?;
         if let Some((variable, secret)) = &given
-            && secret.expose_secret().len() < MIN_SECRET_BYTES
+            && let Err(problem) = KeyList::parse(secret)
         {
-            return Err(wrong(variable, format!("needs at least {MIN_SECRET_BYTES} bytes")));
+            return Err(wrong(variable, problem.to_string()));
         }
         Ok(given.map(|(_, secret)| secret))
     }
@@ -385,6 +388,7 @@ impl Config {
                 OnOff::Off => Schema::Check,
             },
             jwt_secret,
+            jwt_secret_file: args.jwt_secret_key_file,
             access_life: Duration::minutes(args.jwt_access_token_expire_minutes.into()),
             refresh_life: Duration::days(args.jwt_refresh_token_expire_days.into()),
             ptyd,

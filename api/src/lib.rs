@@ -2,6 +2,7 @@
 //! database or ptyd does not hold.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod config;
 pub mod coordination;
 pub mod domain;

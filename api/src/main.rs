@@ -1,12 +1,14 @@
 //! devpocket: the binary of the api tier. Reads flags and environment, then calls what does the work.
 
-use std::io::{Write, stdout};
+use std::io::{Write, stderr, stdout};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::pin;
+use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
+use devpocket::admin::{self, AdminArgs};
 use devpocket::config::{Config, MigrateArgs, Mode, ServeArgs};
 use devpocket::run::{Ready, run};
 use devpocket::standalone::{ApiChild, StandaloneArgs, launch_keeper, supervise};
@@ -15,6 +17,7 @@ use devpocket_shared::metrics::Metrics;
 use devpocket_shared::telemetry;
 use nix::sys::stat::{Mode as FileMode, umask};
 use secrecy::ExposeSecret;
+use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -36,6 +39,8 @@ enum Command {
     Standalone(Box<StandaloneArgs>),
     /// Bring the database's schema up to date.
     Migrate(Box<MigrateArgs>),
+    /// Look after accounts, sessions and keys, beside the apis that run.
+    Admin(Box<AdminArgs>),
     /// Used by standalone to start ptyd.
     #[command(hide = true)]
     LaunchKeeper {
@@ -44,7 +49,7 @@ enum Command {
     },
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Serve(args) => {
             umask(FileMode::S_IRWXG | FileMode::S_IRWXO);
@@ -79,9 +84,34 @@ fn main() -> anyhow::Result<()> {
             print(&format!("schema version {}, {} migrations run", applied.version, applied.count));
             Ok(())
         }
+        Command::Admin(args) => return administer(*args),
         Command::LaunchKeeper { program } => {
             let err = launch_keeper(&program);
             bail!("cannot start {}: {err}", program.display());
+        }
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Exit codes: 0 done, 1 failed, 2 a bad value, 3 nothing by that name, 4 refused, 5 noted and not done yet.
+fn administer(args: AdminArgs) -> anyhow::Result<ExitCode> {
+    umask(FileMode::S_IRWXG | FileMode::S_IRWXO);
+    telemetry::init(&args.log).context("LOG")?;
+    let json = args.json;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    match runtime.block_on(admin::run(args, OffsetDateTime::now_utc())) {
+        Ok(outcome) => {
+            print(&if json { outcome.json.to_string() } else { outcome.text });
+            Ok(if outcome.complete { ExitCode::SUCCESS } else { ExitCode::from(5) })
+        }
+        Err(err) => {
+            let said = if json {
+                err.to_json().to_string()
+            } else {
+                format!("Error: {}", devpocket_shared::chain(&err))
+            };
+            let _unheard = stderr().write_all(format!("{said}\n").as_bytes());
+            Ok(ExitCode::from(err.exit_code()))
         }
     }
 }

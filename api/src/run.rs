@@ -1,5 +1,7 @@
 //! One life of an api: opens what it needs, serves, and puts it away. `main` and tests start here.
 
+mod keys;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +24,7 @@ use crate::domain::coordination::Coordination;
 use crate::domain::origins::{Origin, Origins};
 use crate::domain::password::PasswordError;
 use crate::domain::sessions::Sessions;
-use crate::domain::token::{SecretTooShort, Tokens};
+use crate::domain::token::{BadKeys, Tokens};
 use crate::http::metrics::MetricsAccess;
 use crate::http::router;
 use crate::link::{Link, LinkSetupError};
@@ -53,7 +55,7 @@ pub enum RunError {
     Database(#[from] StoreError),
     /// The signing secret is no good.
     #[error("JWT_SECRET_KEY")]
-    Secret(#[from] SecretTooShort),
+    Secret(#[from] BadKeys),
     /// Passwords cannot be hashed.
     #[error("passwords cannot be hashed")]
     Passwords(#[from] PasswordError),
@@ -111,11 +113,16 @@ pub async fn run(
     let tasks = TaskTracker::new();
     let (doing, stopping) = (accounts.clone(), stop.clone());
     tasks.spawn(async move { doing.run_errands(queue, stopping).await });
+    if let Some(path) = config.jwt_secret_file.clone() {
+        tasks.spawn(keys::follow(path, accounts.clone(), stop.clone()));
+    }
     let link = Link::from_config(config.ptyd.clone(), config.link_cert_dir.as_deref(), tasks.clone())?;
     let link = Arc::new(link);
     let sessions = Arc::new(Sessions::new(Arc::new(database.clone()), link.clone(), Clock::system()));
     let (books, until) = (sessions.clone(), stop.clone());
     tasks.spawn(async move { books.keep_books(until).await });
+    let (wishes, until) = (sessions.clone(), stop.clone());
+    tasks.spawn(async move { wishes.carry_out_ends(until).await });
     let state = AppState {
         accounts,
         sessions,
