@@ -19,6 +19,7 @@ use tracing::{info, warn};
 use crate::config::{Config, Mail, Mode, Registration};
 use crate::coordination::{MemoryCoordination, RedisCoordination, RedisUrlError};
 use crate::domain::accounts::{AccountError, Accounts, Around, FirstAccount, Policy, errands};
+use crate::domain::answers::Answers;
 use crate::domain::clock::Clock;
 use crate::domain::coordination::Coordination;
 use crate::domain::origins::{Origin, Origins};
@@ -125,6 +126,7 @@ pub async fn run(
     tasks.spawn(async move { wishes.carry_out_ends(until).await });
     let state = AppState {
         accounts,
+        answers: Arc::new(Answers::new(Arc::new(database.clone()), Clock::system())),
         sessions,
         link,
         database,

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::accounts::Accounts;
+use crate::domain::answers::Answers;
 use crate::domain::coordination::Coordination;
 use crate::domain::origins::Origin;
 use crate::domain::sessions::Sessions;
@@ -19,6 +20,8 @@ use crate::store::Database;
 pub struct AppState {
     /// Who is who.
     pub accounts: Arc<Accounts>,
+    /// What was answered to requests with a key.
+    pub answers: Arc<Answers>,
     /// Which sessions there are, and what is done with them.
     pub sessions: Arc<Sessions>,
     /// The way to the sessions.

@@ -1,6 +1,7 @@
 //! Storage: one trait and one file per aggregate, over PostgreSQL or SQLite. Knows SQL and rows, no rules.
 
 mod admin;
+mod answers;
 mod database;
 mod devices;
 mod error;
@@ -26,6 +27,7 @@ use crate::domain::secret_token::SecretHash;
 use crate::domain::user::{Device, Email, LoginName, MailPurpose, NewDevice, Tier, User, Username};
 
 pub use admin::{AdminStore, Ending, Grant, ListedSession};
+pub use answers::{AnswerKey, AnswerStore, Attempt, Begun, KeptAnswer};
 pub use database::Database;
 pub use error::StoreError;
 pub use location::{BadLocation, Location};

@@ -22,6 +22,7 @@ use tower::ServiceExt;
 
 use super::peer::Peer;
 use crate::domain::accounts::{Accounts, Around, FirstAccount, LocalSessions, Policy, errands};
+use crate::domain::answers::Answers;
 use crate::domain::clock::Clock;
 use crate::domain::origins::{Origin, Origins};
 use crate::domain::sessions::Sessions;
@@ -99,6 +100,7 @@ impl<P: Place> Api<P> {
         let sessions = Arc::new(Sessions::new(books, link.clone(), Clock::system()));
         let state = AppState {
             accounts: accounts.clone(),
+            answers: Arc::new(Answers::new(Arc::new(database.clone()), Clock::system())),
             sessions,
             link,
             database: database.clone(),
