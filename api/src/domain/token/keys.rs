@@ -105,13 +105,12 @@ impl KeyList {
     }
 }
 
-/// Which of several keys signs at `now`: the one whose time came last; of those without a time, the first.
-pub(super) fn signing(
-    from: impl DoubleEndedIterator<Item = Option<OffsetDateTime>> + ExactSizeIterator,
-    now: OffsetDateTime,
-) -> usize {
-    let begun = from.enumerate().rev().filter(|(_, time)| time.is_none_or(|time| time <= now));
-    begun.max_by_key(|(_, time)| *time).map_or(0, |(index, _)| index)
+/// Which of several keys signs at `now`: the one whose time came last, of two of the same time the one added later; of those
+/// without a time, the first.
+pub(super) fn signing(from: impl Iterator<Item = Option<OffsetDateTime>>, now: OffsetDateTime) -> usize {
+    let begun = from.enumerate().filter(|(_, time)| time.is_none_or(|time| time <= now));
+    let last = begun.reduce(|best, next| if next.1.is_some() && next.1 >= best.1 { next } else { best });
+    last.map_or(0, |(index, _)| index)
 }
 
 #[cfg(test)]
@@ -170,5 +169,9 @@ mod tests {
         keys.keep_last();
         assert_eq!((keys.accepted(), signs(&keys, t0())), (1, A), "one alone signs whatever its time");
         assert_eq!(signs(&list(&format!("{B}\n{A}")).unwrap(), t0()), B, "of two without a time the first");
+        let mut keys = list(A).unwrap();
+        keys.add(B.into(), t0(), kept, t0());
+        keys.add(C.into(), t0(), kept, t0());
+        assert_eq!(signs(&keys, t0()), C, "of two of one time the one added later");
     }
 }
