@@ -107,6 +107,13 @@ pub struct ServeArgs {
     /// What is logged: a level, or a list like `info,sqlx=warn`.
     #[arg(long, env = "LOG", default_value = "info")]
     pub log: String,
+    /// Directory for logs in files, one of each kind a day for two weeks: app, access, error [default: none].
+    #[arg(long, env = "LOG_DIR")]
+    pub log_dir: Option<PathBuf>,
+    /// Seconds that an api that is told to end still serves, while `/health/ready` says 503 and proxies turn away from it
+    /// [default: 5 in production, else 0].
+    #[arg(long, env = "DRAIN_SECS", value_parser = clap::value_parser!(u32).range(0..=300))]
+    pub drain_secs: Option<u32>,
 }
 
 /// Flags and environment that say where the database is.
@@ -235,6 +242,8 @@ pub struct Config {
     pub require_verified: bool,
     /// What sends mails.
     pub mail: Mail,
+    /// How long it still serves when it is told to end.
+    pub drain: std::time::Duration,
 }
 
 /// What sends mails.
@@ -408,6 +417,10 @@ impl Config {
             metrics_token,
             require_verified: args.require_email_verification == OnOff::On,
             mail,
+            drain: std::time::Duration::from_secs(args.drain_secs.map_or_else(
+                || if mode == Mode::Served && environment == Environment::Production { 5 } else { 0 },
+                u64::from,
+            )),
         })
     }
 }

@@ -80,6 +80,7 @@ fn terminal(state: &AppState) -> Arc<Terminal> {
         link: state.link.clone(),
         sessions: state.sessions.clone(),
         tasks: state.tasks.clone(),
+        draining: state.draining.clone(),
         stop: state.stop.clone(),
         compressors: Compressors::default(),
     })

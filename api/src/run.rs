@@ -11,7 +11,7 @@ use devpocket_shared::metrics::Metrics;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -83,15 +83,16 @@ pub struct Ready {
     pub first_run: Option<SecretString>,
 }
 
-/// Serves on `listener` until `stop`. Calls `ready` once, when requests are answered.
+/// Serves on `listener` until `draining` and then for as long as the configuration says. Calls `ready` once, when requests are answered.
 pub async fn run(
     config: Config,
     metrics: Metrics,
     listener: TcpListener,
-    stop: CancellationToken,
+    draining: CancellationToken,
     ready: impl FnOnce(Ready),
 ) -> Result<(), RunError> {
     let address = listener.local_addr().map_err(RunError::Listener)?;
+    let stop = CancellationToken::new();
     let database = Database::open(&config.database, config.schema).await?;
     let tokens = Tokens::new(&config.jwt_secret, config.access_life)?;
     let store = Arc::new(database.clone());
@@ -131,6 +132,7 @@ pub async fn run(
         link,
         database,
         coordination,
+        own_limiter: Arc::new(MemoryCoordination::default()),
         limits: config.rate_limits,
         trusted_proxies: config.trusted_proxies.into(),
         cors_origins: config.cors_origins.into(),
@@ -140,6 +142,7 @@ pub async fn run(
             .is_some_and(|url| url.to_ascii_lowercase().starts_with("https:")),
         metrics: MetricsAccess::new(metrics.clone(), config.metrics_token.clone()),
         tasks,
+        draining: draining.clone(),
         stop: stop.clone(),
     };
     if let Some(address) = config.metrics_listen {
@@ -151,6 +154,13 @@ pub async fn run(
     let router = router(state.clone());
     ready(Ready { address, first_run });
     info!("serving on {address}");
+    let (drain, ending) = (config.drain, stop.clone());
+    state.tasks.spawn(async move {
+        draining.cancelled().await;
+        info!("told to end: serving for {drain:?} more");
+        sleep(drain).await;
+        ending.cancel();
+    });
     server::serve(listener, router, Limits::for_open_files(open_files()), &stop).await;
 
     state.tasks.close();

@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use crate::domain::accounts::Accounts;
 use crate::domain::answers::Answers;
 use crate::domain::coordination::Coordination;
+use crate::domain::limits::Limiter;
 use crate::domain::origins::Origin;
 use crate::domain::sessions::Sessions;
 use crate::http::metrics::MetricsAccess;
@@ -30,6 +31,8 @@ pub struct AppState {
     pub database: Database,
     /// What the apis agree on.
     pub coordination: Arc<dyn Coordination>,
+    /// Counts what each api counts for itself.
+    pub own_limiter: Arc<dyn Limiter>,
     /// Requests are counted (`RATE_LIMITS`).
     pub limits: bool,
     /// Whose `X-Forwarded-For` is believed.
@@ -42,6 +45,8 @@ pub struct AppState {
     pub metrics: MetricsAccess,
     /// What outlives the request that began it: a socket's pump.
     pub tasks: TaskTracker,
+    /// Cancelled when the api is told to stop: it serves on for a while, but nobody should begin anything long.
+    pub draining: CancellationToken,
     /// Cancelled when the api stops.
     pub stop: CancellationToken,
 }

@@ -89,10 +89,11 @@ impl Answers {
                 held_until: now + ATTEMPT + MARGIN,
                 expires_at: now + KEPT,
             };
-            match self.store.begin_answer(once.key(), attempt, now).await? {
-                Begun::UnderWay if Instant::now() < given_up => sleep(LOOK).await,
-                begun => return Ok(begun),
+            let begun = self.store.begin_answer(once.key(), attempt, now).await?;
+            if begun != Begun::UnderWay || Instant::now() >= given_up {
+                return Ok(begun);
             }
+            sleep(LOOK).await;
         }
     }
 
