@@ -5,8 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use devpocket_shared::telemetry::TelemetryError;
-use tracing::level_filters::LevelFilter;
-use tracing::{Metadata, Subscriber};
+use tracing::{Level, Metadata, Subscriber};
 use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
 use tracing_subscriber::filter::filter_fn;
@@ -58,14 +57,21 @@ pub fn init(filter: &str, directory: Option<&Path>) -> Result<Logs, LogsError> {
     let mut logs = Logs::default();
     let mut layers = vec![json(io::stderr).with_filter(parsed()?).boxed()];
     if let Some(path) = directory {
-        std::fs::create_dir_all(path)
-            .map_err(|source| LogsError::Directory { path: path.to_owned(), source })?;
+        let unfit = |source| LogsError::Directory { path: path.to_owned(), source };
+        // Absolute, because the appender's links are.
+        let path = &std::path::absolute(path).map_err(unfit)?;
+        std::fs::create_dir_all(path).map_err(unfit)?;
         let is_access = |about: &Metadata<'_>| about.target() == ACCESS;
+        let is_error = |about: &Metadata<'_>| *about.level() == Level::ERROR;
+        // Which request it was is said by the spans around a line.
+        let is_around = |about: &Metadata<'_>| about.is_span() && *about.level() <= Level::INFO;
         let app = json(logs.file(path, "app")?);
         let app = app.with_filter(filter_fn(move |about| !is_access(about))).with_filter(parsed()?);
         layers.push(app.boxed());
-        layers.push(json(logs.file(path, "access")?).with_filter(filter_fn(is_access)).boxed());
-        layers.push(json(logs.file(path, "error")?).with_filter(LevelFilter::ERROR).boxed());
+        let access = filter_fn(move |about| is_access(about) || is_around(about));
+        layers.push(json(logs.file(path, "access")?).with_filter(access).boxed());
+        let error = filter_fn(move |about| is_error(about) || is_around(about));
+        layers.push(json(logs.file(path, "error")?).with_filter(error).boxed());
     }
     let subscriber = tracing_subscriber::registry().with(layers);
     subscriber.try_init().map_err(|err| TelemetryError::Twice(Box::new(err)))?;

@@ -111,7 +111,7 @@ async fn duplicates_at_two_apis_get_one_answer_and_what_differs_is_told() {
         let taken = create(&stack, 0, "taken", &body).await;
         taken.is_problem(409, "name_taken");
         let id = first["id"].as_str().expect("an id");
-        rest(&stack, 0).delete(&format!("/api/sessions/{id}")).await.expect(200);
+        rest(&stack, 0).delete(&format!("/api/sessions/{id}")).await.expect(204);
         assert_eq!(create(&stack, 1, "taken", &body).await.body, taken.body);
         let fresh = create(&stack, 1, "fresh", &body).await.expect(201);
         assert_ne!(fresh["id"], first["id"]);
