@@ -211,6 +211,11 @@ impl Stack {
         self.apis[api].process.kill();
     }
 
+    /// Asks an api to end, as a deployment does; true if it went by itself in time.
+    pub fn end_api(&mut self, api: usize) -> bool {
+        self.apis[api].process.end(END_LIMIT)
+    }
+
     /// Starts a killed api again on the same address; does not wait for it.
     pub fn start_api(&mut self, api: usize) {
         let address = self.apis[api].address;

@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// Far more than anything here takes.
@@ -159,13 +160,15 @@ async fn an_api_killed_while_it_makes_a_session_leaves_it_to_be_found_again() {
         }
     };
     // It waits for the node, having entered the session into its books.
-    let asked = tokio::spawn(asked);
+    let mut asking = JoinSet::new();
+    asking.spawn(asked);
     wait_until("the session is in the books", SOON, async || {
         stack.admin_command(&["list-sessions", "--json"]).json()["total"] == 1
     })
     .await;
     stack.kill_api(0);
-    assert!(asked.await.expect("the task ends").is_none(), "its answer is lost");
+    let answer = asking.join_next().await.expect("a task").expect("it ends");
+    assert!(answer.is_none(), "its answer is lost");
     create(&stack, 1, "orphan", &body).await.is_problem(409, "idempotency_in_progress");
     stack.start_keeper().await;
     stack.worker_ready().await;
