@@ -6,6 +6,7 @@ pub mod current_user;
 pub mod fields;
 pub mod health;
 pub mod id;
+mod idempotency;
 pub(crate) mod limit;
 pub mod metrics;
 pub mod page;
@@ -63,6 +64,7 @@ fn routes(state: AppState) -> Router {
         .fallback(page::file)
         .method_not_allowed_fallback(async || Problem::of_status(StatusCode::METHOD_NOT_ALLOWED))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(state.clone(), idempotency::once))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(state.clone(), limit::count))
@@ -81,6 +83,7 @@ fn terminal(state: &AppState) -> Arc<Terminal> {
         link: state.link.clone(),
         sessions: state.sessions.clone(),
         tasks: state.tasks.clone(),
+        draining: state.draining.clone(),
         stop: state.stop.clone(),
         compressors: Compressors::default(),
     })

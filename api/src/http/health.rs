@@ -32,6 +32,8 @@ pub struct One {
 enum Word {
     Ok,
     Unavailable,
+    /// It serves, and will end in a moment.
+    Draining,
     /// There is none, and none is needed.
     NotConfigured,
 }
@@ -43,10 +45,11 @@ pub async fn all(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
     (code(status), Json(Health { status, dependencies: Dependencies { database, redis } }))
 }
 
-/// 200 if requests can be answered, else 503: without Redis they can.
+/// 200 if requests can be answered and will be in a moment, else 503: without Redis they can.
 pub async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
     let (database, redis) = tokio::join!(database_word(&state), redis_word(&state));
-    (code(database), Json(Health { status: database, dependencies: Dependencies { database, redis } }))
+    let status = if state.draining.is_cancelled() { Word::Draining } else { database };
+    (code(status), Json(Health { status, dependencies: Dependencies { database, redis } }))
 }
 
 /// Whether the database answers.
@@ -89,6 +92,6 @@ fn one(status: Word) -> (StatusCode, Json<One>) {
 fn code(word: Word) -> StatusCode {
     match word {
         Word::Ok | Word::NotConfigured => StatusCode::OK,
-        Word::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Word::Unavailable | Word::Draining => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
