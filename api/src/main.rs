@@ -8,6 +8,7 @@ use std::pin::pin;
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use devpocket::config::{Config, MigrateArgs, Mode, ServeArgs};
+use devpocket::http::openapi;
 use devpocket::run::{Ready, run};
 use devpocket::standalone::{ApiChild, StandaloneArgs, launch_keeper, supervise};
 use devpocket::store::Database;
@@ -36,6 +37,8 @@ enum Command {
     Standalone(Box<StandaloneArgs>),
     /// Bring the database's schema up to date.
     Migrate(Box<MigrateArgs>),
+    /// Print the OpenAPI document that a server has at /openapi.json.
+    Openapi,
     /// Used by standalone to start ptyd.
     #[command(hide = true)]
     LaunchKeeper {
@@ -77,6 +80,10 @@ fn main() -> anyhow::Result<()> {
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
             let applied = runtime.block_on(Database::migrate(&location))?;
             print(&format!("schema version {}, {} migrations run", applied.version, applied.count));
+            Ok(())
+        }
+        Command::Openapi => {
+            print(&openapi::document().to_pretty_json()?);
             Ok(())
         }
         Command::LaunchKeeper { program } => {
