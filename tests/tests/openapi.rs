@@ -32,7 +32,7 @@ async fn what_ends_a_sign_in_answers_as_the_document_says() {
 }
 
 /// Runs schemathesis as `account`.
-async fn compare(stack: &Stack, account: &Account, operations: &'static [&'static str]) {
+async fn compare(stack: &Stack, account: &Account, operations: &[&str]) {
     let program = target_directory().join("schemathesis/bin/schemathesis");
     assert!(program.exists(), "{} is missing: run scripts/install-schemathesis.sh", program.display());
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemathesis/schemathesis.toml");

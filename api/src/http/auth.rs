@@ -63,7 +63,7 @@ pub async fn register(
 #[utoipa::path(post, path = "/login", tag = "accounts", security(()),
     request_body(content(
         (bodies::Login = "application/json"),
-        (bodies::Login = "application/x-www-form-urlencoded"),
+        (bodies::LoginForm = "application/x-www-form-urlencoded"),
     )),
     responses(
         (status = 200, description = "Signed in", body = TokensView),

@@ -13,7 +13,7 @@ use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, O
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(super) use self::schemas::{email, nullable_word, optional_email, word};
+pub(super) use self::schemas::{email, nullable_word, optional_email, optional_time, word};
 use crate::state::AppState;
 
 /// The document of `/openapi.json`, written once.

@@ -41,6 +41,21 @@ pub(super) struct Login {
     device_type: Option<String>,
 }
 
+/// Who signs in, by a form: what it leaves out is not there.
+#[derive(ToSchema)]
+pub(super) struct LoginForm {
+    /// The username or the email address.
+    #[schema(max_length = 254)]
+    username: String,
+    #[schema(max_length = 128, format = Password)]
+    password: String,
+    /// A name for this device.
+    #[schema(max_length = 100, nullable = false)]
+    device_name: Option<String>,
+    #[schema(schema_with = super::views::device_type_in_form)]
+    device_type: Option<String>,
+}
+
 /// A refresh token, which this spends.
 #[derive(ToSchema)]
 pub(super) struct Refresh {

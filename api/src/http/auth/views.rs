@@ -179,3 +179,7 @@ fn token_type() -> Object {
 pub(super) fn device_type() -> Object {
     nullable_word(DeviceKind::ALL.map(DeviceKind::as_str))
 }
+
+pub(super) fn device_type_in_form() -> Object {
+    word(DeviceKind::ALL.map(DeviceKind::as_str))
+}

@@ -67,6 +67,15 @@ pub(in crate::http) fn optional_email() -> Object {
     address(or_null(Type::String))
 }
 
+/// A time, or null.
+pub(in crate::http) fn optional_time() -> Object {
+    ObjectBuilder::new()
+        .schema_type(or_null(Type::String))
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .min_length(Some("2000-01-01T00:00:00Z".len()))
+        .build()
+}
+
 fn address(kind: SchemaType) -> Object {
     ObjectBuilder::new()
         .schema_type(kind)

@@ -4,11 +4,13 @@
 
 use std::collections::HashMap;
 
-use time::OffsetDateTime;
+use utoipa::openapi::schema::{Array, ArrayBuilder};
+use utoipa::openapi::{ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::views::Size;
+use crate::http::openapi::optional_time;
 
 /// A session to start.
 #[derive(ToSchema)]
@@ -75,7 +77,7 @@ pub(super) struct Input {
 pub(super) struct Batch {
     action: Action,
     /// Their ids. What is none names no session.
-    #[schema(min_items = 1, max_items = 100)]
+    #[schema(schema_with = ids)]
     session_ids: Vec<String>,
     /// Terminates at once.
     force: Option<bool>,
@@ -106,12 +108,19 @@ pub(super) struct Search {
     status: Option<String>,
     /// Living ones alone.
     active_only: Option<bool>,
-    created_after: Option<OffsetDateTime>,
-    created_before: Option<OffsetDateTime>,
+    #[schema(schema_with = optional_time)]
+    created_after: Option<String>,
+    #[schema(schema_with = optional_time)]
+    created_before: Option<String>,
     #[schema(minimum = 0, maximum = 9_223_372_036_854_775_807i64, default = 0)]
     offset: Option<i64>,
     #[schema(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
+}
+
+fn ids() -> Array {
+    let id = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).build();
+    ArrayBuilder::new().items(id).min_items(Some(1)).max_items(Some(100)).build()
 }
 
 /// The session.
