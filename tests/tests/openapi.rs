@@ -1,27 +1,33 @@
 //! The OpenAPI document and the real api, compared by schemathesis: nothing is answered that the document does not say.
 
-use std::path::Path;
+use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use devpocket_tests::rest::Rest;
+use devpocket_tests::stack::account::{PASSWORD, post};
 use devpocket_tests::stack::{Account, Stack, target_directory};
-use serde_json::Value;
+use devpocket_tests::wait_for;
+use serde_json::{Value, json};
 
 /// Cases for each operation, beside those at the bounds of its parameters and those that chains of operations make.
 const EXAMPLES: u32 = 40;
 /// Operations that end what the account of a run is signed in with: each is tried on an account that nothing else needs.
 const ENDING: [&str; 4] = ["logout", "sign_out_device", "delete_account", "change_password"];
-/// Operations that are only ever refused here: they need the secret of a mail or of the first start, a password, or a
-/// WebSocket. The last two did not succeed in `ENDING` either.
-const REFUSED: [&str; 7] = [
+/// Operations that succeed with the right words alone, and often once only.
+const WITH_WORDS: [&str; 7] = [
+    "login",
+    "refresh",
     "verify_email",
     "reset_password",
-    "first_run",
-    "login",
-    "open_terminal",
+    "sign_out_device",
     "delete_account",
     "change_password",
 ];
+/// Operations that are only ever refused here: the one needs the secret of a standalone server, the other a WebSocket.
+const REFUSED: [&str; 2] = ["first_run", "open_terminal"];
+/// How long a mail may take.
+const LIMIT: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_is_as_the_document_says() {
@@ -30,6 +36,11 @@ async fn every_answer_is_as_the_document_says() {
     for operation in ENDING {
         let account = Account::register(stack.address(0), operation).await;
         compare(&stack, &account, &["--include-operation-id", operation]).await;
+    }
+    for operation in WITH_WORDS {
+        let account = Account::register(stack.address(0), &format!("{operation}_2")).await;
+        let phase = ["--phases", "fuzzing", "--mode", "positive", "--include-operation-id", operation];
+        compare(&stack, &account, &phase).await;
     }
     // An answer that never came was not compared.
     let document = Rest::new(stack.address(0), None).get("/openapi.json").await.expect(200);
@@ -40,6 +51,68 @@ async fn every_answer_is_as_the_document_says() {
         .map(|operation| format!("{} {}", operation.method, operation.path))
         .collect();
     assert!(missing.is_empty(), "these never succeeded: {missing:?}\n{counted}");
+}
+
+/// Runs schemathesis as `account`.
+async fn compare(stack: &Stack, account: &Account, arguments: &[&str]) {
+    let program = target_directory().join("schemathesis/bin/schemathesis");
+    assert!(program.exists(), "{} is missing: run scripts/install-schemathesis.sh", program.display());
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = directory.path().join("schemathesis.toml");
+    let written = include_str!("../schemathesis/schemathesis.toml").to_owned() + &words(stack, account).await;
+    fs::write(&config, written).expect("the configuration can be written");
+    let times = times();
+    // The same cases every day, others in a longer run; the report names the seed.
+    let seed: &[&str] = if times == 1 { &["--seed", "1"] } else { &[] };
+    let mut run = Command::new(program);
+    run.current_dir(directory.path())
+        .env("DEVPOCKET_TOKEN", &account.access_token)
+        .arg("--config-file")
+        .arg(config)
+        .args(["run", &format!("http://{}/openapi.json", stack.address(0))])
+        .args(["--max-examples", &(EXAMPLES * times).to_string()])
+        .args(seed)
+        .args(arguments);
+    let output = tokio::task::spawn_blocking(move || run.output()).await.expect("no panic").expect("it runs");
+    let (said, complained) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{arguments:?}: {}\n{said}\n{complained}", output.status);
+}
+
+/// What a case may say to succeed, as the configuration's dictionaries.
+async fn words(stack: &Stack, account: &Account) -> String {
+    let api = stack.address(0);
+    let (name, email) = (&account.user["username"], &account.user["email"]);
+    let email = email.as_str().expect("an address");
+    let devices = Rest::new(api, Some(&account.access_token)).get("/api/auth/devices").await.expect(200);
+    post(api, "/api/auth/forgot-password", None, &json!({ "email": email })).await;
+    let mail = async |subject: &str| {
+        wait_for(&format!("the mail {subject:?} to {email}"), LIMIT, async || {
+            let mails = fs::read_dir(stack.place.path("api/mail")).ok()?.flatten();
+            let texts = mails.filter_map(|entry| fs::read_to_string(entry.path()).ok());
+            let begin = format!("To: {email}\nSubject: {subject}");
+            texts.filter(|mail| mail.starts_with(&begin)).find_map(|mail| secret_in(&mail))
+        })
+        .await
+    };
+    let (proof, reset) = (mail("Confirm").await, mail("Your DevPocket password").await);
+    let device = &devices["devices"][0]["id"];
+    let refresh = &account.refresh_token;
+    let dictionaries = [
+        ("password", json!(PASSWORD)),
+        ("username", name.clone()),
+        ("device", device.clone()),
+        ("refresh_token", json!(refresh)),
+        ("proof", json!(proof)),
+        ("reset", json!(reset)),
+    ];
+    dictionaries.map(|(name, word)| format!("[dictionaries.{name}]\nvalues = [{word}]\n")).concat()
+}
+
+/// The secret in a mail: its one word of 64 hex digits.
+fn secret_in(mail: &str) -> Option<String> {
+    let is_secret = |word: &&str| word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    mail.split(|c: char| c.is_whitespace() || c == '/').find(is_secret).map(str::to_owned)
 }
 
 /// An operation of the document.
@@ -76,34 +149,6 @@ fn operations(document: &Value) -> impl Iterator<Item = Operation<'_>> {
             }
         })
     })
-}
-
-/// Runs schemathesis as `account`.
-async fn compare(stack: &Stack, account: &Account, operations: &[&str]) {
-    let program = target_directory().join("schemathesis/bin/schemathesis");
-    assert!(program.exists(), "{} is missing: run scripts/install-schemathesis.sh", program.display());
-    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemathesis/schemathesis.toml");
-    let times = times();
-    // The same cases every day, others in a longer run; the report names the seed.
-    let seed: &[&str] = if times == 1 { &["--seed", "1"] } else { &[] };
-    let mut run = Command::new(program);
-    run.current_dir(stack.place.path("log"))
-        .env("DEVPOCKET_TOKEN", &account.access_token)
-        .arg("--config-file")
-        .arg(config)
-        .args([
-            "run",
-            &format!("http://{}/openapi.json", stack.address(0)),
-            "--max-examples",
-            &(EXAMPLES * times).to_string(),
-        ])
-        .args(seed)
-        .args(operations);
-    let output = tokio::task::spawn_blocking(move || run.output()).await.expect("no panic").expect("it runs");
-    let (said, complained) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{}\n{said}\n{complained}", output.status);
-    println!("{said}");
 }
 
 /// How many times as many cases as usual (`make test-long`).
