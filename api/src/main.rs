@@ -12,6 +12,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use devpocket::admin::{self, AdminArgs};
 use devpocket::config::{Config, MigrateArgs, Mode, ServeArgs};
 use devpocket::dotenv;
+use devpocket::http::openapi;
 use devpocket::logs;
 use devpocket::run::{Ready, run};
 use devpocket::standalone::{ApiChild, StandaloneArgs, launch_keeper, supervise};
@@ -45,6 +46,8 @@ enum Command {
     Migrate(Box<MigrateArgs>),
     /// Look after accounts, sessions and keys, beside the apis that run.
     Admin(Box<AdminArgs>),
+    /// Print the OpenAPI document that a server has at /openapi.json.
+    Openapi,
     /// Used by standalone to start ptyd.
     #[command(hide = true)]
     LaunchKeeper {
@@ -98,6 +101,10 @@ fn main() -> anyhow::Result<ExitCode> {
             Ok(())
         }
         Command::Admin(args) => return administer(*args, &unknown),
+        Command::Openapi => {
+            print(&openapi::document().to_pretty_json()?);
+            Ok(())
+        }
         Command::LaunchKeeper { program } => {
             let err = launch_keeper(&program);
             bail!("cannot start {}: {err}", program.display());

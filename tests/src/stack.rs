@@ -22,6 +22,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 pub use account::Account;
+pub use binaries::target_directory;
 pub use place::Place;
 pub use postgres::Postgres;
 pub use process::{Launch, Process};

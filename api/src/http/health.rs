@@ -5,30 +5,35 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use tracing::warn;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::state::AppState;
 
 /// What a health check says; no versions, hosts or causes: it is public.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Health {
     status: Word,
     dependencies: Dependencies,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Dependencies {
     database: Word,
     redis: Word,
 }
 
 /// Of one dependency.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DependencyHealth)]
 pub struct One {
     status: Word,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = HealthWord)]
 enum Word {
     Ok,
     Unavailable,
@@ -38,7 +43,22 @@ enum Word {
     NotConfigured,
 }
 
+/// The routes of health checks.
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default()
+        .routes(routes!(all))
+        .routes(routes!(live))
+        .routes(routes!(ready))
+        .routes(routes!(database))
+        .routes(routes!(redis))
+}
+
 /// 200 if everything answers, else 503.
+#[utoipa::path(get, path = "/health", tag = "operations", operation_id = "show_health", security(()),
+    responses(
+        (status = 200, description = "Good", body = Health),
+        (status = 503, description = "Not good", body = Health),
+    ))]
 pub async fn all(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
     let (database, redis) = tokio::join!(database_word(&state), redis_word(&state));
     let status = if [database, redis].contains(&Word::Unavailable) { Word::Unavailable } else { Word::Ok };
@@ -46,6 +66,11 @@ pub async fn all(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
 }
 
 /// 200 if requests can be answered and will be in a moment, else 503: without Redis they can.
+#[utoipa::path(get, path = "/health/ready", tag = "operations", operation_id = "show_readiness", security(()),
+    responses(
+        (status = 200, description = "Good", body = Health),
+        (status = 503, description = "Not good", body = Health),
+    ))]
 pub async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
     let (database, redis) = tokio::join!(database_word(&state), redis_word(&state));
     let status = if state.draining.is_cancelled() { Word::Draining } else { database };
@@ -53,16 +78,28 @@ pub async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Health>) 
 }
 
 /// Whether the database answers.
+#[utoipa::path(get, path = "/health/db", tag = "operations", operation_id = "show_database_health", security(()),
+    responses(
+        (status = 200, description = "Good", body = One),
+        (status = 503, description = "Not good", body = One),
+    ))]
 pub async fn database(State(state): State<AppState>) -> (StatusCode, Json<One>) {
     one(database_word(&state).await)
 }
 
 /// Whether Redis does.
+#[utoipa::path(get, path = "/health/redis", tag = "operations", operation_id = "show_redis_health", security(()),
+    responses(
+        (status = 200, description = "Good", body = One),
+        (status = 503, description = "Not good", body = One),
+    ))]
 pub async fn redis(State(state): State<AppState>) -> (StatusCode, Json<One>) {
     one(redis_word(&state).await)
 }
 
 /// 200: the process answers. Never looks at anything else.
+#[utoipa::path(get, path = "/health/live", tag = "operations", operation_id = "show_life", security(()),
+    responses((status = 200, description = "It answers")))]
 pub async fn live() -> StatusCode {
     StatusCode::OK
 }

@@ -119,7 +119,7 @@ impl<P: Place> Api<P> {
             draining: draining.clone(),
             stop,
         };
-        let routes = super::routes(state.clone());
+        let routes = super::served(state.clone());
         Self { router: super::router(state), routes, accounts, database, seconds, directory, _place: place }
     }
 

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use devpocket_shared::wire::frame::MAX_SNAPSHOT_BYTES;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::deflate::{Compressors, Deflate};
 use super::sink::ClientSink;
@@ -38,13 +39,25 @@ const WRITE_BUFFER_BYTES: usize = 64 << 10;
 const MAX_WRITE_BUFFER_BYTES: usize = 6 * MAX_SNAPSHOT_BYTES + (1 << 20);
 
 /// The query of a terminal socket.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Opening {
+    /// A ticket, which this uses up.
     ticket: Option<String>,
+    /// An access token, for clients that can send nothing else.
     token: Option<String>,
 }
 
 /// `GET /ws/terminal`.
+#[utoipa::path(get, path = "/ws/terminal", tag = "terminal", operation_id = "open_terminal", security((), ("bearer" = [])),
+    params(Opening),
+    responses(
+        (status = 101, description = "A WebSocket"),
+        (status = 400, description = "No WebSocket was asked for"),
+        (status = 401, description = "`not_authenticated`, `token_invalid`, `token_expired`, `token_revoked`"),
+        (status = 403, description = "`origin_not_allowed`"),
+        (status = 426, description = "This connection cannot become a WebSocket"),
+    ))]
 pub(super) async fn upgrade(
     State(terminal): State<Arc<Terminal>>,
     Query(opening): Query<Opening>,
