@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-WEB_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts web/tsconfig.json -type f)
+WEB_SOURCES := $(shell find web/src web/public web/*.html web/vite.config.ts web/tsconfig.json -type f)
 # Arguments for `make run`, such as ARGS=--keep, and for `make bench`.
 ARGS ?=
 

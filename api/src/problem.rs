@@ -10,6 +10,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tracing::{error, warn};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::accounts::AccountError;
 use crate::domain::identity::AuthError;
@@ -33,7 +35,7 @@ pub struct Problem {
 }
 
 /// What is wrong with one field of a body; never says what was sent.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct FieldError {
     /// Its name.
     pub field: &'static str,
@@ -43,26 +45,43 @@ pub struct FieldError {
     pub message: String,
 }
 
-#[derive(Serialize)]
+/// An error, as RFC 9457 has it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
 struct Body<'a> {
+    /// `urn:devpocket:problem:` and the code.
     r#type: String,
+    /// For people.
     title: &'a str,
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
+    /// A stable word.
+    #[schema(pattern = "^[a-z_]+$")]
     code: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<FieldError>)]
     errors: &'a [FieldError],
+    /// As in `X-Request-ID`.
     request_id: &'a str,
     /// For clients of the older shape.
     error: OlderError<'a>,
 }
 
-#[derive(Serialize)]
+/// An error, for clients of the older shape.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OlderError)]
 struct OlderError<'a> {
     code: u16,
     message: &'a str,
     r#type: &'a str,
+}
+
+/// The schemas of a problem and its parts, by name.
+pub(crate) fn schemas() -> Vec<(String, RefOr<Schema>)> {
+    let mut schemas = vec![(Body::name().into_owned(), Body::schema())];
+    Body::schemas(&mut schemas);
+    schemas
 }
 
 impl Problem {

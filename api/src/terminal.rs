@@ -15,11 +15,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::Router;
-use axum::routing::get;
 use devpocket_shared::ids::SessionId;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 pub use self::deflate::Compressors;
 use crate::domain::identity::{AuthError, Identity};
@@ -62,6 +62,8 @@ pub struct Terminal {
     pub sessions: Arc<Sessions>,
     /// Owns the sockets' tasks.
     pub tasks: TaskTracker,
+    /// The api will go away soon: no new sockets.
+    pub draining: CancellationToken,
     /// The api is going away.
     pub stop: CancellationToken,
     /// What compressed sockets need one of.
@@ -69,8 +71,8 @@ pub struct Terminal {
 }
 
 /// The routes of the terminal stream.
-pub fn routes<S: Clone + Send + Sync + 'static>(terminal: Arc<Terminal>) -> Router<S> {
-    Router::new().route("/ws/terminal", get(upgrade::upgrade)).with_state(terminal)
+pub fn routes() -> OpenApiRouter<Arc<Terminal>> {
+    OpenApiRouter::default().routes(routes!(upgrade::upgrade))
 }
 
 /// A session's number on one socket, never used twice there.

@@ -45,6 +45,25 @@ impl Rest {
         self.send(self.request(Method::POST, path).json(body)).await
     }
 
+    /// POST of a body with further headers.
+    pub async fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answered {
+        self.try_post_with(path, headers, body).await.expect("the api answers")
+    }
+
+    /// As [`Rest::post_with`]; none if the connection breaks.
+    pub async fn try_post_with(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Option<Answered> {
+        let mut request = self.request(Method::POST, path).json(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.try_send(request).await
+    }
+
     /// POST without a body.
     pub async fn post_nothing(&self, path: &str) -> Answered {
         self.send(self.request(Method::POST, path)).await
@@ -88,7 +107,11 @@ impl Rest {
     }
 
     async fn send(&self, request: RequestBuilder) -> Answered {
-        let answer = request.send().await.expect("the api answers");
+        self.try_send(request).await.expect("the api answers")
+    }
+
+    async fn try_send(&self, request: RequestBuilder) -> Option<Answered> {
+        let answer = request.send().await.ok()?;
         let status = answer.status().as_u16();
         let retry_after = answer.headers().get("retry-after");
         let retry_after = retry_after.map(|secs| secs.to_str().expect("text").to_owned());
@@ -104,7 +127,7 @@ impl Rest {
         } else {
             text.into()
         };
-        Answered { status, retry_after, headers, body }
+        Some(Answered { status, retry_after, headers, body })
     }
 }
 

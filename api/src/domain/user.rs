@@ -56,6 +56,9 @@ pub enum Tier {
 }
 
 impl Tier {
+    /// Every tier.
+    pub const ALL: [Self; 4] = [Self::Free, Self::Pro, Self::Team, Self::Enterprise];
+
     /// The word in storage and answers.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -68,7 +71,7 @@ impl Tier {
 
     /// The tier of a word of [`Tier::as_str`].
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Free, Self::Pro, Self::Team, Self::Enterprise].into_iter().find(|tier| tier.as_str() == word)
+        Self::ALL.into_iter().find(|tier| tier.as_str() == word)
     }
 }
 
@@ -188,6 +191,9 @@ pub enum DeviceKind {
 }
 
 impl DeviceKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Ios, Self::Android, Self::Web, Self::Cli];
+
     /// The word in storage and requests.
     pub const fn as_str(self) -> &'static str {
         match self {

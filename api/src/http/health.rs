@@ -5,61 +5,101 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use tracing::warn;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::state::AppState;
 
 /// What a health check says; no versions, hosts or causes: it is public.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Health {
     status: Word,
     dependencies: Dependencies,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Dependencies {
     database: Word,
     redis: Word,
 }
 
 /// Of one dependency.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DependencyHealth)]
 pub struct One {
     status: Word,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = HealthWord)]
 enum Word {
     Ok,
     Unavailable,
+    /// It serves, and will end in a moment.
+    Draining,
     /// There is none, and none is needed.
     NotConfigured,
 }
 
+/// The routes of health checks.
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default()
+        .routes(routes!(all))
+        .routes(routes!(live))
+        .routes(routes!(ready))
+        .routes(routes!(database))
+        .routes(routes!(redis))
+}
+
 /// 200 if everything answers, else 503.
+#[utoipa::path(get, path = "/health", tag = "operations", operation_id = "show_health", security(()),
+    responses(
+        (status = 200, description = "Good", body = Health),
+        (status = 503, description = "Not good", body = Health),
+    ))]
 pub async fn all(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
     let (database, redis) = tokio::join!(database_word(&state), redis_word(&state));
     let status = if [database, redis].contains(&Word::Unavailable) { Word::Unavailable } else { Word::Ok };
     (code(status), Json(Health { status, dependencies: Dependencies { database, redis } }))
 }
 
-/// 200 if requests can be answered, else 503: without Redis they can.
+/// 200 if requests can be answered and will be in a moment, else 503: without Redis they can.
+#[utoipa::path(get, path = "/health/ready", tag = "operations", operation_id = "show_readiness", security(()),
+    responses(
+        (status = 200, description = "Good", body = Health),
+        (status = 503, description = "Not good", body = Health),
+    ))]
 pub async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
     let (database, redis) = tokio::join!(database_word(&state), redis_word(&state));
-    (code(database), Json(Health { status: database, dependencies: Dependencies { database, redis } }))
+    let status = if state.draining.is_cancelled() { Word::Draining } else { database };
+    (code(status), Json(Health { status, dependencies: Dependencies { database, redis } }))
 }
 
 /// Whether the database answers.
+#[utoipa::path(get, path = "/health/db", tag = "operations", operation_id = "show_database_health", security(()),
+    responses(
+        (status = 200, description = "Good", body = One),
+        (status = 503, description = "Not good", body = One),
+    ))]
 pub async fn database(State(state): State<AppState>) -> (StatusCode, Json<One>) {
     one(database_word(&state).await)
 }
 
 /// Whether Redis does.
+#[utoipa::path(get, path = "/health/redis", tag = "operations", operation_id = "show_redis_health", security(()),
+    responses(
+        (status = 200, description = "Good", body = One),
+        (status = 503, description = "Not good", body = One),
+    ))]
 pub async fn redis(State(state): State<AppState>) -> (StatusCode, Json<One>) {
     one(redis_word(&state).await)
 }
 
 /// 200: the process answers. Never looks at anything else.
+#[utoipa::path(get, path = "/health/live", tag = "operations", operation_id = "show_life", security(()),
+    responses((status = 200, description = "It answers")))]
 pub async fn live() -> StatusCode {
     StatusCode::OK
 }
@@ -89,6 +129,6 @@ fn one(status: Word) -> (StatusCode, Json<One>) {
 fn code(word: Word) -> StatusCode {
     match word {
         Word::Ok | Word::NotConfigured => StatusCode::OK,
-        Word::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Word::Unavailable | Word::Draining => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

@@ -3,12 +3,14 @@
 use axum::extract::{FromRequestParts, Path};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::problem::Problem;
 
 /// The one id of a path.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, IntoParams)]
+#[into_params(names("id"), parameter_in = Path)]
 pub struct PathId(pub Uuid);
 
 impl<S: Send + Sync> FromRequestParts<S> for PathId {

@@ -10,6 +10,8 @@ use devpocket_shared::metrics::{MEDIA_TYPE, Metrics};
 use metrics::{counter, gauge, histogram};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::current_user::bearer;
 use super::peer::PeerAddress;
@@ -44,7 +46,17 @@ impl MetricsAccess {
     }
 }
 
+/// The route of the numbers.
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default().routes(routes!(page))
+}
+
 /// All numbers; 404 for who may not know that there are any.
+#[utoipa::path(get, path = "/metrics", tag = "operations", operation_id = "show_metrics", security((), ("metrics_token" = [])),
+    responses(
+        (status = 200, description = "All numbers, for Prometheus", body = String, content_type = "text/plain"),
+        (status = 404, description = "Who asks may not know that there are any"),
+    ))]
 pub async fn page(
     State(state): State<AppState>,
     peer: PeerAddress,

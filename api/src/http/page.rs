@@ -1,4 +1,4 @@
-//! The web terminal: files built by Vite and embedded in the binary.
+//! The web terminal and the reference of the api (`/docs`, `/redoc`): files built by Vite and embedded in the binary.
 
 use std::borrow::Cow;
 
@@ -20,12 +20,16 @@ struct Dist;
 const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>DevPocket</title>\
     <p>DevPocket is running, but its web page was not built into this binary. Run <code>make build</code>.</p></html>";
 
-/// The file a path names; `/` is the page. Every unknown path of the server ends here.
+/// What is a page; every other path is a file's name.
+const PAGES: [(&str, &str); 3] = [("", "index.html"), ("docs", "docs.html"), ("redoc", "redoc.html")];
+
+/// The file a path names. Every unknown path of the server ends here.
 pub async fn file(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
-    let path = if path.is_empty() { "index.html" } else { path };
+    let page = PAGES.iter().find(|(page, _)| *page == path).map(|(_, file)| *file);
+    let path = page.unwrap_or(path);
     let found = Dist::get(path);
-    if found.is_none() && path != "index.html" {
+    if found.is_none() && page.is_none() {
         return Problem::of_status(StatusCode::NOT_FOUND).into_response();
     }
     if method != Method::GET && method != Method::HEAD {

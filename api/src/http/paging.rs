@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use utoipa::IntoParams;
 
 use crate::problem::{FieldError, Problem};
 use crate::store::Part;
@@ -13,6 +14,19 @@ use crate::store::Part;
 const LIMIT: i64 = 50;
 /// Most items of a part.
 const MAX_LIMIT: i64 = 100;
+
+/// The query of [`Paging`], for the OpenAPI document.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only its description is used")]
+pub struct PageQuery {
+    /// Items left out before the part.
+    #[param(minimum = 0, maximum = 9_223_372_036_854_775_807i64, default = 0)]
+    offset: Option<i64>,
+    /// Most items of the part.
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<i64>,
+}
 
 /// `offset` and `limit`.
 #[derive(Clone, Copy, Debug)]

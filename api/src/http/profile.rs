@@ -1,5 +1,6 @@
 //! `/api/profile`: what an account changes about itself, thin (API.md section 4).
 
+mod bodies;
 mod requests;
 mod views;
 
@@ -7,6 +8,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::CONTENT_DISPOSITION;
 use axum::response::IntoResponse;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use self::views::{ExportView, SettingsView, StatsView};
 use super::auth::{Message, UserView};
@@ -23,7 +26,19 @@ use crate::store::SessionFilter;
 /// Most sessions in an export; nobody has so many.
 const EXPORTED_SESSIONS: i64 = 10_000;
 
+/// The routes below `/api/profile`.
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default()
+        .routes(routes!(show, change, delete))
+        .routes(routes!(stats))
+        .routes(routes!(settings, change_settings))
+        .routes(routes!(reset_settings))
+        .routes(routes!(export))
+}
+
 /// The account.
+#[utoipa::path(get, path = "/", tag = "profile", operation_id = "show_profile",
+    responses((status = 200, description = "The account", body = UserView)))]
 pub async fn show(
     State(state): State<AppState>,
     CurrentUser(identity): CurrentUser,
@@ -33,6 +48,11 @@ pub async fn show(
 }
 
 /// Changes what is given.
+#[utoipa::path(put, path = "/", tag = "profile", operation_id = "change_profile", request_body = bodies::ProfileChange,
+    responses(
+        (status = 200, description = "The account as it is now", body = UserView),
+        (status = 400, description = "`email_taken`"),
+    ))]
 pub async fn change(
     State(state): State<AppState>,
     CurrentUser(identity): CurrentUser,
@@ -43,6 +63,12 @@ pub async fn change(
 }
 
 /// Deletes the account.
+#[utoipa::path(delete, path = "/", tag = "profile", operation_id = "delete_account", request_body = bodies::Deletion,
+    responses(
+        (status = 200, description = "Deleted, with all its sessions", body = Message),
+        (status = 400, description = "`invalid_password`"),
+        (status = 423, description = "`account_locked`: too many wrong passwords for this account from this address"),
+    ))]
 pub async fn delete(
     State(state): State<AppState>,
     CurrentUser(identity): CurrentUser,
@@ -55,6 +81,8 @@ pub async fn delete(
 }
 
 /// Figures about the account.
+#[utoipa::path(get, path = "/stats", tag = "profile", operation_id = "show_profile_stats",
+    responses((status = 200, description = "The figures", body = StatsView)))]
 pub async fn stats(
     State(state): State<AppState>,
     CurrentUser(identity): CurrentUser,
@@ -63,6 +91,8 @@ pub async fn stats(
 }
 
 /// What the account has set.
+#[utoipa::path(get, path = "/settings", tag = "profile", operation_id = "show_settings",
+    responses((status = 200, description = "All settings", body = SettingsView)))]
 pub async fn settings(
     State(state): State<AppState>,
     CurrentUser(identity): CurrentUser,
@@ -71,6 +101,8 @@ pub async fn settings(
 }
 
 /// Changes what is given of it.
+#[utoipa::path(put, path = "/settings", tag = "profile", request_body = bodies::SettingsChange,
+    responses((status = 200, description = "All settings as they are now", body = SettingsView)))]
 pub async fn change_settings(
     State(state): State<AppState>,
     CurrentUser(identity): CurrentUser,
@@ -81,6 +113,8 @@ pub async fn change_settings(
 }
 
 /// Sets everything back.
+#[utoipa::path(post, path = "/settings/reset", tag = "profile",
+    responses((status = 200, description = "All settings as they are now", body = SettingsView)))]
 pub async fn reset_settings(
     State(state): State<AppState>,
     CurrentUser(identity): CurrentUser,
@@ -89,6 +123,8 @@ pub async fn reset_settings(
 }
 
 /// Everything kept of the account.
+#[utoipa::path(get, path = "/export", tag = "profile",
+    responses((status = 200, description = "Everything", body = ExportView)))]
 pub async fn export(
     State(state): State<AppState>,
     CurrentUser(identity): CurrentUser,

@@ -2,42 +2,48 @@
 
 mod acts;
 mod asking;
+mod bodies;
 mod looks;
 mod requests;
 mod views;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use devpocket_shared::ids::SessionId;
 use devpocket_shared::wire::ErrorCode;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use self::asking::{Asking, ListQuery, PathSession};
 pub(super) use self::views::SessionView;
 use self::views::SessionsView;
 use super::fields::Fields;
+use super::idempotency::CreationId;
 use crate::problem::Problem;
 use crate::state::AppState;
 
 /// The routes below `/api/sessions`.
-pub fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/", get(list).post(create))
-        .route("/active/count", get(looks::count))
-        .route("/stats/overview", get(looks::overview))
-        .route("/search", post(search))
-        .route("/batch", post(acts::batch))
-        .route("/cleanup/inactive", post(acts::end_inactive))
-        .route("/{id}", get(show).put(acts::change).delete(acts::delete))
-        .route("/{id}/terminate", post(acts::terminate))
-        .route("/{id}/input", post(acts::input))
-        .route("/{id}/resize", post(acts::resize))
-        .route("/{id}/screen", get(looks::screen))
-        .route("/{id}/scrollback", get(looks::scrollback))
-        .route("/{id}/health", get(looks::health))
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default()
+        .routes(routes!(list, create))
+        .routes(routes!(looks::count))
+        .routes(routes!(looks::overview))
+        .routes(routes!(search))
+        .routes(routes!(acts::batch))
+        .routes(routes!(acts::end_inactive))
+        .routes(routes!(show, acts::change, acts::delete))
+        .routes(routes!(acts::terminate))
+        .routes(routes!(acts::input))
+        .routes(routes!(acts::resize))
+        .routes(routes!(looks::screen))
+        .routes(routes!(looks::scrollback))
+        .routes(routes!(looks::health))
 }
 
 /// The account's sessions, newest first.
+#[utoipa::path(get, path = "/", tag = "sessions", operation_id = "list_sessions", params(bodies::ListQuery),
+    responses((status = 200, description = "A part of them", body = SessionsView)))]
 async fn list(
     State(state): State<AppState>,
     asking: Asking,
@@ -49,6 +55,8 @@ async fn list(
 }
 
 /// The account's sessions that fit a search, newest first.
+#[utoipa::path(post, path = "/search", tag = "sessions", operation_id = "search_sessions", request_body = bodies::Search,
+    responses((status = 200, description = "A part of them", body = SessionsView)))]
 async fn search(
     State(state): State<AppState>,
     asking: Asking,
@@ -60,9 +68,18 @@ async fn search(
 }
 
 /// Starts a session that nobody is attached to.
+#[utoipa::path(post, path = "/", tag = "sessions", operation_id = "create_session", request_body = bodies::NewSession,
+    responses(
+        (status = 201, description = "It runs", body = SessionView),
+        (status = 403, description = "`local_sessions_unavailable`, `not_allowed`"),
+        (status = 409, description = "`name_taken`"),
+        (status = 422, description = "`spawn_failed`: its program could not be started"),
+        (status = 503, description = "`node_unavailable`, `node_full`, `database_unavailable`"),
+    ))]
 async fn create(
     State(state): State<AppState>,
     asking: Asking,
+    CreationId(id): CreationId,
     fields: Fields,
 ) -> Result<(StatusCode, Json<SessionView>), Problem> {
     if !state.accounts.may_open_local(&asking.identity) {
@@ -70,11 +87,14 @@ async fn create(
         let title = "This account may not open local sessions here";
         return Err(Problem::new(StatusCode::FORBIDDEN, code, title));
     }
-    let shown = state.sessions.create(asking.caller(), requests::new_session(fields)?).await?;
+    let new = requests::new_session(fields)?;
+    let shown = state.sessions.create(asking.caller(), SessionId::new(id), new).await?;
     Ok((StatusCode::CREATED, Json(SessionView::from(&shown))))
 }
 
 /// One session.
+#[utoipa::path(get, path = "/{id}", tag = "sessions", operation_id = "show_session", params(bodies::SessionPath),
+    responses((status = 200, description = "The session", body = SessionView)))]
 async fn show(
     State(state): State<AppState>,
     asking: Asking,

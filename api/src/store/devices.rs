@@ -123,6 +123,11 @@ impl DeviceStore for Database {
         Ok(rotation)
     }
 
+    async fn has_refresh(&self, token: SecretHash) -> Result<bool, StoreError> {
+        let select = sql("select true from refresh_tokens where token_hash = $1");
+        Ok(self.optional::<(bool,)>(select.bind(token.as_bytes())).await?.is_some())
+    }
+
     async fn standing(
         &self,
         user_id: UserId,

@@ -159,6 +159,12 @@ impl From<Uuid> for Value {
     }
 }
 
+impl From<Option<Uuid>> for Value {
+    fn from(value: Option<Uuid>) -> Self {
+        Self::Uuid(value)
+    }
+}
+
 impl From<UserId> for Value {
     fn from(value: UserId) -> Self {
         value.uuid().into()

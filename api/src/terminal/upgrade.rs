@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use devpocket_shared::wire::frame::MAX_SNAPSHOT_BYTES;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::deflate::{Compressors, Deflate};
 use super::sink::ClientSink;
@@ -25,6 +26,8 @@ const DEFLATE: &str = "devpocket.bin.v1.deflate";
 pub(super) const MAX_MESSAGE_BYTES: usize = 1 << 20;
 /// Largest message read at all: one over [`MAX_MESSAGE_BYTES`] is read to its end, so that the close code arrives.
 const MAX_READ_BYTES: usize = 4 << 20;
+/// When to connect again to whoever serves then.
+const DRAINING_SECS: u64 = 1;
 /// How long what is still to be said may take once a socket has ended.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// Room to read into, kept with every socket; most messages are key presses.
@@ -36,13 +39,25 @@ const WRITE_BUFFER_BYTES: usize = 64 << 10;
 const MAX_WRITE_BUFFER_BYTES: usize = 6 * MAX_SNAPSHOT_BYTES + (1 << 20);
 
 /// The query of a terminal socket.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Opening {
+    /// A ticket, which this uses up.
     ticket: Option<String>,
+    /// An access token, for clients that can send nothing else.
     token: Option<String>,
 }
 
 /// `GET /ws/terminal`.
+#[utoipa::path(get, path = "/ws/terminal", tag = "terminal", operation_id = "open_terminal", security((), ("bearer" = [])),
+    params(Opening),
+    responses(
+        (status = 101, description = "A WebSocket"),
+        (status = 400, description = "No WebSocket was asked for"),
+        (status = 401, description = "`not_authenticated`, `token_invalid`, `token_expired`, `token_revoked`"),
+        (status = 403, description = "`origin_not_allowed`"),
+        (status = 426, description = "This connection cannot become a WebSocket"),
+    ))]
 pub(super) async fn upgrade(
     State(terminal): State<Arc<Terminal>>,
     Query(opening): Query<Opening>,
@@ -52,6 +67,13 @@ pub(super) async fn upgrade(
     let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("null"));
     if !terminal.gate.origin_allowed(text(header::ORIGIN), text(header::HOST)) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "origin_not_allowed", "Origin not allowed"));
+    }
+    if terminal.draining.is_cancelled() {
+        // Before a ticket is used up: it is good at another api.
+        let title = "This server is going away, connect to another";
+        return Err(
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", title).with_retry_after(DRAINING_SECS)
+        );
     }
     let identity = terminal.gate.identify(credential(&headers, &opening)?).await?;
     let upgrade = match upgrade {

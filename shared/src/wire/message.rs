@@ -417,6 +417,9 @@ pub enum EndReason {
 }
 
 impl EndReason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::Terminated, Self::IdleTimeout, Self::MaxDuration];
+
     /// The word clients see.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -43,7 +43,7 @@ fn directory() -> PathBuf {
 }
 
 /// Cargo's target directory that the test was built into.
-pub(super) fn target_directory() -> PathBuf {
+pub fn target_directory() -> PathBuf {
     let executable = std::env::current_exe().expect("the path of the test");
     let target = executable
         .ancestors()

@@ -6,17 +6,23 @@ use devpocket_shared::ids::DeviceId;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
+use utoipa::openapi::Object;
 use uuid::Uuid;
 
 use crate::domain::accounts::{AccountStatus, IssuedTicket, SignedIn};
-use crate::domain::user::{Device, DeviceKind, User};
+use crate::domain::user::{Device, DeviceKind, Tier, User};
+use crate::http::openapi::{nullable_word, word};
 
-#[derive(Serialize)]
+/// An account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
 pub struct UserView {
     id: Uuid,
     email: String,
     username: String,
     display_name: Option<String>,
+    #[schema(schema_with = tier)]
     subscription_tier: &'static str,
     is_active: bool,
     is_verified: bool,
@@ -44,11 +50,15 @@ impl From<&User> for UserView {
     }
 }
 
-#[derive(Serialize)]
+/// A signed-in device.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Tokens)]
 pub struct TokensView {
     access_token: String,
     refresh_token: String,
+    #[schema(schema_with = token_type)]
     token_type: &'static str,
+    /// Seconds that the access token lives.
     expires_in: i64,
     user: UserView,
     device_id: Uuid,
@@ -67,16 +77,22 @@ impl From<SignedIn> for TokensView {
     }
 }
 
-#[derive(Serialize)]
+/// A signed-in device.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Device)]
 pub struct DeviceView {
     id: Uuid,
     name: Option<String>,
+    #[schema(schema_with = device_type)]
     device_type: Option<&'static str>,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
     last_seen_at: OffsetDateTime,
+    /// Where it was last seen.
+    #[schema(value_type = Option<String>)]
     address: Option<IpAddr>,
+    /// It is the one that asks.
     current: bool,
 }
 
@@ -96,7 +112,8 @@ impl DeviceView {
 }
 
 /// A part of the signed-in devices.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Devices)]
 pub struct DevicesView {
     pub(super) devices: Vec<DeviceView>,
     pub(super) total: i64,
@@ -104,7 +121,9 @@ pub struct DevicesView {
     pub(super) limit: i64,
 }
 
-#[derive(Serialize)]
+/// Whether logins to an account from an address are locked.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccountStatus)]
 pub struct StatusView {
     is_locked: bool,
     #[serde(with = "time::serde::rfc3339::option")]
@@ -122,9 +141,12 @@ impl From<AccountStatus> for StatusView {
     }
 }
 
-#[derive(Serialize)]
+/// What opens one socket.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Ticket)]
 pub struct TicketView {
     ticket: String,
+    /// Seconds that it lives.
     expires_in: i64,
 }
 
@@ -135,7 +157,7 @@ impl From<IssuedTicket> for TicketView {
 }
 
 /// A word for people.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Message {
     message: &'static str,
 }
@@ -144,4 +166,20 @@ impl Message {
     pub(in crate::http) const fn new(message: &'static str) -> Self {
         Self { message }
     }
+}
+
+fn tier() -> Object {
+    word(Tier::ALL.map(Tier::as_str))
+}
+
+fn token_type() -> Object {
+    word(["bearer"])
+}
+
+pub(super) fn device_type() -> Object {
+    nullable_word(DeviceKind::ALL.map(DeviceKind::as_str))
+}
+
+pub(super) fn device_type_in_form() -> Object {
+    word(DeviceKind::ALL.map(DeviceKind::as_str))
 }

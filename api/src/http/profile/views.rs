@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use crate::domain::accounts::Export;
 use crate::domain::profile::{Preferences, Settings};
@@ -9,12 +10,16 @@ use crate::domain::sessions::Shown;
 use crate::http::auth::{DeviceView, UserView};
 use crate::http::sessions::SessionView;
 
-#[derive(Serialize)]
+/// What an account has set.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Settings)]
 pub struct SettingsView {
     theme: String,
     timezone: String,
     language: String,
+    #[schema(value_type = Object)]
     terminal_preferences: Preferences,
+    #[schema(value_type = Object)]
     ai_preferences: Preferences,
     sync_enabled: bool,
     notifications_enabled: bool,
@@ -43,7 +48,9 @@ impl From<Settings> for SettingsView {
     }
 }
 
-#[derive(Serialize)]
+/// Figures about an account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProfileStats)]
 pub struct StatsView {
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
@@ -66,7 +73,9 @@ impl From<Export> for StatsView {
     }
 }
 
-#[derive(Serialize)]
+/// Everything kept of an account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Export)]
 pub(super) struct ExportView {
     user: UserView,
     settings: SettingsView,

@@ -5,14 +5,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::asking::{Asking, PathSession};
-use super::requests;
 use super::views::{BatchResult, BatchView, CleanupView, InputView, SessionView, Size};
+use super::{bodies, requests};
 use crate::domain::sessions::Outcome;
 use crate::http::fields::{Fields, OptionalFields};
 use crate::problem::Problem;
 use crate::state::AppState;
 
 /// Changes name, description, limits and size.
+#[utoipa::path(put, path = "/{id}", tag = "sessions", operation_id = "change_session", params(bodies::SessionPath),
+    request_body = bodies::SessionChange,
+    responses(
+        (status = 200, description = "The session as it is now", body = SessionView),
+        (status = 409, description = "`name_taken`; `session_ended`: then name and description alone may be changed"),
+    ))]
 pub(super) async fn change(
     State(state): State<AppState>,
     asking: Asking,
@@ -25,6 +31,8 @@ pub(super) async fn change(
 }
 
 /// Ends and forgets a session.
+#[utoipa::path(delete, path = "/{id}", tag = "sessions", operation_id = "delete_session", params(bodies::SessionPath),
+    responses((status = 204, description = "Ended and forgotten")))]
 pub(super) async fn delete(
     State(state): State<AppState>,
     asking: Asking,
@@ -35,6 +43,9 @@ pub(super) async fn delete(
 }
 
 /// Ends a session; with `force` at once. The answer shows it as it is then: its program may need up to five seconds.
+#[utoipa::path(post, path = "/{id}/terminate", tag = "sessions", operation_id = "terminate_session", params(bodies::SessionPath),
+    request_body = Option<bodies::Termination>,
+    responses((status = 200, description = "The session as it is now", body = SessionView)))]
 pub(super) async fn terminate(
     State(state): State<AppState>,
     asking: Asking,
@@ -50,6 +61,13 @@ pub(super) async fn terminate(
 }
 
 /// Types into a session.
+#[utoipa::path(post, path = "/{id}/input", tag = "sessions", operation_id = "type_into_session", params(bodies::SessionPath),
+    request_body = bodies::Input,
+    responses(
+        (status = 200, description = "Typed", body = InputView),
+        (status = 409, description = "`session_ended`"),
+        (status = 503, description = "`node_unavailable`, `input_full`; `input_uncertain`: it may have been typed"),
+    ))]
 pub(super) async fn input(
     State(state): State<AppState>,
     asking: Asking,
@@ -63,6 +81,12 @@ pub(super) async fn input(
 }
 
 /// Sets a session's size.
+#[utoipa::path(post, path = "/{id}/resize", tag = "sessions", operation_id = "resize_session", params(bodies::SessionPath),
+    request_body = Size,
+    responses(
+        (status = 200, description = "The size", body = Size),
+        (status = 409, description = "`session_ended`"),
+    ))]
 pub(super) async fn resize(
     State(state): State<AppState>,
     asking: Asking,
@@ -75,6 +99,8 @@ pub(super) async fn resize(
 }
 
 /// The same for many.
+#[utoipa::path(post, path = "/batch", tag = "sessions", operation_id = "end_sessions", request_body = bodies::Batch,
+    responses((status = 200, description = "What became of each", body = BatchView)))]
 pub(super) async fn batch(
     State(state): State<AppState>,
     asking: Asking,
@@ -92,6 +118,9 @@ pub(super) async fn batch(
 }
 
 /// Ends sessions that nobody has used for a while.
+#[utoipa::path(post, path = "/cleanup/inactive", tag = "sessions", operation_id = "end_inactive_sessions",
+    request_body = Option<bodies::Cleanup>,
+    responses((status = 200, description = "Which were ended", body = CleanupView)))]
 pub(super) async fn end_inactive(
     State(state): State<AppState>,
     asking: Asking,

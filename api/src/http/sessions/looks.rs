@@ -6,6 +6,7 @@ use devpocket_shared::wire::ScreenFormat;
 use devpocket_shared::wire::message::MAX_HISTORY_LINES;
 
 use super::asking::{Asking, Parameters, PathSession};
+use super::bodies;
 use super::views::{CountView, HealthView, LinesView, OverviewView, ScreenView};
 use crate::problem::Problem;
 use crate::state::AppState;
@@ -14,6 +15,11 @@ use crate::state::AppState;
 const LINES: u32 = 1000;
 
 /// The screen now.
+#[utoipa::path(get, path = "/{id}/screen", tag = "sessions", operation_id = "show_screen", params(bodies::SessionPath, bodies::ScreenQuery),
+    responses(
+        (status = 200, description = "The screen", body = ScreenView),
+        (status = 410, description = "`screen_gone`: the session is over and its screen not kept"),
+    ))]
 pub(super) async fn screen(
     State(state): State<AppState>,
     asking: Asking,
@@ -36,6 +42,11 @@ pub(super) async fn screen(
 }
 
 /// Lines above the screen.
+#[utoipa::path(get, path = "/{id}/scrollback", tag = "sessions", operation_id = "show_scrollback", params(bodies::SessionPath, bodies::LinesQuery),
+    responses(
+        (status = 200, description = "A page of lines", body = LinesView),
+        (status = 410, description = "`screen_gone`: the session is over and its lines not kept"),
+    ))]
 pub(super) async fn scrollback(
     State(state): State<AppState>,
     asking: Asking,
@@ -51,6 +62,8 @@ pub(super) async fn scrollback(
 }
 
 /// How a session is, as its ptyd says.
+#[utoipa::path(get, path = "/{id}/health", tag = "sessions", operation_id = "show_session_health", params(bodies::SessionPath),
+    responses((status = 200, description = "How it is", body = HealthView)))]
 pub(super) async fn health(
     State(state): State<AppState>,
     asking: Asking,
@@ -61,12 +74,16 @@ pub(super) async fn health(
 }
 
 /// How many sessions live.
+#[utoipa::path(get, path = "/active/count", tag = "sessions", operation_id = "count_sessions",
+    responses((status = 200, description = "The counts", body = CountView)))]
 pub(super) async fn count(State(state): State<AppState>, asking: Asking) -> Result<Json<CountView>, Problem> {
     let overview = state.sessions.overview(asking.caller()).await?;
     Ok(Json(CountView::from(&overview)))
 }
 
 /// The account's sessions in numbers.
+#[utoipa::path(get, path = "/stats/overview", tag = "sessions", operation_id = "show_sessions_overview",
+    responses((status = 200, description = "The figures", body = OverviewView)))]
 pub(super) async fn overview(
     State(state): State<AppState>,
     asking: Asking,

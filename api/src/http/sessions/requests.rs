@@ -137,7 +137,7 @@ pub(super) fn batch(mut fields: Fields) -> Result<(BatchAction, Vec<Named>), Pro
         _ => None,
     });
     let ids = texts(&mut fields, "session_ids");
-    if ids.is_empty() || ids.len() > MAX_BATCH {
+    if ids.is_empty() || ids.len() > MAX_BATCH || ids.iter().any(String::is_empty) {
         fields.wrong("session_ids", "out_of_range", format!("names 1 to {MAX_BATCH} sessions"));
     }
     let Some(action) = action else { return Err(fields.refused()) };
@@ -215,7 +215,7 @@ fn number(fields: &mut Fields, field: &'static str, least: u64, most: u64) -> Ch
     match fields.take(field) {
         None => Change::Keep,
         Some(Value::Null) => Change::Clear,
-        Some(value) => match value.as_u64().filter(|number| (least..=most).contains(number)) {
+        Some(value) => match whole(&value).filter(|number| (least..=most).contains(number)) {
             Some(number) => Change::Set(number),
             None => {
                 let kind = if value.is_number() { "out_of_range" } else { "wrong_type" };
@@ -224,6 +224,21 @@ fn number(fields: &mut Fields, field: &'static str, least: u64, most: u64) -> Ch
             }
         },
     }
+}
+
+/// A whole number, also as some write it: to JSON Schema 24.0 is one.
+fn whole(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| {
+        // What a double tells apart; larger ones are written without a point.
+        let exact = 0.0..=9_007_199_254_740_992.0;
+        let number = value.as_f64().filter(|number| number.fract() == 0.0 && exact.contains(number))?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is whole and within bounds"
+        )]
+        Some(number as u64)
+    })
 }
 
 fn text_change(fields: &mut Fields, field: &'static str, most: usize) -> Change<String> {
@@ -286,7 +301,7 @@ fn size_of(fields: &mut Fields, field: &'static str) -> Option<TerminalSize> {
             return None;
         }
     };
-    let side = |name| object.get(name).and_then(Value::as_u64).and_then(|side| u16::try_from(side).ok());
+    let side = |name| object.get(name).and_then(whole).and_then(|side| u16::try_from(side).ok());
     let size = side("rows").zip(side("cols")).and_then(|(rows, cols)| TerminalSize::new(rows, cols).ok());
     if size.is_none() {
         let message = format!("rows and cols are whole numbers from 1 to {}", TerminalSize::MAX);

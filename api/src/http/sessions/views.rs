@@ -5,16 +5,22 @@ use devpocket_shared::wire::{EndReason, ErrorCode, Exit, ScreenFormat};
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
+use utoipa::openapi::Object;
 use uuid::Uuid;
 
 use crate::domain::session::Status;
 use crate::domain::sessions::{Health, Lines, Outcome, Overview, Picture, Shown};
+use crate::http::openapi::{nullable_word, word};
 use crate::problem::Problem;
 
 /// A terminal's size.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = TerminalSize)]
 pub(super) struct Size {
+    #[schema(minimum = 1, maximum = 1000)]
     rows: u16,
+    #[schema(minimum = 1, maximum = 1000)]
     cols: u16,
 }
 
@@ -25,12 +31,15 @@ impl From<TerminalSize> for Size {
 }
 
 /// A session. Never its environment: that may hold secrets.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
 pub(in crate::http) struct SessionView {
     id: Uuid,
     name: Option<String>,
     description: Option<String>,
+    #[schema(schema_with = session_type)]
     session_type: &'static str,
+    #[schema(schema_with = status_shown)]
     status: &'static str,
     node: Option<Uuid>,
     command: Vec<String>,
@@ -48,6 +57,8 @@ pub(in crate::http) struct SessionView {
     last_activity_at: Option<OffsetDateTime>,
     exit_code: Option<i32>,
     exit_signal: Option<String>,
+    /// Why it was terminated.
+    #[schema(schema_with = reason)]
     reason: Option<&'static str>,
     error_message: Option<String>,
     attached_clients: u32,
@@ -104,7 +115,8 @@ fn status(shown: &Shown) -> &'static str {
 }
 
 /// A page of sessions.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Sessions)]
 pub(super) struct SessionsView {
     sessions: Vec<SessionView>,
     total: i64,
@@ -119,11 +131,15 @@ impl SessionsView {
 }
 
 /// A screen: text, or what it is made of.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Screen)]
 pub(super) struct ScreenView {
+    #[schema(schema_with = screen_format)]
     format: &'static str,
+    /// The output it shows ends here.
     offset: u64,
     terminal_size: Size,
+    /// Text, or an object if `json` was asked for.
     content: Value,
 }
 
@@ -140,10 +156,14 @@ impl ScreenView {
 }
 
 /// A page of scrollback.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Scrollback)]
 pub(super) struct LinesView {
+    /// Its number; lines count from 0 at the session's start.
     first_line: u64,
+    /// Oldest first, with SGR sequences.
     lines: Vec<String>,
+    /// Lines so far.
     total: u64,
 }
 
@@ -155,9 +175,11 @@ impl From<Lines> for LinesView {
 }
 
 /// How a session is.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SessionHealth)]
 pub(super) struct HealthView {
     id: Uuid,
+    #[schema(schema_with = status_shown)]
     status: &'static str,
     /// It lives and its node says so.
     healthy: bool,
@@ -184,7 +206,8 @@ impl From<&Health> for HealthView {
 }
 
 /// How many sessions live.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SessionCount)]
 pub(super) struct CountView {
     count: u64,
     active: u64,
@@ -199,7 +222,8 @@ impl From<&Overview> for CountView {
 }
 
 /// An account's sessions in numbers.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SessionsOverview)]
 pub(super) struct OverviewView {
     total: u64,
     starting: u64,
@@ -230,16 +254,18 @@ impl From<&Overview> for OverviewView {
 }
 
 /// What was typed.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Typed)]
 pub(super) struct InputView {
     pub(super) bytes: usize,
 }
 
 /// What became of one session of a batch.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct BatchResult {
     session_id: String,
     ok: bool,
+    #[schema(schema_with = outcome)]
     code: Option<&'static str>,
 }
 
@@ -254,7 +280,8 @@ impl BatchResult {
 }
 
 /// What became of a batch.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = BatchOutcome)]
 pub(super) struct BatchView {
     succeeded: usize,
     failed: usize,
@@ -269,7 +296,8 @@ impl BatchView {
 }
 
 /// Which sessions were ended.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CleanupOutcome)]
 pub(super) struct CleanupView {
     count: usize,
     terminated: Vec<Uuid>,
@@ -279,4 +307,37 @@ impl CleanupView {
     pub(super) fn new(ended: &[SessionId]) -> Self {
         Self { count: ended.len(), terminated: ended.iter().map(|id| id.uuid()).collect() }
     }
+}
+
+fn session_type() -> Object {
+    word(["local"])
+}
+
+/// `terminal` is another word for it.
+pub(super) fn session_type_asked() -> Object {
+    nullable_word(["local", "terminal"])
+}
+
+/// What a session can be.
+pub(super) const STATUSES: [&str; 7] =
+    ["starting", "active", "detached", "exited", "failed", "lost", "terminated"];
+
+pub(super) fn status_shown() -> Object {
+    word(STATUSES)
+}
+
+pub(super) fn status_asked() -> Object {
+    nullable_word(STATUSES)
+}
+
+fn reason() -> Object {
+    nullable_word(EndReason::ALL.map(EndReason::as_str))
+}
+
+pub(super) fn screen_format() -> Object {
+    word(["text", "ansi", "html", "json"])
+}
+
+fn outcome() -> Object {
+    nullable_word([ErrorCode::SessionNotFound.as_str()])
 }

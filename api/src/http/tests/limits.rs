@@ -88,7 +88,9 @@ async fn who_is_signed_in_counts_for_themselves_by_what_they_pay() {
     none.is_problem(401, "token_invalid");
     assert_eq!(header(&none, "ratelimit-policy"), "\"general\";q=60;w=60");
     let health = api.get("/health").await;
-    assert!(!health.headers.contains_key("ratelimit"));
+    assert_eq!(header(&health, "ratelimit-policy"), "\"open\";q=6000;w=60");
+    assert_eq!(header(&api.get("/").await, "ratelimit"), "\"open\";r=5998;t=1");
+    assert_eq!(number(&api.get("/nothing").await, "x-ratelimit-remaining"), 5997);
 }
 
 #[tokio::test]
