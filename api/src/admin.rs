@@ -12,7 +12,6 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use devpocket_shared::ids::UserId;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -215,14 +214,6 @@ fn timestamp(text: &str) -> Result<OffsetDateTime, &'static str> {
 /// A time as the api writes it.
 fn written(at: OffsetDateTime) -> String {
     at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default()
-}
-
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "the shape clap wants; it must not fail, since clap would print the value"
-)]
-fn secret(text: &str) -> Result<SecretString, String> {
-    Ok(SecretString::from(text))
 }
 
 /// Rows under a heading, in columns.

@@ -1,4 +1,9 @@
 //! How the binary is operated: `.env`, log files, and an end that nobody notices.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests, which the lints take for production code"
+)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

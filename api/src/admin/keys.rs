@@ -10,7 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
-use super::{AdminError, Outcome, secret, written};
+use super::{AdminError, Outcome, written};
+use crate::config::secret;
 use crate::domain::secret_token;
 use crate::domain::token::{KeyList, MAX_KEYS};
 

@@ -80,6 +80,7 @@ impl Answers {
     /// under way.
     pub async fn begin(&self, once: &Once) -> Result<Begun, StoreError> {
         let given_up = Instant::now() + PATIENCE;
+        self.store.forget_expired(self.clock.now()).await?;
         loop {
             let now = self.clock.now();
             let attempt = Attempt {

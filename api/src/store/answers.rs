@@ -59,8 +59,9 @@ pub enum Begun {
 /// Answers to requests with a key.
 #[async_trait]
 pub trait AnswerStore: Send + Sync {
-    /// Begins an attempt, unless there is one or an answer. One that its api left behind is taken over. What has expired
-    /// is forgotten.
+    /// Forgets answers that are not kept any longer, whosever they are.
+    async fn forget_expired(&self, now: OffsetDateTime) -> Result<(), StoreError>;
+    /// Begins an attempt, unless there is one or an answer. One that its api left behind is taken over.
     async fn begin_answer(
         &self,
         key: AnswerKey<'_>,
@@ -81,13 +82,17 @@ pub trait AnswerStore: Send + Sync {
 
 #[async_trait]
 impl AnswerStore for Database {
+    async fn forget_expired(&self, now: OffsetDateTime) -> Result<(), StoreError> {
+        self.execute(sql("delete from kept_answers where expires_at <= $1").bind(now)).await?;
+        Ok(())
+    }
+
     async fn begin_answer(
         &self,
         key: AnswerKey<'_>,
         attempt: Attempt<'_>,
         now: OffsetDateTime,
     ) -> Result<Begun, StoreError> {
-        self.execute(sql("delete from kept_answers where expires_at <= $1").bind(now)).await?;
         let insert = sql("insert into kept_answers
                 (user_id, route, key_hash, fingerprint, attempt_id, held_until, resource_id, expires_at)
              select $1, $2, $3, $4, $5, $6, $7, $8 where exists (select 1 from users where id = $1)

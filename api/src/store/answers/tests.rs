@@ -66,8 +66,10 @@ async fn an_attempt_is_made_once_and_its_answer_kept_for_its_time_for_its_owner<
     database.keep_answer(key(ann), first, &answer).await.unwrap();
     database.release_answer(key(ann), first).await.unwrap();
     let almost = t0() + Duration::hours(24) - Duration::SECOND;
+    database.forget_expired(almost).await.unwrap();
     assert_eq!(begin(ann, 13, almost).await, Begun::Done(answer));
     assert_eq!(database.count("select count(*) from kept_answers").await, 3);
+    database.forget_expired(almost + Duration::SECOND).await.unwrap();
     assert!(matches!(begin(ann, 14, almost + Duration::SECOND).await, Begun::Now(_)));
     assert_eq!(database.count("select count(*) from kept_answers").await, 1, "the expired are gone");
     database.delete_user(ann).await.unwrap();
