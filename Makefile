@@ -25,11 +25,14 @@ run: build ## Build and start everything on this machine (ARGS=--keep leaves ses
 test: build test-web ptyd/screen/oracle/node_modules/.package-lock.json ## Run every test, on the real binaries, a browser included
 	@scripts/install-packages.sh test
 	@scripts/install-cargo-tools.sh cargo-nextest
+	@scripts/install-schemathesis.sh
 	cargo nextest run --workspace --locked
 
-test-long: ptyd/screen/oracle/node_modules/.package-lock.json ## Compare the screen with xterm.js in many more cases
+test-long: build ptyd/screen/oracle/node_modules/.package-lock.json ## Compare screen and xterm.js, api and document, in many more cases
 	@scripts/install-packages.sh test
+	@scripts/install-schemathesis.sh
 	ORACLE_TIMES=10 cargo test --release --locked -p ptyd-screen --test oracle
+	OPENAPI_TIMES=10 cargo test --locked -p devpocket-tests --test openapi
 
 fuzz: ## Fuzz the cutter, the screen and the link's frames, a minute each (FUZZ_SECONDS)
 	@scripts/install-packages.sh build

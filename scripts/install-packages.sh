@@ -27,6 +27,10 @@ missing=()
 for pair in $wanted; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
 done
+# What makes Python environments is a package of its own, and no command.
+if [ "$1" = test ] && ! python3 -c 'import ensurepip' 2>/dev/null; then
+    missing+=(python3-venv)
+fi
 if [ ${#missing[@]} -eq 0 ]; then
     exit 0
 fi

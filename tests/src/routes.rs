@@ -123,4 +123,5 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/health/db", Anybody, Nothing),
     route("GET", "/health/redis", Anybody, Nothing),
     route("GET", "/metrics", Anybody, Nothing),
+    route("GET", "/openapi.json", Anybody, Nothing),
 ];

@@ -238,7 +238,7 @@ pub async fn devices(
     Ok(Json(DevicesView { devices, total, offset: part.offset, limit: part.limit }))
 }
 
-/// Signs one of them out.
+/// Signs a device out.
 #[utoipa::path(delete, path = "/devices/{id}", tag = "accounts", params(PathId),
     responses((status = 200, description = "Signed out", body = Message)))]
 pub async fn sign_out_device(

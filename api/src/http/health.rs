@@ -53,7 +53,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(redis))
 }
 
-/// 200 if everything answers, else 503.
+/// Whether everything needed answers.
 #[utoipa::path(get, path = "/health", tag = "operations", operation_id = "show_health", security(()),
     responses(
         (status = 200, description = "Good", body = Health),
@@ -65,7 +65,7 @@ pub async fn all(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
     (code(status), Json(Health { status, dependencies: Dependencies { database, redis } }))
 }
 
-/// 200 if requests can be answered and will be in a moment, else 503: without Redis they can.
+/// Whether requests can be answered, and will be in a moment: without Redis they can.
 #[utoipa::path(get, path = "/health/ready", tag = "operations", operation_id = "show_readiness", security(()),
     responses(
         (status = 200, description = "Good", body = Health),
@@ -97,7 +97,7 @@ pub async fn redis(State(state): State<AppState>) -> (StatusCode, Json<One>) {
     one(redis_word(&state).await)
 }
 
-/// 200: the process answers. Never looks at anything else.
+/// Whether the process answers; never looks at anything else.
 #[utoipa::path(get, path = "/health/live", tag = "operations", operation_id = "show_life", security(()),
     responses((status = 200, description = "It answers")))]
 pub async fn live() -> StatusCode {

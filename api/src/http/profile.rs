@@ -47,7 +47,7 @@ pub async fn show(
     Ok(Json((&user).into()))
 }
 
-/// Changes what is given.
+/// Changes what is given of the account.
 #[utoipa::path(put, path = "/", tag = "profile", operation_id = "change_profile", request_body = bodies::ProfileChange,
     responses(
         (status = 200, description = "The account as it is now", body = UserView),
@@ -100,7 +100,7 @@ pub async fn settings(
     Ok(Json(state.accounts.settings(&identity).await?.into()))
 }
 
-/// Changes what is given of it.
+/// Changes what is given of the settings.
 #[utoipa::path(put, path = "/settings", tag = "profile", request_body = bodies::SettingsChange,
     responses((status = 200, description = "All settings as they are now", body = SettingsView)))]
 pub async fn change_settings(
@@ -112,7 +112,7 @@ pub async fn change_settings(
     Ok(Json(state.accounts.change_settings(&identity, &change).await?.into()))
 }
 
-/// Sets everything back.
+/// Sets all settings back.
 #[utoipa::path(post, path = "/settings/reset", tag = "profile",
     responses((status = 200, description = "All settings as they are now", body = SettingsView)))]
 pub async fn reset_settings(

@@ -1,5 +1,6 @@
 //! The router through its public face, over real databases of its own: every test runs on SQLite and on PostgreSQL.
 
+mod document;
 mod node;
 mod on_postgres;
 mod on_sqlite;

@@ -21,6 +21,7 @@ struct Running {
     may_end: Arc<Semaphore>,
 }
 
+#[expect(clippy::disallowed_methods, reason = "a router of the test's own")]
 async fn start(limits: Limits) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let running = Running {

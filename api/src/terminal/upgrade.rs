@@ -48,7 +48,7 @@ pub(super) struct Opening {
     token: Option<String>,
 }
 
-/// `GET /ws/terminal`.
+/// Opens a socket of the terminal stream.
 #[utoipa::path(get, path = "/ws/terminal", tag = "terminal", operation_id = "open_terminal", security((), ("bearer" = [])),
     params(Opening),
     responses(

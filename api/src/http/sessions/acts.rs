@@ -42,7 +42,9 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ends a session; with `force` at once. The answer shows it as it is then: its program may need up to five seconds.
+/// Ends a session; with `force` at once.
+///
+/// The answer shows it as it is then: its program may need up to five seconds.
 #[utoipa::path(post, path = "/{id}/terminate", tag = "sessions", operation_id = "terminate_session", params(bodies::SessionPath),
     request_body = Option<bodies::Termination>,
     responses((status = 200, description = "The session as it is now", body = SessionView)))]
@@ -98,7 +100,7 @@ pub(super) async fn resize(
     Ok(Json(size.into()))
 }
 
-/// The same for many.
+/// Terminates or deletes many sessions.
 #[utoipa::path(post, path = "/batch", tag = "sessions", operation_id = "end_sessions", request_body = bodies::Batch,
     responses((status = 200, description = "What became of each", body = BatchView)))]
 pub(super) async fn batch(

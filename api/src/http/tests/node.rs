@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use devpocket_shared::ids::{SessionId, TerminalSize, UserId};
 use devpocket_shared::wire::message::LINK_VERSION;
 use devpocket_shared::wire::{
-    Answer, Exit, Hello, Limits, Request, RollEntry, SessionDetails, SessionInfo, stream,
+    Answer, ErrorCode, Exit, Failure, Hello, Limits, Request, RollEntry, SessionDetails, SessionInfo, stream,
 };
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
@@ -116,7 +116,10 @@ async fn answer(socket: UnixStream, held: &Held) {
         | Request::Attach { .. }
         | Request::Info
         | Request::Screen { .. }
-        | Request::History { .. } => panic!("{request:?}"),
+        | Request::History { .. } => {
+            let message = "it only knows and ends sessions".to_owned();
+            Answer::Failed(Failure { code: ErrorCode::NodeFull, message, expected: None })
+        }
     };
     writer.send(&hello).await.unwrap();
     writer.send(&answer).await.unwrap();

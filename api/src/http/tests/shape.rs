@@ -181,6 +181,7 @@ async fn health_tells_a_closed_database_and_life_does_not_ask_it() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a router of the test's own")]
 async fn a_panic_is_a_problem_and_the_next_request_is_served() {
     let panicking: Router = Router::new()
         .route("/", axum::routing::get(async || -> &'static str { panic!("s3cret") }))
