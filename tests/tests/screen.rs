@@ -72,6 +72,24 @@ async fn a_query_is_answered_once_and_never_shown_whoever_is_attached() {
     }
 }
 
+/// Programs that look for the colours of a palette ask for hundreds at once.
+#[tokio::test]
+async fn as_many_queries_as_come_at_once_are_answered_and_nobody_waits_for_who_does_not_read() {
+    let stack = Stack::start().await;
+    let proof = stack.place.work("answers");
+    let ask = "i=0; q=; while [ $i -lt 500 ]; do q=\"$q\\033[5n\"; i=$((i + 1)); done; printf \"$q\"";
+    // Each answer has four bytes; 500 of them are more than a terminal's input holds at once only by far less than half.
+    let program = format!(
+        "{ask}; dd bs=1 count=2000 2>/dev/null | tr -d '\\033' > '{0}.part'; mv '{0}.part' '{0}'; \
+         printf read; i=0; while [ $i -lt 20 ]; do {ask}; i=$((i + 1)); done; printf done; sleep 60",
+        proof.display()
+    );
+    let (mut socket, attached) = session(&stack, Framing::Binary, raw_script(&program)).await;
+    let shown = socket.read_until(attached.session, "done").await;
+    assert_eq!(std::fs::read_to_string(&proof).expect("the proof"), "[0n".repeat(500));
+    assert!(shown.contains("read") && !shown.contains("[5n"), "a query reached a client: {shown:?}");
+}
+
 #[tokio::test]
 async fn what_a_program_tells_beside_its_text_becomes_messages() {
     let stack = Stack::start().await;
@@ -146,25 +164,59 @@ async fn the_picture_is_the_same_after_a_worker_kill_wherever_it_stopped() {
         let (mut socket, attached) = session(&stack, Framing::Binary, script).await;
         let id = attached.session;
         socket.read_until(id, "ready").await;
-        let picture = async |stack: &Stack| {
-            let (mut socket, attached) = Socket::attach_patiently(
-                &stack.opening(0, Framing::Binary),
-                id,
-                &json!({"scrollback": 1000}),
-            )
-            .await;
-            assert_eq!(attached.kind, "snapshot");
-            socket
-                .wait("the snapshot", |event| match event {
-                    Event::Snapshot { bytes, offset, .. } => Some((*offset, bytes.clone())),
-                    _ => None,
-                })
-                .await
-        };
-        let before = picture(&stack).await;
+        let before = picture(&stack, id).await;
         assert!(stack.kill_worker());
         stack.worker_ready().await;
-        let after = picture(&stack).await;
+        let after = picture(&stack, id).await;
         assert_eq!(after, before, "case {number}");
     }
+}
+
+/// A window is dragged while nothing is printed, and while something is: lines are cut and laid out anew at each size on the
+/// way, so that none may be forgotten.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_picture_is_the_same_after_a_worker_kill_whatever_sizes_the_terminal_had() {
+    let stack = Stack::start().await;
+    for (begun, sizes) in [("", 2), ("\\033[?1049h", 2), ("", 300)] {
+        let script = raw_script(&format!(
+            "printf '{begun}'; i=0; while [ $i -lt 30 ]; do printf 'line %d of some more than forty columns, so that it is cut\\r\\n' $i; \
+             i=$((i + 1)); done; printf ready; while read -r line; do printf '%s\\r\\n' \"$line\"; done"
+        ));
+        let (mut socket, attached) = session(&stack, Framing::Binary, script).await;
+        let id = attached.session;
+        socket.read_until(id, "ready").await;
+        for number in 0..sizes {
+            let (rows, cols) = if number % 2 == 0 { (10, 20 + number % 7) } else { (24, 80) };
+            socket.send(&json!({"type": "resize", "session_id": id, "data": {"rows": rows, "cols": cols}}));
+            let resized = |event: &Event| match event {
+                Event::Message(message) if message.kind == "resized" => Some(message.data()["rows"].clone()),
+                _ => None,
+            };
+            assert_eq!(socket.wait("the size", resized).await, rows);
+            if sizes > 2 {
+                socket.send_input(id, None, format!("said {number}\n").as_bytes());
+                socket.read_until(id, &format!("said {number}\r\n")).await;
+            }
+        }
+        let before = picture(&stack, id).await;
+        assert!(stack.kill_worker());
+        stack.worker_ready().await;
+        assert_eq!(picture(&stack, id).await, before, "{begun:?}, {sizes} sizes");
+        // Nor can the bytes alone make it: what was printed at sizes that are forgotten comes as a picture.
+        let mut late = Socket::must_open(&stack.opening(0, Framing::Binary)).await;
+        assert_eq!(late.attach(id, json!({"offset": 0})).await.kind, "snapshot");
+    }
+}
+
+/// The session as it is shown to a new device, and where that is.
+async fn picture(stack: &Stack, id: Uuid) -> (u64, bytes::Bytes) {
+    let (mut socket, attached) =
+        Socket::attach_patiently(&stack.opening(0, Framing::Binary), id, &json!({"scrollback": 1000})).await;
+    assert_eq!(attached.kind, "snapshot");
+    socket
+        .wait("the snapshot", |event| match event {
+            Event::Snapshot { bytes, offset, .. } => Some((*offset, bytes.clone())),
+            _ => None,
+        })
+        .await
 }

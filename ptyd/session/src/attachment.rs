@@ -100,7 +100,7 @@ impl Attachment {
         let held = region.held();
         let (resume, cursor) = match attach.offset {
             _ if fresh => (Resume::Fresh, Offset(0)),
-            Some(offset) if held.start <= offset && offset <= held.end => (Resume::Replay, offset),
+            Some(offset) if region.replays_from() <= offset && offset <= held.end => (Resume::Replay, offset),
             Some(_) | None => (Resume::Snapshot, held.end),
         };
         let attachment = Self {
@@ -168,6 +168,10 @@ impl Attachment {
             return Some(Outgoing::Snapshot(reason));
         }
         let gone = self.cursor < view.held.start;
+        if gone && !self.is_realtime() {
+            // What it should have had is gone already: there is nothing it could hold back.
+            (self.released_until, self.stalled_since) = (Some(self.cursor), None);
+        }
         if !gone {
             self.note_stall(&view.held, now);
         }

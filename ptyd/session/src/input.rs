@@ -12,10 +12,15 @@ use crate::ring::as_usize;
 
 /// Input that may wait for the terminal, in bytes (PROTOCOL section 3). Full means: refused with `input_full`.
 pub const MAX_WAITING_BYTES: usize = 1 << 20;
+/// Messages that may wait, however short: each takes its memory too. Full means the same.
+pub const MAX_WAITING_MESSAGES: usize = 16 << 10;
 /// Most bytes handed to the terminal in one write, so that a kill leaves little uncertain.
 pub const MAX_WRITE_BYTES: usize = 4 << 10;
 /// Control bytes that may wait ahead of everything else. Full means: refused with `input_full`.
 pub const MAX_URGENT_BYTES: usize = 256;
+
+/// Messages whose memory is kept when none waits.
+const KEPT_MESSAGES: usize = 64;
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -175,6 +180,9 @@ impl InputQueue {
         if let Some(done) = self.waiting.pop_front() {
             self.waiting_bytes -= done.bytes.len();
         }
+        if self.waiting.is_empty() && self.waiting.capacity() > KEPT_MESSAGES {
+            self.waiting = VecDeque::new();
+        }
         if let Some((slot, seq)) = from
             && self.last_queued.get(&slot) == Some(&seq)
         {
@@ -184,7 +192,9 @@ impl InputQueue {
     }
 
     fn check_room(&self, bytes: usize) -> Result<(), Refused> {
-        if self.waiting_bytes + bytes > MAX_WAITING_BYTES { Err(Refused::Full) } else { Ok(()) }
+        let fits =
+            self.waiting_bytes + bytes <= MAX_WAITING_BYTES && self.waiting.len() < MAX_WAITING_MESSAGES;
+        if fits { Ok(()) } else { Err(Refused::Full) }
     }
 
     fn queue(&mut self, message: Message) {
@@ -213,6 +223,21 @@ mod tests {
         assert_eq!(drain(&mut queue, &mut region, usize::MAX), [1]);
         assert_eq!(queue.push_sequenced(&mut region, slot, Seq(1), vec![1]), Ok(Accepted::Repeated));
         assert_eq!(region.applied(slot), Seq(1));
+    }
+
+    #[test]
+    fn messages_that_wait_are_counted_however_short_they_are() {
+        let (mut queue, mut region, slot) = fresh();
+        for seq in 1..=MAX_WAITING_MESSAGES as u64 {
+            assert_eq!(queue.push_sequenced(&mut region, slot, Seq(seq), Vec::new()), Ok(Accepted::Queued));
+        }
+        let next = Seq(MAX_WAITING_MESSAGES as u64 + 1);
+        assert_eq!(queue.push_sequenced(&mut region, slot, next, Vec::new()), Err(Refused::Full));
+        assert_eq!(queue.push(vec![1]), Err(Refused::Full));
+        drain(&mut queue, &mut region, usize::MAX);
+        assert_eq!(region.applied(slot), Seq(MAX_WAITING_MESSAGES as u64));
+        assert_eq!(queue.waiting.capacity(), 0, "the memory is given back");
+        assert_eq!(queue.push_sequenced(&mut region, slot, next, Vec::new()), Ok(Accepted::Queued));
     }
 
     #[test]

@@ -8,22 +8,44 @@ use crate::region::{AT_SIZES, Region, fence};
 pub const MAX_SIZES: u64 = 128;
 
 const ENTRY_BYTES: usize = 16;
+/// Beside a size: the terminal had others at the same place before.
+const REPLACED: u64 = 1 << 32;
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
-    /// Remembers that output from the head on belongs to `size`.
+    /// Remembers that output from the head on belongs to `size`. A change at the very place of the one before replaces it.
     pub fn record_size(&mut self, size: TerminalSize) {
-        let count = self.at(AT_SIZES);
         let offset = self.held().end;
-        // A change at the very place of the one before replaces it.
-        let index = match count.checked_sub(1) {
-            Some(last) if self.size_entry(last).0 == offset => last,
-            Some(_) | None => count,
-        };
+        let index = self.next_size_index();
+        // Where nothing was printed before, nothing was lost by it either.
+        let replaces = index < self.at(AT_SIZES) && offset.0 > 0;
         let position = entry_position(index);
-        self.put(position + 8, u64::from(size.rows()) << 16 | u64::from(size.cols()));
+        let packed = u64::from(size.rows()) << 16 | u64::from(size.cols());
+        self.put(position + 8, if replaces { packed | REPLACED } else { packed });
         self.put(position, offset.0);
         fence();
         self.put(AT_SIZES, index + 1);
+    }
+
+    /// Whether [`Region::record_size`] would now forget a size that a screen needs which has come to `since`: then a checkpoint
+    /// comes first.
+    pub fn forgets_size(&self, since: Offset) -> bool {
+        let (count, next) = (self.at(AT_SIZES), self.next_size_index());
+        if next < count {
+            return next > 0;
+        }
+        // Of what is forgotten, the end is where the oldest one left begins.
+        count >= MAX_SIZES && self.size_entry(count + 1 - MAX_SIZES).0 > since
+    }
+
+    /// From here on every size is known that the terminal has had, with its place. What was printed before cannot be drawn
+    /// by its bytes alone: lines may have been laid out anew, or cut, at a size that is forgotten.
+    pub fn replays_from(&self) -> Offset {
+        let known = self.remembered();
+        let oldest =
+            known.clone().next().filter(|oldest| *oldest > 0).map(|oldest| self.size_entry(oldest).0);
+        let replaced = known.rev().find(|index| self.packed_size(*index) & REPLACED != 0);
+        let behind = replaced.map(|index| self.size_entry(index).0.plus(1));
+        oldest.into_iter().chain(behind).fold(self.held().start, Offset::max)
     }
 
     /// The terminal's size now.
@@ -55,9 +77,20 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         count.saturating_sub(MAX_SIZES)..count
     }
 
+    /// Where the next change is remembered.
+    fn next_size_index(&self) -> u64 {
+        let count = self.at(AT_SIZES);
+        let last = count.checked_sub(1).filter(|last| self.size_entry(*last).0 == self.held().end);
+        last.unwrap_or(count)
+    }
+
+    fn packed_size(&self, index: u64) -> u64 {
+        self.at(entry_position(index) + 8)
+    }
+
     fn size_entry(&self, index: u64) -> (Offset, TerminalSize) {
         let position = entry_position(index);
-        let packed = self.at(position + 8);
+        let packed = self.packed_size(index);
         let side = |value: u64| u16::try_from(value & 0xFFFF).unwrap_or(0);
         let size = TerminalSize::new(side(packed >> 16), side(packed)).unwrap_or(TerminalSize::DEFAULT);
         (Offset(self.at(position)), size)
@@ -93,6 +126,34 @@ mod tests {
         assert_eq!(region.next_size_change(Offset(10)), Some(Offset(20)));
         assert_eq!(region.next_size_change(Offset(20)), None);
         assert_eq!(region.size(), large);
+        assert_eq!(region.replays_from(), Offset(11), "before that, `large` was replaced");
+    }
+
+    #[test]
+    fn a_size_that_a_screen_needs_is_not_forgotten_before_there_is_a_checkpoint() {
+        let len = as_usize(region_bytes(MIN_RING_BYTES));
+        let mut region = Region::create(vec![0; len], 1, TerminalSize::DEFAULT).unwrap();
+        let size = |cols| TerminalSize::new(10, cols).unwrap();
+        assert!(!region.forgets_size(Offset(0)));
+        region.record_size(size(1));
+        assert_eq!(
+            (region.forgets_size(Offset(0)), region.replays_from()),
+            (false, Offset(0)),
+            "nothing is on it"
+        );
+        for at in 1..MAX_SIZES {
+            region.commit(1);
+            region.show_all();
+            assert!(!region.forgets_size(Offset(0)), "change {at}");
+            region.record_size(size(2));
+            assert!(region.forgets_size(Offset(at)), "one more would stand in its place");
+        }
+        region.commit(1);
+        region.show_all();
+        assert_eq!(region.replays_from(), Offset(0));
+        assert!(region.forgets_size(Offset(0)) && !region.forgets_size(Offset(1)));
+        region.record_size(size(3));
+        assert_eq!(region.replays_from(), Offset(1));
     }
 
     #[test]

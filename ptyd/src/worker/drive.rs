@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use devpocket_shared::wire::EndReason;
+use ptyd_session::InputQueue;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tracing::{error, info, warn};
@@ -153,11 +154,16 @@ fn plan(session: &Session, state: &State, master: &AsyncFd<OwnedFd>) -> Plan {
     let mut shared = session.lock();
     if let Some(size) = shared.wanted_size.take() {
         match sys::resize(master.get_ref().as_fd(), size) {
-            Ok(()) => shared.region.record_size(size),
+            Ok(()) => shared.record_size(size),
             Err(err) => {
                 warn!(session.id = %session.id, %err, "terminal of session {} keeps its size", session.id)
             }
         }
+        session.publish();
+    }
+    let takes_answers = state.full.is_none() && state.hung_up_until.is_none() && shared.exit.is_none();
+    if shared.answers_first && !takes_answers {
+        shared.cut_unanswered();
         session.publish();
     }
     let hold = shared.lowest_hold();
@@ -167,7 +173,7 @@ fn plan(session: &Session, state: &State, master: &AsyncFd<OwnedFd>) -> Plan {
     let deadlines = [shared.holds.poll_timeout(), state.hung_up_until, looking, life];
     Plan {
         feed: shared.picture.is_behind(&shared.region),
-        read: !shared.held_back && state.hung_up_until.is_none(),
+        read: !shared.held_back && !shared.answers_first && state.hung_up_until.is_none(),
         write: !shared.input.is_empty(&shared.region) && state.hung_up_until.is_none(),
         deadline: deadlines.into_iter().flatten().min(),
     }
@@ -231,6 +237,9 @@ fn read_some(session: &Session, master: &AsyncFd<OwnedFd>, state: &mut State, un
                 guard.region.commit(read);
                 guard.cut();
                 total += read;
+                if guard.answers_first {
+                    break Progress::More;
+                }
                 if until == Until::Short && read < room && read < SHORT_READ_BYTES {
                     break Progress::Empty;
                 }
@@ -289,6 +298,10 @@ fn write_some(session: &Session, master: &AsyncFd<OwnedFd>, state: &mut State) {
                 numbers::input_written(written);
                 state.full = None;
                 applied |= input.wrote(region, written).is_some();
+                if guard.answers_first {
+                    guard.cut();
+                    applied = true;
+                }
             }
             Err(err) => {
                 // Nothing was taken; what waits goes on waiting.
@@ -337,6 +350,7 @@ async fn end(context: &Context, session: &Session) {
         shared.finish();
         shared.ended = true;
         shared.holds = ptyd_session::Holds::default();
+        shared.input = InputQueue::default();
     }
     session.note_ended();
     session.publish();

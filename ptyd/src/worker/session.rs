@@ -1,6 +1,7 @@
 //! One session as the worker's tasks share it: its memory, its holds, its waiting input, who is attached. Every method
 //! takes the lock, decides and lets go; none waits.
 
+mod output;
 mod unattached;
 
 use std::collections::BTreeMap;
@@ -16,8 +17,8 @@ use memmap2::MmapMut;
 use ptyd_screen::History;
 use ptyd_session::picture::SCROLLBACK_LINES;
 use ptyd_session::{
-    Accepted, Attachment, Cut, Cutter, Holder, Holds, InputQueue, Lease, Life, Notices, Overflow, Picture,
-    Refused, Region, Slot, paste,
+    Accepted, Attachment, Cutter, Holder, Holds, InputQueue, Lease, Life, Notices, Picture, Refused, Region,
+    Slot, paste,
 };
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -82,6 +83,8 @@ pub(crate) struct Shared {
     pub(crate) ended: bool,
     /// Reading stopped at a hold; whoever moves a hold wakes the session's task.
     pub(crate) held_back: bool,
+    /// Reading stopped because more queries came than may wait.
+    pub(crate) answers_first: bool,
     pub(crate) life: Life,
     record: Record,
     lease: Lease,
@@ -190,6 +193,7 @@ impl Session {
             exit,
             ended: false,
             held_back: false,
+            answers_first: false,
             life,
             record,
             lease: Lease::default(),
@@ -515,30 +519,6 @@ impl Shared {
     pub(crate) fn lowest_hold(&self) -> Option<Offset> {
         let screen = self.picture.hold();
         Some(self.holds.lowest().map_or(screen, |hold| hold.min(screen)))
-    }
-
-    /// Makes what was read visible. The screen goes ahead of itself only where more queries wait for it than have a place.
-    pub(crate) fn cut(&mut self) {
-        while self.cutter.cut(&mut self.region, Overflow::Wait) == Cut::Full {
-            self.feed(usize::MAX);
-            self.cutter.cut(&mut self.region, Overflow::Drop);
-        }
-    }
-
-    /// Feeds the screen at most `most` bytes.
-    pub(crate) fn feed(&mut self, most: usize) {
-        let mut effects = Vec::new();
-        self.picture.feed(&mut self.region, most, &mut effects);
-        for effect in effects {
-            self.notices.push(effect);
-        }
-    }
-
-    /// The terminal was read to its end: what is left of it is shown, whole or not.
-    pub(crate) fn finish(&mut self) {
-        self.cutter.finish(&mut self.region);
-        self.feed(usize::MAX);
-        self.picture.keep_checkpoint();
     }
 
     fn supersede(&mut self, slot: Slot) {

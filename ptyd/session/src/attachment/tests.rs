@@ -283,3 +283,37 @@ pub(super) fn windowed(window: u64) -> Attach {
         ..plain()
     }
 }
+
+#[test]
+fn a_client_that_hangs_while_it_catches_up_with_what_is_gone_holds_nothing_back() {
+    let mut phone = fresh(&windowed(4000));
+    let (s, ms) = (Duration::from_secs(1), Duration::from_millis(1));
+    // Lossless, slow (some 1.3 KB/s), then stuck for ten seconds: released.
+    phone.poll_send(&held(0..5000), 4000, t0());
+    for (offset, at) in [(1000, 1), (2000, 2), (3000, 3), (3990, 4)] {
+        phone.handle_ack(Offset(offset), t0() + at * s);
+    }
+    let mut now = t0() + 15 * s;
+    phone.poll_send(&held(0..5000), 4000, now);
+    phone.handle_timeout(now);
+    assert_eq!(phone.hold(), None);
+    // It moves on, and is brought up by a snapshot.
+    phone.handle_ack(Offset(4900), now);
+    let view = held(70_000..90_000);
+    let lagged = Some(Outgoing::Snapshot(SnapshotReason::Lagged));
+    assert_eq!(phone.poll_send(&view, 1000, now), lagged);
+    assert!(phone.take_snapshot(&view, 3000, now));
+    phone.handle_written(3000, true, now);
+    now += 12 * s;
+    // A little more output: what it missed is less than a snapshot, and is sent instead.
+    let view = held(70_000..91_300);
+    assert_eq!(phone.poll_send(&view, 1000, now), lagged);
+    assert!(!phone.take_snapshot(&view, 3000, now));
+    while phone.poll_send(&view, 1000, now).is_some() {}
+    phone.handle_written(1000, true, now);
+    // It acknowledges the snapshot and a bit of that while a flood begins that goes round the ring; then it hangs.
+    now += 30 * ms;
+    phone.handle_ack(Offset(90_100), now);
+    phone.poll_send(&held(400_000..500_000), 1000, now);
+    assert_eq!(phone.hold(), None);
+}

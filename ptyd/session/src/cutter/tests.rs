@@ -379,3 +379,15 @@ proptest! {
         prop_assert_eq!(whole.queries(), pieces.queries());
     }
 }
+
+#[test]
+fn a_question_right_after_a_sequence_too_long_to_wait_for_is_asked() {
+    let image = [&b"\x1b]1337;File=:"[..], &[b'A'; 70_000], b"\x07"].concat();
+    let numbers = [&b"\x1b["[..], &[b'1'; 70_000], b"m"].concat();
+    for long in [image, numbers] {
+        let mut session = Session::new();
+        session.read(&long[..66_000]);
+        session.read(&[&long[66_000..], b"\x1b[6n"].concat());
+        assert_eq!((questions(&session.visible()[60_000..]), session.queries().len()), (0, 1));
+    }
+}

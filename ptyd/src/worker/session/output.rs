@@ -1,0 +1,57 @@
+//! A session's output on its way from the terminal: cut, drawn on the screen, and its sizes noted. Its lock is held.
+
+use devpocket_shared::ids::TerminalSize;
+use ptyd_session::{Cut, Overflow};
+
+use super::Shared;
+
+impl Shared {
+    /// Makes what was read visible. Where more queries wait than have a place, what follows them waits until the answers are
+    /// written.
+    pub(crate) fn cut(&mut self) {
+        self.answers_first = false;
+        while self.cutter.cut(&mut self.region, Overflow::Wait) == Cut::Full {
+            // The screen goes ahead of itself.
+            self.feed(usize::MAX);
+            if self.region.next_answer().is_some() && self.exit.is_none() {
+                self.answers_first = true;
+                return;
+            }
+            if self.region.next_query().is_some() || self.exit.is_some() {
+                return self.cut_unanswered();
+            }
+        }
+    }
+
+    /// The same, where nobody takes answers: queries beyond those that have a place get none.
+    pub(crate) fn cut_unanswered(&mut self) {
+        self.answers_first = false;
+        self.cutter.cut(&mut self.region, Overflow::Drop);
+    }
+
+    /// Notes the terminal's new size, and before that the screen as it is, if it could not be made again without a size that
+    /// is forgotten for it.
+    pub(crate) fn record_size(&mut self, size: TerminalSize) {
+        if self.region.forgets_size(self.picture.hold()) {
+            self.feed(usize::MAX);
+            self.picture.keep_checkpoint();
+        }
+        self.region.record_size(size);
+    }
+
+    /// Feeds the screen at most `most` bytes.
+    pub(crate) fn feed(&mut self, most: usize) {
+        let mut effects = Vec::new();
+        self.picture.feed(&mut self.region, most, &mut effects);
+        for effect in effects {
+            self.notices.push(effect);
+        }
+    }
+
+    /// The terminal was read to its end: what is left of it is shown, whole or not.
+    pub(crate) fn finish(&mut self) {
+        self.cutter.finish(&mut self.region);
+        self.feed(usize::MAX);
+        self.picture.keep_checkpoint();
+    }
+}
