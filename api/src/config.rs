@@ -1,10 +1,11 @@
 //! What an operator may set (API.md section 11): flags and environment in, one typed struct out. Bad values stop the
 //! process before any port is opened, and say which variable it was.
 
+mod values;
+
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use clap::ValueEnum;
 use ipnet::IpNet;
@@ -13,10 +14,12 @@ use lettre::message::Mailbox;
 use secrecy::{ExposeSecret, SecretString};
 use time::Duration;
 
+pub(crate) use self::values::secret;
+use self::values::{http_url, network, origin};
 use crate::coordination::RedisCoordination;
 use crate::domain::accounts::LocalSessions;
 use crate::domain::origins::Origin;
-use crate::domain::token::MIN_SECRET_BYTES;
+use crate::domain::token::KeyList;
 use crate::mail::SmtpMailer;
 use crate::store::{Location, Schema};
 
@@ -41,10 +44,11 @@ pub struct ServeArgs {
     /// Whether the database's schema is brought up to date at start; off: `devpocket migrate` does it.
     #[arg(long, env = "MIGRATE_AT_START", default_value = "on")]
     pub migrate_at_start: OnOff,
-    /// Secret that signs tokens, at least 32 bytes; every api of a deployment has the same.
+    /// Secret that signs tokens, at least 32 bytes; every api of a deployment has the same. Several, one a line: the first
+    /// signs, all are accepted.
     #[arg(long, env = "JWT_SECRET_KEY", hide_env_values = true, value_parser = secret)]
     pub jwt_secret_key: Option<SecretString>,
-    /// File that holds JWT_SECRET_KEY.
+    /// File that holds JWT_SECRET_KEY, read again when it changes; `devpocket admin rotate-keys` keeps it.
     #[arg(long, env = "JWT_SECRET_KEY_FILE")]
     pub jwt_secret_key_file: Option<PathBuf>,
     /// How long an access token lives, in minutes.
@@ -106,6 +110,13 @@ pub struct ServeArgs {
     /// What is logged: a level, or a list like `info,sqlx=warn`.
     #[arg(long, env = "LOG", default_value = "info")]
     pub log: String,
+    /// Directory for logs in files, one of each kind a day for two weeks: app, access, error [default: none].
+    #[arg(long, env = "LOG_DIR")]
+    pub log_dir: Option<PathBuf>,
+    /// Seconds that an api that is told to end still serves, while `/health/ready` says 503 and proxies turn away from it
+    /// [default: 5 in production, else 0].
+    #[arg(long, env = "DRAIN_SECS", value_parser = clap::value_parser!(u32).range(0..=300))]
+    pub drain_secs: Option<u32>,
 }
 
 /// Flags and environment that say where the database is.
@@ -202,8 +213,10 @@ pub struct Config {
     pub schema: Schema,
     /// Redis, by its checked URL; none: one api alone.
     pub redis: Option<SecretString>,
-    /// Signs tokens.
+    /// The keys that sign tokens.
     pub jwt_secret: SecretString,
+    /// Where they are read again.
+    pub jwt_secret_file: Option<PathBuf>,
     /// How long an access token lives.
     pub access_life: Duration,
     /// How long a refresh token lives.
@@ -232,6 +245,8 @@ pub struct Config {
     pub require_verified: bool,
     /// What sends mails.
     pub mail: Mail,
+    /// How long it still serves when it is told to end.
+    pub drain: std::time::Duration,
 }
 
 /// What sends mails.
@@ -257,9 +272,9 @@ impl ServeArgs {
         let names = ("JWT_SECRET_KEY", "JWT_SECRET_KEY_FILE");
         let given = given(names, self.jwt_secret_key.as_ref(), self.jwt_secret_key_file.as_deref())?;
         if let Some((variable, secret)) = &given
-            && secret.expose_secret().len() < MIN_SECRET_BYTES
+            && let Err(problem) = KeyList::parse(secret)
         {
-            return Err(wrong(variable, format!("needs at least {MIN_SECRET_BYTES} bytes")));
+            return Err(wrong(variable, problem.to_string()));
         }
         Ok(given.map(|(_, secret)| secret))
     }
@@ -385,6 +400,7 @@ impl Config {
                 OnOff::Off => Schema::Check,
             },
             jwt_secret,
+            jwt_secret_file: args.jwt_secret_key_file,
             access_life: Duration::minutes(args.jwt_access_token_expire_minutes.into()),
             refresh_life: Duration::days(args.jwt_refresh_token_expire_days.into()),
             ptyd,
@@ -404,60 +420,12 @@ impl Config {
             metrics_token,
             require_verified: args.require_email_verification == OnOff::On,
             mail,
+            drain: std::time::Duration::from_secs(args.drain_secs.map_or_else(
+                || if mode == Mode::Served && environment == Environment::Production { 5 } else { 0 },
+                u64::from,
+            )),
         })
     }
-}
-
-impl FromStr for PtydAddress {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once(':') {
-            Some(("unix", path)) if !path.is_empty() => Ok(Self::Unix(path.into())),
-            Some(("quic", authority)) => match authority.rsplit_once(':') {
-                Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0) => {
-                    Ok(Self::Quic(authority.to_owned()))
-                }
-                _ => Err("quic: needs host:port"),
-            },
-            _ => Err("must be unix:/path or quic:host:port"),
-        }
-    }
-}
-
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "the shape clap wants; it must not fail, since clap would print the value"
-)]
-fn secret(text: &str) -> Result<SecretString, String> {
-    Ok(SecretString::from(text))
-}
-
-fn http_url(text: &str) -> Result<String, &'static str> {
-    Origin::of_url(text).map(|_| text.to_owned()).ok_or("must be an http or https URL")
-}
-
-/// A network, or an address as one; none for the empty text, so that an empty variable is an empty list.
-fn network(text: &str) -> Result<Option<IpNet>, &'static str> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let address = || text.parse::<IpAddr>().map(IpNet::from);
-    text.parse::<IpNet>()
-        .or_else(|_| address())
-        .map(Some)
-        .map_err(|_| "must be addresses and networks like 10.0.0.0/8")
-}
-
-/// An origin; none for the empty text, so that an empty variable is an empty list.
-fn origin(text: &str) -> Result<Option<Origin>, &'static str> {
-    if text.trim().is_empty() {
-        return Ok(None);
-    }
-    Origin::of_url(text.trim())
-        .map(Some)
-        .ok_or("must be origins like https://app.example, without a wildcard")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What the api decides, free of HTTP and SQL.
 
 pub mod accounts;
+pub mod answers;
 pub mod clock;
 pub mod coordination;
 pub mod identity;

@@ -6,6 +6,7 @@ pub mod current_user;
 pub mod fields;
 pub mod health;
 pub mod id;
+mod idempotency;
 pub(crate) mod limit;
 pub mod metrics;
 pub mod openapi;
@@ -45,23 +46,27 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Every route, ready to serve.
 pub fn router(state: AppState) -> Router {
-    let routes = Router::from(routes())
+    // Around the router: it must see the path before a route is chosen.
+    Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(served(state)))
+}
+
+fn served(state: AppState) -> Router {
+    Router::from(routes())
         .merge(terminal::routes().with_state(terminal(&state)))
         .fallback(page::file)
         .method_not_allowed_fallback(async || Problem::of_status(StatusCode::METHOD_NOT_ALLOWED))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(state.clone(), idempotency::once))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(state.clone(), request::check_host))
         .layer(from_fn_with_state(state.clone(), limit::count))
         // Around the limits: a browser's question before a request is none.
         .layer(option_layer(cors::layer(&state.cors_origins)))
-        .layer(from_fn_with_state(state.clone(), request::check_host))
         .layer(from_fn_with_state(state.clone(), peer::find))
         .layer(from_fn_with_state(state.clone(), security_headers::add))
         .layer(from_fn(request::trace))
-        .with_state(state);
-    // Around the router: it must see the path before a route is chosen.
-    Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(routes))
+        .with_state(state)
 }
 
 /// What is served over plain HTTP, as it is documented: `routes!` puts a handler into both, and nothing else adds a route
@@ -82,6 +87,7 @@ fn terminal(state: &AppState) -> Arc<Terminal> {
         link: state.link.clone(),
         sessions: state.sessions.clone(),
         tasks: state.tasks.clone(),
+        draining: state.draining.clone(),
         stop: state.stop.clone(),
         compressors: Compressors::default(),
     })

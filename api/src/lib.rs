@@ -2,11 +2,14 @@
 //! database or ptyd does not hold.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod config;
 pub mod coordination;
 pub mod domain;
+pub mod dotenv;
 pub mod http;
 pub mod link;
+pub mod logs;
 pub mod mail;
 pub mod problem;
 pub mod run;

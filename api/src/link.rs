@@ -52,6 +52,14 @@ pub enum LinkError {
     Closed,
 }
 
+impl LinkError {
+    /// Whether nothing runs at the node: the keeper holds the socket of its host from its start to its end, whatever
+    /// becomes of its workers. Over QUIC nobody can tell that from a network that is down.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::Transport(StreamError::Io(err)) if err.kind() == io::ErrorKind::ConnectionRefused)
+    }
+}
+
 /// A request that is made once was not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum OnceError {

@@ -1,14 +1,19 @@
 //! devpocket: the binary of the api tier. Reads flags and environment, then calls what does the work.
 
-use std::io::{Write, stdout};
+use std::collections::BTreeSet;
+use std::io::{Write, stderr, stdout};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::pin;
+use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use devpocket::admin::{self, AdminArgs};
 use devpocket::config::{Config, MigrateArgs, Mode, ServeArgs};
+use devpocket::dotenv;
 use devpocket::http::openapi;
+use devpocket::logs;
 use devpocket::run::{Ready, run};
 use devpocket::standalone::{ApiChild, StandaloneArgs, launch_keeper, supervise};
 use devpocket::store::Database;
@@ -16,10 +21,12 @@ use devpocket_shared::metrics::Metrics;
 use devpocket_shared::telemetry;
 use nix::sys::stat::{Mode as FileMode, umask};
 use secrecy::ExposeSecret;
+use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 /// Terminals that do not die: the api tier.
 #[derive(Parser)]
@@ -37,6 +44,8 @@ enum Command {
     Standalone(Box<StandaloneArgs>),
     /// Bring the database's schema up to date.
     Migrate(Box<MigrateArgs>),
+    /// Look after accounts, sessions and keys, beside the apis that run.
+    Admin(Box<AdminArgs>),
     /// Print the OpenAPI document that a server has at /openapi.json.
     Openapi,
     /// Used by standalone to start ptyd.
@@ -47,41 +56,51 @@ enum Command {
     },
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
+    // What starts ptyd hands nothing of ours on.
+    let starts_keeper = std::env::args_os().nth(1).is_some_and(|word| word == "launch-keeper");
+    let unknown = if starts_keeper { Vec::new() } else { dotenv::load(&variables(&Cli::command()))? };
     match Cli::parse().command {
         Command::Serve(args) => {
             umask(FileMode::S_IRWXG | FileMode::S_IRWXO);
-            let log = args.log.clone();
+            let (log, log_dir) = (args.log.clone(), args.log_dir.clone());
             let config = Config::new(*args, Mode::Served)?;
-            telemetry::init(&log).context("LOG")?;
+            let _logs = logs::init(&log, log_dir.as_deref())?;
+            warn_of(&unknown);
             let listener = std::net::TcpListener::bind(config.listen)
                 .with_context(|| format!("LISTEN: cannot listen on {}", config.listen))?;
             listener.set_nonblocking(true)?;
             serve(config, listener, |ready| print(&format!("listening on http://{}", ready.address)))
         }
         Command::Standalone(args) => {
-            telemetry::init(&args.serve.log).context("LOG")?;
+            let (log, log_dir) = (args.serve.log.clone(), args.serve.log_dir.clone());
             match (args.api_of, args.api_of_directory.clone()) {
                 (Some(parent), Some(directory)) => {
                     let ApiChild { config, listener } = ApiChild::begin(*args, parent, directory)?;
+                    // As the user that the api runs as.
+                    let _logs = logs::init(&log, log_dir.as_deref())?;
                     let public = config.public_url.clone();
                     serve(config, listener, |ready| welcome(&ready, public.as_deref()))
                 }
-                _ => Ok(runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()?
-                    .block_on(supervise(*args, &print))?),
+                _ => {
+                    telemetry::init(&log).context("LOG")?;
+                    warn_of(&unknown);
+                    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+                    Ok(runtime.block_on(supervise(*args, &print))?)
+                }
             }
         }
         Command::Migrate(args) => {
             umask(FileMode::S_IRWXG | FileMode::S_IRWXO);
             let location = args.database.location()?;
             telemetry::init(&args.log).context("LOG")?;
+            warn_of(&unknown);
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
             let applied = runtime.block_on(Database::migrate(&location))?;
             print(&format!("schema version {}, {} migrations run", applied.version, applied.count));
             Ok(())
         }
+        Command::Admin(args) => return administer(*args, &unknown),
         Command::Openapi => {
             print(&openapi::document().to_pretty_json()?);
             Ok(())
@@ -89,6 +108,43 @@ fn main() -> anyhow::Result<()> {
         Command::LaunchKeeper { program } => {
             let err = launch_keeper(&program);
             bail!("cannot start {}: {err}", program.display());
+        }
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Every variable that some command reads.
+fn variables(command: &clap::Command) -> BTreeSet<String> {
+    let own = command.get_arguments().filter_map(|arg| Some(arg.get_env()?.to_str()?.to_owned()));
+    own.chain(command.get_subcommands().flat_map(variables)).collect()
+}
+
+fn warn_of(unknown: &[String]) {
+    for name in unknown {
+        warn!("nobody reads the variable {name} in .env");
+    }
+}
+
+/// Exit codes: 0 done, 1 failed, 2 a bad value, 3 nothing by that name, 4 refused, 5 noted and not done yet.
+fn administer(args: AdminArgs, unknown: &[String]) -> anyhow::Result<ExitCode> {
+    umask(FileMode::S_IRWXG | FileMode::S_IRWXO);
+    telemetry::init(&args.log).context("LOG")?;
+    warn_of(unknown);
+    let json = args.json;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    match runtime.block_on(admin::run(args, OffsetDateTime::now_utc())) {
+        Ok(outcome) => {
+            print(&if json { outcome.json.to_string() } else { outcome.text });
+            Ok(if outcome.complete { ExitCode::SUCCESS } else { ExitCode::from(5) })
+        }
+        Err(err) => {
+            let said = if json {
+                err.to_json().to_string()
+            } else {
+                format!("Error: {}", devpocket_shared::chain(&err))
+            };
+            let _unheard = stderr().write_all(format!("{said}\n").as_bytes());
+            Ok(ExitCode::from(err.exit_code()))
         }
     }
 }

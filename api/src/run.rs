@@ -1,5 +1,7 @@
 //! One life of an api: opens what it needs, serves, and puts it away. `main` and tests start here.
 
+mod keys;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use devpocket_shared::metrics::Metrics;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -17,12 +19,13 @@ use tracing::{info, warn};
 use crate::config::{Config, Mail, Mode, Registration};
 use crate::coordination::{MemoryCoordination, RedisCoordination, RedisUrlError};
 use crate::domain::accounts::{AccountError, Accounts, Around, FirstAccount, Policy, errands};
+use crate::domain::answers::Answers;
 use crate::domain::clock::Clock;
 use crate::domain::coordination::Coordination;
 use crate::domain::origins::{Origin, Origins};
 use crate::domain::password::PasswordError;
 use crate::domain::sessions::Sessions;
-use crate::domain::token::{SecretTooShort, Tokens};
+use crate::domain::token::{BadKeys, Tokens};
 use crate::http::metrics::MetricsAccess;
 use crate::http::router;
 use crate::link::{Link, LinkSetupError};
@@ -53,7 +56,7 @@ pub enum RunError {
     Database(#[from] StoreError),
     /// The signing secret is no good.
     #[error("JWT_SECRET_KEY")]
-    Secret(#[from] SecretTooShort),
+    Secret(#[from] BadKeys),
     /// Passwords cannot be hashed.
     #[error("passwords cannot be hashed")]
     Passwords(#[from] PasswordError),
@@ -80,15 +83,16 @@ pub struct Ready {
     pub first_run: Option<SecretString>,
 }
 
-/// Serves on `listener` until `stop`. Calls `ready` once, when requests are answered.
+/// Serves on `listener` until `draining` and then for as long as the configuration says. Calls `ready` once, when requests are answered.
 pub async fn run(
     config: Config,
     metrics: Metrics,
     listener: TcpListener,
-    stop: CancellationToken,
+    draining: CancellationToken,
     ready: impl FnOnce(Ready),
 ) -> Result<(), RunError> {
     let address = listener.local_addr().map_err(RunError::Listener)?;
+    let stop = CancellationToken::new();
     let database = Database::open(&config.database, config.schema).await?;
     let tokens = Tokens::new(&config.jwt_secret, config.access_life)?;
     let store = Arc::new(database.clone());
@@ -111,17 +115,24 @@ pub async fn run(
     let tasks = TaskTracker::new();
     let (doing, stopping) = (accounts.clone(), stop.clone());
     tasks.spawn(async move { doing.run_errands(queue, stopping).await });
+    if let Some(path) = config.jwt_secret_file.clone() {
+        tasks.spawn(keys::follow(path, accounts.clone(), stop.clone()));
+    }
     let link = Link::from_config(config.ptyd.clone(), config.link_cert_dir.as_deref(), tasks.clone())?;
     let link = Arc::new(link);
     let sessions = Arc::new(Sessions::new(Arc::new(database.clone()), link.clone(), Clock::system()));
     let (books, until) = (sessions.clone(), stop.clone());
     tasks.spawn(async move { books.keep_books(until).await });
+    let (wishes, until) = (sessions.clone(), stop.clone());
+    tasks.spawn(async move { wishes.carry_out_ends(until).await });
     let state = AppState {
         accounts,
+        answers: Arc::new(Answers::new(Arc::new(database.clone()), Clock::system())),
         sessions,
         link,
         database,
         coordination,
+        own_limiter: Arc::new(MemoryCoordination::default()),
         limits: config.rate_limits,
         trusted_proxies: config.trusted_proxies.into(),
         cors_origins: config.cors_origins.into(),
@@ -131,6 +142,7 @@ pub async fn run(
             .is_some_and(|url| url.to_ascii_lowercase().starts_with("https:")),
         metrics: MetricsAccess::new(metrics.clone(), config.metrics_token.clone()),
         tasks,
+        draining: draining.clone(),
         stop: stop.clone(),
     };
     if let Some(address) = config.metrics_listen {
@@ -142,6 +154,13 @@ pub async fn run(
     let router = router(state.clone());
     ready(Ready { address, first_run });
     info!("serving on {address}");
+    let (drain, ending) = (config.drain, stop.clone());
+    state.tasks.spawn(async move {
+        draining.cancelled().await;
+        info!("told to end: serving for {drain:?} more");
+        sleep(drain).await;
+        ending.cancel();
+    });
     server::serve(listener, router, Limits::for_open_files(open_files()), &stop).await;
 
     state.tasks.close();

@@ -7,7 +7,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::accounts::Accounts;
+use crate::domain::answers::Answers;
 use crate::domain::coordination::Coordination;
+use crate::domain::limits::Limiter;
 use crate::domain::origins::Origin;
 use crate::domain::sessions::Sessions;
 use crate::http::metrics::MetricsAccess;
@@ -19,6 +21,8 @@ use crate::store::Database;
 pub struct AppState {
     /// Who is who.
     pub accounts: Arc<Accounts>,
+    /// What was answered to requests with a key.
+    pub answers: Arc<Answers>,
     /// Which sessions there are, and what is done with them.
     pub sessions: Arc<Sessions>,
     /// The way to the sessions.
@@ -27,6 +31,8 @@ pub struct AppState {
     pub database: Database,
     /// What the apis agree on.
     pub coordination: Arc<dyn Coordination>,
+    /// Counts what each api counts for itself.
+    pub own_limiter: Arc<dyn Limiter>,
     /// Requests are counted (`RATE_LIMITS`).
     pub limits: bool,
     /// Whose `X-Forwarded-For` is believed.
@@ -39,6 +45,8 @@ pub struct AppState {
     pub metrics: MetricsAccess,
     /// What outlives the request that began it: a socket's pump.
     pub tasks: TaskTracker,
+    /// Cancelled when the api is told to stop: it serves on for a while, but nobody should begin anything long.
+    pub draining: CancellationToken,
     /// Cancelled when the api stops.
     pub stop: CancellationToken,
 }

@@ -1,5 +1,7 @@
 //! Storage: one trait and one file per aggregate, over PostgreSQL or SQLite. Knows SQL and rows, no rules.
 
+mod admin;
+mod answers;
 mod database;
 mod devices;
 mod error;
@@ -24,6 +26,8 @@ use crate::domain::profile::{ProfileChange, Settings, SettingsChange};
 use crate::domain::secret_token::SecretHash;
 use crate::domain::user::{Device, Email, LoginName, MailPurpose, NewDevice, Tier, User, Username};
 
+pub use admin::{AdminStore, Ending, Grant, ListedSession};
+pub use answers::{AnswerKey, AnswerStore, Attempt, Begun, KeptAnswer};
 pub use database::Database;
 pub use error::StoreError;
 pub use location::{BadLocation, Location};
@@ -150,6 +154,8 @@ pub trait DeviceStore: Send + Sync {
         address: IpAddr,
         now: OffsetDateTime,
     ) -> Result<Rotation, StoreError>;
+    /// Whether a refresh token is known.
+    async fn has_refresh(&self, token: SecretHash) -> Result<bool, StoreError>;
     /// Whether a device of an account is signed in.
     async fn standing(
         &self,
@@ -207,13 +213,13 @@ pub trait MailTokenStore: Send + Sync {
         most: i64,
         now: OffsetDateTime,
     ) -> Result<bool, StoreError>;
-    /// Whether a link is good.
-    async fn has_mail_token(
+    /// Whose a link is, if it is good.
+    async fn mail_token_owner(
         &self,
         hash: SecretHash,
         purpose: MailPurpose,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Option<UserId>, StoreError>;
     /// Uses a link up for a new password, and signs every device of its account out.
     async fn reset_password(
         &self,

@@ -62,6 +62,8 @@ pub struct Terminal {
     pub sessions: Arc<Sessions>,
     /// Owns the sockets' tasks.
     pub tasks: TaskTracker,
+    /// The api will go away soon: no new sockets.
+    pub draining: CancellationToken,
     /// The api is going away.
     pub stop: CancellationToken,
     /// What compressed sockets need one of.

@@ -1,6 +1,7 @@
 //! The worker: reads terminals into their rings, serves attachments over the link, and owns nothing that is not in a ring
 //! or a descriptor, so that it may be killed at any moment. Knows nothing of accounts, HTTP or WebSocket.
 
+mod alarm;
 mod attach;
 mod create;
 mod drive;

@@ -1,6 +1,7 @@
 //! A client of the terminal stream, written from docs/protocol.md alone: a raw socket for tests that look at single
 //! messages, and a durable client that goes on over any number of lost connections. Knows no code of the product.
 
+pub mod blocking;
 pub mod durable;
 pub mod event;
 pub mod frame;
@@ -12,6 +13,7 @@ pub mod start;
 pub mod talk;
 pub mod watcher;
 
+pub use blocking::BlockingSocket;
 pub use durable::{Durable, DurableOptions, End};
 pub use event::{Event, History, ServerMessage, Violation};
 pub use opening::{Credential, Framing, OpenError, Opening};

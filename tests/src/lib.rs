@@ -8,6 +8,7 @@ pub mod mail_sink;
 pub mod proxy;
 pub mod random;
 pub mod rest;
+pub mod routes;
 pub mod stack;
 pub mod throttle;
 pub mod until;

@@ -71,8 +71,25 @@ pub struct Proxy {
     /// Where it listens.
     pub address: SocketAddr,
     cuts: Arc<AtomicU64>,
+    silenced: Arc<AtomicU64>,
     stop: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// Whether a connection carries anything any more.
+#[derive(Clone)]
+struct Silence {
+    times: Arc<AtomicU64>,
+    at_its_start: u64,
+}
+
+impl Silence {
+    /// Pends for ever once the connection was silenced.
+    async fn pass(&self) {
+        if self.times.load(Ordering::SeqCst) != self.at_its_start {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 impl Proxy {
@@ -82,22 +99,31 @@ impl Proxy {
         let address = listener.local_addr().expect("an address");
         let (cuts, stop, tasks) = (Arc::new(AtomicU64::new(0)), CancellationToken::new(), TaskTracker::new());
         let (counter, stopped, connections) = (Arc::clone(&cuts), stop.clone(), tasks.clone());
+        let silenced = Arc::new(AtomicU64::new(0));
+        let times = Arc::clone(&silenced);
         tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
             while let Ok((client, _peer)) = listener.accept().await {
                 let (plan, counter) = (plan(), Arc::clone(&counter));
+                let silence =
+                    Silence { times: Arc::clone(&times), at_its_start: times.load(Ordering::SeqCst) };
                 connections.spawn(stopped.clone().run_until_cancelled_owned(async move {
-                    if carry(client, target, plan).await {
+                    if carry(client, target, plan, &silence).await {
                         counter.fetch_add(1, Ordering::Relaxed);
                     }
                 }));
             }
         }));
-        Self { address, cuts, stop, tasks }
+        Self { address, cuts, silenced, stop, tasks }
     }
 
     /// How many connections were cut by plan.
     pub fn cuts(&self) -> u64 {
         self.cuts.load(Ordering::Relaxed)
+    }
+
+    /// From here on carries nothing over the connections there are, and closes none of them, as when a host vanishes.
+    pub fn silence(&self) {
+        self.silenced.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Cuts every connection at once, new ones included.
@@ -121,15 +147,15 @@ enum Pumped {
 }
 
 /// Carries one connection to its end; true if that was the plan's.
-async fn carry(mut client: TcpStream, target: SocketAddr, plan: Plan) -> bool {
+async fn carry(mut client: TcpStream, target: SocketAddr, plan: Plan, silence: &Silence) -> bool {
     let Ok(mut server) = TcpStream::connect(target).await else { return false };
     // Without this a cut would fall where Nagle's algorithm allows it, not where the plan says.
     client.set_nodelay(true).and_then(|()| server.set_nodelay(true)).expect("TCP_NODELAY can be set");
     let by_plan = {
         let (from_client, mut to_client) = client.split();
         let (from_server, mut to_server) = server.split();
-        let down = pump(from_server, &mut to_client, plan.to_client, plan.delay);
-        let up = pump(from_client, &mut to_server, plan.to_server, plan.delay);
+        let down = pump(from_server, &mut to_client, plan.to_client, plan.delay, silence);
+        let up = pump(from_client, &mut to_server, plan.to_server, plan.delay, silence);
         tokio::pin!(down, up);
         // An orderly end of one side is passed on, and the other goes on until it ends as well.
         tokio::select! {
@@ -158,12 +184,20 @@ async fn carry(mut client: TcpStream, target: SocketAddr, plan: Plan) -> bool {
 }
 
 /// Copies until `limit` bytes or the end; the end of the copy is an orderly end for the reader.
-async fn pump(mut from: ReadHalf<'_>, to: &mut WriteHalf<'_>, limit: u64, delay: Option<Duration>) -> Pumped {
+async fn pump(
+    mut from: ReadHalf<'_>,
+    to: &mut WriteHalf<'_>,
+    limit: u64,
+    delay: Option<Duration>,
+    silence: &Silence,
+) -> Pumped {
     let mut buffer = vec![0; 64 << 10];
     let mut left = limit;
     while left > 0 {
         let room = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let read = match from.read(&mut buffer[..room]).await {
+        let read = from.read(&mut buffer[..room]).await;
+        silence.pass().await;
+        let read = match read {
             Ok(0) | Err(_) => {
                 let _gone = to.shutdown().await;
                 return Pumped::Closed;

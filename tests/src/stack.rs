@@ -3,6 +3,7 @@
 
 pub mod account;
 mod binaries;
+pub mod operator;
 pub mod place;
 pub mod postgres;
 pub mod proc;
@@ -137,6 +138,8 @@ impl Stack {
         if options.link == LinkKind::Quic {
             make_certificates(&place);
         }
+        fs::write(place.path("keys/jwt.key"), &jwt_secret).expect("a key file");
+        place.hand_over(&place.path("keys/jwt.key"), &place.path("api/jwt.key"), place.api_user.as_ref());
         let mut keeper = launch_keeper(&place, &options, link_address);
         keeper_ready(&mut keeper, &place.path("ptyd/keeper.pid")).await;
         let (apis, admin) = (Vec::new(), Account::nobody());
@@ -209,11 +212,15 @@ impl Stack {
         self.apis[api].process.kill();
     }
 
+    /// Asks an api to end, as a deployment does; true if it went by itself in time.
+    pub fn end_api(&mut self, api: usize) -> bool {
+        self.apis[api].process.end(END_LIMIT)
+    }
+
     /// Starts a killed api again on the same address; does not wait for it.
     pub fn start_api(&mut self, api: usize) {
         let address = self.apis[api].address;
-        let process =
-            launch_api(&self.place, &self.options, api, address, self.link_address, &self.jwt_secret);
+        let process = launch_api(&self.place, &self.options, api, address, self.link_address);
         self.apis[api].process = process;
         self.apis[api].starts += 1;
     }
@@ -221,8 +228,7 @@ impl Stack {
     /// Starts one more api on the same database; does not wait for it.
     pub fn add_api(&mut self) {
         let (index, address) = (self.apis.len(), place::free_address());
-        let process =
-            launch_api(&self.place, &self.options, index, address, self.link_address, &self.jwt_secret);
+        let process = launch_api(&self.place, &self.options, index, address, self.link_address);
         self.apis.push(Api { address, process, starts: 1 });
     }
 
@@ -345,8 +351,25 @@ fn launch_api(
     index: usize,
     address: SocketAddr,
     link_address: SocketAddr,
-    jwt_secret: &str,
 ) -> Process {
+    let environment = api_environment(place, options, address, link_address);
+    Process::start(&Launch {
+        name: &format!("api-{index}"),
+        program: &place.path("bin/devpocket"),
+        arguments: &["serve"],
+        environment: &environment,
+        user: place.api_user.as_ref(),
+        logs: &place.path("log"),
+    })
+}
+
+/// What an api and an operator's commands are configured by.
+fn api_environment(
+    place: &Place,
+    options: &Options,
+    address: SocketAddr,
+    link_address: SocketAddr,
+) -> Vec<(String, String)> {
     let directory = place.path("api");
     let ptyd = match options.link {
         LinkKind::Unix => format!("unix:{}", place.path("run/ptyd.sock").display()),
@@ -356,7 +379,7 @@ fn launch_api(
         ("LISTEN".to_owned(), address.to_string()),
         ("DATA_DIR".to_owned(), directory.display().to_string()),
         ("DATABASE_URL".to_owned(), format!("sqlite://{}", directory.join("devpocket.db").display())),
-        ("JWT_SECRET_KEY".to_owned(), jwt_secret.to_owned()),
+        ("JWT_SECRET_KEY_FILE".to_owned(), directory.join("jwt.key").display().to_string()),
         ("PTYD_ADDRESS".to_owned(), ptyd),
         ("LOCAL_SESSIONS".to_owned(), "admin".to_owned()),
         ("REGISTRATION".to_owned(), "open".to_owned()),
@@ -367,12 +390,5 @@ fn launch_api(
         environment.push(("LINK_CERT_DIR".to_owned(), place.path("link-api").display().to_string()));
     }
     environment.extend(options.api_environment.iter().cloned());
-    Process::start(&Launch {
-        name: &format!("api-{index}"),
-        program: &place.path("bin/devpocket"),
-        arguments: &["serve"],
-        environment: &environment,
-        user: place.api_user.as_ref(),
-        logs: &place.path("log"),
-    })
+    environment
 }

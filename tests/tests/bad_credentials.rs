@@ -2,6 +2,7 @@
 
 use devpocket_tests::Witness;
 use devpocket_tests::client::{Credential, Event, Framing, OpenError, Opening, Socket};
+use devpocket_tests::rest::Rest;
 use devpocket_tests::stack::token::Token;
 use devpocket_tests::stack::{Account, Stack};
 use serde_json::{Value, json};
@@ -46,6 +47,7 @@ async fn a_bad_token_is_refused_before_the_upgrade() {
         ("two parts", good.rsplit_once('.').expect("three parts").0.to_owned()),
         ("expired", claim("exp", (issued - 3600).into())),
         ("expiry in words", claim("exp", "tomorrow".into())),
+        ("issued in the future", claim("iat", (issued + 3600).into())),
         ("not valid yet", claim("nbf", (issued + 3600).into())),
         ("another type", claim("type", "refresh".into())),
         ("a ticket's type", claim("type", "ticket".into())),
@@ -61,13 +63,24 @@ async fn a_bad_token_is_refused_before_the_upgrade() {
         ("alg None", unsigned("None")),
         ("another algorithm", header("alg", "HS512".into())),
         ("an unknown critical header", header("crit", json!(["x"]))),
+        ("an unencoded payload", header("b64", json!(false))),
+        ("compressed", header("zip", json!("DEF"))),
+        ("a key nobody has", header("kid", json!("0000000000000000"))),
+        ("a key that is a file", header("kid", json!("../../../dev/null"))),
+        ("a key out of a table", header("kid", json!("' union select 'x"))),
+        ("no key", header("kid", Value::Null)),
+        ("several audiences", claim("aud", json!([Token::parse(good).claims["aud"], "elsewhere"]))),
         ("the refresh token", stack.admin.refresh_token.clone()),
+        ("a ticket", stack.admin.ticket(stack.address(0)).await),
     ];
+    let api = stack.address(0);
     for (name, token) in rows {
         for credential in [Credential::Bearer(token.clone()), Credential::QueryToken(token.clone())] {
             let status = refusal(&opening.clone().with_credential(credential)).await;
             assert_eq!(status, Some(401), "{name}");
         }
+        let answer = Rest::new(api, Some(&token)).get("/api/auth/me").await;
+        assert!(answer.status == 401 && answer.is_shaped(), "{name}: {answer:?}");
         if !token.is_empty() {
             let log = stack.api_log(0);
             assert!(!log.contains(&token), "{name}: a token reached the log");

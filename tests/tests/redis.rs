@@ -75,6 +75,54 @@ async fn three_apis_share_every_limit_and_count_exactly() {
     assert_eq!(login(1, PASSWORD).await, StatusCode::LOCKED);
 }
 
+/// What passes is the limit and what is earned back meanwhile: in no minute can that be twice the limit.
+#[tokio::test]
+async fn who_is_not_signed_in_is_counted_by_the_socket_at_all_apis_whatever_the_headers_say() {
+    let stack = stack(3, "on").await;
+    let client = Client::new();
+    let ask = async |n: usize| {
+        let url = format!("http://{}/api/auth/verify-email/x", stack.address(n % 3));
+        let mut request = client.get(url);
+        for header in ["x-forwarded-for", "x-real-ip", "forwarded", "true-client-ip", "cf-connecting-ip"] {
+            request = request.header(header, format!("203.0.113.{n}"));
+        }
+        request.send().await.expect("an answer")
+    };
+    let (began, mut passed, mut left) = (Instant::now(), 0, None);
+    // The account was registered from here as well.
+    let (limit, used, earned_every) = (10, 1, Duration::from_secs(6));
+    for n in 0..60 {
+        let answer = ask(n).await;
+        let remaining = number(&answer, "x-ratelimit-remaining");
+        assert_eq!(number(&answer, "x-ratelimit-limit"), limit);
+        let short = answer.headers()["ratelimit"].to_str().expect("text");
+        assert!(short.starts_with(&format!("\"auth\";r={remaining};t=")), "{short}, {remaining} left");
+        assert_eq!(answer.headers()["ratelimit-policy"], "\"auth\";q=10;w=60");
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            assert_eq!(remaining, 0, "{answer:?}");
+            assert!((1..=7).contains(&number(&answer, "retry-after")), "{answer:?}");
+        } else {
+            assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+            passed += 1;
+            // One less at whichever api, but for what was earned back in between.
+            assert!(left.is_none_or(|left| remaining + 1 >= left), "{remaining} after {left:?}");
+            left = Some(remaining);
+        }
+    }
+    let earned = began.elapsed().as_secs() / earned_every.as_secs() + 1;
+    assert!((limit - used..=limit + earned).contains(&passed), "{passed} passed, {earned} earned back");
+    // When it says to come back, there is room.
+    let refused = loop {
+        let answer = ask(0).await;
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            break answer;
+        }
+    };
+    let promised = Duration::from_secs(number(&refused, "retry-after"));
+    wait_until("there is room again", promised, async || ask(1).await.status() == StatusCode::BAD_REQUEST)
+        .await;
+}
+
 #[tokio::test]
 async fn a_ticket_opens_one_socket_at_one_of_the_apis() {
     let stack = stack(3, "off").await;

@@ -31,7 +31,7 @@ use super::mail::Mailer;
 use super::origins::Origins;
 use super::password::{PasswordError, Passwords};
 use super::secret_token::{self, NoRandomness};
-use super::token::{SigningError, Tokens};
+use super::token::{KeyList, SigningError, Tokens};
 use super::user::{DeviceInfo, NewDevice, User};
 use crate::link::LinkError;
 use crate::store::{DeviceStore, MailTokenStore, NewRefresh, ProfileStore, StoreError, UserStore};
@@ -238,6 +238,11 @@ impl Accounts {
     /// Whether a request with this `Host` may be meant for this server.
     pub fn host_reaches(&self, host: &str) -> bool {
         self.policy.origins.reaches(host)
+    }
+
+    /// From here on these keys sign and check tokens.
+    pub fn replace_keys(&self, keys: &KeyList) {
+        self.tokens.replace_keys(keys);
     }
 
     /// Gives a device its first pair of tokens.

@@ -22,6 +22,8 @@ pub enum Class {
     Auth,
     /// Tickets, sockets, and attaching to sessions that are there.
     Connect,
+    /// What is open to everybody and costs nothing: the page, health. Each api counts it for itself.
+    Open,
 }
 
 /// So many units in such a time.
@@ -73,6 +75,7 @@ impl Class {
             Self::General => "general",
             Self::Auth => "auth",
             Self::Connect => "connect",
+            Self::Open => "open",
         }
     }
 
@@ -88,6 +91,7 @@ impl Class {
             (Self::Auth, Tier::Team) => 50,
             (Self::Auth, Tier::Enterprise) => 100,
             (Self::Connect, _) => 600,
+            (Self::Open, _) => 6000,
         };
         Quota { units, per: MINUTE }
     }

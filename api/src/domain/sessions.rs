@@ -7,6 +7,7 @@ mod find;
 mod look;
 mod make;
 mod reconcile;
+mod wishes;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

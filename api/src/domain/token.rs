@@ -2,6 +2,9 @@
 //! token proves, not whether its device is still signed in.
 
 mod hs256;
+mod keys;
+
+use std::sync::{Arc, PoisonError, RwLock};
 
 use devpocket_shared::ids::{DeviceId, UserId};
 use hmac::{Hmac, KeyInit, Mac};
@@ -14,6 +17,8 @@ use uuid::Uuid;
 
 use super::identity::AuthError;
 use super::secret_token::hex;
+
+pub use keys::{BadKeys, KeyList, MAX_KEYS};
 
 /// Fewest bytes of a signing secret (RFC 7518 section 3.2: no shorter than the hash).
 pub const MIN_SECRET_BYTES: usize = 32;
@@ -48,25 +53,34 @@ pub struct Ticket {
     pub access: AccessToken,
 }
 
-/// Signs and checks tokens with one secret.
+/// Signs tokens with the key whose turn it is, and checks them with all that are listed.
 pub struct Tokens {
-    key_id: String,
+    keys: RwLock<Arc<[Key]>>,
+    validation: Validation,
+    access_life: Duration,
+}
+
+/// One secret, ready for use.
+struct Key {
+    id: String,
+    signs_from: Option<OffsetDateTime>,
     signing: EncodingKey,
     checking: DecodingKey,
-    validation: Validation,
     refresh_chain: Hmac<Sha256>,
-    access_life: Duration,
+}
+
+/// What may follow a refresh token.
+pub struct Successors {
+    /// The one that follows it now.
+    pub next: SecretString,
+    /// Those that would have followed it under another key.
+    pub others: Vec<SecretString>,
 }
 
 /// A token could not be signed.
 #[derive(Debug, thiserror::Error)]
 #[error("token could not be signed")]
 pub struct SigningError(#[from] jsonwebtoken::errors::Error);
-
-/// The secret has fewer than [`MIN_SECRET_BYTES`] bytes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("needs at least {MIN_SECRET_BYTES} bytes")]
-pub struct SecretTooShort;
 
 #[derive(Deserialize, Serialize)]
 struct Claims {
@@ -93,29 +107,45 @@ enum Kind {
     Ticket,
 }
 
-impl Tokens {
-    /// Tokens signed with `secret`; access tokens live for `access_life`.
-    pub fn new(secret: &SecretString, access_life: Duration) -> Result<Self, SecretTooShort> {
-        hs256::install();
-        let secret = secret.expose_secret().as_bytes();
-        if secret.len() < MIN_SECRET_BYTES {
-            return Err(SecretTooShort);
-        }
+impl Key {
+    fn new(listed: &keys::ListedKey) -> Self {
+        let secret = listed.secret.expose_secret().as_bytes();
         let subkey = |purpose: &str| keyed(secret).chain_update(purpose).finalize().into_bytes();
+        Self {
+            id: hex(&Sha256::digest(subkey("devpocket key id"))[..8]),
+            signs_from: listed.signs_from,
+            signing: EncodingKey::from_secret(secret),
+            checking: DecodingKey::from_secret(secret),
+            refresh_chain: keyed(&subkey("devpocket refresh chain")),
+        }
+    }
+
+    fn successor(&self, spent: &SecretString) -> SecretString {
+        hex(&self.refresh_chain.clone().chain_update(spent.expose_secret()).finalize().into_bytes()).into()
+    }
+}
+
+impl Tokens {
+    /// Tokens signed with the keys in `secret` (a [`KeyList`]); access tokens live for `access_life`.
+    pub fn new(secret: &SecretString, access_life: Duration) -> Result<Self, BadKeys> {
+        hs256::install();
+        let keys = KeyList::parse(secret)?;
         let mut validation = Validation::new(Algorithm::HS256);
         // Dates and names are checked below, against our own clock and by strict types: this crate would take a list as
         // `aud`.
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_aud = false;
-        Ok(Self {
-            key_id: hex(&Sha256::digest(subkey("devpocket key id"))[..8]),
-            signing: EncodingKey::from_secret(secret),
-            checking: DecodingKey::from_secret(secret),
-            validation,
-            refresh_chain: keyed(&subkey("devpocket refresh chain")),
-            access_life,
-        })
+        Ok(Self { keys: RwLock::new(ready(&keys)), validation, access_life })
+    }
+
+    /// From here on these keys are the ones.
+    pub fn replace_keys(&self, keys: &KeyList) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = ready(keys);
+    }
+
+    fn keys(&self) -> Arc<[Key]> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How long an access token lives.
@@ -157,9 +187,13 @@ impl Tokens {
     }
 
     /// The refresh token that follows `spent`: always the same one, so that a lost answer can be given again without
-    /// keeping any token. Only who has the signing secret can compute it.
-    pub fn refresh_after(&self, spent: &SecretString) -> SecretString {
-        hex(&self.refresh_chain.clone().chain_update(spent.expose_secret()).finalize().into_bytes()).into()
+    /// keeping any token, unless the keys were changed in between. Only who has a signing secret can compute it.
+    pub fn refresh_after(&self, spent: &SecretString, now: OffsetDateTime) -> Successors {
+        let keys = self.keys();
+        let signing = signing_of(&keys, now);
+        let others = keys.iter().enumerate().filter(|(index, _)| *index != signing);
+        let others = others.map(|(_, key)| key.successor(spent)).collect();
+        Successors { next: keys[signing].successor(spent), others }
     }
 
     fn sign(
@@ -183,9 +217,11 @@ impl Tokens {
             kind,
             access_exp,
         };
+        let keys = self.keys();
+        let key = &keys[signing_of(&keys, now)];
         let mut header = Header::new(Algorithm::HS256);
-        header.kid = Some(self.key_id.clone());
-        Ok(encode(&header, &claims, &self.signing)?)
+        header.kid = Some(key.id.clone());
+        Ok(encode(&header, &claims, &key.signing)?)
     }
 
     fn check(&self, kind: Kind, token: &str, now: OffsetDateTime) -> Result<Claims, AuthError> {
@@ -193,11 +229,11 @@ impl Tokens {
             return Err(AuthError::Invalid);
         }
         let header = decode_header(token).map_err(|_| AuthError::Invalid)?;
-        if !self.takes(&header) {
-            return Err(AuthError::Invalid);
-        }
+        let keys = self.keys();
+        let named = keys.iter().find(|key| header.kid.as_deref() == Some(&key.id));
+        let key = named.filter(|_| takes(&header)).ok_or(AuthError::Invalid)?;
         let claims: Claims =
-            decode(token, &self.checking, &self.validation).map_err(|_| AuthError::Invalid)?.claims;
+            decode(token, &key.checking, &self.validation).map_err(|_| AuthError::Invalid)?.claims;
         if claims.kind != kind || claims.iss != ISSUER || claims.aud != AUDIENCE {
             return Err(AuthError::Invalid);
         }
@@ -210,19 +246,26 @@ impl Tokens {
         }
         Ok(claims)
     }
+}
 
-    /// The key decides the algorithm. A header that needs understanding (`crit`, RFC 7515 section 4.1.11; `b64`, RFC 7797)
-    /// or says the token is something else is refused; those that point to keys (`jku`, `jwk`, `x5u`) are not looked at.
-    fn takes(&self, header: &Header) -> bool {
-        header.alg == Algorithm::HS256
-            && header.typ.as_deref() == Some("JWT")
-            && header.kid.as_deref() == Some(&self.key_id)
-            && header.crit.is_none()
-            && header.zip.is_none()
-            && header.enc.is_none()
-            && header.cty.is_none()
-            && !header.extras.inner().contains_key("b64")
-    }
+fn ready(keys: &KeyList) -> Arc<[Key]> {
+    keys.keys().iter().map(Key::new).collect()
+}
+
+fn signing_of(keys: &[Key], now: OffsetDateTime) -> usize {
+    keys::signing(keys.iter().map(|key| key.signs_from), now)
+}
+
+/// The key decides the algorithm. A header that needs understanding (`crit`, RFC 7515 section 4.1.11; `b64`, RFC 7797)
+/// or says the token is something else is refused; those that point to keys (`jku`, `jwk`, `x5u`) are not looked at.
+fn takes(header: &Header) -> bool {
+    header.alg == Algorithm::HS256
+        && header.typ.as_deref() == Some("JWT")
+        && header.crit.is_none()
+        && header.zip.is_none()
+        && header.enc.is_none()
+        && header.cty.is_none()
+        && !header.extras.inner().contains_key("b64")
 }
 
 #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]

@@ -37,6 +37,8 @@ pub struct One {
 enum Word {
     Ok,
     Unavailable,
+    /// It serves, and will end in a moment.
+    Draining,
     /// There is none, and none is needed.
     NotConfigured,
 }
@@ -63,7 +65,7 @@ pub async fn all(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
     (code(status), Json(Health { status, dependencies: Dependencies { database, redis } }))
 }
 
-/// Whether requests can be answered: without Redis they can.
+/// Whether requests can be answered, and will be in a moment: without Redis they can.
 #[utoipa::path(get, path = "/health/ready", tag = "operations", operation_id = "show_readiness", security(()),
     responses(
         (status = 200, description = "Good", body = Health),
@@ -71,7 +73,8 @@ pub async fn all(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
     ))]
 pub async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
     let (database, redis) = tokio::join!(database_word(&state), redis_word(&state));
-    (code(database), Json(Health { status: database, dependencies: Dependencies { database, redis } }))
+    let status = if state.draining.is_cancelled() { Word::Draining } else { database };
+    (code(status), Json(Health { status, dependencies: Dependencies { database, redis } }))
 }
 
 /// Whether the database answers.
@@ -126,6 +129,6 @@ fn one(status: Word) -> (StatusCode, Json<One>) {
 fn code(word: Word) -> StatusCode {
     match word {
         Word::Ok | Word::NotConfigured => StatusCode::OK,
-        Word::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Word::Unavailable | Word::Draining => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

@@ -21,10 +21,13 @@ static X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// Takes a unit before anything is done, and answers 429 if there is none.
 pub(super) async fn count(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let class = class_of(request.uri().path()).filter(|_| state.limits);
-    let Some(class) = class else { return next.run(request).await };
+    if !state.limits {
+        return next.run(request).await;
+    }
+    let class = class_of(request.uri().path());
     // Who asks is found out once; a handler that needs to know takes it from the request.
     let identified = match bearer(request.headers()) {
+        _ if class == Class::Open => None,
         Ok(Some(token)) => Some(state.accounts.identify_access(token).await),
         Ok(None) | Err(_) => None,
     };
@@ -36,7 +39,11 @@ pub(super) async fn count(State(state): State<AppState>, mut request: Request, n
         request.extensions_mut().insert(Identified(identified));
     }
     let quota = class.quota(tier);
-    let taken = state.coordination.take(class, &subject, quota).await;
+    let taken = if class == Class::Open {
+        state.own_limiter.take(class, &subject, quota).await
+    } else {
+        state.coordination.take(class, &subject, quota).await
+    };
     let mut response = match taken.refused_for {
         None => next.run(request).await,
         Some(wait) => too_many(wait.as_secs() + 1).into_response(),
@@ -51,12 +58,13 @@ pub(crate) fn too_many(retry_after_secs: u64) -> Problem {
         .with_retry_after(retry_after_secs)
 }
 
-/// What a path counts as; none: it is not limited (the page, health).
-fn class_of(path: &str) -> Option<Class> {
+/// What a path counts as.
+fn class_of(path: &str) -> Class {
     if path.starts_with("/ws/") {
-        return Some(Class::Connect);
+        return Class::Connect;
     }
-    let path = path.strip_prefix("/api/")?.trim_end_matches('/');
+    let Some(path) = path.strip_prefix("/api/") else { return Class::Open };
+    let path = path.trim_end_matches('/');
     let auth = [
         "auth/register",
         "auth/login",
@@ -66,13 +74,13 @@ fn class_of(path: &str) -> Option<Class> {
         "auth/reset-password",
         "auth/verify-email-request",
     ];
-    Some(if path == "auth/ws-ticket" {
+    if path == "auth/ws-ticket" {
         Class::Connect
     } else if auth.contains(&path) || path.starts_with("auth/verify-email/") {
         Class::Auth
     } else {
         Class::General
-    })
+    }
 }
 
 /// `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11), and the older three, of which the last is
@@ -103,18 +111,18 @@ mod tests {
     #[test]
     fn a_path_counts_as_what_it_does() {
         for (path, class) in [
-            ("/api/auth/login", Some(Class::Auth)),
-            ("/api/auth/login/", Some(Class::Auth)),
-            ("/api/auth/verify-email/abc", Some(Class::Auth)),
-            ("/api/auth/me", Some(Class::General)),
-            ("/api/auth/refresh", Some(Class::General)),
-            ("/api/auth/ws-ticket", Some(Class::Connect)),
-            ("/ws/terminal", Some(Class::Connect)),
-            ("/api/profile", Some(Class::General)),
-            ("/api/nothing", Some(Class::General)),
-            ("/", None),
-            ("/health", None),
-            ("/assets/index.js", None),
+            ("/api/auth/login", Class::Auth),
+            ("/api/auth/login/", Class::Auth),
+            ("/api/auth/verify-email/abc", Class::Auth),
+            ("/api/auth/me", Class::General),
+            ("/api/auth/refresh", Class::General),
+            ("/api/auth/ws-ticket", Class::Connect),
+            ("/ws/terminal", Class::Connect),
+            ("/api/profile", Class::General),
+            ("/api/nothing", Class::General),
+            ("/", Class::Open),
+            ("/health", Class::Open),
+            ("/assets/index.js", Class::Open),
         ] {
             assert_eq!(class_of(path), class, "{path}");
         }

@@ -14,6 +14,7 @@ use tracing::{Instrument, debug, info_span};
 use uuid::Uuid;
 
 use super::metrics;
+use crate::logs::ACCESS;
 use crate::problem::Problem;
 use crate::state::AppState;
 
@@ -66,7 +67,7 @@ pub(super) async fn trace(mut request: Request, next: Next) -> Response {
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let status = response.status().as_u16();
         metrics::count_request(&method, &route, status, began.elapsed());
-        debug!(http.status = status, took_ms, "answered {status}");
+        debug!(target: ACCESS, { http.status = status, took_ms }, "answered {status}");
         response
     }
     .instrument(span)

@@ -10,6 +10,7 @@ mod views;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use devpocket_shared::ids::SessionId;
 use devpocket_shared::wire::ErrorCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,6 +19,7 @@ use self::asking::{Asking, ListQuery, PathSession};
 pub(super) use self::views::SessionView;
 use self::views::SessionsView;
 use super::fields::Fields;
+use super::idempotency::CreationId;
 use crate::problem::Problem;
 use crate::state::AppState;
 
@@ -77,6 +79,7 @@ async fn search(
 async fn create(
     State(state): State<AppState>,
     asking: Asking,
+    CreationId(id): CreationId,
     fields: Fields,
 ) -> Result<(StatusCode, Json<SessionView>), Problem> {
     if !state.accounts.may_open_local(&asking.identity) {
@@ -84,7 +87,8 @@ async fn create(
         let title = "This account may not open local sessions here";
         return Err(Problem::new(StatusCode::FORBIDDEN, code, title));
     }
-    let shown = state.sessions.create(asking.caller(), requests::new_session(fields)?).await?;
+    let new = requests::new_session(fields)?;
+    let shown = state.sessions.create(asking.caller(), SessionId::new(id), new).await?;
     Ok((StatusCode::CREATED, Json(SessionView::from(&shown))))
 }
 

@@ -22,7 +22,9 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::peer::Peer;
+use crate::coordination::MemoryCoordination;
 use crate::domain::accounts::{Accounts, Around, FirstAccount, LocalSessions, Policy, errands};
+use crate::domain::answers::Answers;
 use crate::domain::clock::Clock;
 use crate::domain::origins::{Origin, Origins};
 use crate::domain::sessions::Sessions;
@@ -39,6 +41,8 @@ const PASSWORD: &str = "Correct1!";
 /// An api without sockets, on a database of kind `P`. Its clock moves by `pass` alone.
 struct Api<P> {
     router: Router,
+    /// The router inside, which shows its paths.
+    routes: Router,
     accounts: Arc<Accounts>,
     database: Database,
     seconds: Arc<AtomicI64>,
@@ -91,6 +95,7 @@ impl<P: Place> Api<P> {
         let around = Around { mailer, errands, coordination: coordination.clone(), limits };
         let accounts = Arc::new(Accounts::new(store, tokens, policy, clock, around).unwrap());
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let draining = CancellationToken::new();
         let (doing, stopping) = (accounts.clone(), stop.clone());
         tasks.spawn(async move { doing.run_errands(queue, stopping).await });
         // No ptyd is there unless a test makes a node listen: what needs one is tested against the real thing in `tests`.
@@ -100,19 +105,23 @@ impl<P: Place> Api<P> {
         let sessions = Arc::new(Sessions::new(books, link.clone(), Clock::system()));
         let state = AppState {
             accounts: accounts.clone(),
+            answers: Arc::new(Answers::new(Arc::new(database.clone()), Clock::system())),
             sessions,
             link,
             database: database.clone(),
             coordination,
+            own_limiter: Arc::new(MemoryCoordination::default()),
             limits,
             trusted_proxies: Arc::new(["10.0.0.0/8".parse().unwrap()]),
             cors_origins: Arc::new([Origin::of_url("https://app.example").unwrap()]),
             behind_tls: false,
             metrics: crate::http::metrics::MetricsAccess::default(),
             tasks,
+            draining: draining.clone(),
             stop,
         };
-        Self { router: super::router(state), accounts, database, seconds, directory, _place: place }
+        let routes = super::served(state.clone());
+        Self { router: super::router(state), routes, accounts, database, seconds, directory, _place: place }
     }
 
     fn pass(&self, seconds: i64) {

@@ -6,16 +6,21 @@ use async_trait::async_trait;
 use devpocket_shared::ids::{DeviceId, UserId};
 use sqlx::FromRow;
 use time::{Duration, OffsetDateTime};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::database::Transaction;
-use super::statement::sql;
+use super::statement::{sql, timed_out};
 use super::{Database, DeviceStore, NewRefresh, Part, Rotation, Standing, StoreError, from_micros};
 use crate::domain::secret_token::SecretHash;
 use crate::domain::user::{Device, DeviceInfo, DeviceKind, NewDevice, Tier};
 
 /// How long a device is kept that cannot go on: whoever looks into what happened has a month.
 const KEPT: Duration = Duration::days(30);
+
+/// How long a look at a device may take: each request and each socket waits for one first, and can do without its answer
+/// (DESIGN section 9). Longer than the wait for a connection.
+const STANDING_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
 
 #[derive(FromRow)]
 struct ChainRow {
@@ -118,6 +123,11 @@ impl DeviceStore for Database {
         Ok(rotation)
     }
 
+    async fn has_refresh(&self, token: SecretHash) -> Result<bool, StoreError> {
+        let select = sql("select true from refresh_tokens where token_hash = $1");
+        Ok(self.optional::<(bool,)>(select.bind(token.as_bytes())).await?.is_some())
+    }
+
     async fn standing(
         &self,
         user_id: UserId,
@@ -128,8 +138,9 @@ impl DeviceStore for Database {
                  case when users.subscription_expires_at <= $3 then 'free' else users.subscription_tier end
              from devices join users on users.id = devices.user_id
              where devices.id = $1 and devices.user_id = $2 and devices.revoked_at is null and users.is_active");
-        let row: Option<(bool, String)> =
-            self.optional(select.bind(device_id).bind(user_id).bind(now)).await?;
+        let asked = self.optional(select.bind(device_id).bind(user_id).bind(now));
+        let answer = timeout(STANDING_TIMEOUT, asked).await;
+        let row: Option<(bool, String)> = answer.map_err(|_| StoreError::from(timed_out()))??;
         let Some((is_admin, tier)) = row else { return Ok(Standing::SignedOut) };
         let tier = Tier::from_word(&tier).ok_or_else(|| StoreError::corrupt("a tier that is none"))?;
         Ok(Standing::SignedIn { is_admin, tier })

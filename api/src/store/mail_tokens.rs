@@ -42,17 +42,17 @@ impl MailTokenStore for Database {
         Ok(added > 0)
     }
 
-    async fn has_mail_token(
+    async fn mail_token_owner(
         &self,
         hash: SecretHash,
         purpose: MailPurpose,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
-        let select = sql("select true from mail_tokens
+    ) -> Result<Option<UserId>, StoreError> {
+        let select = sql("select user_id from mail_tokens
              where token_hash = $1 and purpose = $2 and expires_at > $3");
-        let found: Option<(bool,)> =
+        let found: Option<(Uuid,)> =
             self.optional(select.bind(hash.as_bytes()).bind(purpose.as_str()).bind(now)).await?;
-        Ok(found.is_some())
+        Ok(found.map(|(user_id,)| UserId::new(user_id)))
     }
 
     async fn reset_password(

@@ -6,11 +6,11 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Executor, PgPool};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
 use super::migrations::{self, Applied};
-use super::statement::{Connection as On, answer};
+use super::statement::{Connection as On, answer, timed_out};
 use super::{Schema, StoreError};
 
 /// Connections of one api. Statements take about a millisecond, so ten do thousands a second, and a dozen apis stay
@@ -21,6 +21,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bounds that the server keeps to: of a statement, of a wait for a lock, and of a transaction whose api hangs.
 const BOUNDS: &str = "set statement_timeout = '10s'; set lock_timeout = '5s'; \
     set idle_in_transaction_session_timeout = '20s'";
+/// How long a connection given back may take to say that it is in order. Over it, it is closed.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a start waits for a server that is not there yet, and looks again after.
 const OPENING_PATIENCE: Duration = Duration::from_secs(30);
 const OPENING_WAIT: Duration = Duration::from_millis(500);
@@ -62,6 +64,14 @@ async fn connect(options: &PgConnectOptions, schema: Schema) -> Result<PgPool, S
             Box::pin(async move {
                 connection.execute(BOUNDS).await?;
                 Ok(())
+            })
+        })
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                // The pool asks the same without a bound: of a server that vanished without a word each connection would
+                // keep its place until TCP gives up, a quarter of an hour later.
+                timeout(PING_TIMEOUT, connection.ping()).await.map_err(|_| timed_out())??;
+                Ok(true)
             })
         })
         .connect_with(options.clone())

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use self::row::SessionRow;
+pub(super) use self::row::status as row_status;
 use super::statement::{Statement, sql};
 use super::{Database, StoreError, from_micros, micros};
 use crate::domain::session::{Session, Status};
@@ -106,6 +107,8 @@ pub trait SessionStore: Send + Sync {
     async fn describe(&self, session: &Session, names: bool) -> Result<Described, StoreError>;
     /// Deletes a session of an owner; false if there is none.
     async fn delete_session(&self, owner: UserId, id: SessionId) -> Result<bool, StoreError>;
+    /// Sessions that have not ended and that an operator wants to end.
+    async fn wanted_ends(&self) -> Result<Vec<(UserId, SessionId)>, StoreError>;
     /// An owner's sessions by status.
     async fn count_sessions(&self, owner: UserId) -> Result<Vec<Count>, StoreError>;
 }
@@ -297,6 +300,13 @@ impl SessionStore for Database {
     async fn delete_session(&self, owner: UserId, id: SessionId) -> Result<bool, StoreError> {
         let delete = sql("delete from sessions where owner_id = $1 and id = $2");
         Ok(self.execute(delete.bind(owner).bind(id)).await? > 0)
+    }
+
+    async fn wanted_ends(&self) -> Result<Vec<(UserId, SessionId)>, StoreError> {
+        let select =
+            sql("select owner_id, id from sessions where end_wanted_at is not null and ended_at is null");
+        let rows: Vec<(Uuid, Uuid)> = self.all(select).await?;
+        Ok(rows.into_iter().map(|(owner, id)| (UserId::new(owner), SessionId::new(id))).collect())
     }
 
     async fn count_sessions(&self, owner: UserId) -> Result<Vec<Count>, StoreError> {

@@ -145,15 +145,23 @@ impl Connection<'_> {
 pub(super) async fn answer<T>(
     asked: impl Future<Output = Result<T, sqlx::Error>> + Send,
 ) -> Result<T, StoreError> {
-    match timeout(ANSWER_TIMEOUT, asked).await {
-        Ok(answer) => Ok(answer?),
-        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into()),
-    }
+    timeout(ANSWER_TIMEOUT, asked).await.unwrap_or_else(|_| Err(timed_out())).map_err(StoreError::from)
+}
+
+/// What is said of an answer that did not come in time.
+pub(super) fn timed_out() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
 }
 
 impl From<Uuid> for Value {
     fn from(value: Uuid) -> Self {
         Self::Uuid(Some(value))
+    }
+}
+
+impl From<Option<Uuid>> for Value {
+    fn from(value: Option<Uuid>) -> Self {
+        Self::Uuid(value)
     }
 }
 

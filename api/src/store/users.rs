@@ -13,7 +13,7 @@ use super::{Created, Database, NewUser, StoreError, UserStore, from_micros};
 use crate::domain::user::{LoginName, Tier, User};
 
 #[derive(FromRow)]
-struct UserRow {
+pub(super) struct UserRow {
     id: Uuid,
     email: String,
     username: String,

@@ -26,6 +26,8 @@ const DEFLATE: &str = "devpocket.bin.v1.deflate";
 pub(super) const MAX_MESSAGE_BYTES: usize = 1 << 20;
 /// Largest message read at all: one over [`MAX_MESSAGE_BYTES`] is read to its end, so that the close code arrives.
 const MAX_READ_BYTES: usize = 4 << 20;
+/// When to connect again to whoever serves then.
+const DRAINING_SECS: u64 = 1;
 /// How long what is still to be said may take once a socket has ended.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// Room to read into, kept with every socket; most messages are key presses.
@@ -65,6 +67,13 @@ pub(super) async fn upgrade(
     let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("null"));
     if !terminal.gate.origin_allowed(text(header::ORIGIN), text(header::HOST)) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "origin_not_allowed", "Origin not allowed"));
+    }
+    if terminal.draining.is_cancelled() {
+        // Before a ticket is used up: it is good at another api.
+        let title = "This server is going away, connect to another";
+        return Err(
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", title).with_retry_after(DRAINING_SECS)
+        );
     }
     let identity = terminal.gate.identify(credential(&headers, &opening)?).await?;
     let upgrade = match upgrade {

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
-use bytes::Bytes;
+use anyhow::{Context, ensure};
 use devpocket_tests::client::start::raw_script;
-use devpocket_tests::client::{Event, Socket};
-use tokio::time::{Instant, sleep, timeout};
+use devpocket_tests::client::{BlockingSocket, Socket};
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::contender::Contender;
@@ -17,6 +16,8 @@ use crate::tty::Tty;
 const PROGRAM: &str = "printf ready; exec cat";
 /// How long one byte may take.
 const LIMIT: Duration = Duration::from_secs(10);
+/// Nothing comes for so long once everything has come.
+const QUIET: Duration = Duration::from_millis(300);
 
 /// A keyboard.
 pub struct Keys {
@@ -26,7 +27,7 @@ pub struct Keys {
 
 enum Line {
     Tty(Tty),
-    Stream { socket: Box<Socket>, session: Uuid },
+    Stream(Box<BlockingSocket>),
 }
 
 impl Keys {
@@ -45,14 +46,17 @@ impl Keys {
                 connect["client_id"] = Uuid::new_v4().simple().to_string().into();
                 let session = socket.connect(connect).await.session;
                 socket.read_until(session, "ready").await;
-                Line::Stream { socket: Box::new(socket), session }
+                // What the server says beside the output has then come too.
+                while timeout(QUIET, socket.next_event()).await.is_ok() {}
+                Line::Stream(Box::new(BlockingSocket::new(socket, session, LIMIT)?))
             }
         };
         Ok(Self { line, pressed: 0 })
     }
 
-    /// Types a byte and waits until that byte, and nothing else, has come back.
-    pub async fn press(&mut self) -> anyhow::Result<Duration> {
+    /// Types a byte and waits until that byte, and nothing else, has come back. Blocks the thread: who waits in a runtime is
+    /// woken later than who waits in a read, and both are measured alike.
+    pub fn press(&mut self) -> anyhow::Result<Duration> {
         self.pressed += 1;
         let typed = [b'a' + (self.pressed % 26) as u8];
         let began = Instant::now();
@@ -65,39 +69,15 @@ impl Keys {
                 ensure!(echoed[..read] == typed, "typed {typed:?}, came back {:?}", &echoed[..read]);
                 Ok(took)
             }
-            Line::Stream { socket, session } => {
-                socket.send_input(*session, Some(self.pressed), &typed);
-                let echoed = timeout(LIMIT, next_output(socket)).await;
-                let echoed =
-                    echoed.with_context(|| format!("keystroke {} did not come back", self.pressed))??;
+            Line::Stream(socket) => {
+                socket.send_input(self.pressed, &typed)?;
+                let echoed = socket.next_output();
                 let took = began.elapsed();
+                let echoed =
+                    echoed.with_context(|| format!("keystroke {} did not come back", self.pressed))?;
                 ensure!(echoed[..] == typed, "typed {typed:?}, came back {echoed:?}");
                 Ok(took)
             }
-        }
-    }
-    /// Types nothing for a while; what the server says beside the echo is read meanwhile.
-    pub async fn rest(&mut self, pause: Duration) -> anyhow::Result<()> {
-        match &mut self.line {
-            Line::Tty(_) => sleep(pause).await,
-            Line::Stream { socket, .. } => {
-                if let Ok(output) = timeout(pause, next_output(socket)).await {
-                    bail!("nothing was typed, but came back {:?}", output?);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Waits for output; an error or the end of the connection is an error.
-async fn next_output(socket: &mut Socket) -> anyhow::Result<Bytes> {
-    loop {
-        match socket.next().await? {
-            Event::Output { bytes, .. } => return Ok(bytes),
-            Event::InputAck { .. } => {}
-            Event::Message(message) if message.error().is_none() => {}
-            other => bail!("not an echo: {other:?}"),
         }
     }
 }

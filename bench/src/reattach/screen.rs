@@ -23,7 +23,7 @@ impl Watched {
 
     /// What is to be seen now.
     pub fn picture(&self) -> Picture {
-        Picture(self.0.render_json())
+        Picture(self.0.render_json(usize::MAX).unwrap_or_default())
     }
 }
 

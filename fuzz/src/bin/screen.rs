@@ -5,7 +5,9 @@ use libfuzzer_sys::fuzz_target;
 use ptyd_screen::parser::Parser;
 use ptyd_screen::{Screen, Size};
 
-const SCROLLBACK_BYTES: usize = 16 << 10;
+/// Enough for floods of lines to go there straight.
+const SCROLLBACK_BYTES: usize = 64 << 10;
+const MAX_RENDERED_BYTES: usize = 4 << 10;
 const LINES: u32 = 200;
 
 fn feed(screen: &mut Screen, bytes: &[u8]) {
@@ -40,8 +42,8 @@ fuzz_target!(|data: &[u8]| {
     }
     let mut shown = Screen::new(whole.size(), vec![0; SCROLLBACK_BYTES], LINES);
     feed(&mut shown, &whole.snapshot(LINES));
-    whole.render_ansi();
-    whole.render_html();
-    whole.render_json();
+    assert!(whole.render_ansi(MAX_RENDERED_BYTES).is_none_or(|text| text.len() <= MAX_RENDERED_BYTES));
+    assert!(whole.render_html(MAX_RENDERED_BYTES).is_none_or(|text| text.len() <= MAX_RENDERED_BYTES));
+    assert!(whole.render_json(MAX_RENDERED_BYTES).is_none_or(|text| text.len() <= MAX_RENDERED_BYTES));
     whole.history(None, LINES);
 });

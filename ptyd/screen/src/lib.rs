@@ -15,6 +15,7 @@ mod csi;
 mod edit;
 mod effect;
 mod escape;
+mod flood;
 mod grid;
 mod history;
 mod inspect;

@@ -248,7 +248,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     }
 }
 
-fn ascii_prefix(bytes: &[u8]) -> usize {
+/// How many bytes of ASCII come first.
+pub(crate) fn ascii_prefix(bytes: &[u8]) -> usize {
     let mut len = 0;
     for chunk in bytes.chunks_exact(16) {
         if chunk.iter().fold(0, |all, byte| all | byte) >= 0x80 {

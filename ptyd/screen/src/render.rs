@@ -1,4 +1,5 @@
-//! The screen now, for people and programs that are no terminals.
+//! The screen now, for people and programs that are no terminals. Each way says how long it may become at most, in bytes: a
+//! large screen in many colours is a hundred times its cells. None: it would be longer.
 
 use std::fmt::Write as _;
 
@@ -8,14 +9,20 @@ use crate::style::{Color, Style, flag};
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// Plain text, a line for each row, blanks at the ends left out.
-    pub fn render_text(&self) -> String {
+    pub fn render_text(&self, most: usize) -> Option<String> {
         let mut out = String::new();
-        self.each_run(|text, _| out.push_str(text));
-        trimmed(&out)
+        self.each_run(|text, _| {
+            if text == "\n" {
+                out.truncate(out.trim_end_matches(' ').len());
+            }
+            out.push_str(text);
+            out.len() <= most
+        })?;
+        Some(out)
     }
 
     /// Text with SGR sequences, a line for each row.
-    pub fn render_ansi(&self) -> String {
+    pub fn render_ansi(&self, most: usize) -> Option<String> {
         let mut out = String::new();
         self.each_run(|text, style| {
             if style == Style::default() || text == "\n" {
@@ -23,12 +30,13 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             } else {
                 let _infallible = write!(out, "\x1b[{}m{text}\x1b[m", sgr(style));
             }
-        });
-        out
+            out.len() <= most
+        })?;
+        Some(out)
     }
 
     /// A `pre` element with inline styles; nothing in it is markup of the program's.
-    pub fn render_html(&self) -> String {
+    pub fn render_html(&self, most: usize) -> Option<String> {
         let mut out = "<pre>".to_owned();
         self.each_run(|text, style| {
             let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
@@ -38,16 +46,17 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             } else {
                 let _infallible = write!(out, "<span style=\"{css}\">{escaped}</span>");
             }
-        });
+            out.len() <= most
+        })?;
         out.push_str("</pre>");
-        out
+        (out.len() <= most).then_some(out)
     }
 
     /// A JSON object: `rows`, `cols`, `cursor {row, col, visible}`, `alternate_screen`, `title`, `lines` as text.
-    pub fn render_json(&self) -> String {
-        let text = self.render_text();
+    pub fn render_json(&self, most: usize) -> Option<String> {
+        let text = self.render_text(most)?;
         let lines: Vec<String> = text.lines().map(json_string).collect();
-        format!(
+        let out = format!(
             "{{\"rows\":{},\"cols\":{},\"cursor\":{{\"row\":{},\"col\":{},\"visible\":{}}},\"alternate_screen\":{},\"title\":{},\"lines\":[{}]}}",
             self.rows(),
             self.cols(),
@@ -57,11 +66,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             self.modes.alternate_screen,
             json_string(&self.title),
             lines.join(",")
-        )
+        );
+        (out.len() <= most).then_some(out)
     }
 
-    /// Hands out runs of one style, and a line feed after each row.
-    fn each_run(&self, mut run: impl FnMut(&str, Style)) {
+    /// Hands out runs of one style, and a line feed after each row, as long as more are wanted; none: they no longer were.
+    fn each_run(&self, mut run: impl FnMut(&str, Style) -> bool) -> Option<()> {
         for row in self.side.grid.rows() {
             for cells in row.used_cells().chunk_by(|a, b| a.style == b.style) {
                 let mut text = String::new();
@@ -72,10 +82,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                         self.clusters.push_text(cell.glyph, &mut text);
                     }
                 }
-                run(&text, Style { link: 0, ..self.styles.get(cells[0].style) });
+                let style = Style { link: 0, ..self.styles.get(cells[0].style) };
+                run(&text, style).then_some(())?;
             }
-            run("\n", Style::default());
+            run("\n", Style::default()).then_some(())?;
         }
+        Some(())
     }
 
     fn css(&self, style: Style) -> String {
@@ -118,14 +130,6 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
         css
     }
-}
-
-fn trimmed(text: &str) -> String {
-    text.lines().fold(String::new(), |mut out, line| {
-        out.push_str(line.trim_end_matches(' '));
-        out.push('\n');
-        out
-    })
 }
 
 fn json_string(text: &str) -> String {

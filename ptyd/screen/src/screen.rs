@@ -6,6 +6,7 @@ use crate::allowance::Allowance;
 use crate::charset::Charsets;
 use crate::clusters::Clusters;
 use crate::effect::Effect;
+use crate::flood::PATIENCE_BYTES;
 use crate::grid::Grid;
 use crate::links::Links;
 use crate::modes::Modes;
@@ -110,7 +111,7 @@ pub struct Screen<M = Vec<u8>> {
     pub(crate) allowance: Allowance,
     /// Cells written, moved or looked at, apart from what grids count themselves.
     pub(crate) work: u64,
-    scratch: Vec<u8>,
+    pub(crate) scratch: Vec<u8>,
 }
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
@@ -151,6 +152,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         // Taken out, since what it finds borrows from it.
         let mut parser = std::mem::take(&mut self.parser);
         let mut rest = bytes;
+        // A flood is looked for only while no more than so much is left.
+        let mut look_below = bytes.len();
         while !rest.is_empty() {
             match parser.usual(rest) {
                 Usual::Ascii(len) => {
@@ -164,6 +167,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                     self.control(byte, effects);
                     self.joins = 0;
                     rest = &rest[1..];
+                    if byte == b'\n' && rest.len() <= look_below {
+                        rest = &rest[self.take_flood(&mut parser, rest, effects)..];
+                        look_below = rest.len().saturating_sub(PATIENCE_BYTES);
+                    }
                     continue;
                 }
                 Usual::Csi(len, prefix, last) => {
@@ -182,7 +189,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         self.parser = parser;
     }
 
-    fn take_event(&mut self, used: usize, event: Event<'_>, effects: &mut Vec<Effect>) {
+    pub(crate) fn take_event(&mut self, used: usize, event: Event<'_>, effects: &mut Vec<Effect>) {
         // Text comes in any pieces, so it earns nothing until it ends.
         match &event {
             Event::Ascii(_) | Event::Text(_) | Event::Invalid | Event::Pending => self.allowance.wait(used),

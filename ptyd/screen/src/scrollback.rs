@@ -8,7 +8,9 @@
 
 mod record;
 
-pub(crate) use record::{PackedCell, Record, Shape, encode, put_style, put_varint, take_style, take_varint};
+pub(crate) use record::{
+    PackedCell, Record, Shape, encode, encode_text_with_runs, put_style, put_varint, take_style, take_varint,
+};
 
 /// What keeps a record whole beside its body: both lengths and the flags.
 const FRAME_BYTES: usize = 5;

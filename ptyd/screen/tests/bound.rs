@@ -71,7 +71,10 @@ fn check(screen: &Screen, lines: u32) -> (usize, Screen) {
     let size = screen.size();
     let mut other = fresh(usize::from(size.rows()), usize::from(size.cols()));
     other.feed(&snapshot, &mut Vec::new());
-    assert_eq!(other.render_text(), screen.render_text());
+    assert_eq!(
+        other.render_text(usize::MAX).expect("any length"),
+        screen.render_text(usize::MAX).expect("any length")
+    );
     // Compared by hand: what differs is too long to be printed.
     assert!(without_styles(&other.inspect()) == without_styles(&screen.inspect()), "the screens differ");
     let (all, told) = (plain_lines(screen), plain_lines(&other));
@@ -163,10 +166,17 @@ fn the_largest_screen_with_a_colour_and_a_link_for_each_cell_keeps_its_text() {
         assert!(snapshot.len() <= MAX_SNAPSHOT_BYTES, "{} bytes", snapshot.len());
         let mut other = fresh(1000, 1000);
         other.feed(&snapshot, &mut Vec::new());
-        assert!(other.render_text() == screen.render_text(), "the screen is another");
+        assert!(
+            other.render_text(usize::MAX).expect("any length")
+                == screen.render_text(usize::MAX).expect("any length"),
+            "the screen is another"
+        );
         feed(&mut screen, "\x1b[?1049l");
         feed(&mut other, "\x1b[?1049l");
-        let (hidden, told) = (screen.render_text(), other.render_text());
+        let (hidden, told) = (
+            screen.render_text(usize::MAX).expect("any length"),
+            other.render_text(usize::MAX).expect("any length"),
+        );
         assert!(hidden.starts_with(told.trim_end()) && told.trim_end().len() > 500_000, "{}", told.len());
     }
 }
@@ -184,7 +194,10 @@ fn marks_are_left_out_where_the_text_alone_does_not_fit() {
     let mut other = fresh(1000, 1000);
     other.feed(&snapshot, &mut Vec::new());
     let characters = |text: String| text.chars().filter(|c| !marks.contains(*c)).collect::<String>();
-    let (shown, text) = (other.render_text(), screen.render_text());
+    let (shown, text) = (
+        other.render_text(usize::MAX).expect("any length"),
+        screen.render_text(usize::MAX).expect("any length"),
+    );
     assert!(shown.len() < text.len() / 20);
     assert!(characters(shown) == characters(text), "the characters are others");
 }

@@ -107,7 +107,23 @@ fn the_largest_resizes_are_done_without_moving_everything_for_each_row() {
         screen.resize(Size::new(rows, cols));
     }
     feed(&mut screen, b"\x1b[Hstill there");
-    assert!(screen.render_text().starts_with("still there"));
+    assert!(screen.render_text(usize::MAX).expect("any length").starts_with("still there"));
+}
+
+#[test]
+fn a_rendering_is_as_long_as_it_may_be_or_none() {
+    let mut screen = fresh(24, 80);
+    let colors = (0..24 * 80).map(|cell| format!("\x1b[38;5;{};48;5;{}m&", cell % 256, cell * 7 % 256));
+    feed(&mut screen, colors.collect::<String>().as_bytes());
+    type Render = fn(&Screen, usize) -> Option<String>;
+    let ways: [Render; 4] =
+        [Screen::render_text, Screen::render_ansi, Screen::render_html, Screen::render_json];
+    for render in ways {
+        let whole = render(&screen, usize::MAX).expect("any length");
+        assert_eq!(render(&screen, whole.len()).as_ref(), Some(&whole));
+        assert_eq!(render(&screen, whole.len() - 1), None);
+        assert_eq!(render(&screen, 0), None);
+    }
 }
 
 #[test]
@@ -122,7 +138,7 @@ fn what_programs_do_is_never_cut_short() {
         }
     }
     let expected: String = (0..cols).map(|col| char::from(b'0' + ((5000 - cols + col) % 10) as u8)).collect();
-    assert!(screen.render_text().lines().all(|line| line == expected));
+    assert!(screen.render_text(usize::MAX).expect("any length").lines().all(|line| line == expected));
     // A picture: every cell another colour above and below, over and over.
     let mut screen = fresh(rows, cols);
     for frame in 0..20_usize {

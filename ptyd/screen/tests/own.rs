@@ -173,6 +173,117 @@ fn the_same_stream_in_other_pieces_makes_the_same_screen() {
     }
 }
 
+/// Lines as programs print them in bulk, with something else in between now and then.
+fn flood(random: &mut Random) -> String {
+    let texts = [
+        "plain",
+        "tail ",
+        "Größe ",
+        "日本",
+        "🚀",
+        "─",
+        "e\u{301}",
+        "👩\u{200d}🚀",
+        "~",
+        "\u{7f}",
+        "\u{85}",
+        "\u{fffd}",
+    ];
+    let sequences = [
+        "\x1b[m",
+        "\x1b[1m",
+        "\x1b[32m",
+        "\x1b[38;5;208m",
+        "\x1b[4:3m",
+        "\x1b[7;9m",
+        "\x1b[48;2;0;80;0m",
+        "\x1b[44m",
+        "\x1b[49m",
+        "\x1b]8;;http://a.b\x1b\\",
+        "\x1b]8;;\x1b\\",
+    ];
+    let odd = [
+        "\t",
+        "\x07",
+        "\x08",
+        "\r",
+        "\n",
+        "\x1b[A",
+        "\x1b[2;3H",
+        "\x1b[K",
+        "\x1b[2J",
+        "\x1b[4h",
+        "\x1b[4l",
+        "\x1b[20h",
+        "\x1b[20l",
+        "\x1b[?7l",
+        "\x1b[?7h",
+        "\x1b[?1049h",
+        "\x1b[?1049l",
+        "\x1b[2;4r",
+        "\x1b[r",
+        "\x1b(0",
+        "\x1b(B",
+        "\x1b[3b",
+        "\x1b[6n",
+        "\x1bM",
+        "\x1b[@",
+        "\x1b[3J",
+        "\x1bc",
+    ];
+    let mut all = String::new();
+    for _ in 0..random.below(150) + 50 {
+        for _ in 0..random.below(6) {
+            all.push_str(if random.chance(3) {
+                sequences[random.below(sequences.len())]
+            } else {
+                texts[random.below(texts.len())]
+            });
+            if random.chance(12) {
+                all.push_str(&"x".repeat(random.below(40)));
+            }
+            if random.chance(150) {
+                all.push_str(odd[random.below(odd.len())]);
+            }
+        }
+        all.push_str(if random.chance(40) { "\n" } else { "\r\n" });
+    }
+    all
+}
+
+#[test]
+fn a_flood_of_lines_comes_to_the_same_as_each_byte_by_itself() {
+    for seed in 0..4000 {
+        let mut random = Random::new(seed);
+        let (rows, cols) = sizes(&mut random);
+        let lines = *random.pick(&[0, 7, 1000]);
+        let make = || Screen::new(Size::new(rows as u16, cols as u16), vec![0; SCROLLBACK_BYTES], lines);
+        let (mut whole, mut pieces) = (make(), make());
+        for _ in 0..2 {
+            let text = flood(&mut random);
+            let mut bytes = text.into_bytes();
+            if random.chance(4) {
+                let at = random.below(bytes.len());
+                bytes[at] = random.next() as u8;
+            }
+            feed(&mut whole, &bytes);
+            bytes.iter().for_each(|byte| feed(&mut pieces, std::slice::from_ref(byte)));
+            assert_same(&pieces.inspect(), &whole.inspect(), || {
+                format!("seed {seed} {rows}x{cols} {:?}", String::from_utf8_lossy(&bytes))
+            });
+        }
+        let equal = pieces.scrollback_memory() == whole.scrollback_memory();
+        assert!(
+            equal && pieces.checkpoint() == whole.checkpoint(),
+            "seed {seed}: the same, packed otherwise"
+        );
+        let after = stream(&mut random, Options { rows, cols, like_xterm_js: false }, 20);
+        feed(&mut whole, &after);
+        feed(&mut pieces, &after);
+        assert_same(&pieces.inspect(), &whole.inspect(), || format!("seed {seed} afterwards"));
+    }
+}
+
 #[test]
 fn resizes_at_any_time_lose_no_text_that_is_not_cut() {
     for seed in 0..1000 {

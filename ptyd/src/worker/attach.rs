@@ -1,6 +1,7 @@
 //! Drives one attachment: frames from its client in, what the attachment decides to send out. Its rules are the session
 //! engine's; this only moves bytes.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
@@ -11,7 +12,8 @@ use ptyd_screen::History;
 use ptyd_session::{Accepted, Refused};
 
 use super::Context;
-use super::drive::{now, until};
+use super::alarm::Alarm;
+use super::drive::now;
 use super::encode::{Next, Told, encode_due};
 use super::session::{Begun, Left, NotApplied, Session, Wish};
 use crate::handover::{Target, ToKeeper};
@@ -63,6 +65,9 @@ impl Client<'_> {
         let mut last = None;
         // Replies that `pending` holds, about, in bytes.
         let mut owed = 0;
+        let (mut ack_alarm, mut pace_alarm) = (Alarm::new(), Alarm::new());
+        let (superseded, stop) = (begun.superseded.clone(), self.context.stop.clone());
+        let (mut superseded, mut stopped) = (pin!(superseded.cancelled()), pin!(stop.cancelled()));
         loop {
             // A fast client's socket is always ready: the other tasks of this thread want their turn.
             tokio::task::coop::consume_budget().await;
@@ -111,16 +116,16 @@ impl Client<'_> {
                     begun.attachment.handle_written(written, pending.is_empty(), now());
                 }
                 _ = changed.changed(), if pending.is_empty() && last.is_none() => {}
-                () = until(self.told.ack_by), if pending.is_empty() && last.is_none() => {}
-                () = until(begun.attachment.poll_timeout()) => {
+                () = ack_alarm.until(self.told.ack_by), if pending.is_empty() && last.is_none() => {}
+                () = pace_alarm.until(begun.attachment.poll_timeout()) => {
                     begun.attachment.handle_timeout(now());
                     self.note_hold(begun);
                 }
-                () = begun.superseded.cancelled(), if last.is_none() => {
+                () = superseded.as_mut(), if last.is_none() => {
                     frame::put_control(&mut pending, &ToApi::Superseded)?;
                     last = Some(Left::Lost);
                 }
-                () = self.context.stop.cancelled(), if last.is_none() => {
+                () = stopped.as_mut(), if last.is_none() => {
                     frame::put_control(&mut pending, &ToApi::Draining)?;
                     last = Some(Left::Lost);
                 }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tracing::{error, info, warn};
 
+use super::alarm::Alarm;
 use super::session::{LineDiscipline, Session, Shared};
 use super::{Context, attach, numbers, sys};
 use crate::handover::ToKeeper;
@@ -58,6 +60,8 @@ pub(crate) async fn drive(context: Arc<Context>, session: Arc<Session>, master: 
         }
     };
     let mut state = State::default();
+    let mut alarm = Alarm::new();
+    let mut stopped = pin!(context.stop.cancelled());
     loop {
         // A terminal always has something to say in a flood: the other tasks of this thread want their turn.
         tokio::task::coop::consume_budget().await;
@@ -72,7 +76,7 @@ pub(crate) async fn drive(context: Arc<Context>, session: Arc<Session>, master: 
             }
         }
         tokio::select! {
-            () = context.stop.cancelled() => return,
+            () = stopped.as_mut() => return,
             taking = writable(state.full.as_ref()), if plan.write => match taking {
                 Taking::Input => write_some(&session, &master, &mut state),
                 Taking::Nothing => state.hung_up_until = Some(now() + HUNG_UP_RETRY),
@@ -91,7 +95,7 @@ pub(crate) async fn drive(context: Arc<Context>, session: Arc<Session>, master: 
             }
             () = session.work.notified() => state.hung_up_until = state.hung_up_until.filter(|_| !exited(&session)),
             () = std::future::ready(()), if plan.feed => {}
-            () = until(plan.deadline) => {
+            () = alarm.until(plan.deadline) => {
                 note_line_discipline(&session, &master, &mut state);
                 // A hung-up terminal is watched anew: what was reported of it before stays reported.
                 if state.hung_up_until.is_some_and(|until| until <= now()) {
@@ -135,14 +139,6 @@ fn over(session: &Session) -> Option<EndReason> {
 /// The monotonic time, as a paused clock moves it.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
-}
-
-/// Completes at `deadline`; never without one.
-pub(crate) async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 struct Plan {

@@ -441,18 +441,17 @@ impl Session {
         let mut shared = self.lock();
         shared.feed(usize::MAX);
         let text = shared.picture.draw(|screen| match format {
-            ScreenFormat::Text => screen.render_text(),
-            ScreenFormat::Ansi => screen.render_ansi(),
-            ScreenFormat::Html => screen.render_html(),
-            ScreenFormat::Json => screen.render_json(),
+            ScreenFormat::Text => screen.render_text(MAX_RENDERED_BYTES),
+            ScreenFormat::Ansi => screen.render_ansi(MAX_RENDERED_BYTES),
+            ScreenFormat::Html => screen.render_html(MAX_RENDERED_BYTES),
+            ScreenFormat::Json => screen.render_json(MAX_RENDERED_BYTES),
         });
-        let text = text.unwrap_or_default();
-        if text.len() > MAX_RENDERED_BYTES {
+        let Some(text) = text.unwrap_or_else(|| Some(String::new())) else {
             return Answer::Failed(failure(
                 ErrorCode::Internal,
                 "the screen is too large to be sent as a whole",
             ));
-        }
+        };
         Answer::Screen { offset: shared.picture.fed(), size: shared.region.size(), text }
     }
 

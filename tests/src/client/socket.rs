@@ -64,6 +64,11 @@ impl Socket {
         })
     }
 
+    /// The bare connection. What was read from it and not looked at yet is lost.
+    pub(super) fn into_stream(self) -> std::io::Result<std::net::TcpStream> {
+        self.stream.into_inner().into_std()
+    }
+
     /// How terminal bytes travel.
     pub const fn framing(&self) -> Framing {
         self.framing

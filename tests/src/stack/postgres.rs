@@ -11,8 +11,8 @@ use nix::sys::signal::Signal;
 use nix::unistd::User;
 use tempfile::TempDir;
 
-use super::process::{Launch, Process};
-use super::{START_LIMIT, binaries, place, users};
+use super::process::{self, Launch, Process};
+use super::{START_LIMIT, binaries, place, proc, users};
 use crate::wait_until;
 
 /// Owns every database; loopback connections need no password.
@@ -63,7 +63,61 @@ impl Postgres {
         self.process.end(END_LIMIT);
     }
 
-    /// Starts the server again after [`Postgres::stop`].
+    /// SIGKILLs every process of the server, as a host does that runs out of memory.
+    pub async fn kill(&mut self) {
+        let servants = proc::children(self.process.pid());
+        self.process.kill();
+        for servant in &servants {
+            process::send(servant.pid, Signal::SIGKILL);
+        }
+        wait_until("every process of PostgreSQL is gone", END_LIMIT, async || {
+            servants.iter().all(|servant| {
+                proc::facts(servant.pid).is_none_or(|now| now.began != servant.began || now.state == 'Z')
+            })
+        })
+        .await;
+    }
+
+    /// Stops every process of the server without ending it: connections stay open and nobody answers.
+    pub fn freeze(&mut self) {
+        self.signal_all(Signal::SIGSTOP);
+    }
+
+    /// Lets the server go on after [`Postgres::freeze`].
+    pub fn thaw(&mut self) {
+        self.signal_all(Signal::SIGCONT);
+    }
+
+    /// Locks tables until the process that is given ends: whoever wants something of them waits.
+    pub async fn lock(&self, tables: &str) -> Process {
+        let script = self.directory.path().join("lock.sql");
+        // Without the first line the server would not notice for ten minutes that nobody waits any more.
+        let sql = format!(
+            "set client_connection_check_interval = '100ms';\n\
+             begin;\nlock table {tables};\n\\echo locked\nselect pg_sleep(600);\n"
+        );
+        fs::write(&script, sql).expect("a script can be written");
+        let locking = Process::start(&Launch {
+            name: "psql",
+            program: &self.programs.join("psql"),
+            arguments: &["-X", "-q", "-f", &script.display().to_string(), &self.url()],
+            environment: &[],
+            user: None,
+            logs: self.directory.path(),
+        });
+        wait_until("the tables are locked", START_LIMIT, async || locking.printed().contains("locked")).await;
+        locking
+    }
+
+    fn signal_all(&mut self, signal: Signal) {
+        // The one that starts others first, so that none is missed.
+        self.process.signal(signal);
+        for servant in proc::children(self.process.pid()) {
+            process::send(servant.pid, signal);
+        }
+    }
+
+    /// Starts the server again after [`Postgres::stop`] or [`Postgres::kill`].
     pub async fn start_again(&mut self) {
         self.starts += 1;
         self.process = launch(&self.programs, self.directory.path(), self.port, self.user.as_ref());
@@ -83,6 +137,8 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
+        // What is frozen does not end.
+        self.thaw();
         self.stop();
     }
 }

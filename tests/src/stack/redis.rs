@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use super::process::{Launch, Process};
@@ -44,6 +45,16 @@ impl Redis {
         self.starts += 1;
         self.process = launch(self.address, self.directory.path());
         self.ready().await;
+    }
+
+    /// Stops it without ending it: connections stay open and nobody answers.
+    pub fn freeze(&mut self) {
+        self.process.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on after [`Redis::freeze`].
+    pub fn thaw(&mut self) {
+        self.process.signal(Signal::SIGCONT);
     }
 
     /// Makes it forget everything.

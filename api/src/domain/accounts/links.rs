@@ -36,9 +36,10 @@ impl Accounts {
     ) -> Result<(), AccountError> {
         let (token, now) = (hash(&token), self.clock.now());
         // Before anything is hashed: it would be work that anybody can ask for.
-        if !self.mail_tokens.has_mail_token(token, MailPurpose::Reset, now).await? {
-            return Err(AccountError::LinkRefused);
-        }
+        let owner = self.mail_tokens.mail_token_owner(token, MailPurpose::Reset, now).await?;
+        let owner = owner.ok_or(AccountError::LinkRefused)?;
+        // Not by the name that others may try: they must not keep its owner from the way out.
+        self.count_try(format!("reset of {owner}")).await?;
         if let Some(weakness) = weakness(new.expose_secret()) {
             return Err(AccountError::WeakPassword(weakness));
         }

@@ -7,6 +7,7 @@ use devpocket_shared::wire::{Answer, Request, ScreenFormat};
 use tokio::time::Instant;
 
 use super::{Caller, SessionError, Sessions, Shown};
+use crate::domain::session::{Session, Status};
 
 /// A session's screen.
 #[derive(Clone, Debug)]
@@ -67,6 +68,29 @@ impl Sessions {
             return Err(SessionError::OutOfTurn);
         };
         Ok(Lines { first_line, lines, total })
+    }
+
+    /// What became of a session that the ptyd which answered does not know; none: its owner never had it running.
+    pub async fn fate(&self, caller: Caller<'_>, id: SessionId) -> Result<Option<Session>, SessionError> {
+        match self.show(caller, id).await {
+            Ok(Shown { session, .. }) => {
+                Ok((session.has_ended() && session.status != Status::Failed).then_some(session))
+            }
+            Err(SessionError::NotFound) => Ok(None),
+            Err(err) => Err(err),
+        }
+    }
+
+    /// The same while no ptyd runs: what has not ended ended with it. The books are told once one answers.
+    pub async fn fate_without_node(
+        &self,
+        caller: Caller<'_>,
+        id: SessionId,
+    ) -> Result<Option<Session>, SessionError> {
+        let booked = self.booked(caller, id).await?;
+        Ok(booked.map(|session| {
+            if session.has_ended() { session } else { Session { status: Status::Lost, ..session } }
+        }))
     }
 
     /// How a session is, as its ptyd says now.

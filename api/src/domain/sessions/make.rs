@@ -4,7 +4,6 @@
 use devpocket_shared::ids::{NodeId, SessionId, UserId};
 use devpocket_shared::wire::{Answer, Create, Failure, Limits, Request, Spec};
 use tracing::warn;
-use uuid::Uuid;
 
 use super::{Caller, SessionError, Sessions, Shown};
 use crate::domain::session::{Session, Status};
@@ -21,15 +20,33 @@ pub struct NewSession {
 }
 
 impl Sessions {
-    /// Starts a session that nobody is attached to. One without a name is given one.
-    pub async fn create(&self, caller: Caller<'_>, new: NewSession) -> Result<Shown, SessionError> {
-        let id = SessionId::new(Uuid::now_v7());
+    /// Starts a session that nobody is attached to. One without a name is given one. An api that died half way may have
+    /// begun with the same id: then it is gone on with.
+    pub async fn create(
+        &self,
+        caller: Caller<'_>,
+        id: SessionId,
+        new: NewSession,
+    ) -> Result<Shown, SessionError> {
         let NewSession { mut spec, description, limits } = new;
         spec.name.get_or_insert_with(|| made_name(id));
         let mut session = Session::new(id, caller.owner, &spec, limits, self.clock.now());
         session.description = description;
         if !self.store.add_session(&session).await? {
-            return Err(SessionError::NameTaken);
+            let begun = self.booked(caller, id).await?.ok_or(SessionError::NameTaken)?;
+            match begun.status {
+                Status::Starting => {}
+                // Its ptyd had no room, say; now it may have.
+                Status::Failed => {
+                    self.store.delete_session(caller.owner, id).await?;
+                    if !self.store.add_session(&session).await? {
+                        return Err(SessionError::NameTaken);
+                    }
+                }
+                Status::Running | Status::Exited | Status::Terminated | Status::Lost => {
+                    return self.show(caller, id).await;
+                }
+            }
         }
         let create = Create { owner: caller.owner, session_id: id, key: None, spec, attach: None };
         match self.ask(caller.request_id, &Request::CreateLimited { create, limits }).await {

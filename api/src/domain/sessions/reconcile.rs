@@ -150,7 +150,9 @@ impl Sessions {
         let message = match session.node {
             None if session.created_at + STARTING < now => "the server stopped while it was being started",
             Some(its_node) if Some(its_node) == node => "its node does not know it any more",
-            // Not started yet, or on a node that did not answer.
+            // There is one place for a node. If the other one comes back to it after all, the session is taken up again.
+            Some(_) if node.is_some() => "another node answers in place of its own",
+            // Not started yet, or nobody says who answered.
             None | Some(_) => return Ok(()),
         };
         info!(session.id = %session.id, "session {} is lost: {message}", session.id);

@@ -87,8 +87,18 @@ async fn who_is_signed_in_counts_for_themselves_by_what_they_pay() {
     let none = api.me("nonsense").await;
     none.is_problem(401, "token_invalid");
     assert_eq!(header(&none, "ratelimit-policy"), "\"general\";q=60;w=60");
-    let health = api.get("/health").await;
-    assert!(!health.headers.contains_key("ratelimit"));
+    let elsewhere = Request::get("/health").header("host", "evil.example").body(Body::empty()).unwrap();
+    for answer in [
+        api.get("/health").await,
+        api.get("/").await,
+        api.get("/nothing").await,
+        api.get("/metrics").await,
+        api.send(elsewhere).await,
+    ] {
+        assert_eq!(header(&answer, "ratelimit-policy"), "\"open\";q=6000;w=60");
+        // A hundred come back every second.
+        assert!((5900..6000).contains(&number(&answer, "x-ratelimit-remaining")), "{answer:?}");
+    }
 }
 
 #[tokio::test]
@@ -111,6 +121,40 @@ async fn a_name_is_tried_ten_times_a_minute_from_all_addresses_together() {
     login(30, "ann", PASSWORD).await.is_problem(429, "rate_limited");
     assert_eq!(api.me(signed_in.access()).await.status, StatusCode::OK, "who is signed in does not notice");
     assert_eq!(api.refresh(signed_in.refresh()).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_reset_is_counted_by_its_account_and_nobody_else_can_use_that_up() {
+    let api = limited().await;
+    api.register("ann").await;
+    api.register("bob").await;
+    let mut links = Vec::new();
+    for name in ["ann", "bob"] {
+        let email = format!("{name}@example.com");
+        api.mail(&email, 1).await;
+        api.post("/api/auth/forgot-password", json!({"email": email})).await;
+        links.push(link_in(&api.mail(&email, 2).await).to_owned());
+    }
+    // Strangers try ann's names until they are not listened to any more.
+    for n in 0..12 {
+        let body = json!({"username": "ann@example.com", "password": "Wrong1!x"});
+        api.post_from(&format!("198.51.100.{n}"), "/api/auth/login", body).await;
+    }
+    let reset = async |n: usize, link: &str, password: &str| {
+        let body = json!({"token": link, "new_password": password});
+        api.post_from(&format!("192.0.2.{n}"), "/api/auth/reset-password", body).await
+    };
+    for n in 0..10 {
+        reset(n, &links[0], "weak").await.is_problem(400, "weak_password");
+    }
+    let refused = reset(10, &links[0], "Another1!").await;
+    refused.is_problem(429, "rate_limited");
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(reset(11, &links[1], "Another1!").await.status, StatusCode::OK, "bob has his own");
+    // What is no link has no account: its address alone is counted.
+    for n in 20..35 {
+        reset(n, &"0".repeat(64), "Another1!").await.is_problem(400, "link_invalid");
+    }
 }
 
 #[tokio::test]

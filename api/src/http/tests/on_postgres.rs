@@ -13,8 +13,12 @@ mod limits;
 mod links;
 #[path = "profile.rs"]
 mod profile;
+#[path = "reference.rs"]
+mod reference;
 #[path = "refresh.rs"]
 mod refresh;
+#[path = "routes.rs"]
+mod routes;
 #[path = "shape.rs"]
 mod shape;
 

@@ -181,6 +181,12 @@ async fn a_deleted_account_leaves_no_row_in_any_table() {
     api.post("/api/auth/forgot-password", json!({"email": "bob@example.com"})).await;
     api.mail("bob@example.com", 2).await;
     assert_eq!(api.get_as(bob.access(), "/api/sessions").await.body["total"], 1);
+    let keyed = Request::post("/api/sessions")
+        .header("authorization", format!("Bearer {}", bob.access()))
+        .header("content-type", "application/json")
+        .header("idempotency-key", "bobs");
+    let refused = api.send(keyed.body("{}".into()).unwrap()).await;
+    refused.is_problem(403, "local_sessions_unavailable");
     let during = api.database.dump().await;
     let rows = |dump: &BTreeMap<String, Vec<String>>| -> BTreeMap<String, usize> {
         dump.iter().map(|(table, rows)| (table.clone(), rows.len())).collect()

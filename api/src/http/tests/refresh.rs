@@ -56,7 +56,8 @@ async fn what_is_no_refresh_token_refreshes_nothing() {
     let api = Api::new().await;
     let signed_in = api.register("ann").await;
     let unused = Tokens::new(&SecretString::from(SECRET), Duration::minutes(60)).unwrap();
-    let early = unused.refresh_after(&SecretString::from(signed_in.refresh()));
+    let early =
+        unused.refresh_after(&SecretString::from(signed_in.refresh()), OffsetDateTime::UNIX_EPOCH).next;
     for token in
         ["", "x", signed_in.access(), secrecy::ExposeSecret::expose_secret(&early), &"f".repeat(4096)]
     {

@@ -71,7 +71,7 @@ impl TryFrom<SessionRow> for Session {
     }
 }
 
-pub(super) fn status(word: &str) -> Result<Status, StoreError> {
+pub(in crate::store) fn status(word: &str) -> Result<Status, StoreError> {
     Status::from_word(word).ok_or_else(|| StoreError::corrupt("a status that is none"))
 }
 

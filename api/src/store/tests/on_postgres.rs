@@ -4,6 +4,9 @@
 #[path = "contract.rs"]
 mod contract;
 
+use devpocket_tests::proxy::{Plan, Proxy};
+use secrecy::ExposeSecret;
+
 use super::*;
 
 type Kept = PostgresPlace;
@@ -22,6 +25,41 @@ async fn a_server_that_goes_away_is_unavailable_and_comes_back_by_itself() {
     assert!(asked.elapsed() < std::time::Duration::from_secs(10), "{:?}", asked.elapsed());
     place.server().start_again().await;
     database.ping().await.unwrap();
+}
+
+/// The story: a connection that nobody answers on any more kept its place in the pool, and when all had been in use as
+/// the server's host vanished, the api was without a database until it was started again, whatever stood in its place.
+#[tokio::test]
+async fn connections_that_nobody_answers_on_any_more_are_replaced() {
+    let place = Kept::make().await;
+    let Location::Postgres(url) = place.location() else { unreachable!("PostgreSQL") };
+    let url = url.expose_secret();
+    let (_, address) = url.split_once('@').unwrap();
+    let address = address.split_once('/').unwrap().0.to_owned();
+    let proxy = Proxy::start(address.parse().unwrap(), || Plan::UNBROKEN).await;
+    let through = url.replace(&address, &proxy.address.to_string());
+    let witness = place.open().await;
+    let location = Location::of_url(&SecretString::from(through)).unwrap();
+    let database = Database::open(&location, Schema::Check).await.unwrap();
+    // Every connection is in use when the host behind it vanishes.
+    let asking = futures_util::future::join_all((0..10).map(|_| database.execute(sql("select pg_sleep(9)"))));
+    let vanishing = async {
+        let limit = std::time::Duration::from_secs(8);
+        devpocket_tests::wait_until("all of them wait", limit, async || {
+            let waiting = "select count(*) from pg_stat_activity where state = 'active' and query like 'select pg_sleep%'";
+            witness.count(waiting).await == 10
+        })
+        .await;
+        proxy.silence();
+    };
+    let (answers, ()) = tokio::join!(asking, vanishing);
+    assert!(answers.iter().all(|answer| matches!(answer, Err(StoreError::Unavailable(_)))), "{answers:?}");
+    devpocket_tests::wait_until(
+        "the database is there again",
+        std::time::Duration::from_secs(10),
+        async || database.ping().await.is_ok(),
+    )
+    .await;
 }
 
 #[tokio::test]

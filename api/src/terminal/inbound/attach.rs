@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use devpocket_shared::ids::{NodeId, SessionId};
+use devpocket_shared::ids::{NodeId, Offset, SessionId};
 use devpocket_shared::wire::stream::StreamError;
 use devpocket_shared::wire::{
     self, Answer, AttachMode, Create, Delivery, ErrorCode, FrameKind, Request, ToApi, ToPtyd,
@@ -17,9 +17,11 @@ use uuid::Uuid;
 use super::super::message::Connect;
 use super::super::outbound::{Feed, Out};
 use super::super::{Channel, Names, Terminal, reply};
-use super::openings::{Opened, Subject};
+use super::openings::{Opened, Outcome, Subject};
 use super::{Attached, End, Inbound, Tags};
 use crate::domain::limits::Class;
+use crate::domain::session::Session;
+use crate::domain::sessions::Caller;
 use crate::link::{Link, LinkError, LinkStream};
 
 /// Sessions one socket carries (PROTOCOL section 1).
@@ -135,21 +137,25 @@ impl Inbound<'_> {
         }
         self.note_replaced(session_id, true);
         let (terminal, link_id) = (Arc::clone(self.terminal), self.request_id.clone());
-        self.openings
-            .begin(subject, request_id, async move { request_attached(&terminal, &link_id, &request).await });
+        self.openings.begin(
+            subject,
+            request_id,
+            async move { open_at_node(&terminal, &link_id, &request).await },
+        );
         Ok(())
     }
 
     /// An opening was answered.
     pub(super) async fn opened(&mut self, opened: Opened) -> Result<(), End> {
-        let Opened { subject, request_id, result } = opened;
+        let Opened { subject, request_id, outcome } = opened;
         let session_id = subject.session();
-        if !matches!(result, Ok((Answer::Attached(_), _))) {
+        if !matches!(outcome, Outcome::Answered(Answer::Attached(_), _)) {
             self.note_replaced(session_id, false);
         }
-        let (answer, stream) = match result {
-            Ok(answered) => answered,
-            Err(err) => return self.unreachable(&err, session_id, request_id).await,
+        let (answer, stream) = match outcome {
+            Outcome::Answered(answer, stream) => (answer, stream),
+            Outcome::Gone(session) => return Ok(self.reply(gone(&session).answering(request_id)).await?),
+            Outcome::Unreachable(err) => return self.unreachable(&err, session_id, request_id).await,
         };
         match answer {
             Answer::Attached(attached) => {
@@ -227,6 +233,42 @@ impl Inbound<'_> {
     async fn out(&self, out: Out) -> Result<(), End> {
         self.to_client.send(out).await.map_err(|_: mpsc::error::SendError<Out>| End::Left)
     }
+}
+
+/// Opens a session; one that is not where it was is looked up in the books, so that its client need not try for ever.
+async fn open_at_node(terminal: &Terminal, link_id: &str, request: &Request) -> Outcome {
+    let answered = request_attached(terminal, link_id, request).await;
+    if let Request::Attach { owner, session_id, .. } = request {
+        let caller = Caller { owner: *owner, request_id: link_id };
+        let fate = match &answered {
+            Ok((Answer::Failed(failure), _)) if failure.code == ErrorCode::SessionNotFound => {
+                terminal.sessions.fate(caller, *session_id).await
+            }
+            Err(err) if err.is_absence() => terminal.sessions.fate_without_node(caller, *session_id).await,
+            Ok(_) | Err(_) => Ok(None),
+        };
+        match fate {
+            Ok(Some(session)) => return Outcome::Gone(Box::new(session)),
+            Ok(None) => {}
+            // The client hears what the node said, and may ask again.
+            Err(err) => {
+                tracing::debug!(err = %crate::chain(&err), "the books do not tell what became of a session")
+            }
+        }
+    }
+    match answered {
+        Ok((answer, stream)) => Outcome::Answered(answer, stream),
+        Err(err) => Outcome::Unreachable(err),
+    }
+}
+
+/// What is said of a session that is over and that no node holds.
+fn gone(session: &Session) -> reply::Reply {
+    if let Some(exit) = &session.exit {
+        return reply::exited(session.id, Offset(session.bytes_out), exit, session.reason);
+    }
+    let message = "the session is gone, and with it what was on its screen: its node stopped";
+    reply::status("lost", Some(session.id), message, None)
 }
 
 /// Sends a request that ends in an attachment, or in a failure.

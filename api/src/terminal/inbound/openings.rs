@@ -8,6 +8,7 @@ use devpocket_shared::wire::{Answer, CreationKey};
 use tokio::task::JoinSet;
 
 use super::super::message::ClientMessage;
+use crate::domain::session::Session;
 use crate::link::{LinkError, LinkStream};
 
 /// Most messages that wait for an opening, of all openings of a socket.
@@ -36,11 +37,21 @@ impl Subject {
     }
 }
 
-/// An opening with its answer.
+/// An opening with its outcome.
 pub(super) struct Opened {
     pub(super) subject: Subject,
     pub(super) request_id: Option<String>,
-    pub(super) result: Result<(Answer, LinkStream), LinkError>,
+    pub(super) outcome: Outcome,
+}
+
+/// How an opening came out.
+pub(super) enum Outcome {
+    /// The node answered.
+    Answered(Answer, LinkStream),
+    /// The session was there and is not any more.
+    Gone(Box<Session>),
+    /// No node answered.
+    Unreachable(LinkError),
 }
 
 /// A message that waits, and its length in bytes.
@@ -78,10 +89,10 @@ impl Openings {
         &mut self,
         subject: Subject,
         request_id: Option<String>,
-        request: impl Future<Output = Result<(Answer, LinkStream), LinkError>> + Send + 'static,
+        request: impl Future<Output = Outcome> + Send + 'static,
     ) {
         self.waiting.entry(subject.clone()).or_default();
-        self.requests.spawn(async move { Opened { subject, request_id, result: request.await } });
+        self.requests.spawn(async move { Opened { subject, request_id, outcome: request.await } });
     }
 
     /// Whether there is room for one more message of this many bytes. One alone always has it.

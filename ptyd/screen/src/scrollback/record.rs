@@ -148,6 +148,26 @@ pub(crate) fn encode(row: RowRef<'_>, goes_on: bool, styles: &Styles, clusters: 
     to.resize(to.len() + behind, Packed::new(rest).byte());
 }
 
+/// Packs a row of which there is the text, and how many cells have which style.
+pub(crate) fn encode_text_with_runs(
+    [wrapped, goes_on]: [bool; 2],
+    runs: &[(usize, u16)],
+    text: &[u8],
+    styles: &Styles,
+    to: &mut Vec<u8>,
+) {
+    to.push(u8::from(wrapped) * WRAPPED + u8::from(goes_on) * GOES_ON);
+    if runs.iter().any(|(_, style)| *style != 0) {
+        to[0] |= RUNS;
+        put_varint(to, runs.len() as u64);
+        for (cells, style) in runs {
+            put_varint(to, *cells as u64);
+            put_style(to, styles.get_ref(*style));
+        }
+    }
+    to.extend_from_slice(text);
+}
+
 fn encode_runs(cells: &[Packed], (behind, rest): (usize, Cell), styles: &Styles, to: &mut Vec<u8>) {
     // Their count comes first: there are mostly few enough for a byte.
     let counted = to.len();

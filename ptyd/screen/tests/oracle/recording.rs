@@ -164,7 +164,11 @@ impl Recorder {
             self.child.kill().expect("it can be ended");
         }
         let status = self.child.wait().expect("it ends");
-        assert!(self.ended, "{command:?} did not end: {status}\n{}", self.screen.render_text());
+        assert!(
+            self.ended,
+            "{command:?} did not end: {status}\n{}",
+            self.screen.render_text(usize::MAX).expect("any length")
+        );
         for step in &mut self.steps {
             if let Step::Feed(bytes) = step {
                 *bytes = blanked(bytes);

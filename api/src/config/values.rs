@@ -1,0 +1,62 @@
+//! Single values as flags and variables have them. Knows no variable.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use secrecy::SecretString;
+
+use super::PtydAddress;
+use crate::domain::origins::Origin;
+
+impl FromStr for PtydAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            Some(("unix", path)) if !path.is_empty() => Ok(Self::Unix(path.into())),
+            Some(("quic", authority)) => match authority.rsplit_once(':') {
+                Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0) => {
+                    Ok(Self::Quic(authority.to_owned()))
+                }
+                _ => Err("quic: needs host:port"),
+            },
+            _ => Err("must be unix:/path or quic:host:port"),
+        }
+    }
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the shape clap wants; it must not fail, since clap would print the value"
+)]
+pub(crate) fn secret(text: &str) -> Result<SecretString, String> {
+    Ok(SecretString::from(text))
+}
+
+pub(crate) fn http_url(text: &str) -> Result<String, &'static str> {
+    Origin::of_url(text).map(|_| text.to_owned()).ok_or("must be an http or https URL")
+}
+
+/// A network, or an address as one; none for the empty text, so that an empty variable is an empty list.
+pub(crate) fn network(text: &str) -> Result<Option<IpNet>, &'static str> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse::<IpNet>()
+        .or_else(|_| address())
+        .map(Some)
+        .map_err(|_| "must be addresses and networks like 10.0.0.0/8")
+}
+
+/// An origin; none for the empty text, so that an empty variable is an empty list.
+pub(crate) fn origin(text: &str) -> Result<Option<Origin>, &'static str> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    Origin::of_url(text.trim())
+        .map(Some)
+        .ok_or("must be origins like https://app.example, without a wildcard")
+}

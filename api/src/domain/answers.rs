@@ -1,0 +1,115 @@
+//! Requests that are done once, however often they are sent (API.md section 1): by a key of the client's, the answer is
+//! kept and given again. Knows no HTTP and no SQL, nor what is done.
+
+use std::sync::Arc;
+
+use devpocket_shared::ids::UserId;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use time::Duration;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::clock::Clock;
+use crate::store::{AnswerKey, AnswerStore, Attempt, Begun, KeptAnswer, StoreError};
+
+/// Longest key, in bytes.
+pub const MAX_KEY_BYTES: usize = 255;
+/// How long an answer is kept.
+const KEPT: Duration = Duration::hours(24);
+/// How long one attempt may take; after that its api is taken to be dead.
+pub const ATTEMPT: std::time::Duration = std::time::Duration::from_secs(30);
+/// How much longer it is waited until another attempt is made: clocks of apis may differ a little.
+const MARGIN: Duration = Duration::seconds(5);
+/// How long a second request waits for the answer of the first, and how often it looks.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+const LOOK: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// What a client calls a request by: printable ASCII, 1 to [`MAX_KEY_BYTES`] bytes.
+#[derive(Clone)]
+pub struct RequestKey(String);
+
+impl RequestKey {
+    /// Takes `text` if it is a key.
+    pub fn parse(text: &str) -> Option<Self> {
+        let good =
+            (1..=MAX_KEY_BYTES).contains(&text.len()) && text.bytes().all(|b| (0x20..0x7F).contains(&b));
+        good.then(|| Self(text.to_owned()))
+    }
+}
+
+/// A request that is done once.
+pub struct Once {
+    user_id: UserId,
+    route: String,
+    key_hash: [u8; 32],
+    fingerprint: [u8; 32],
+    attempt: Uuid,
+}
+
+impl Once {
+    /// Whose request it is, where it was sent to, under which key, and with what in it.
+    pub fn new(user_id: UserId, route: &str, key: &RequestKey, content: &[u8]) -> Self {
+        Self {
+            user_id,
+            route: route.to_owned(),
+            key_hash: Sha256::digest(key.0.as_bytes()).into(),
+            fingerprint: keyed(key.0.as_bytes()).chain_update(content).finalize().into_bytes().into(),
+            attempt: Uuid::new_v4(),
+        }
+    }
+
+    fn key(&self) -> AnswerKey<'_> {
+        AnswerKey { user_id: self.user_id, route: &self.route, key_hash: &self.key_hash }
+    }
+}
+
+/// The kept answers of one deployment.
+pub struct Answers {
+    store: Arc<dyn AnswerStore>,
+    clock: Clock,
+}
+
+impl Answers {
+    /// Over a store.
+    pub fn new(store: Arc<dyn AnswerStore>, clock: Clock) -> Self {
+        Self { store, clock }
+    }
+
+    /// Begins to do it, or finds that it was done: then that is the answer. Waits a little for another attempt that is
+    /// under way.
+    pub async fn begin(&self, once: &Once) -> Result<Begun, StoreError> {
+        let given_up = Instant::now() + PATIENCE;
+        self.store.forget_expired(self.clock.now()).await?;
+        loop {
+            let now = self.clock.now();
+            let attempt = Attempt {
+                id: once.attempt,
+                fingerprint: &once.fingerprint,
+                resource_id: Uuid::now_v7(),
+                held_until: now + ATTEMPT + MARGIN,
+                expires_at: now + KEPT,
+            };
+            let begun = self.store.begin_answer(once.key(), attempt, now).await?;
+            if begun != Begun::UnderWay || Instant::now() >= given_up {
+                return Ok(begun);
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Keeps the answer.
+    pub async fn keep(&self, once: &Once, answer: &KeptAnswer) -> Result<(), StoreError> {
+        self.store.keep_answer(once.key(), once.attempt, answer).await
+    }
+
+    /// Nothing came of it, as far as is known: it may be tried again.
+    pub async fn release(&self, once: &Once) -> Result<(), StoreError> {
+        self.store.release_answer(once.key(), once.attempt).await
+    }
+}
+
+#[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("any key length")
+}

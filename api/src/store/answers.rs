@@ -1,0 +1,156 @@
+//! Kept answers in SQL: of requests that came with a key, each is done once.
+
+use async_trait::async_trait;
+use devpocket_shared::ids::UserId;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::statement::{Statement, sql};
+use super::{Database, StoreError};
+
+/// Names a request: whose, where, and by which key.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerKey<'a> {
+    /// Whose it is.
+    pub user_id: UserId,
+    /// The route it was sent to.
+    pub route: &'a str,
+    /// A hash of the key.
+    pub key_hash: &'a [u8],
+}
+
+/// An attempt to do what a request asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// Its own id.
+    pub id: Uuid,
+    /// What the body is told apart by.
+    pub fingerprint: &'a [u8],
+    /// The id of what is made, unless an attempt before has chosen one.
+    pub resource_id: Uuid,
+    /// Until when nobody else tries.
+    pub held_until: OffsetDateTime,
+    /// Until when the answer is kept.
+    pub expires_at: OffsetDateTime,
+}
+
+/// An answer as it is kept.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KeptAnswer {
+    /// Its status.
+    pub status: u16,
+    /// Its body, JSON.
+    pub body: Vec<u8>,
+}
+
+/// What became of [`AnswerStore::begin_answer`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Begun {
+    /// It is to be done now, making something of this id.
+    Now(Uuid),
+    /// Another attempt is under way.
+    UnderWay,
+    /// It was done.
+    Done(KeptAnswer),
+    /// The key was used with another body.
+    Reused,
+}
+
+/// Answers to requests with a key.
+#[async_trait]
+pub trait AnswerStore: Send + Sync {
+    /// Forgets answers that are not kept any longer, whosever they are.
+    async fn forget_expired(&self, now: OffsetDateTime) -> Result<(), StoreError>;
+    /// Begins an attempt, unless there is one or an answer. One that its api left behind is taken over.
+    async fn begin_answer(
+        &self,
+        key: AnswerKey<'_>,
+        attempt: Attempt<'_>,
+        now: OffsetDateTime,
+    ) -> Result<Begun, StoreError>;
+    /// Keeps the answer of an attempt that is under way still.
+    async fn keep_answer(
+        &self,
+        key: AnswerKey<'_>,
+        attempt: Uuid,
+        answer: &KeptAnswer,
+    ) -> Result<(), StoreError>;
+    /// Ends an attempt that came to nothing, as far as is known: the same may be tried again, and makes something of the
+    /// same id.
+    async fn release_answer(&self, key: AnswerKey<'_>, attempt: Uuid) -> Result<(), StoreError>;
+}
+
+#[async_trait]
+impl AnswerStore for Database {
+    async fn forget_expired(&self, now: OffsetDateTime) -> Result<(), StoreError> {
+        self.execute(sql("delete from kept_answers where expires_at <= $1").bind(now)).await?;
+        Ok(())
+    }
+
+    async fn begin_answer(
+        &self,
+        key: AnswerKey<'_>,
+        attempt: Attempt<'_>,
+        now: OffsetDateTime,
+    ) -> Result<Begun, StoreError> {
+        let insert = sql("insert into kept_answers
+                (user_id, route, key_hash, fingerprint, attempt_id, held_until, resource_id, expires_at)
+             select $1, $2, $3, $4, $5, $6, $7, $8 where exists (select 1 from users where id = $1)
+             on conflict (user_id, route, key_hash) do update set
+                 attempt_id = excluded.attempt_id, held_until = excluded.held_until
+             where kept_answers.status is null and kept_answers.held_until <= $9
+                 and kept_answers.fingerprint = excluded.fingerprint
+             returning resource_id");
+        let insert = of(insert, key)
+            .bind(attempt.fingerprint)
+            .bind(attempt.id)
+            .bind(attempt.held_until)
+            .bind(attempt.resource_id)
+            .bind(attempt.expires_at)
+            .bind(now);
+        if let Some((resource_id,)) = self.optional::<(Uuid,)>(insert).await? {
+            return Ok(Begun::Now(resource_id));
+        }
+        let select = sql("select fingerprint, status, body from kept_answers
+             where user_id = $1 and route = $2 and key_hash = $3");
+        let row: Option<(Vec<u8>, Option<i64>, Option<Vec<u8>>)> = self.optional(of(select, key)).await?;
+        Ok(match row {
+            Some((fingerprint, ..)) if fingerprint != attempt.fingerprint => Begun::Reused,
+            Some((_, Some(status), body)) => {
+                let status =
+                    u16::try_from(status).map_err(|_| StoreError::corrupt("a status that is none"))?;
+                Begun::Done(KeptAnswer { status, body: body.unwrap_or_default() })
+            }
+            // Or it came to nothing just now.
+            Some((_, None, _)) | None => Begun::UnderWay,
+        })
+    }
+
+    async fn keep_answer(
+        &self,
+        key: AnswerKey<'_>,
+        attempt: Uuid,
+        answer: &KeptAnswer,
+    ) -> Result<(), StoreError> {
+        let update = sql("update kept_answers set status = $5, body = $6
+             where user_id = $1 and route = $2 and key_hash = $3 and attempt_id = $4 and status is null");
+        let update =
+            of(update, key).bind(attempt).bind(i64::from(answer.status)).bind(answer.body.as_slice());
+        self.execute(update).await?;
+        Ok(())
+    }
+
+    async fn release_answer(&self, key: AnswerKey<'_>, attempt: Uuid) -> Result<(), StoreError> {
+        let update = sql("update kept_answers set held_until = 0
+             where user_id = $1 and route = $2 and key_hash = $3 and attempt_id = $4 and status is null");
+        self.execute(of(update, key).bind(attempt)).await?;
+        Ok(())
+    }
+}
+
+fn of(statement: Statement, key: AnswerKey<'_>) -> Statement {
+    statement.bind(key.user_id).bind(key.route).bind(key.key_hash)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! What is promised of kept answers, on both databases.
+
+use futures_util::future::join_all;
+use time::Duration;
+
+use super::*;
+use crate::domain::user::{Email, Username};
+use crate::store::tests::{Place, PostgresPlace, SqlitePlace};
+use crate::store::{NewUser, ProfileStore, UserStore};
+
+fn t0() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap()
+}
+
+async fn owner(database: &Database, name: &str) -> UserId {
+    let new = NewUser {
+        id: UserId::new(Uuid::now_v7()),
+        email: Email::parse(&format!("{name}@example.com")).unwrap(),
+        username: Username::parse(name).unwrap(),
+        display_name: None,
+        password_hash: None,
+        created_at: t0(),
+        if_first: None,
+    };
+    database.create_user(&new).await.unwrap();
+    new.id
+}
+
+fn key(user_id: UserId) -> AnswerKey<'static> {
+    AnswerKey { user_id, route: "/things", key_hash: b"key" }
+}
+
+fn attempt(n: u128, now: OffsetDateTime) -> Attempt<'static> {
+    Attempt {
+        id: Uuid::from_u128(n),
+        fingerprint: b"body",
+        resource_id: Uuid::from_u128(100 + n),
+        held_until: now + Duration::seconds(30),
+        expires_at: now + Duration::hours(24),
+    }
+}
+
+async fn an_attempt_is_made_once_and_its_answer_kept_for_its_time_for_its_owner<P: Place>() {
+    let place = P::make().await;
+    let database = place.open().await;
+    let (ann, bob) = (owner(&database, "ann").await, owner(&database, "bob").await);
+    let begin = async |user, n, now| database.begin_answer(key(user), attempt(n, now), now).await.unwrap();
+    let begun = join_all((1..=8).map(|n| begin(ann, n, t0()))).await;
+    let mine: Vec<_> = begun.iter().filter(|begun| matches!(begun, Begun::Now(_))).collect();
+    assert!(
+        mine.len() == 1 && begun.iter().filter(|begun| **begun == Begun::UnderWay).count() == 7,
+        "{begun:?}"
+    );
+    let Begun::Now(resource) = *mine[0] else { unreachable!("it begins") };
+    let first = Uuid::from_u128(resource.as_u128() - 100);
+
+    let other_body = Attempt { fingerprint: b"other", ..attempt(9, t0()) };
+    assert_eq!(database.begin_answer(key(ann), other_body, t0()).await.unwrap(), Begun::Reused);
+    let elsewhere = AnswerKey { route: "/others", ..key(ann) };
+    assert!(matches!(database.begin_answer(elsewhere, attempt(10, t0()), t0()).await, Ok(Begun::Now(_))));
+    assert!(matches!(begin(bob, 11, t0()).await, Begun::Now(_)));
+
+    let answer = KeptAnswer { status: 201, body: b"{\"id\":1}".to_vec() };
+    database.keep_answer(key(ann), Uuid::from_u128(99), &answer).await.unwrap();
+    assert_eq!(begin(ann, 12, t0()).await, Begun::UnderWay, "another attempt's answer is not its");
+    database.keep_answer(key(ann), first, &answer).await.unwrap();
+    database.release_answer(key(ann), first).await.unwrap();
+    let almost = t0() + Duration::hours(24) - Duration::SECOND;
+    database.forget_expired(almost).await.unwrap();
+    assert_eq!(begin(ann, 13, almost).await, Begun::Done(answer));
+    assert_eq!(database.count("select count(*) from kept_answers").await, 3);
+    database.forget_expired(almost + Duration::SECOND).await.unwrap();
+    assert!(matches!(begin(ann, 14, almost + Duration::SECOND).await, Begun::Now(_)));
+    assert_eq!(database.count("select count(*) from kept_answers").await, 1, "the expired are gone");
+    database.delete_user(ann).await.unwrap();
+    assert_eq!(database.count("select count(*) from kept_answers").await, 0);
+    assert_eq!(begin(ann, 15, almost).await, Begun::UnderWay, "nobody's request is begun");
+}
+
+async fn an_attempt_that_its_api_left_behind_is_taken_over_with_the_same_id<P: Place>() {
+    let place = P::make().await;
+    let database = place.open().await;
+    let ann = owner(&database, "ann").await;
+    let begin = async |n, now| database.begin_answer(key(ann), attempt(n, now), now).await.unwrap();
+    assert_eq!(begin(1, t0()).await, Begun::Now(Uuid::from_u128(101)));
+    let later = t0() + Duration::seconds(30);
+    assert_eq!(begin(2, later - Duration::SECOND).await, Begun::UnderWay);
+    assert_eq!(begin(3, later).await, Begun::Now(Uuid::from_u128(101)));
+    // The first was slow, not dead: it is not the one any more.
+    database.release_answer(key(ann), Uuid::from_u128(1)).await.unwrap();
+    assert_eq!(begin(4, later).await, Begun::UnderWay);
+    database.release_answer(key(ann), Uuid::from_u128(3)).await.unwrap();
+    assert_eq!(begin(5, later).await, Begun::Now(Uuid::from_u128(101)));
+}
+
+macro_rules! on {
+    ($database:ident, $place:ty) => {
+        mod $database {
+            use super::*;
+
+            #[tokio::test]
+            async fn an_attempt_is_made_once_and_its_answer_kept_for_its_time_for_its_owner() {
+                super::an_attempt_is_made_once_and_its_answer_kept_for_its_time_for_its_owner::<$place>()
+                    .await;
+            }
+
+            #[tokio::test]
+            async fn an_attempt_that_its_api_left_behind_is_taken_over_with_the_same_id() {
+                super::an_attempt_that_its_api_left_behind_is_taken_over_with_the_same_id::<$place>().await;
+            }
+        }
+    };
+}
+
+on!(sqlite, SqlitePlace);
+on!(postgres, PostgresPlace);
