@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 use tracing::{Instrument, Span, warn};
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::MAX_BODY_BYTES;
@@ -28,6 +29,16 @@ const CREATING: [&str; 1] = ["/api/sessions"];
 const MAX_KEPT_BYTES: usize = 1 << 20;
 /// When to ask again for the answer of a request that is under way.
 const UNDER_WAY_SECS: u64 = 1;
+
+/// The header of [`once`], for the OpenAPI document.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(super) struct IdempotencyHeader {
+    /// The same key gives the same answer for 24 hours.
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[ -~]+$")]
+    idempotency_key: Option<String>,
+}
 
 /// The id for what a request makes: the same when the request comes again.
 #[derive(Clone, Copy, Debug)]

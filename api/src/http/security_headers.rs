@@ -11,7 +11,8 @@ use axum::response::Response;
 
 use crate::state::AppState;
 
-/// For pages. Inline styles, because xterm.js sizes and colours its rows by them; no inline script, no other origin.
+/// For pages. Inline styles, because xterm.js sizes and colours its rows by them, and Swagger UI and ReDoc come with
+/// theirs; no inline script, no other origin.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; font-src 'self' data:; connect-src 'self'; manifest-src 'self'; worker-src 'self'; \
     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";

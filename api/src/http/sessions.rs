@@ -19,7 +19,7 @@ use self::asking::{Asking, ListQuery, PathSession};
 pub(super) use self::views::SessionView;
 use self::views::SessionsView;
 use super::fields::Fields;
-use super::idempotency::CreationId;
+use super::idempotency::{CreationId, IdempotencyHeader};
 use crate::problem::Problem;
 use crate::state::AppState;
 
@@ -69,11 +69,13 @@ async fn search(
 
 /// Starts a session that nobody is attached to.
 #[utoipa::path(post, path = "/", tag = "sessions", operation_id = "create_session", request_body = bodies::NewSession,
+    params(IdempotencyHeader),
     responses(
         (status = 201, description = "It runs", body = SessionView),
+        (status = 400, description = "`idempotency_key_invalid`"),
         (status = 403, description = "`local_sessions_unavailable`, `not_allowed`"),
-        (status = 409, description = "`name_taken`"),
-        (status = 422, description = "`spawn_failed`: its program could not be started"),
+        (status = 409, description = "`name_taken`; `idempotency_in_progress`: the same request is under way"),
+        (status = 422, description = "`spawn_failed`: its program could not be started; `idempotency_key_reused`"),
         (status = 503, description = "`node_unavailable`, `node_full`, `database_unavailable`"),
     ))]
 async fn create(

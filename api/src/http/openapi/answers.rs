@@ -117,10 +117,9 @@ fn finish(status: &str, answer: &mut Response, counted: bool) {
     for (name, ..) in HEADERS {
         let has = match name {
             "X-Request-ID" => true,
-            "Retry-After" => ["423", "429", "503"].contains(&status),
+            "Retry-After" => ["409", "423", "429", "503"].contains(&status),
             "WWW-Authenticate" => status == "401",
-            // Who is turned away at the door is not counted.
-            _ => counted && status != "421",
+            _ => counted,
         };
         if has {
             let reference = Ref::new(format!("#/components/headers/{name}"));

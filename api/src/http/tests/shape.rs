@@ -118,16 +118,24 @@ async fn a_request_id_is_taken_over_if_it_is_a_short_token() {
 #[tokio::test]
 async fn every_answer_tells_browsers_to_be_careful() {
     let api = Api::new().await;
-    let page = send(&api, "GET", "/", "", "").await;
-    assert_eq!(page.status, StatusCode::OK);
-    assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"));
-    assert_eq!(page.headers["cache-control"], "no-cache");
-    let policy = page.headers["content-security-policy"].to_str().unwrap();
-    assert!(policy.contains("script-src 'self';") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    let mut answers = Vec::new();
+    for path in ["/", "/docs", "/redoc", "/docs/"] {
+        let page = send(&api, "GET", path, "", "").await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"));
+        assert_eq!(page.headers["cache-control"], "no-cache");
+        let policy = page.headers["content-security-policy"].to_str().unwrap();
+        assert!(
+            policy.contains("script-src 'self';") && policy.contains("frame-ancestors 'none'"),
+            "{policy}"
+        );
+        answers.push(page);
+    }
     let data = send(&api, "GET", "/health/live", "", "").await;
     assert_eq!(data.headers["content-security-policy"], "default-src 'none'; frame-ancestors 'none'");
     assert_eq!(data.headers["cache-control"], "no-store");
-    for answer in [page, data] {
+    answers.push(data);
+    for answer in answers {
         assert_eq!(answer.headers["x-frame-options"], "DENY");
         assert_eq!(answer.headers["referrer-policy"], "no-referrer");
         assert!(!answer.headers.contains_key("strict-transport-security"));
