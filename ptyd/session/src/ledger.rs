@@ -167,9 +167,13 @@ fn position(slot: Slot, field: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use devpocket_shared::ids::TerminalSize;
+    use proptest::prelude::*;
 
     use super::*;
+    use crate::input::InputQueue;
     use crate::region::{MIN_RING_BYTES, region_bytes};
     use crate::ring::as_usize;
 
@@ -231,5 +235,66 @@ mod tests {
     fn killed(region: Region<Vec<u8>>) -> Region<Vec<u8>> {
         let bytes = as_usize(region_bytes(region.ring_bytes()));
         Region::recover(region.bytes(0..bytes).to_vec()).unwrap()
+    }
+
+    /// Where a kill hits a write.
+    #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+    enum Kill {
+        Never,
+        BeforeWrite,
+        /// The bytes went out, and nobody noted it.
+        AfterWrite,
+    }
+
+    proptest! {
+        /// A worker is killed anywhere in a write, and the client sends everything again. Whatever the terminal got of a message
+        /// is its beginning, once and in order; a message of which it may have got less than all is named as uncertain.
+        #[test]
+        fn a_kill_within_a_write_doubles_nothing_and_names_what_it_left_unknown(
+            sizes in proptest::collection::vec(1..9000_usize, 1..12),
+            script in proptest::collection::vec(
+                (0..6000_usize, prop_oneof![6 => Just(Kill::Never), 1 => Just(Kill::BeforeWrite), 1 => Just(Kill::AfterWrite)]),
+                1..120,
+            ),
+        ) {
+            let memory = vec![0; as_usize(region_bytes(MIN_RING_BYTES))];
+            let mut region = Region::create(memory, 1, TerminalSize::DEFAULT).unwrap();
+            let slot = region.admit_client(&ClientId::try_from("phone".to_owned()).unwrap(), |_| false).unwrap();
+            let messages: Vec<Vec<u8>> = sizes.iter().enumerate().map(|(n, len)| vec![n as u8; *len]).collect();
+            let mut queue = InputQueue::default();
+            let (mut out, mut uncertain) = (Vec::new(), BTreeSet::new());
+            // At the end nothing is killed any more, so that everything arrives.
+            let calm = std::iter::repeat_n((5000, Kill::Never), 60);
+            for (most, kill) in script.into_iter().chain(calm) {
+                for (n, message) in messages.iter().enumerate() {
+                    let _repeated = queue.push_sequenced(&mut region, slot, Seq(n as u64 + 1), message.clone());
+                }
+                if queue.is_empty(&region) {
+                    break;
+                }
+                let next = queue.next_write(&mut region);
+                let written = next[..next.len().min(most)].to_vec();
+                if kill != Kill::BeforeWrite {
+                    out.extend_from_slice(&written);
+                }
+                if kill == Kill::Never {
+                    queue.wrote(&mut region, written.len());
+                } else {
+                    let bytes = as_usize(region_bytes(region.ring_bytes()));
+                    region = Region::recover(region.bytes(0..bytes).to_vec()).unwrap();
+                    queue = InputQueue::default();
+                    uncertain.extend(region.uncertain(slot));
+                }
+            }
+            prop_assert_eq!(region.applied(slot), Seq(messages.len() as u64));
+            let mut rest = out.as_slice();
+            for (n, message) in messages.iter().enumerate() {
+                let got = rest.iter().take_while(|byte| usize::from(**byte) == n).count();
+                let named = uncertain.contains(&Seq(n as u64 + 1));
+                prop_assert!(got == message.len() || (named && got < message.len()), "message {}: {} of {}", n, got, message.len());
+                rest = &rest[got..];
+            }
+            prop_assert!(rest.is_empty(), "something came twice, or out of order");
+        }
     }
 }

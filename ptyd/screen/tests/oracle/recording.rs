@@ -25,8 +25,10 @@ pub enum Act {
 const QUIET_MS: u16 = 80;
 /// Reads before somebody who never stops writing counts as quiet.
 const READS_AT_MOST: usize = 400;
-/// Waits for a program to end, each as long as [`QUIET_MS`].
-const WAITS_FOR_END: usize = 100;
+/// Waits for a program to begin or to end, each as long as [`QUIET_MS`].
+const WAITS: usize = 300;
+/// After so many of them the key that ends it is typed again: a busy machine's program may throw away what came too early.
+const WAITS_FOR_KEY: usize = 30;
 
 struct Recorder {
     terminal: File,
@@ -83,14 +85,23 @@ pub fn record(command: &[&str], home: &Path, (rows, cols): (usize, usize), acts:
         sequence: Vec::new(),
         ended: false,
     };
-    recorder.listen();
+    // What is typed before it has set its terminal up is lost.
+    for _ in 0..WAITS {
+        if recorder.ended || !recorder.steps.is_empty() {
+            break;
+        }
+        recorder.listen();
+    }
     for act in acts {
         recorder.act(*act);
         recorder.listen();
     }
-    for _ in 0..WAITS_FOR_END {
+    for wait in 1..WAITS {
         if recorder.ended {
             break;
+        }
+        if let (0, Some(last)) = (wait % WAITS_FOR_KEY, acts.last()) {
+            recorder.act(*last);
         }
         recorder.listen();
     }
