@@ -22,7 +22,7 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
 /// The longest an answer may take that needs nothing of what is away.
 const AT_ONCE: Duration = Duration::from_secs(5);
 /// The longest that output and typed lines may stand still, on a machine that runs several suites.
-const NO_GAP_OVER: Duration = Duration::from_secs(3);
+const NO_GAP_OVER: Duration = Duration::from_secs(10);
 /// How long it may take until all is as before.
 const BACK_WITHIN: Duration = Duration::from_secs(20);
 /// What the flood's client can take: else half a minute of it would be gigabytes.
