@@ -277,7 +277,9 @@ impl From<AccountError> for Problem {
                  password; if not, somebody else on this machine has taken the server: start over with an empty DATA_DIR",
             ),
             AccountError::Password(PasswordError::Busy) => Self::unavailable("busy", &err),
-            AccountError::Password(PasswordError::Hash(_) | PasswordError::Task(_))
+            AccountError::Password(
+                PasswordError::Hash(_) | PasswordError::Thread(_) | PasswordError::Died,
+            )
             | AccountError::Randomness(_)
             | AccountError::Signing(_) => Self::internal(&err),
             AccountError::Store(err) => err.into(),

@@ -1,6 +1,6 @@
 //! Who is measured. Must not know how.
 
-/// A way from a program's terminal to a client.
+/// A way from a program's terminal to a client, or who answers HTTP requests.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Contender {
     /// The master of a PTY, read and written in this process: what the kernel allows.
@@ -13,11 +13,19 @@ pub enum Contender {
     Unix,
     /// DevPocket, api and ptyd over QUIC.
     Quic,
+    /// The libraries below the api with nothing on top: what they allow.
+    Libraries,
+    /// DevPocket on SQLite, alone.
+    Sqlite,
+    /// DevPocket on PostgreSQL and Redis.
+    Postgres,
 }
 
 impl Contender {
-    /// All, baselines first.
-    pub const ALL: [Self; 5] = [Self::Bare, Self::Ssh, Self::Tmux, Self::Unix, Self::Quic];
+    /// Who shows terminals, baselines first.
+    pub const TERMINALS: &[Self] = &[Self::Bare, Self::Ssh, Self::Tmux, Self::Unix, Self::Quic];
+    /// Who answers HTTP requests, baselines first.
+    pub const SERVERS: &[Self] = &[Self::Libraries, Self::Sqlite, Self::Postgres];
 
     /// Its name in tables.
     pub const fn name(self) -> &'static str {
@@ -27,6 +35,9 @@ impl Contender {
             Self::Tmux => "tmux",
             Self::Unix => "ours, Unix",
             Self::Quic => "ours, QUIC",
+            Self::Libraries => "libraries alone",
+            Self::Sqlite => "ours, SQLite",
+            Self::Postgres => "ours, PostgreSQL and Redis",
         }
     }
 
@@ -38,6 +49,9 @@ impl Contender {
             Self::Tmux => "tmux",
             Self::Unix => "unix",
             Self::Quic => "quic",
+            Self::Libraries => "libraries",
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
         }
     }
 

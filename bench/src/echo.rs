@@ -1,7 +1,7 @@
 //! Keystroke echo: how long until a typed byte comes back, on an idle system and beside sessions that print. Must not
 //! know how a contender is spoken to.
 
-mod keys;
+pub mod keys;
 mod printers;
 
 use std::time::Duration;
@@ -23,13 +23,13 @@ const WARM_UP: usize = 50;
 /// Between two keystrokes when somebody types, at random.
 const PAUSE_MICROS: (u64, u64) = (1000, 3000);
 /// A round beside printers lasts at least this long: their rate is to be checked.
-const BUSY_ROUND: Duration = Duration::from_millis(1500);
+pub const BUSY_ROUND: Duration = Duration::from_millis(1500);
 /// Part of the lines due that must have arrived for a round to count as busy.
 const PRINTED: f64 = 0.9;
 
 /// How keystrokes follow each other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Pace {
+pub enum Pace {
     /// With pauses: everybody sleeps when the next one comes, as when a person types.
     Typing,
     /// The next as soon as the last came back. All processes then come to run on one core or on several by chance, and
@@ -117,7 +117,8 @@ async fn busy(rig: &Rig, options: &Options, idle: &Row) -> anyhow::Result<Pair> 
     Ok(pair)
 }
 
-async fn keyboards(rig: &Rig) -> anyhow::Result<Vec<(Contender, Keys)>> {
+/// A keyboard at each contender.
+pub async fn keyboards(rig: &Rig) -> anyhow::Result<Vec<(Contender, Keys)>> {
     let mut keyboards = Vec::new();
     for contender in &rig.contenders {
         keyboards.push((*contender, Keys::open(rig, *contender).await?));
@@ -126,7 +127,7 @@ async fn keyboards(rig: &Rig) -> anyhow::Result<Vec<(Contender, Keys)>> {
 }
 
 /// Microseconds of so many keystrokes, and more until `at_least` has passed.
-async fn round(
+pub async fn round(
     keys: &mut Keys,
     pace: Pace,
     keystrokes: usize,

@@ -7,6 +7,7 @@ mod contender;
 mod creation;
 mod crowd;
 mod echo;
+mod http;
 mod interrupt;
 mod machine;
 mod memory;
@@ -16,7 +17,9 @@ mod recovery;
 mod report;
 mod rig;
 mod slow;
+mod sockets;
 mod sshd;
+mod storm;
 mod sys;
 mod tty;
 mod usage;
@@ -65,6 +68,9 @@ fn measured(figure: Figure, options: &Options) -> anyhow::Result<Vec<Row>> {
                 Figure::Wire => wire::measure(options).await,
                 Figure::CtrlC => interrupt::measure(options).await,
                 Figure::Slow => slow::measure(options).await,
+                Figure::Http => http::measure(options).await,
+                Figure::LoginStorm => storm::measure(options).await,
+                Figure::Sockets => sockets::measure(options).await,
             }
         })
     }));

@@ -65,7 +65,7 @@ async fn per_session(rig: &Rig, contender: Contender, before: u64, count: usize)
 }
 
 /// The memory of these processes once it no longer changes.
-async fn settled(processes: &[Pid]) -> anyhow::Result<u64> {
+pub async fn settled(processes: &[Pid]) -> anyhow::Result<u64> {
     let mut last = usage::memory(processes)?;
     for _ in 0..MOST_LOOKS {
         sleep(SETTLE).await;

@@ -27,6 +27,12 @@ pub enum Figure {
     CtrlC,
     /// One client at 16 kbit/s beside twenty fast ones
     Slow,
+    /// HTTP requests per second and their p99, on both databases
+    Http,
+    /// Keystroke echo while 8 clients give wrong passwords
+    LoginStorm,
+    /// Memory and CPU of the api with idle sockets
+    Sockets,
 }
 
 impl Figure {
@@ -42,6 +48,9 @@ impl Figure {
             Self::Wire => "wire",
             Self::CtrlC => "ctrl-c",
             Self::Slow => "slow",
+            Self::Http => "http",
+            Self::LoginStorm => "login-storm",
+            Self::Sockets => "sockets",
         }
     }
 }
@@ -76,7 +85,10 @@ pub struct Options {
     /// Worker kills over each link
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     kills: Option<u16>,
-    /// Rounds of echo and bulk, in which the contenders take turns
+    /// Sockets that do nothing
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4000))]
+    idle_sockets: Option<u16>,
+    /// Rounds of a figure in which the contenders take turns
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
 }
@@ -97,8 +109,10 @@ impl Options {
             Contender::Tmux => false,
             Contender::Unix => self.unix || both,
             Contender::Quic => self.quic || both,
+            // Only where requests are answered.
+            Contender::Libraries | Contender::Sqlite | Contender::Postgres => false,
         };
-        Contender::ALL.into_iter().filter(wanted).collect()
+        Contender::TERMINALS.iter().copied().filter(wanted).collect()
     }
 
     /// Rounds of keystrokes.
@@ -159,6 +173,21 @@ impl Options {
     /// Floods with a slow client beside fast ones.
     pub fn slow_rounds(&self) -> usize {
         self.rounds.map_or(if self.quick { 1 } else { 3 }, usize::from)
+    }
+
+    /// Rounds of HTTP requests, and of keystrokes beside wrong passwords.
+    pub fn server_rounds(&self) -> usize {
+        self.rounds.map_or(if self.quick { 1 } else { 3 }, usize::from)
+    }
+
+    /// Seconds of one kind of request in a round.
+    pub const fn http_seconds(&self) -> u64 {
+        if self.quick { 1 } else { 2 }
+    }
+
+    /// Sockets that do nothing; a session for each needs a process for each.
+    pub fn idle_sockets(&self) -> usize {
+        self.idle_sockets.map_or(if self.quick { 400 } else { 2000 }, usize::from)
     }
 
     /// Worker kills over each link.

@@ -80,10 +80,16 @@ impl Row {
         self.verdicts.push(Verdict { what, value: median(&ratios), target });
     }
 
+    /// Whose cells it has.
+    fn columns(&self) -> &'static [Contender] {
+        let served = Contender::SERVERS.iter().any(|server| self.rounds.contains_key(server));
+        if served { Contender::SERVERS } else { Contender::TERMINALS }
+    }
+
     fn markdown(&self) -> String {
         let mut line = format!("| {} ({}) |", self.figure, self.unit);
-        for contender in Contender::ALL {
-            let cell = self.rounds.get(&contender).map_or("-".to_owned(), |rounds| match range(rounds) {
+        for contender in self.columns() {
+            let cell = self.rounds.get(contender).map_or("-".to_owned(), |rounds| match range(rounds) {
                 Some((low, high)) => format!("{} ({} to {})", text(median(rounds)), text(low), text(high)),
                 None => text(median(rounds)),
             });
@@ -151,12 +157,15 @@ impl Report {
         for (name, value) in &self.facts {
             let _written = writeln!(page, "- {name}: {value}");
         }
-        if !self.rows.is_empty() {
-            let names = Contender::ALL.map(Contender::name).join(" | ");
-            let rule = "---|".repeat(Contender::ALL.len() + 2);
-            let _written = writeln!(page, "\n| figure | {names} | ratios and targets |\n|{rule}");
-        }
+        let mut above: &[Contender] = &[];
         for row in &self.rows {
+            let columns = row.columns();
+            if columns != above {
+                let names: Vec<&str> = columns.iter().copied().map(Contender::name).collect();
+                let (names, rule) = (names.join(" | "), "---|".repeat(columns.len() + 2));
+                let _written = writeln!(page, "\n| figure | {names} | ratios and targets |\n|{rule}");
+                above = columns;
+            }
             let _written = writeln!(page, "{}", row.markdown());
         }
         for (figure, reason) in &self.refused {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use devpocket_tests::client::{Framing, Opening};
-use devpocket_tests::stack::{LinkKind, Options as StackOptions, Stack};
+use devpocket_tests::stack::{DatabaseKind, LinkKind, Options as StackOptions, Stack};
 use nix::unistd::Pid;
 
 use crate::contender::Contender;
@@ -25,18 +25,27 @@ impl Rig {
         let mut rig = Self { contenders, sshd: None, stacks: BTreeMap::new() };
         for contender in rig.contenders.clone() {
             match contender {
-                Contender::Bare | Contender::Tmux => {}
+                Contender::Bare | Contender::Tmux | Contender::Libraries => {}
                 Contender::Ssh => rig.sshd = Some(Sshd::start().await?),
-                Contender::Unix => rig.start_stack(contender, LinkKind::Unix).await,
-                Contender::Quic => rig.start_stack(contender, LinkKind::Quic).await,
+                Contender::Unix | Contender::Sqlite => {
+                    rig.start_stack(contender, StackOptions::default()).await;
+                }
+                Contender::Quic => {
+                    let options = StackOptions { link: LinkKind::Quic, ..StackOptions::default() };
+                    rig.start_stack(contender, options).await;
+                }
+                Contender::Postgres => {
+                    let database = DatabaseKind::Postgres;
+                    let options = StackOptions { database, redis: true, ..StackOptions::default() };
+                    rig.start_stack(contender, options).await;
+                }
             }
         }
         Ok(rig)
     }
 
-    async fn start_stack(&mut self, contender: Contender, link: LinkKind) {
-        let stack = Stack::start_with(StackOptions { link, ..StackOptions::default() }).await;
-        self.stacks.insert(contender, stack);
+    async fn start_stack(&mut self, contender: Contender, options: StackOptions) {
+        self.stacks.insert(contender, Stack::start_with(options).await);
     }
 
     /// The system behind one of ours.
@@ -58,7 +67,13 @@ impl Rig {
     pub fn tty(&self, contender: Contender, script: &str) -> anyhow::Result<Tty> {
         match contender {
             Contender::Ssh => Tty::piped(self.sshd()?.client(Some(script))),
-            Contender::Bare | Contender::Tmux | Contender::Unix | Contender::Quic => {
+            Contender::Bare
+            | Contender::Tmux
+            | Contender::Unix
+            | Contender::Quic
+            | Contender::Libraries
+            | Contender::Sqlite
+            | Contender::Postgres => {
                 Tty::bare(tty::script(script))
             }
         }
@@ -67,9 +82,9 @@ impl Rig {
     /// The processes between terminal and client: keeper, worker and api, or those of sshd.
     pub fn processes(&self, contender: Contender) -> anyhow::Result<Vec<Pid>> {
         Ok(match contender {
-            Contender::Bare | Contender::Tmux => Vec::new(),
+            Contender::Bare | Contender::Tmux | Contender::Libraries => Vec::new(),
             Contender::Ssh => self.sshd()?.processes(),
-            Contender::Unix | Contender::Quic => {
+            Contender::Unix | Contender::Quic | Contender::Sqlite | Contender::Postgres => {
                 let stack = self.stack(contender)?;
                 let worker = stack.worker_pid().context("no worker runs")?;
                 vec![stack.keeper_pid(), worker, stack.api_pid(0)]

@@ -1,14 +1,14 @@
 //! What a password must be, and hashing it off the async threads. Knows nothing of accounts.
 
 use std::sync::Arc;
-use std::thread::available_parallelism;
+use std::thread::{self, available_parallelism};
 use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use rustix::process::nice;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 /// argon2id with 19 MiB, two passes, one lane (OWASP password storage cheat sheet).
@@ -17,6 +17,8 @@ const PASSES: u32 = 2;
 const LANES: u32 = 1;
 /// How long a request waits for its turn before it is told to come back. Hashing takes about 20 ms.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The least urgent there is: whoever waits for a key's echo runs first.
+const LEAST_URGENT: i32 = 19;
 
 /// Fewest characters of a password.
 pub const MIN_CHARACTERS: usize = 8;
@@ -32,9 +34,12 @@ pub enum PasswordError {
     /// The hash function failed, or a stored hash is none.
     #[error("password hashing failed")]
     Hash(argon2::password_hash::Error),
-    /// The blocking task died.
-    #[error("password task failed")]
-    Task(#[from] tokio::task::JoinError),
+    /// No thread could be started.
+    #[error("no thread for a password")]
+    Thread(#[source] std::io::Error),
+    /// The thread died.
+    #[error("password thread failed")]
+    Died,
 }
 
 /// Names what a new password lacks; none if it is strong enough.
@@ -56,7 +61,9 @@ pub fn weakness(password: &str) -> Option<&'static str> {
     }
 }
 
-/// Hashes and checks passwords, as many at once as there are processors: each takes 19 MiB while it runs.
+/// Hashes and checks passwords. One processor is left to others if there are several: urgency counts among the threads of
+/// the api alone where the kernel shares processors out by group (autogroups, containers), and a key typed passes through
+/// other processes as well. Each takes 19 MiB while it runs.
 #[derive(Debug)]
 pub struct Passwords {
     turns: Arc<Semaphore>,
@@ -68,7 +75,7 @@ impl Passwords {
     /// Ready to check; makes one hash, which takes about 20 ms.
     pub fn new() -> Result<Self, PasswordError> {
         let decoy = hash_now("no account has this password").map_err(PasswordError::Hash)?;
-        let turns = available_parallelism().map_or(1, usize::from);
+        let turns = available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
         Ok(Self { turns: Arc::new(Semaphore::new(turns)), decoy })
     }
 
@@ -89,20 +96,26 @@ impl Passwords {
         Ok(good.map_err(PasswordError::Hash)? && known)
     }
 
-    /// Runs `work` off the async threads when it has its turn. The turn ends with the work, not with who waits for it: a
-    /// client that leaves does not make room for another.
+    /// Runs `work` when it has its turn, on a thread of its own: one that has become less urgent stays so. The turn ends with
+    /// the work, not with who waits for it: a client that leaves does not make room for another.
     async fn in_turn<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PasswordError> {
         let turn = timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned()).await;
         let turn = turn.ok().and_then(Result::ok).ok_or(PasswordError::Busy)?;
+        let (tell, told) = oneshot::channel();
         let work = move || {
+            // Of this thread alone, in Linux. Refused, it works all the same.
+            let _urgency = nice(LEAST_URGENT);
             let done = work();
             drop(turn);
-            done
+            // Nobody waits any more.
+            let _left = tell.send(done);
         };
-        Ok(spawn_blocking(work).await?)
+        let _thread =
+            thread::Builder::new().name("password".into()).spawn(work).map_err(PasswordError::Thread)?;
+        told.await.map_err(|_| PasswordError::Died)
     }
 }
 

@@ -34,12 +34,12 @@ impl Keys {
     /// Starts the program behind a contender.
     pub async fn open(rig: &Rig, contender: Contender) -> anyhow::Result<Self> {
         let line = match contender {
-            Contender::Bare | Contender::Ssh | Contender::Tmux => {
+            Contender::Bare | Contender::Ssh | Contender::Tmux | Contender::Libraries => {
                 let mut tty = rig.tty(contender, &format!("stty raw -echo; {PROGRAM}"))?;
                 tty.read_until("ready")?;
                 Line::Tty(tty)
             }
-            Contender::Unix | Contender::Quic => {
+            Contender::Unix | Contender::Quic | Contender::Sqlite | Contender::Postgres => {
                 let mut socket = Socket::must_open(&rig.opening(contender)?).await;
                 let mut connect = raw_script(PROGRAM);
                 // Of its own: the same client asking the same again would get the session it had (protocol section 3).
