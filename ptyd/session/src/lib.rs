@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod life;
 pub mod memory;
 pub mod notices;
+mod open_paste;
 pub mod paste;
 pub mod picture;
 pub mod queries;
