@@ -153,7 +153,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
         {
             let query = region.query(slot).to_vec();
             let answer = guarded(&mut self.screen, |screen| screen.answer(&query)).flatten();
-            region.answer_query(slot, answer.as_deref());
+            match answer {
+                Some(answer) => region.answer_query_at_length(slot, &answer),
+                None => region.answer_query(slot, None),
+            }
         }
     }
 }
