@@ -1,14 +1,18 @@
-//! What ended sessions cost, and what is left of them: the memory of the host's real keeper.
+//! The memory that sessions have at a real keeper: what is left of it of those that ended, and what becomes of one whose
+//! memory is damaged.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use devpocket_tests::client::start::{raw_script, session};
+use devpocket_tests::client::start::{command, raw_script, session};
 use devpocket_tests::client::{Framing, Socket};
 use devpocket_tests::rest::Rest;
+use devpocket_tests::stack::process::send;
 use devpocket_tests::stack::{Stack, users};
 use devpocket_tests::wait_until;
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde_json::json;
 
@@ -19,14 +23,19 @@ const WHOLE: usize = 32;
 /// A screen and what tells what it is of.
 const SMALL_KIB: u64 = 100;
 
-/// What each session's memory takes, in KiB.
-fn memories(keeper: Pid) -> Vec<u64> {
+/// The memory of each session.
+fn memory_files(keeper: Pid) -> Vec<PathBuf> {
     let descriptors = fs::read_dir(format!("/proc/{keeper}/fd")).expect("the keeper's descriptors");
     let paths = descriptors.filter_map(|entry| Some(entry.ok()?.path()));
-    paths
-        .filter(|path| fs::read_link(path).is_ok_and(|to| to.to_string_lossy().contains("ptyd-ring")))
-        .filter_map(|path| Some(fs::metadata(path).ok()?.blocks() / 2))
-        .collect()
+    let is_memory =
+        |path: &PathBuf| fs::read_link(path).is_ok_and(|to| to.to_string_lossy().contains("ptyd-ring"));
+    paths.filter(is_memory).collect()
+}
+
+/// What each session's memory takes, in KiB.
+fn memories(keeper: Pid) -> Vec<u64> {
+    let files = memory_files(keeper);
+    files.iter().filter_map(|path| Some(fs::metadata(path).ok()?.blocks() / 2)).collect()
 }
 
 fn small(keeper: Pid) -> usize {
@@ -77,4 +86,37 @@ async fn of_many_ended_sessions_the_oldest_keep_their_last_screen_alone() {
         Socket::attach_patiently(&stack.opening(0, Framing::Json), ended[WHOLE], &json!({"offset": 0})).await;
     assert_eq!(attached.kind, "replay");
     assert!(socket.read_to_end(ended[WHOLE]).await.0.contains("line 1 of"));
+}
+
+/// The story: nobody read its output any more, its program ran on, and to its clients it had never been.
+#[tokio::test]
+async fn a_session_whose_memory_is_damaged_is_ended_and_told_so() {
+    if !users::is_root() {
+        return;
+    }
+    let stack = Stack::start().await;
+    let (mut socket, damaged) = session(&stack, Framing::Binary, command(&["cat"])).await;
+    let worker = stack.worker_ready().await;
+    send(worker, Signal::SIGSTOP);
+    for path in memory_files(stack.keeper_pid()) {
+        let memory = fs::OpenOptions::new().write(true).open(path).expect("a session's memory");
+        // How far its output goes, beyond all that can have been read.
+        memory.write_all_at(&[0xFF; 8], 32).expect("it can be written");
+    }
+    assert!(stack.kill_worker());
+    socket.wait_status(damaged.session, "interrupted").await;
+    let (mut whole, other) = session(&stack, Framing::Binary, command(&["cat"])).await;
+
+    let opening = stack.opening(0, Framing::Binary);
+    let (mut socket, _) = Socket::attach_patiently(&opening, damaged.session, &json!({})).await;
+    let told = socket.wait_status(damaged.session, "exited").await;
+    assert_eq!(told.data()["reason"], "terminated", "{}", told.body);
+    let rest = Rest::new(stack.address(0), Some(&stack.admin.access_token));
+    wait_until("the books know", SOON, async || {
+        let booked = rest.get(&format!("/api/sessions/{}", damaged.session)).await.expect(200);
+        booked["status"] == "terminated"
+    })
+    .await;
+    whole.send_input(other.session, None, b"goes on\n");
+    whole.read_until(other.session, "goes on").await;
 }
