@@ -2,6 +2,7 @@
 //! the configuration of `devpocket serve`. Apis notice within a second or two; none needs a restart.
 
 mod accounts;
+mod certificates;
 mod devices;
 mod keys;
 mod place;
@@ -11,6 +12,7 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use devpocket_shared::certificates::CertificateError;
 use devpocket_shared::ids::UserId;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -60,6 +62,8 @@ pub enum AdminCommand {
     EndSessions(sessions::EndSessions),
     /// Make a new key for signing tokens; nobody is signed out.
     RotateKeys(keys::RotateKeys),
+    /// Make the certificates of the link between apis and a ptyd on another host, or renew them.
+    MakeLinkCertificates(certificates::MakeLinkCertificates),
 }
 
 /// A part of a list.
@@ -123,6 +127,9 @@ pub enum AdminError {
     /// Nothing can be read from stdin.
     #[error("stdin")]
     Stdin(#[source] io::Error),
+    /// The link's certificates cannot be made.
+    #[error(transparent)]
+    Certificates(#[from] CertificateError),
     /// The password cannot be hashed.
     #[error("the password cannot be hashed")]
     Password(#[from] PasswordError),
@@ -143,6 +150,7 @@ impl AdminError {
             Self::Refused(_) => 4,
             Self::Keys { .. }
             | Self::File { .. }
+            | Self::Certificates(_)
             | Self::Stdin(_)
             | Self::Password(_)
             | Self::Randomness(_)
@@ -170,6 +178,9 @@ impl Outcome {
 
 /// Does it.
 pub async fn run(mut args: AdminArgs, now: OffsetDateTime) -> Result<Outcome, AdminError> {
+    if let AdminCommand::MakeLinkCertificates(make) = &args.command {
+        return certificates::make(make);
+    }
     args.database.data_dir = Some(place::data_directory(args.database.data_dir.as_deref()));
     if let AdminCommand::RotateKeys(rotate) = &args.command {
         return keys::rotate(rotate, args.database.data_dir.as_deref(), now);
@@ -192,7 +203,9 @@ pub async fn run(mut args: AdminArgs, now: OffsetDateTime) -> Result<Outcome, Ad
         AdminCommand::RevokeDevices(revoke) => devices::revoke(&database, &revoke, now).await,
         AdminCommand::ListSessions(list) => sessions::list(&database, &list).await,
         AdminCommand::EndSessions(end) => sessions::end(&database, &end, now).await,
-        AdminCommand::RotateKeys(_) => Err(AdminError::BadValue("keys are no matter of the database".into())),
+        AdminCommand::RotateKeys(_) | AdminCommand::MakeLinkCertificates(_) => {
+            Err(AdminError::BadValue("keys are no matter of the database".into()))
+        }
     };
     database.close().await;
     done

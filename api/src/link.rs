@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use devpocket_shared::certificates::{self, CertificateError};
+use devpocket_shared::certificates::{self, CA_FILE, CertificateError, MAKE_COMMAND, Role};
 use devpocket_shared::ids::NodeId;
 use devpocket_shared::wire::message::LINK_VERSION;
 use devpocket_shared::wire::stream::{self, FrameReader, FrameWriter, StreamError};
@@ -78,7 +78,7 @@ pub enum LinkSetupError {
     #[error("LINK_CERT_DIR is needed for a ptyd over QUIC")]
     NoCertificates,
     /// A certificate file cannot be read.
-    #[error("{} cannot be read", path.display())]
+    #[error("LINK_CERT_DIR: {} cannot be read{}", path.display(), hint(source))]
     Read {
         /// Which.
         path: PathBuf,
@@ -137,8 +137,11 @@ impl Link {
                     let path = directory.join(name);
                     std::fs::read(&path).map_err(|source| LinkSetupError::Read { path, source })
                 };
-                let tls =
-                    certificates::client_config(&read("ca.pem")?, &read("api.pem")?, &read("api.key")?)?;
+                let tls = certificates::client_config(
+                    &read(CA_FILE)?,
+                    &read(Role::Api.certificate_file())?,
+                    &read(Role::Api.key_file())?,
+                )?;
                 Target::Quic(Quic::new(address, tls)?)
             }
         };
@@ -199,6 +202,15 @@ impl Link {
                 Ok(LinkStream { reader, writer, node_id: None, presence: Some(presence) })
             }
         }
+    }
+}
+
+/// What an operator does about a file of the link's certificates that is not there.
+fn hint(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::NotFound {
+        format!(": `{MAKE_COMMAND} DIR` makes the link's certificates (docs/operations.md)")
+    } else {
+        String::new()
     }
 }
 

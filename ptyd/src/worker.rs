@@ -172,7 +172,8 @@ async fn adopt_all(context: &Arc<Context>) -> Result<(), WorkerError> {
     }
 }
 
-/// A session that cannot be taken over is left with the keeper: its program goes on, the next worker may know better.
+/// A session whose descriptors or record cannot be used is left with the keeper: its program goes on, the next worker may
+/// know better.
 async fn adopt_one(context: &Arc<Context>, adopt: Adopt, descriptors: Vec<OwnedFd>) {
     let session_id = adopt.session_id;
     if let Err(err) = create::adopt(context, adopt, descriptors).await {
@@ -199,6 +200,7 @@ async fn follow_keeper(context: &Arc<Context>) -> Result<(), WorkerError> {
             _ = heartbeat.tick() => {
                 context.keeper.send(&ToKeeper::Heartbeat).await?;
                 context.registry.forget_old_tombstones(context).await;
+                context.registry.shrink_tombstones();
                 numbers::look(context);
             }
         }

@@ -19,6 +19,11 @@ pub const PTYD_NAME: &str = "ptyd.devpocket.internal";
 /// The only application protocol of the link's TLS.
 pub const ALPN: &[u8] = b"devpocket-link/1";
 
+/// The file of the CA's certificate, beside a role's two files.
+pub const CA_FILE: &str = "ca.pem";
+/// The command that makes what is missing.
+pub const MAKE_COMMAND: &str = "devpocket admin make-link-certificates";
+
 /// Which side of the link a certificate speaks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Role {

@@ -308,15 +308,12 @@ async fn keeper_ready(keeper: &mut Process, pid_file: &Path) {
     .await;
 }
 
+/// As docs/operations.md tells an operator.
 fn make_certificates(place: &Place) {
-    let keys = place.path("keys");
-    devpocket_shared::certificates::make_all(&keys).expect("link certificates can be made");
-    for (side, owner) in [("ptyd", None), ("api", place.api_user.as_ref())] {
-        let directory = place.directory(&format!("link-{side}"), 0o700, owner);
-        for file in ["ca.pem".to_owned(), format!("{side}.pem"), format!("{side}.key")] {
-            place.hand_over(&keys.join(&file), &directory.join(&file), owner);
-        }
-    }
+    place.make_link_certificates("keys/link");
+    place.directory("link-ptyd", 0o700, None);
+    place.directory("link-api", 0o700, place.api_user.as_ref());
+    place.install_link_certificates("keys/link");
 }
 
 fn launch_keeper(place: &Place, options: &Options, link_address: SocketAddr) -> Process {

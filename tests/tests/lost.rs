@@ -69,6 +69,10 @@ async fn who_comes_back_after_the_keeper_died_is_told_that_the_session_is_lost()
             json!({"type": "connect", "session_id": attached.session, "data": {"session_type": "local"}});
         assert_eq!(socket.ask(connect).await.status(), Some("lost"));
 
+        // Ending it says the same.
+        let terminate = json!({"type": "terminate", "session_id": attached.session});
+        assert_eq!(socket.ask(terminate).await.status(), Some("lost"));
+
         // What had ended before is told as it was.
         let told = attach_for_good(&stack, Framing::Json, ended.session).await;
         assert_eq!(told.status(), Some("exited"), "{}", told.body);

@@ -185,7 +185,7 @@ impl Writer {
                 Ok(Feeding::Over) => return self.end(&feed).await,
                 Err(_) => {
                     let session_id = Some(feed.names.session_id);
-                    let message = "the session's node is restarting; attach again";
+                    let message = "the session's node was cut off; attach again to go on, or to be told that it is lost";
                     let status = reply::status("interrupted", session_id, message, None);
                     self.sink.text(status.into_text()).await?;
                     return self.end(&feed).await;

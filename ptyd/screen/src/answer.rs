@@ -10,6 +10,11 @@ const NAME: &str = concat!("DevPocket ", env!("CARGO_PKG_VERSION"));
 /// Foreground, background and cursor of a client that was not told otherwise.
 const DYNAMIC: [(u8, u8, u8); 3] = [(0xE6, 0xE6, 0xE6), (0, 0, 0), (0xE6, 0xE6, 0xE6)];
 
+/// XTGETTCAP's word for what is not there.
+const NO_CAPABILITY: &str = "\x1bP0+r\x1b\\";
+/// One query may ask for many things: its answers end about here, in bytes.
+const MAX_ANSWERS_BYTES: usize = 1 << 10;
+
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// The answer to `query`, one whole sequence for which [`crate::query::is_query`] holds, as of now. None: it is never
     /// answered, such as what would tell a title, the clipboard, a file, or the screen's text.
@@ -100,7 +105,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                 match head.intermediates {
                     [b'$'] => Some(self.setting(string.payload)),
                     // No capability is told by name: the name would come back.
-                    [b'+'] => Some("\x1bP0+r\x1b\\".to_owned()),
+                    [b'+'] => {
+                        let names = string.payload.split(|byte| *byte == b';').count();
+                        Some(NO_CAPABILITY.repeat(names.min(MAX_ANSWERS_BYTES / NO_CAPABILITY.len())))
+                    }
                     _ => None,
                 }
             }
@@ -129,7 +137,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                 while let (Some(index), Some(spec)) = (parts.next(), parts.next()) {
                     let index: Option<u8> = str::from_utf8(index).ok().and_then(|index| index.parse().ok());
                     if let (Some(index), b"?") = (index, spec)
-                        && answer.len() < 64
+                        && answer.len() < MAX_ANSWERS_BYTES
                     {
                         answer
                             .push_str(&format!("\x1b]4;{index};{}\x1b\\", color(self.palette_color(index))));

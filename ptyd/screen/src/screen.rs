@@ -244,6 +244,16 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         self.reset();
     }
 
+    /// Drops the lines above the screen; their numbers are not used again. Nothing in their memory counts any more.
+    pub fn drop_scrollback(&mut self) {
+        self.scrollback.clear();
+    }
+
+    /// The memory of the lines above the screen, for whoever has dropped them.
+    pub fn scrollback_memory_mut(&mut self) -> &mut [u8] {
+        self.scrollback.memory_mut()
+    }
+
     /// Its memory.
     pub fn scrollback_memory(&self) -> &[u8] {
         self.scrollback.memory()

@@ -62,6 +62,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
         self.memory.as_ref()
     }
 
+    pub(crate) fn memory_mut(&mut self) -> &mut [u8] {
+        self.memory.as_mut()
+    }
+
     pub(crate) fn into_memory(self) -> M {
         self.memory
     }

@@ -372,6 +372,16 @@ fn answers_say_what_the_screen_is_and_repeat_nothing_that_was_sent() {
     check(b"\x1bP$qm\x1b\\", Some(b"\x1bP1$r0;1;38;5;200m\x1b\\"));
     check(b"\x1bP$qrm -rf\x1b\\", Some(b"\x1bP0$r\x1b\\"));
     check(b"\x1bP+q726d202d7266\x1b\\", Some(b"\x1bP0+r\x1b\\"));
+    check(b"\x1bP+q544e;524742\x1b\\", Some(b"\x1bP0+r\x1b\\\x1bP0+r\x1b\\"));
+    // The story: three colours were told, however many were asked for.
+    let sixteen: Vec<u8> = (0..16).flat_map(|index| format!(";{index};?").into_bytes()).collect();
+    let told = screen.answer(&[b"\x1b]4", &sixteen[..], b"\x07"].concat()).unwrap();
+    assert_eq!(told.windows(4).filter(|bytes| bytes == b"\x1b]4;").count(), 16);
+    let many = b";1;?".repeat(10_000);
+    assert!(screen.answer(&[b"\x1b]4", &many[..], b"\x07"].concat()).unwrap().len() < 2048, "bounded");
+    let mut check = |query: &[u8], answer: Option<&[u8]>| {
+        assert_eq!(screen.answer(query).as_deref(), answer, "{}", String::from_utf8_lossy(query));
+    };
     for silent in [
         &b"\x1b[21t"[..],
         b"\x1b[20t",

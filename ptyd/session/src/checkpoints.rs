@@ -62,6 +62,14 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Checkpoints<M> {
         true
     }
 
+    /// Gives up the older of two. `clear` is called with bytes that nobody needs: zeros may stand there from then on.
+    pub(crate) fn drop_older(&mut self, clear: &mut impl FnMut(&mut [u8])) {
+        let older = usize::from(self.at(1, NUMBER) <= self.at(0, NUMBER));
+        self.put(older, NUMBER, 0);
+        fence();
+        clear(&mut self.memory.as_mut()[older * PLACE_BYTES..(older + 1) * PLACE_BYTES]);
+    }
+
     /// The newest checkpoint.
     pub fn newest(&self) -> Option<Checkpoint<'_>> {
         let place = usize::from(self.at(1, NUMBER) > self.at(0, NUMBER));

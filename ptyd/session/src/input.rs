@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use devpocket_shared::ids::Seq;
 
 use crate::ledger::Slot;
+use crate::paste;
 use crate::queries::QuerySlot;
 use crate::region::Region;
 use crate::ring::as_usize;
@@ -53,6 +54,8 @@ pub struct InputQueue {
     last_queued: BTreeMap<Slot, Seq>,
     /// What the bytes handed out by [`InputQueue::next_write`] are.
     writing: Writing,
+    /// How much of the end of a cut paste went out.
+    paste_end_written: usize,
 }
 
 /// What is being written.
@@ -60,6 +63,8 @@ pub struct InputQueue {
 enum Writing {
     /// Control bytes ahead of everything.
     Urgent,
+    /// The end of a paste whose rest died with a worker.
+    PasteEnd,
     /// The answer to a terminal query.
     Answer(QuerySlot),
     /// The first message that waits.
@@ -72,6 +77,15 @@ struct Message {
     from: Option<(Slot, Seq)>,
     bytes: Vec<u8>,
     written: usize,
+    /// One framed paste.
+    is_paste: bool,
+}
+
+impl Message {
+    fn new(from: Option<(Slot, Seq)>, bytes: Vec<u8>, written: usize) -> Self {
+        let is_paste = paste::is_framed(&bytes);
+        Self { from, bytes, written, is_paste }
+    }
 }
 
 impl InputQueue {
@@ -79,7 +93,7 @@ impl InputQueue {
     pub fn push(&mut self, bytes: Vec<u8>) -> Result<(), Refused> {
         self.check_room(bytes.len())?;
         if !bytes.is_empty() {
-            self.queue(Message { from: None, bytes, written: 0 });
+            self.queue(Message::new(None, bytes, 0));
         }
         Ok(())
     }
@@ -103,7 +117,7 @@ impl InputQueue {
         self.check_room(bytes.len())?;
         let written = as_usize(region.written_of(slot, seq)).min(bytes.len());
         self.last_queued.insert(slot, seq);
-        self.queue(Message { from: Some((slot, seq)), bytes, written });
+        self.queue(Message::new(Some((slot, seq)), bytes, written));
         Ok(Accepted::Queued)
     }
 
@@ -123,16 +137,23 @@ impl InputQueue {
 
     /// Whether nothing waits: no typed byte and no answer to a query.
     pub fn is_empty<M: AsRef<[u8]> + AsMut<[u8]>>(&self, region: &Region<M>) -> bool {
-        self.urgent.is_empty() && self.waiting.is_empty() && region.next_answer().is_none()
+        self.urgent.is_empty()
+            && self.waiting.is_empty()
+            && region.next_answer().is_none()
+            && !region.paste_is_cut()
     }
 
     /// The bytes to write next, with the intent noted in `region`; empty when nothing waits. To be followed by
-    /// [`InputQueue::wrote`], with 0 if nothing could be written. Control bytes go first, then answers, but not into the
-    /// middle of a message: that may be a paste.
+    /// [`InputQueue::wrote`], with 0 if nothing could be written. Control bytes go first, then the end of a
+    /// paste that was cut, then answers, but not into the middle of a message: that may be a paste.
     pub fn next_write<'a, M: AsRef<[u8]> + AsMut<[u8]>>(&'a mut self, region: &'a mut Region<M>) -> &'a [u8] {
         if !self.urgent.is_empty() {
             self.writing = Writing::Urgent;
             return self.urgent.make_contiguous();
+        }
+        if region.paste_is_cut() {
+            self.writing = Writing::PasteEnd;
+            return &paste::END.as_bytes()[self.paste_end_written..];
         }
         let amid_message = self.waiting.front().is_some_and(|message| message.written > 0);
         if !amid_message && let Some((slot, _)) = region.next_answer() {
@@ -146,6 +167,9 @@ impl InputQueue {
         let next = &rest[..rest.len().min(MAX_WRITE_BYTES)];
         if let Some((slot, seq)) = message.from {
             region.begin_write(slot, seq, next.len());
+        }
+        if message.is_paste && !next.is_empty() {
+            region.open_paste(message.from.map(|(slot, _)| slot));
         }
         next
     }
@@ -162,6 +186,14 @@ impl InputQueue {
                 self.urgent.drain(..written.min(self.urgent.len()));
                 return None;
             }
+            Writing::PasteEnd => {
+                self.paste_end_written += written;
+                if self.paste_end_written >= paste::END.len() {
+                    self.paste_end_written = 0;
+                    region.close_paste();
+                }
+                return None;
+            }
             Writing::Answer(slot) => {
                 region.end_answer(slot, written);
                 return None;
@@ -171,6 +203,10 @@ impl InputQueue {
         let message = self.waiting.front_mut()?;
         message.written += written;
         let (complete, from) = (message.written >= message.bytes.len(), message.from);
+        let nothing_of_it_went = message.written == 0;
+        if message.is_paste && (complete || nothing_of_it_went) {
+            region.close_paste();
+        }
         if let Some((slot, seq)) = from {
             region.end_write(slot, seq, written, complete);
         }
@@ -289,6 +325,60 @@ mod tests {
         assert_eq!(drain(&mut queue, &mut region, 1), [3, b'x', b'x', b'x']);
     }
 
+    /// The story: the program got 31 KB of a paste and never its end, and took all that was typed afterwards for pasted.
+    #[test]
+    fn a_paste_without_a_number_that_a_kill_cut_is_closed_by_the_next_worker() {
+        let (mut queue, mut region, _) = fresh();
+        queue.push(paste::frame(&"x".repeat(9000), true)).unwrap();
+        queue.push(b"typed".to_vec()).unwrap();
+        write_once(&mut queue, &mut region, 4096);
+        let (mut queue, mut region) = killed(&region);
+        queue.push(b"ls\r".to_vec()).unwrap();
+        assert_eq!(write_once(&mut queue, &mut region, 2), b"\x1b[");
+        let (mut queue, mut region) = killed(&region);
+        queue.push(b"ls\r".to_vec()).unwrap();
+        assert_eq!(drain(&mut queue, &mut region, 4), b"\x1b[201~ls\r");
+        let (queue, region) = killed(&region);
+        assert!(queue.is_empty(&region));
+    }
+
+    #[test]
+    fn a_paste_written_whole_or_not_at_all_needs_no_end() {
+        for written in [usize::MAX, 0] {
+            let (mut queue, mut region, _) = fresh();
+            queue.push(paste::frame("short", true)).unwrap();
+            write_once(&mut queue, &mut region, written);
+            let (queue, region) = killed(&region);
+            assert!(queue.is_empty(&region), "{written}");
+        }
+    }
+
+    #[test]
+    fn a_paste_whose_client_sends_the_rest_again_is_not_closed_before() {
+        let (mut queue, mut region, slot) = fresh();
+        let paste = paste::frame(&"x".repeat(9000), true);
+        queue.push_sequenced(&mut region, slot, Seq(1), paste.clone()).unwrap();
+        let mut out = write_once(&mut queue, &mut region, 4096);
+        let (mut queue, mut region) = killed(&region);
+        assert!(queue.is_empty(&region));
+        queue.push_sequenced(&mut region, slot, Seq(1), paste.clone()).unwrap();
+        out.extend(drain(&mut queue, &mut region, usize::MAX));
+        assert_eq!(out, paste);
+        let (queue, region) = killed(&region);
+        assert!(queue.is_empty(&region));
+    }
+
+    #[test]
+    fn a_paste_cut_in_the_act_of_writing_is_not_sent_again_and_therefore_closed() {
+        let (mut queue, mut region, slot) = fresh();
+        queue.push_sequenced(&mut region, slot, Seq(1), paste::frame(&"x".repeat(9000), true)).unwrap();
+        write_once(&mut queue, &mut region, 4096);
+        queue.next_write(&mut region);
+        let (mut queue, mut region) = killed(&region);
+        assert_eq!(region.uncertain(slot), Some(Seq(1)));
+        assert_eq!(drain(&mut queue, &mut region, usize::MAX), b"\x1b[201~");
+    }
+
     proptest! {
         /// Messages are sent again at random, as clients do after a lost connection; the worker is killed between
         /// writes at random. The terminal gets each message once, whole and in order.
@@ -326,6 +416,11 @@ mod tests {
         let client = ClientId::try_from("phone".to_owned()).unwrap();
         let slot = region.admit_client(&client, |_| false).unwrap();
         (InputQueue::default(), region, slot)
+    }
+
+    fn killed(region: &Region<Vec<u8>>) -> (InputQueue, Region<Vec<u8>>) {
+        let bytes = as_usize(region_bytes(region.ring_bytes()));
+        (InputQueue::default(), Region::recover(region.bytes(0..bytes).to_vec()).unwrap())
     }
 
     fn write_once(queue: &mut InputQueue, region: &mut Region<Vec<u8>>, most: usize) -> Vec<u8> {

@@ -25,6 +25,16 @@ const FLAGS: usize = 120;
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Slot(u8);
 
+impl Slot {
+    pub(crate) fn number(self) -> u64 {
+        self.0.into()
+    }
+
+    pub(crate) fn of_number(number: u64) -> Option<Self> {
+        u8::try_from(number).ok().filter(|number| usize::from(*number) < MAX_CLIENTS).map(Self)
+    }
+}
+
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
     /// The place of a client the session knows.
     pub fn find_client(&self, client: &ClientId) -> Option<Slot> {
@@ -71,6 +81,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
     /// How many bytes of message `seq` a worker before this one had written already.
     pub fn written_of(&self, slot: Slot, seq: Seq) -> u64 {
         if self.at(position(slot, INTENT)) == seq.0 { self.at(position(slot, WRITTEN)) } else { 0 }
+    }
+
+    /// Whether a message of this client has been written in part and is due to be sent again.
+    pub(crate) fn is_half_written(&self, slot: Slot) -> bool {
+        self.at(position(slot, INTENT)) != 0
     }
 
     /// Up to where this client has drawn the output.

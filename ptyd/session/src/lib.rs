@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod life;
 pub mod memory;
 pub mod notices;
+mod open_paste;
 pub mod paste;
 pub mod picture;
 pub mod queries;
@@ -31,7 +32,7 @@ pub use ledger::Slot;
 pub use life::Life;
 pub use memory::{Parts, memory_bytes, parts};
 pub use notices::Notices;
-pub use picture::Picture;
+pub use picture::{Picture, keep_last_screen};
 pub use region::{LayoutMark, Region, RegionError, knows_layout, region_bytes};
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Pasted text as a terminal hands it to its program.
 
 const BEGIN: &str = "\x1b[200~";
-const END: &str = "\x1b[201~";
+pub(crate) const END: &str = "\x1b[201~";
 /// Longest spelling of the end that is looked for, in characters.
 const MAX_END: usize = 32;
 
@@ -26,6 +26,11 @@ pub fn frame(text: &str, bracketed: bool) -> Vec<u8> {
         framed.push_str(END);
     }
     framed.into_bytes()
+}
+
+/// Whether a message is one framed paste, whoever framed it.
+pub(crate) fn is_framed(message: &[u8]) -> bool {
+    message.starts_with(BEGIN.as_bytes()) && message.ends_with(END.as_bytes())
 }
 
 /// How many bytes at the end of `text`, which ends with `~`, are an end of paste, however its number is written: a program

@@ -1,6 +1,8 @@
 //! A session's screen, fed behind the ring: how far it has come, what it must answer, and the checkpoints that bring it
 //! back after a worker kill. A panic in the screen costs the picture, never the bytes. It knows no descriptor and no clock.
 
+mod tombstone;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use devpocket_shared::ids::{Offset, TerminalSize};
@@ -9,6 +11,8 @@ use ptyd_screen::{Effect, Screen, Size};
 use crate::checkpoints::Checkpoints;
 use crate::region::Region;
 use crate::ring::as_usize;
+
+pub use tombstone::keep_last_screen;
 
 /// Bytes of a session's memory for packed scrollback.
 pub const SCROLLBACK_BYTES: usize = 4 << 20;
@@ -133,11 +137,24 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
         }
     }
 
-    /// Keeps a checkpoint of the screen as it is. If it cannot be kept, the screen holds the output back no longer.
-    pub fn keep_checkpoint(&mut self) {
+    /// Keeps a checkpoint of the screen as it is; false: it could not be kept. Either way the screen holds the output back no
+    /// longer.
+    pub fn keep_checkpoint(&mut self) -> bool {
         let checkpoint = guarded(&mut self.screen, |screen| screen.checkpoint()).unwrap_or_default();
-        self.checkpoints.keep(self.fed, &checkpoint);
         self.kept = self.fed;
+        !checkpoint.is_empty() && self.checkpoints.keep(self.fed, &checkpoint)
+    }
+
+    /// Drops the lines above the screen, and keeps that as a checkpoint; false: it could not be kept.
+    pub(crate) fn drop_scrollback(&mut self) -> bool {
+        guarded(&mut self.screen, |screen| screen.drop_scrollback());
+        self.keep_checkpoint()
+    }
+
+    /// Gives up what only the lines above the screen and an older checkpoint needed.
+    pub(crate) fn drop_unused(&mut self, clear: &mut impl FnMut(&mut [u8])) {
+        clear(self.screen.scrollback_memory_mut());
+        self.checkpoints.drop_older(clear);
     }
 
     fn follow_size<R: AsRef<[u8]> + AsMut<[u8]>>(&mut self, region: &Region<R>) {
@@ -153,7 +170,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
         {
             let query = region.query(slot).to_vec();
             let answer = guarded(&mut self.screen, |screen| screen.answer(&query)).flatten();
-            region.answer_query(slot, answer.as_deref());
+            match answer {
+                Some(answer) => region.answer_query_at_length(slot, &answer),
+                None => region.answer_query(slot, None),
+            }
         }
     }
 }

@@ -49,6 +49,23 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         }
     }
 
+    /// As [`Region::answer_query`], with an answer of several sequences that may be longer than one place takes: it goes into
+    /// free places too, each with whole sequences. What has none is not told.
+    pub(crate) fn answer_query_at_length(&mut self, slot: QuerySlot, answer: &[u8]) {
+        if answer.len() <= MAX_ANSWER_BYTES {
+            return self.answer_query(slot, Some(answer));
+        }
+        let offset = self.at(position(slot, OFFSET));
+        // A kill from here on costs a part of the answer; nothing is told twice.
+        self.set_state(slot, NONE);
+        // Places are read in their order where they are of one query.
+        let free: Vec<QuerySlot> = slots().filter(|place| self.state(*place) == NONE).collect();
+        for (place, part) in free.into_iter().zip(parts(answer)) {
+            self.put(position(place, OFFSET), offset);
+            self.put_text(place, ANSWERED, ANSWER, part);
+        }
+    }
+
     /// The answer to write next.
     pub fn next_answer(&self) -> Option<(QuerySlot, &[u8])> {
         let slot = self.first_in(WRITING).or_else(|| self.first_in(ANSWERED))?;
@@ -130,6 +147,21 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
     }
 }
 
+/// An answer in parts that fit a place each, cut behind sequences that end with ST.
+fn parts(answer: &[u8]) -> Vec<&[u8]> {
+    const ST: &[u8] = b"\x1b\\";
+    let mut parts = Vec::new();
+    let mut rest = answer;
+    while !rest.is_empty() {
+        let window = &rest[..rest.len().min(MAX_ANSWER_BYTES)];
+        let Some(at) = window.windows(ST.len()).rposition(|bytes| bytes == ST) else { break };
+        let (part, behind) = rest.split_at(at + ST.len());
+        parts.push(part);
+        rest = behind;
+    }
+    parts
+}
+
 fn slots() -> impl Iterator<Item = QuerySlot> {
     (0..MAX_QUERIES).map(QuerySlot)
 }
@@ -179,6 +211,29 @@ mod tests {
         assert_eq!(region.next_answer().unwrap().1, b"swer");
         region.recover_queries();
         assert_eq!(region.next_answer(), None);
+    }
+
+    #[test]
+    fn a_long_answer_takes_several_places_in_its_order() {
+        let mut region = fresh();
+        assert!(region.ask(10, b"before") && region.ask(20, b"asks for much"));
+        let (before, _) = region.next_query().unwrap();
+        region.answer_query(before, None);
+        let (slot, _) = region.next_query().unwrap();
+        let answer: String = (0..16).map(|n| format!("\x1b]4;{n};rgb:0000/0000/0000\x1b\\")).collect();
+        region.answer_query_at_length(slot, answer.as_bytes());
+        assert!(region.ask(30, b"next"));
+        let (next, _) = region.next_query().unwrap();
+        region.answer_query(next, Some(b"last"));
+        let mut told = Vec::new();
+        while let Some((slot, text)) = region.next_answer() {
+            let text = text.to_vec();
+            assert!(text.len() <= MAX_ANSWER_BYTES);
+            region.begin_answer(slot);
+            region.end_answer(slot, text.len());
+            told.extend(text);
+        }
+        assert_eq!(String::from_utf8(told).unwrap(), answer + "last");
     }
 
     #[test]

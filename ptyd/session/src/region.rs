@@ -4,6 +4,7 @@
 //! ```text
 //! 0      magic u64 | version u64 | ring bytes u64 | fill key u64 | head u64 | claimed u64 | filled u64 | visible u64   little-endian
 //! 64     size log: count u64, then 128 entries of 16 bytes
+//! 4080   open paste u64: the framed paste that is being written, see [`crate::open_paste`]; 0: none, as in earlier releases
 //! 4088   last activity u64, in milliseconds since the Unix epoch; 0: not noted
 //! 4096   ledger: 64 slots of 128 bytes
 //! 12288  queries: 16 slots of 256 bytes
@@ -28,6 +29,8 @@ const VERSION: u64 = 2;
 pub(crate) const AT_SIZES: usize = 64;
 pub(crate) const AT_LEDGER: usize = 4096;
 pub(crate) const AT_QUERIES: usize = 12288;
+
+pub(crate) const AT_PASTE: usize = 4080;
 
 const AT_MAGIC: usize = 0;
 const AT_VERSION: usize = 8;
@@ -189,6 +192,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         }
         region.find_unaccounted();
         region.recover_ledger();
+        region.recover_paste();
         region.recover_queries();
         Ok(region)
     }

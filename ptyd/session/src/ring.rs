@@ -126,8 +126,29 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         self.store_filled(wanted);
     }
 
+    /// Gives up all output held, for good: nothing is read any more. What was visible counts as it did.
+    pub(crate) fn give_up(&mut self) {
+        // This alone says it ([`Region::is_given_up`]). The fill ends too, for releases that do not know that.
+        self.store_claimed(self.head + self.ring_bytes);
+        self.store_filled(self.head);
+    }
+
+    /// Whether all output was given up. Fill never reaches so far ahead.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.claimed == self.head + self.ring_bytes
+    }
+
+    /// The bytes of a ring that was given up.
+    pub(crate) fn given_up_bytes(&mut self) -> &mut [u8] {
+        let end = HEADER_BYTES + as_usize(self.ring_bytes);
+        self.bytes_mut(HEADER_BYTES..end)
+    }
+
     /// Counts what a killed worker had read into the fill without storing the new head, and makes the fill whole again.
     pub(crate) fn find_unaccounted(&mut self) {
+        if self.is_given_up() {
+            return;
+        }
         let ahead = self.filled - self.head;
         let until_wrap = ahead.min(self.ring_bytes - self.head % self.ring_bytes);
         let first_start = self.position(self.head);

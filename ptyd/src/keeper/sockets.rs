@@ -9,6 +9,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use devpocket_shared::certificates::{CA_FILE, MAKE_COMMAND, Role};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::socket::{setsockopt, sockopt};
@@ -46,7 +47,7 @@ pub enum SocketError {
     #[error("PTYD_LINK_LISTEN needs PTYD_LINK_CERT_DIR")]
     NoCertificates,
     /// A key file cannot be opened.
-    #[error("cannot open {}", .path.display())]
+    #[error("cannot open {}{}", .path.display(), hint(.source))]
     KeyFile { path: PathBuf, source: io::Error },
     /// The secrets cannot be opened.
     #[error(transparent)]
@@ -108,9 +109,9 @@ pub(super) fn key_files(
 ) -> Result<Vec<(Descriptor, File)>, SocketError> {
     let mut files = vec![(Descriptor::LinkSecrets, state_dir.link_secrets()?)];
     let names = [
-        (Descriptor::LinkCa, "ca.pem"),
-        (Descriptor::LinkCertificate, "ptyd.pem"),
-        (Descriptor::LinkKey, "ptyd.key"),
+        (Descriptor::LinkCa, CA_FILE),
+        (Descriptor::LinkCertificate, Role::Ptyd.certificate_file()),
+        (Descriptor::LinkKey, Role::Ptyd.key_file()),
     ];
     if let Some(directory) = certificates {
         for (descriptor, name) in names {
@@ -120,6 +121,15 @@ pub(super) fn key_files(
         }
     }
     Ok(files)
+}
+
+/// What an operator does about a file of the link's certificates that is not there.
+fn hint(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::NotFound {
+        format!(": `{MAKE_COMMAND} DIR` makes the link's certificates (docs/operations.md)")
+    } else {
+        String::new()
+    }
 }
 
 fn bind_udp(address: SocketAddr) -> io::Result<OwnedFd> {

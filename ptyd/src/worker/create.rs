@@ -9,6 +9,7 @@ use devpocket_shared::ids::{SessionId, TerminalSize};
 use devpocket_shared::wire::{Create, EndReason, ErrorCode, Failure, Limits};
 use memmap2::MmapMut;
 use ptyd_session::{Checkpoints, Cutter, Overflow, Picture, Region, RegionError, memory_bytes, parts};
+use tracing::error;
 
 use super::drive::{drive, give_up, now};
 use super::record::Record;
@@ -85,11 +86,19 @@ pub(crate) async fn adopt(
     let maps = Maps::of(&memory)?;
     // A worker killed before it had written anything: the session is new to this one.
     let untouched = maps.region.iter().take(8).all(|byte| *byte == 0);
-    let memory = if untouched {
-        maps.fresh(TerminalSize::DEFAULT)?
+    let recovered = if untouched {
+        maps.fresh(TerminalSize::DEFAULT)
     } else {
         // What one session's program printed must not stop the others from being taken over.
-        catch_unwind(AssertUnwindSafe(|| maps.recover())).map_err(|_| AdoptError::Panicked)??
+        catch_unwind(AssertUnwindSafe(|| maps.recover())).unwrap_or(Err(AdoptError::Panicked))
+    };
+    let (memory, is_readable) = match recovered {
+        Ok(memory) => (memory, true),
+        Err(err) => {
+            let id = adopt.session_id;
+            error!(session.id = %id, err = %crate::chain(&err), "session {id} is ended: what it printed cannot be read");
+            (Maps::of(&memory)?.cleared()?, false)
+        }
     };
     let age = Duration::from_millis(now_ms().saturating_sub(record.created_at_ms));
     if let Some(key) = record.key.clone()
@@ -102,8 +111,9 @@ pub(crate) async fn adopt(
     let session = Arc::new(Session::new(adopt.session_id, adopt.owner, record, memory, adopt.exit, now()));
     run_session(context, &session, master);
     numbers::session_adopted();
-    // The worker before may have died between noting the wish and passing it on.
-    if let Some(reason) = unfulfilled {
+    // The worker before may have died between noting the wish and passing it on. A program that nobody can follow any more
+    // is not left to run on for nobody.
+    if let Some(reason) = unfulfilled.or((!is_readable).then_some(EndReason::Terminated)) {
         attach::end_for(context, &session, reason).await;
     }
     Ok(())
@@ -135,7 +145,7 @@ async fn start(context: &Arc<Context>, create: Create, limits: Limits) -> Result
         .map_err(|(code, message)| failure(code, &message))?;
     let session = open(session_id, owner, record, descriptors, size);
     let (session, master) = session.map_err(|err| {
-        tracing::error!(session.id = %session_id, err = %crate::chain(&err), "session {session_id} cannot be opened");
+        error!(session.id = %session_id, err = %crate::chain(&err), "session {session_id} cannot be opened");
         failure(ErrorCode::Internal, "the session cannot be opened")
     })?;
     run_session(context, &session, Some(master));
@@ -176,7 +186,9 @@ fn run_session(context: &Arc<Context>, session: &Arc<Session>, master: Option<Ow
         }
         None => {
             session.lock().ended = true;
-            context.registry.ended(session.id, now());
+            let ago = session.record().ended_at_ms.map_or(0, |at_ms| now_ms().saturating_sub(at_ms));
+            let ended = now().checked_sub(Duration::from_millis(ago));
+            context.registry.ended(session.id, ended.unwrap_or_else(now));
         }
     }
 }
@@ -204,6 +216,14 @@ impl Maps {
         Ok(Memory { cutter: Cutter::recover(&region), region, picture })
     }
 
+    /// The memory of a session of which nothing is known.
+    fn cleared(mut self) -> Result<Memory, AdoptError> {
+        for part in [&mut self.region, &mut self.scrollback, &mut self.checkpoints] {
+            sys::give_back(part);
+        }
+        self.fresh(TerminalSize::DEFAULT)
+    }
+
     fn recover(self) -> Result<Memory, AdoptError> {
         let mut region = Region::recover(self.region)?;
         // What the worker before had read and not cut yet: perhaps nothing more will come that would have it shown.
@@ -229,3 +249,6 @@ pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,12 @@ const MAX_TOMBSTONES: usize = 256;
 const MAX_EARLY_EXITS: usize = 1024;
 /// How long an ended session is kept.
 const TOMBSTONE_LIFE: Duration = Duration::from_hours(24);
+/// Ended sessions that keep their output and scrollback too, 20 MiB at most each: those that ended last ...
+const WHOLE_TOMBSTONES: usize = 32;
+/// ... and lately: the scrollback of a build that just ended is of use.
+const WHOLE_TOMBSTONE_LIFE: Duration = Duration::from_mins(10);
+/// Tombstones shrunk in one go, at a few milliseconds each: the keeper waits for its heartbeat.
+const SHRUNK_AT_ONCE: usize = 16;
 /// How long a repeated creation gives the session made before (PROTOCOL section 3).
 pub(crate) const KEY_LIFE: Duration = Duration::from_mins(1);
 
@@ -36,10 +42,18 @@ pub(crate) struct Registry {
 struct Inner {
     sessions: BTreeMap<SessionId, Arc<Session>>,
     /// In order of their end.
-    tombstones: VecDeque<(Instant, SessionId)>,
+    tombstones: VecDeque<Tombstone>,
     creations: BTreeMap<(UserId, CreationKey), Creation>,
     /// Exits told by the keeper before the session was put here.
     early_exits: VecDeque<(SessionId, ExitStatus)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Tombstone {
+    ended: Instant,
+    session_id: SessionId,
+    /// Its last screen is all that is left of it.
+    is_small: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -155,9 +169,22 @@ impl Registry {
         }
     }
 
-    /// A session has ended and becomes a tombstone.
-    pub(crate) fn ended(&self, session_id: SessionId, now: Instant) {
-        self.lock().tombstones.push_back((now, session_id));
+    /// A session has ended at `ended` and becomes a tombstone.
+    pub(crate) fn ended(&self, session_id: SessionId, ended: Instant) {
+        let tombstones = &mut self.lock().tombstones;
+        let at = tombstones.partition_point(|before| before.ended <= ended);
+        tombstones.insert(at, Tombstone { ended, session_id, is_small: false });
+    }
+
+    /// Has tombstones that are old, or followed by many, keep their last screen alone; a few at a time.
+    pub(crate) fn shrink_tombstones(&self) {
+        for session in self.next_to_shrink() {
+            if session.keep_last_screen() {
+                let mut inner = self.lock();
+                let small = inner.tombstones.iter_mut().find(|tombstone| tombstone.session_id == session.id);
+                small.into_iter().for_each(|tombstone| tombstone.is_small = true);
+            }
+        }
     }
 
     /// Drops tombstones that are too many or too old, here and at the keeper.
@@ -209,18 +236,33 @@ impl Registry {
         self.created.notify_waiters();
     }
 
+    fn next_to_shrink(&self) -> Vec<Arc<Session>> {
+        let inner = self.lock();
+        let now = now();
+        let many = inner.tombstones.len().saturating_sub(WHOLE_TOMBSTONES);
+        let is_due = |index: usize, tombstone: &Tombstone| {
+            !tombstone.is_small
+                && (index < many || now.saturating_duration_since(tombstone.ended) >= WHOLE_TOMBSTONE_LIFE)
+        };
+        let due = inner.tombstones.iter().enumerate().filter(|(index, tombstone)| is_due(*index, tombstone));
+        due.filter_map(|(_, tombstone)| inner.sessions.get(&tombstone.session_id).cloned())
+            .filter(|session| session.attachments() == 0)
+            .take(SHRUNK_AT_ONCE)
+            .collect()
+    }
+
     fn next_to_forget(&self) -> Option<SessionId> {
         let mut inner = self.lock();
-        let (ended, _) = *inner.tombstones.front()?;
+        let ended = inner.tombstones.front()?.ended;
         let old = now().saturating_duration_since(ended) >= TOMBSTONE_LIFE;
         let is_discarded =
             |id: &SessionId| inner.sessions.get(id).is_none_or(|session| session.is_discarded());
         let at = if old || inner.tombstones.len() > MAX_TOMBSTONES {
             0
         } else {
-            inner.tombstones.iter().position(|(_, id)| is_discarded(id))?
+            inner.tombstones.iter().position(|tombstone| is_discarded(&tombstone.session_id))?
         };
-        let (_, session_id) = inner.tombstones.remove(at)?;
+        let session_id = inner.tombstones.remove(at)?.session_id;
         inner.sessions.remove(&session_id);
         Some(session_id)
     }

@@ -24,8 +24,8 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::create::{failure, now_ms};
-use super::numbers;
 use super::record::Record;
+use super::{numbers, sys};
 use crate::handover::ExitStatus;
 
 /// Most output the screen catches up with before a paste; a screen further behind is in a flood, where nobody pastes.
@@ -457,6 +457,11 @@ impl Session {
             ));
         };
         Answer::Screen { offset: shared.picture.fed(), size: shared.region.size(), text }
+    }
+
+    /// Has an ended session keep its last screen alone; false: it cannot now.
+    pub(crate) fn keep_last_screen(&self) -> bool {
+        self.lock().keep_last_screen()
     }
 
     pub(crate) fn record(&self) -> Record {

@@ -7,8 +7,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use devpocket_shared::ids::TerminalSize;
 use memmap2::{MmapMut, MmapOptions};
 use nix::errno::Errno;
+use nix::sys::mman::{MmapAdvise, madvise};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+/// What memory is given back in; a multiple of it where pages are larger is zeroed and stays.
+const PAGE_BYTES: usize = 4096;
 
 nix::ioctl_write_ptr_bad!(
     /// Sets a terminal's size (ioctl_tty(2)); the foreground process group gets SIGWINCH.
@@ -42,6 +46,21 @@ pub(crate) fn map(memory: &OwnedFd, part: &Range<u64>) -> io::Result<MmapMut> {
     // memfd is sealed against resizing, and callers map no byte twice. So nobody else reads, writes or shortens it while
     // this mapping lives.
     unsafe { MmapOptions::new().offset(part.start).len(len).map_mut(memory) }
+}
+
+/// Gives the memory behind bytes of a mapped memfd back to the system, in whole pages; zeros stand there from then on. What
+/// cannot be given back is zeroed.
+pub(crate) fn give_back(bytes: &mut [u8]) {
+    let whole = bytes.as_ptr().align_offset(PAGE_BYTES) == 0 && bytes.len().is_multiple_of(PAGE_BYTES);
+    let given = whole
+        && std::ptr::NonNull::new(bytes.as_mut_ptr()).is_some_and(|start| {
+            // SAFETY: the bytes are borrowed for nobody else, and stay mapped; all that changes of them is that they are zero
+            // (madvise(2) MADV_REMOVE, which frees the pages in the file too).
+            unsafe { madvise(start.cast(), bytes.len(), MmapAdvise::MADV_REMOVE) }.is_ok()
+        });
+    if !given {
+        bytes.fill(0);
+    }
 }
 
 /// Has the runtime watch a non-blocking descriptor.

@@ -14,7 +14,7 @@ use rustls_pki_types::UnixTime;
 use time::OffsetDateTime;
 
 use super::tls::check_leaf;
-use super::{CertificateError, Role};
+use super::{CA_FILE, CertificateError, Role};
 
 /// How long a leaf is good. Long, because it is only renewed when a server starts, and one may run for a year.
 const LEAF_LIFE: Duration = Duration::from_secs(2 * 365 * 24 * 3600);
@@ -25,29 +25,29 @@ const CA_LIFE: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
 /// Certificates begin this long before they are made: the other host's clock may be behind.
 const BACKDATED: Duration = Duration::from_secs(24 * 3600);
 
-const CA_CERTIFICATE: &str = "ca.pem";
 const CA_KEY: &str = "ca.key";
 
 /// Fills `dir` with a CA and a leaf for each role (`ca.pem ca.key api.pem api.key ptyd.pem ptyd.key`), every file
 /// mode 0600 and written atomically.
 ///
-/// What is there and good stays. A leaf that has run out, is about to or does not fit is issued anew as long as
+/// Gives the roles whose leaf was issued. What is there and good stays. A leaf that has run out, is about to or does not fit is issued anew as long as
 /// `ca.key` is there; without it that is an error. Two processes may call this at once: one waits for the other.
-pub fn make_all(dir: &Path) -> Result<(), CertificateError> {
+pub fn make_all(dir: &Path) -> Result<Vec<Role>, CertificateError> {
     make_all_at(dir, OffsetDateTime::now_utc())
 }
 
-fn make_all_at(dir: &Path, now: OffsetDateTime) -> Result<(), CertificateError> {
+fn make_all_at(dir: &Path, now: OffsetDateTime) -> Result<Vec<Role>, CertificateError> {
     let at_file = |source| CertificateError::File { path: dir.to_owned(), source };
     fs::create_dir_all(dir).map_err(at_file)?;
     let locked = File::open(dir).map_err(at_file)?;
     locked.lock().map_err(at_file)?;
 
-    if read(dir, CA_CERTIFICATE)?.is_none() {
+    if read(dir, CA_FILE)?.is_none() {
         make_ca(dir, now)?;
     }
-    let ca_pem = read(dir, CA_CERTIFICATE)?.unwrap_or_default();
+    let ca_pem = read(dir, CA_FILE)?.unwrap_or_default();
     let good_until = unix_time(now + RENEW_AHEAD);
+    let mut issued = Vec::new();
     for role in Role::ALL {
         if leaf_is_good(dir, role, &ca_pem, good_until)? {
             continue;
@@ -59,8 +59,9 @@ fn make_all_at(dir: &Path, now: OffsetDateTime) -> Result<(), CertificateError> 
         if !leaf_is_good(dir, role, &ca_pem, good_until)? {
             return Err(cannot_renew());
         }
+        issued.push(role);
     }
-    Ok(())
+    Ok(issued)
 }
 
 fn leaf_is_good(dir: &Path, role: Role, ca_pem: &[u8], at: UnixTime) -> Result<bool, CertificateError> {
@@ -79,7 +80,7 @@ fn make_ca(dir: &Path, now: OffsetDateTime) -> Result<(), CertificateError> {
     let certificate = params.self_signed(&key)?;
     // Key first: a certificate without its key would never be replaced.
     write(dir, CA_KEY, key.serialize_pem().as_bytes())?;
-    write(dir, CA_CERTIFICATE, certificate.pem().as_bytes())
+    write(dir, CA_FILE, certificate.pem().as_bytes())
 }
 
 /// What is the same in every CA of ours: name and usages; with the key it is all an issuer needs.

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::{Stack, Standalone, api_environment, place};
+use super::{Place, Stack, Standalone, api_environment, place};
 
 /// What a command answered.
 #[derive(Debug)]
@@ -52,6 +52,28 @@ impl Stack {
             command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
         }
         run(command, stdin, arguments)
+    }
+}
+
+impl Place {
+    /// Runs `devpocket admin make-link-certificates` for a directory of the place.
+    pub fn make_link_certificates(&self, directory: &str) -> Said {
+        let directory = self.path(directory);
+        let mut command = Command::new(self.path("bin/devpocket"));
+        command.env_clear();
+        let said = run(command, "", &["make-link-certificates", &directory.to_string_lossy()]);
+        assert_eq!(said.code, 0, "{said:?}");
+        said
+    }
+
+    /// Copies from a directory of certificates what each side of the link needs, into `link-ptyd` and `link-api`.
+    pub fn install_link_certificates(&self, from: &str) {
+        for (side, owner) in [("ptyd", None), ("api", self.api_user.as_ref())] {
+            for file in ["ca.pem".to_owned(), format!("{side}.pem"), format!("{side}.key")] {
+                let to = self.path(&format!("link-{side}")).join(&file);
+                self.hand_over(&self.path(from).join(&file), &to, owner);
+            }
+        }
     }
 }
 

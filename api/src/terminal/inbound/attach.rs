@@ -95,10 +95,10 @@ impl Inbound<'_> {
             let error = reply::error(Some(session_id), ErrorCode::RateLimited, message, Value::Null);
             return self.complain(error.answering(request_id)).await;
         };
-        let (link, owner) = (Arc::clone(&self.terminal.link), self.identity.user_id);
+        let (terminal, owner) = (Arc::clone(self.terminal), self.identity.user_id);
         let (to_client, link_id) = (self.to_client.clone(), self.request_id.clone());
         self.terminal.tasks.spawn(async move {
-            let ending = end_session(&link, &link_id, owner, session_id);
+            let ending = end_session(&terminal, &link_id, owner, session_id);
             let reply = match timeout(TERMINATE, ending).await {
                 Ok(Ok(reply)) => reply,
                 Ok(Err(_)) | Err(_) => unavailable(Some(session_id)),
@@ -240,26 +240,35 @@ async fn open_at_node(terminal: &Terminal, link_id: &str, request: &Request) -> 
     let answered = request_attached(terminal, link_id, request).await;
     if let Request::Attach { owner, session_id, .. } = request {
         let caller = Caller { owner: *owner, request_id: link_id };
-        let fate = match &answered {
-            Ok((Answer::Failed(failure), _)) if failure.code == ErrorCode::SessionNotFound => {
-                terminal.sessions.fate(caller, *session_id).await
-            }
-            Err(err) if err.is_absence() => terminal.sessions.fate_without_node(caller, *session_id).await,
-            Ok(_) | Err(_) => Ok(None),
-        };
-        match fate {
-            Ok(Some(session)) => return Outcome::Gone(Box::new(session)),
-            Ok(None) => {}
-            // The client hears what the node said, and may ask again.
-            Err(err) => {
-                tracing::debug!(err = %crate::chain(&err), "the books do not tell what became of a session")
-            }
+        if let Some(session) = fate(terminal, caller, *session_id, &answered).await {
+            return Outcome::Gone(Box::new(session));
         }
     }
     match answered {
         Ok((answer, stream)) => Outcome::Answered(answer, stream),
         Err(err) => Outcome::Unreachable(err),
     }
+}
+
+/// What the books know of a session that is not where it was; none: the node's answer stands.
+async fn fate(
+    terminal: &Terminal,
+    caller: Caller<'_>,
+    session_id: SessionId,
+    answered: &Result<(Answer, LinkStream), LinkError>,
+) -> Option<Session> {
+    let fate = match answered {
+        Ok((Answer::Failed(failure), _)) if failure.code == ErrorCode::SessionNotFound => {
+            terminal.sessions.fate(caller, session_id).await
+        }
+        Err(err) if err.is_absence() => terminal.sessions.fate_without_node(caller, session_id).await,
+        Ok(_) | Err(_) => Ok(None),
+    };
+    // Else the client hears what the node said, and may ask again.
+    fate.unwrap_or_else(|err| {
+        tracing::debug!(err = %crate::chain(&err), "the books do not tell what became of a session");
+        None
+    })
 }
 
 /// What is said of a session that is over and that no node holds.
@@ -304,13 +313,18 @@ fn unavailable(session_id: Option<SessionId>) -> reply::Reply {
 
 /// Asks for a session's end and waits for it, as a client that watches would see it.
 async fn end_session(
-    link: &Link,
+    terminal: &Terminal,
     link_id: &str,
     owner: devpocket_shared::ids::UserId,
     session_id: SessionId,
 ) -> Result<reply::Reply, LinkError> {
     let terminate = Request::Terminate { owner, session_id };
-    if let (Answer::Failed(failure), _) = link.request(link_id, &terminate).await? {
+    let (link, caller) = (&terminal.link, Caller { owner, request_id: link_id });
+    let answered = link.request(link_id, &terminate).await;
+    if let Some(session) = fate(terminal, caller, session_id, &answered).await {
+        return Ok(gone(&session));
+    }
+    if let (Answer::Failed(failure), _) = answered? {
         return Ok(reply::failure(Some(session_id), &failure));
     }
     let attach = wire::Attach {

@@ -120,3 +120,70 @@ fn an_endless_sequence_does_not_stop_the_session() {
     session.catch_up();
     assert!(session.picture.screen().render_text(usize::MAX).expect("any length").starts_with("done"));
 }
+
+fn ended_build() -> Session {
+    let mut session = start();
+    let text: String = (0..9000).map(|line| format!("\x1b[3{}mline {line}\x1b[m\r\n", line % 8)).collect();
+    session.print(text.as_bytes());
+    session.print(b"\x1b]0;a title\x07the last line");
+    session.cutter.finish(&mut session.region);
+    session.catch_up();
+    session.picture.keep_checkpoint();
+    session
+}
+
+/// The last screen and the title; no line above it, no output before its end.
+fn is_a_tombstone(session: &Session, screen: &str, end: Offset) {
+    let drawn = session.picture.screen();
+    assert_eq!((drawn.render_text(1 << 20).as_deref(), drawn.title()), (Some(screen), "a title"));
+    assert_eq!(session.region.held(), end..end);
+    let history = drawn.history(None, 100);
+    assert_eq!((history.lines.len(), history.first_line, history.total > 8000), (0, history.total, true));
+}
+
+#[test]
+fn an_ended_session_gives_up_all_but_its_last_screen_and_a_kill_at_any_place_leaves_that() {
+    let screen = ended_build().picture.screen().render_text(1 << 20).unwrap();
+    for killed_at in 0..=3 {
+        let mut session = ended_build();
+        let end = session.region.held().end;
+        let mut cleared = 0;
+        let (region, picture) = (&mut session.region, &mut session.picture);
+        let mut clear = |bytes: &mut [u8]| {
+            if cleared == killed_at {
+                let half = bytes.len() / 2;
+                bytes[..half].fill(0);
+                std::panic::resume_unwind(Box::new("a kill"));
+            }
+            bytes.fill(0);
+            cleared += 1;
+        };
+        let done = catch_unwind(AssertUnwindSafe(|| keep_last_screen(region, picture, &mut clear)));
+        assert_eq!(done.ok(), (killed_at == 3).then_some(true));
+        assert_eq!(cleared, killed_at);
+
+        let mut session = session.killed();
+        is_a_tombstone(&session, &screen, end);
+        // The next worker does it again, and what is cleared is not written again for it.
+        let zero = |bytes: &mut [u8]| bytes.fill(0);
+        assert!(keep_last_screen(&mut session.region, &mut session.picture, zero));
+        let mut session = session.killed();
+        is_a_tombstone(&session, &screen, end);
+        assert!(session.region.given_up_bytes().iter().all(|byte| *byte == 0));
+        assert!(session.picture.screen().scrollback_memory().iter().all(|byte| *byte == 0));
+    }
+}
+
+#[test]
+fn a_kill_before_the_output_is_given_up_leaves_the_last_screen_too() {
+    let mut session = ended_build();
+    let (screen, end) = (session.picture.screen().render_text(1 << 20).unwrap(), session.region.held().end);
+    assert!(session.picture.drop_scrollback());
+    let mut session = session.killed();
+    assert_eq!(session.picture.screen().render_text(1 << 20).as_deref(), Some(&*screen));
+    assert_eq!(session.region.held().end, end);
+    // Between the two stores of giving up.
+    let claimed = session.region.head().0 + RING_BYTES;
+    session.region.store_claimed(claimed);
+    is_a_tombstone(&session.killed(), &screen, end);
+}

@@ -3,7 +3,7 @@
 use devpocket_shared::ids::TerminalSize;
 use ptyd_session::{Cut, Overflow};
 
-use super::Shared;
+use super::{Shared, sys};
 
 impl Shared {
     /// Makes what was read visible. Where more queries wait than have a place, what follows them waits until the answers are
@@ -46,6 +46,12 @@ impl Shared {
         for effect in effects {
             self.notices.push(effect);
         }
+    }
+
+    /// Gives up all but the last screen of an ended session; false: not now.
+    pub(crate) fn keep_last_screen(&mut self) -> bool {
+        let free = self.ended && !self.is_attached();
+        free && ptyd_session::keep_last_screen(&mut self.region, &mut self.picture, sys::give_back)
     }
 
     /// The terminal was read to its end: what is left of it is shown, whole or not.
