@@ -322,8 +322,16 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         self.packed_bytes(scrollback_lines) + cells * CELL_DRAWING_BYTES
     }
 
-    /// What the newest `lines` lines above it take in its memory, about.
-    pub fn packed_bytes(&self, lines: u32) -> u64 {
+    /// The same for a page of [`Screen::history`]: what is newer is gone through too.
+    pub fn page_bytes(&self, before_line: Option<u64>, lines: u32) -> u64 {
+        let position = self.scrollback.position;
+        let total = position.lines_dropped + position.lines;
+        let newer = before_line.map_or(0, |line| total.saturating_sub(line));
+        self.packed_bytes(lines.saturating_add(u32::try_from(newer).unwrap_or(u32::MAX)))
+    }
+
+    /// What the newest `lines` rows above it take in its memory, about.
+    fn packed_bytes(&self, lines: u32) -> u64 {
         let kept = u64::from(self.scrollback.position.rows).max(1);
         self.scrollback_bytes() * u64::from(lines).min(kept) / kept
     }

@@ -31,7 +31,7 @@ pub use ledger::Slot;
 pub use life::Life;
 pub use memory::{Parts, memory_bytes, parts};
 pub use notices::Notices;
-pub use picture::Picture;
+pub use picture::{Picture, Still};
 pub use region::{LayoutMark, Region, RegionError, knows_layout, region_bytes};
 
 #[cfg(test)]
