@@ -14,6 +14,7 @@ mod registry;
 pub(crate) mod serve;
 mod session;
 mod sys;
+mod wait;
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;

@@ -21,6 +21,10 @@ const STUCK: usize = 60;
 const CHECKED_BYTES: u64 = 4000;
 /// What those who read nothing may cost the worker together. Each cost it the whole snapshot, some 4 MiB.
 const STUCK_BYTES: u64 = 64 << 20;
+/// Snapshots of some 4 MiB that are more than the 64 MiB kept for them, and what the worker may grow by then: what is being
+/// drawn, and what the allocator keeps, come on top.
+const MORE_THAN_FIT: u64 = 24;
+const MOST_BYTES: u64 = 128 << 20;
 
 /// Prints ten thousand lines in which each letter has another colour, and `then`.
 async fn coloured(stack: &Stack, then: &str) -> Uuid {
@@ -132,29 +136,57 @@ async fn clients_that_do_not_read_their_snapshots_share_them() {
     let before = proc::resident_bytes(worker).expect("the worker lives");
     let mut stuck = Vec::new();
     for _ in 0..STUCK {
-        let mut socket = Socket::must_open(&opening).await;
-        let data = json!({"scrollback": LINES, "mode": "view"});
-        socket.send(&json!({"type": "attach", "session_id": session, "data": data}));
-        socket.flush().await.expect("sent");
-        stuck.push(socket);
+        stuck.push(attach_and_read_nothing(&opening, session, LINES).await);
     }
     // One that reads gets all of it all the same, and by then the others have got theirs as far as they take them.
-    let mut reader = Socket::must_open(&opening).await;
-    reader.attach(session, json!({"scrollback": LINES, "mode": "view"})).await;
-    let mut bytes = 0;
-    timeout(LIMIT, async {
-        loop {
-            if let Event::Snapshot { bytes: part, more, .. } = reader.event("the snapshot").await {
-                bytes += part.len();
-                if !more {
-                    return;
-                }
-            }
-        }
-    })
-    .await
-    .expect("a reader gets its snapshot");
+    let bytes = timeout(LIMIT, read_snapshot(&opening, session, LINES)).await.expect("it gets its snapshot");
     assert!(bytes > 2 << 20, "a snapshot of {bytes} bytes");
     let grown = proc::resident_bytes(worker).expect("the worker lives").saturating_sub(before);
     assert!(grown < STUCK_BYTES, "the worker grew by {grown} bytes");
+}
+
+/// Each wants another snapshot, and all of them together are more than a worker keeps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_read_nothing_make_room_for_those_who_read() {
+    let stack = Stack::start().await;
+    let worker = stack.worker_ready().await;
+    let session = coloured(&stack, "exec cat").await;
+    let opening = stack.opening(0, Framing::Binary);
+    let before = proc::resident_bytes(worker).expect("the worker lives");
+    let mut stuck = Vec::new();
+    for number in 0..MORE_THAN_FIT {
+        stuck.push(attach_and_read_nothing(&opening, session, LINES - number).await);
+    }
+    let lines = LINES - MORE_THAN_FIT;
+    let bytes = timeout(LIMIT, read_snapshot(&opening, session, lines)).await.expect("it gets its snapshot");
+    assert!(bytes > 2 << 20, "a snapshot of {bytes} bytes");
+    let grown = proc::resident_bytes(worker).expect("the worker lives").saturating_sub(before);
+    assert!(grown < MOST_BYTES, "the worker grew by {grown} bytes");
+    // The first of them is told that it is to attach again.
+    let mut first = stuck.swap_remove(0);
+    first.wait_status(session, "interrupted").await;
+    first.attach(session, json!({"mode": "view"})).await;
+}
+
+async fn attach_and_read_nothing(opening: &Opening, session: Uuid, lines: u64) -> Socket {
+    let mut socket = Socket::must_open(opening).await;
+    let data = json!({"scrollback": lines, "mode": "view"});
+    socket.send(&json!({"type": "attach", "session_id": session, "data": data}));
+    socket.flush().await.expect("sent");
+    socket
+}
+
+/// Attaches and reads the whole snapshot; gives its length.
+async fn read_snapshot(opening: &Opening, session: Uuid, lines: u64) -> usize {
+    let mut socket = Socket::must_open(opening).await;
+    socket.attach(session, json!({"scrollback": lines, "mode": "view"})).await;
+    let mut bytes = 0;
+    loop {
+        if let Event::Snapshot { bytes: part, more, .. } = socket.event("the snapshot").await {
+            bytes += part.len();
+            if !more {
+                return bytes;
+            }
+        }
+    }
 }

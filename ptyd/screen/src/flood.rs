@@ -106,7 +106,15 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                             self.allowance.wait(used);
                             self.flood_ascii(&mut flood, text);
                         }
-                        other => {
+                        other @ (Event::Text(_)
+                        | Event::Ascii(_)
+                        | Event::Invalid
+                        | Event::Control(_)
+                        | Event::Escape { .. }
+                        | Event::Csi(_)
+                        | Event::String(_)
+                        | Event::Pending
+                        | Event::Ignored) => {
                             self.end_flood(flood);
                             self.take_event(used, other, effects);
                             return bytes.len() - rest.len();

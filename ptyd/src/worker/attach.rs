@@ -2,7 +2,7 @@
 //! engine's; this only moves bytes.
 
 use std::collections::VecDeque;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
@@ -19,6 +19,7 @@ use super::drawing::{Drawn, Parts, Turn};
 use super::drive::now;
 use super::encode::{Next, Told, encode_due, take_drawn};
 use super::session::{Begun, Left, NotApplied, Session, Wish};
+use super::wait::Wait;
 use crate::handover::{Target, ToKeeper};
 
 /// Replies waiting for a client that does not read; beyond that its own messages are not read either.
@@ -61,36 +62,6 @@ struct Client<'a> {
     /// Large pages of history asked for: tag, line and number of lines. The first is being drawn.
     asked: VecDeque<(u32, Option<u64>, u32)>,
     page: Wait<(u32, History)>,
-}
-
-/// Something that is waited for beside everything else. It is polled whenever anything happens: what it has got by then is
-/// not kept from others.
-struct Wait<T>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
-
-impl<T> Wait<T> {
-    const fn none() -> Self {
-        Self(None)
-    }
-
-    fn new(future: impl Future<Output = T> + Send + 'static) -> Self {
-        Self(Some(Box::pin(future)))
-    }
-
-    const fn is_none(&self) -> bool {
-        self.0.is_none()
-    }
-
-    fn forget(&mut self) {
-        self.0 = None;
-    }
-
-    /// Completes once it is there; never without one. Cancel-safe.
-    async fn done(&mut self) -> T {
-        let Some(future) = &mut self.0 else { return std::future::pending().await };
-        let done = future.await;
-        self.0 = None;
-        done
-    }
 }
 
 impl Client<'_> {

@@ -83,7 +83,8 @@ pub(crate) fn encode_due(
             Outgoing::Snapshot(reason) => match snapshot(&mut shared, attachment, told, &mut turn, reason) {
                 // One frame of it travels with what is there already.
                 Some(Next::Sends(mut parts)) => {
-                    if parts.put_next(to) {
+                    let more = parts.put_next(to);
+                    if more {
                         next = Next::Sends(parts);
                         break;
                     }
@@ -135,10 +136,15 @@ fn snapshot(
     if let Some(drawn) = shared.drawn_before(attachment.cursor(), reason, lines) {
         return take(shared, attachment, drawn, reason);
     }
+    let is_small = |shared: &Shared| shared.picture.screen().drawing_bytes(lines) <= SMALL_BYTES;
+    if !is_small(shared) && turn.is_none() {
+        // Meanwhile the screen comes along by itself.
+        return Some(Next::Waits);
+    }
     // It is of the end of the output, where the attachment goes on.
     shared.feed(usize::MAX);
     let (at, size) = (shared.picture.fed(), shared.region.size());
-    if shared.picture.screen().drawing_bytes(lines) <= SMALL_BYTES {
+    if is_small(shared) {
         let bytes = shared.picture.draw(|screen| screen.snapshot(lines)).unwrap_or_default();
         return take(shared, attachment, Arc::new(Drawn::small(bytes, at, size, lines)), reason);
     }

@@ -17,7 +17,7 @@ const MAX_HISTORY_LINES: u32 = 5000;
 /// A page of history, or what it is drawn from.
 enum Page {
     Here(History),
-    Large(Option<Still>),
+    Large(Option<Box<Still>>),
 }
 
 impl Session {
@@ -50,7 +50,7 @@ impl Session {
         shared.feed(usize::MAX);
         match shared.small_page(before_line, lines) {
             Some(page) => Page::Here(page),
-            None => Page::Large(shared.picture.still()),
+            None => Page::Large(shared.picture.still().map(Box::new)),
         }
     }
 }
