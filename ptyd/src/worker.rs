@@ -4,6 +4,7 @@
 mod alarm;
 mod attach;
 mod create;
+mod drawing;
 mod drive;
 mod encode;
 mod keeper;
@@ -13,6 +14,7 @@ mod registry;
 pub(crate) mod serve;
 mod session;
 mod sys;
+mod wait;
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -21,7 +23,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use devpocket_shared::ids::{BootId, NodeId};
-use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -30,6 +31,7 @@ use tracing::{error, info, warn};
 use crate::handover::socket::HandoverError;
 use crate::handover::{Adopt, BATCH, Descriptor, ToKeeper, ToWorker, Welcome};
 use crate::link::{self, LinkError};
+use drawing::Drawings;
 use keeper::Keeper;
 use registry::Registry;
 
@@ -69,8 +71,8 @@ pub(crate) struct Context {
     pub(crate) link_uid: Option<u32>,
     pub(crate) keeper: Keeper,
     pub(crate) registry: Registry,
-    /// A turn to draw up a snapshot for who has just come.
-    pub(crate) drawing: Semaphore,
+    /// Turns to draw large pictures, and the memory for them.
+    pub(crate) drawings: Drawings,
     pub(crate) tasks: TaskTracker,
     /// Told to stop: attachments tell their clients and end.
     pub(crate) stop: CancellationToken,
@@ -83,7 +85,12 @@ pub fn start(log: &str, metrics_listen: Option<SocketAddr>) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let ended = match (sys::take_keeper_socket(), runtime()) {
-        (Ok(socket), Ok(runtime)) => runtime.block_on(run(socket, metrics_listen)),
+        (Ok(socket), Ok(runtime)) => {
+            let ended = runtime.block_on(run(socket, metrics_listen));
+            // A picture that is still being drawn is for nobody any more.
+            runtime.shutdown_background();
+            ended
+        }
         (Err(err), _) | (_, Err(err)) => {
             error!(%err, "the worker cannot begin; it is started by the keeper alone");
             return ExitCode::FAILURE;
@@ -130,7 +137,7 @@ pub async fn run(socket: OwnedFd, metrics_listen: Option<SocketAddr>) -> Result<
         link_uid,
         keeper,
         registry: Registry::default(),
-        drawing: Semaphore::new(1),
+        drawings: Drawings::new(),
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
     });

@@ -223,40 +223,86 @@ pub(crate) fn standard_color(index: u8) -> (u8, u8, u8) {
 
 /// The SGR numbers that make a default pen this one, beginning with 0.
 pub(crate) fn sgr(style: Style) -> String {
-    let mut numbers = "0".to_owned();
+    let mut numbers = String::new();
+    push_sgr(&mut numbers, style);
+    numbers
+}
+
+/// Appends the sequence that sets the pen to a style. Screens full of colours are made of little else: it allocates nothing.
+pub(crate) fn push_pen(out: &mut String, style: Style) {
+    out.push_str("\x1b[");
+    let start = out.len();
+    push_sgr(out, style);
+    if out.len() == start + 1 {
+        // The default alone needs no number.
+        out.truncate(start);
+    }
+    out.push('m');
+}
+
+fn push_sgr(to: &mut String, style: Style) {
+    to.push('0');
     let bits = [
-        (flag::BOLD, 1),
-        (flag::DIM, 2),
-        (flag::ITALIC, 3),
-        (flag::BLINK, 5),
-        (flag::INVERSE, 7),
-        (flag::HIDDEN, 8),
-        (flag::STRIKE, 9),
-        (flag::OVERLINE, 53),
+        (flag::BOLD, ";1"),
+        (flag::DIM, ";2"),
+        (flag::ITALIC, ";3"),
+        (flag::BLINK, ";5"),
+        (flag::INVERSE, ";7"),
+        (flag::HIDDEN, ";8"),
+        (flag::STRIKE, ";9"),
+        (flag::OVERLINE, ";53"),
     ];
-    for (bit, number) in bits {
-        if style.flags & bit != 0 {
-            numbers.push_str(&format!(";{number}"));
+    if style.flags != 0 {
+        for (bit, number) in bits {
+            if style.flags & bit != 0 {
+                to.push_str(number);
+            }
         }
     }
     match style.underline {
         0 => {}
-        1 => numbers.push_str(";4"),
-        other => numbers.push_str(&format!(";4:{other}")),
+        1 => to.push_str(";4"),
+        other => push_numbers(to, ";4:", &[other]),
     }
-    for (color, base, bright, extended) in [(style.fg, 30, 90, 38), (style.bg, 40, 100, 48)] {
-        match color {
-            Color::Default => {}
-            Color::Palette(index @ 0..8) => numbers.push_str(&format!(";{}", base + index)),
-            Color::Palette(index @ 8..16) => numbers.push_str(&format!(";{}", bright + index - 8)),
-            Color::Palette(index) => numbers.push_str(&format!(";{extended};5;{index}")),
-            Color::Rgb(r, g, b) => numbers.push_str(&format!(";{extended};2;{r};{g};{b}")),
-        }
+    match style.fg {
+        Color::Default => {}
+        Color::Palette(index @ 0..8) => push_numbers(to, ";", &[30 + index]),
+        Color::Palette(index @ 8..16) => push_numbers(to, ";", &[90 + index - 8]),
+        Color::Palette(index) => push_numbers(to, ";38;5;", &[index]),
+        Color::Rgb(r, g, b) => push_numbers(to, ";38;2;", &[r, g, b]),
+    }
+    match style.bg {
+        Color::Default => {}
+        Color::Palette(index @ 0..8) => push_numbers(to, ";", &[40 + index]),
+        Color::Palette(index @ 8..16) => push_numbers(to, ";", &[100 + index - 8]),
+        Color::Palette(index) => push_numbers(to, ";48;5;", &[index]),
+        Color::Rgb(r, g, b) => push_numbers(to, ";48;2;", &[r, g, b]),
     }
     match style.underline_color {
         Color::Default => {}
-        Color::Palette(index) => numbers.push_str(&format!(";58:5:{index}")),
-        Color::Rgb(r, g, b) => numbers.push_str(&format!(";58:2::{r}:{g}:{b}")),
+        Color::Palette(index) => push_numbers(to, ";58:5:", &[index]),
+        Color::Rgb(r, g, b) => {
+            push_numbers(to, ";58:2::", &[r]);
+            push_numbers(to, ":", &[g]);
+            push_numbers(to, ":", &[b]);
+        }
     }
-    numbers
+}
+
+/// Appends `before`, and numbers with a semicolon between them.
+fn push_numbers(to: &mut String, before: &str, numbers: &[u8]) {
+    to.push_str(before);
+    for (index, number) in numbers.iter().enumerate() {
+        if index > 0 {
+            to.push(';');
+        }
+        let digit = |value: u8| char::from(b'0' + value % 10);
+        if *number >= 100 {
+            to.push(digit(number / 100));
+        }
+        if *number >= 10 {
+            to.push(digit(number / 10));
+        }
+        to.push(digit(*number));
+    }
 }

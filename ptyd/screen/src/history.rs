@@ -1,6 +1,6 @@
 //! The lines above the screen, for people who scroll back.
 
-use crate::answer::sgr;
+use crate::answer::push_pen;
 use crate::cell::ZERO;
 use crate::screen::Screen;
 use crate::scrollback::Record;
@@ -96,9 +96,6 @@ fn line(rows: &[Record]) -> String {
 fn set(text: &mut String, style: &mut Style, wanted: Style) {
     if *style != wanted {
         *style = wanted;
-        let numbers = sgr(wanted);
-        text.push_str("\x1b[");
-        text.push_str(if numbers == "0" { "" } else { &numbers });
-        text.push('m');
+        push_pen(text, wanted);
     }
 }

@@ -125,7 +125,7 @@ enum Emit {
 }
 
 /// Takes a stream apart, in whatever pieces it comes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Parser {
     state: State,
     prefix: Option<u8>,

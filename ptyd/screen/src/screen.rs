@@ -23,6 +23,9 @@ pub(crate) const MAX_KEYBOARD_STACK: usize = 16;
 /// Titles kept on the title stack.
 pub(crate) const MAX_TITLES: usize = 16;
 
+/// What a cell of the screen takes to be drawn, in bytes of packed rows.
+const CELL_DRAWING_BYTES: u64 = 4;
+
 /// Instead of a width: the character printed last did not fit, and its marks go with it.
 pub(crate) const NO_ROOM: u16 = 3;
 
@@ -290,6 +293,57 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let grids =
             [Some(&self.side.grid), self.other.as_ref().map(|side| &side.grid), self.retired.as_ref()];
         self.work + grids.into_iter().flatten().map(|grid| grid.work).sum::<u64>()
+    }
+
+    /// The screen as it is, in memory of its own: to be drawn elsewhere while this one goes on.
+    pub fn copy(&self) -> Screen<Vec<u8>> {
+        Screen {
+            parser: self.parser.clone(),
+            size: self.size,
+            side: self.side.clone(),
+            other: self.other.clone(),
+            retired: None,
+            scrollback: self.scrollback.copy(),
+            styles: self.styles.clone(),
+            clusters: self.clusters.clone(),
+            pen: self.pen,
+            pen_number: self.pen_number,
+            charsets: self.charsets,
+            modes: self.modes.clone(),
+            joins: self.joins,
+            cursor_style: self.cursor_style,
+            title: self.title.clone(),
+            titles: self.titles.clone(),
+            cwd: self.cwd.clone(),
+            links: self.links.clone(),
+            palette: self.palette.clone(),
+            dynamic: self.dynamic,
+            saved_modes: self.saved_modes.clone(),
+            allowance: self.allowance,
+            work: self.work,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// What it takes to draw it with the newest `scrollback_lines` lines above it, about: bytes that are to be looked at.
+    pub fn drawing_bytes(&self, scrollback_lines: u32) -> u64 {
+        let sides = 1 + u64::from(self.other.is_some());
+        let cells = self.rows() as u64 * self.cols() as u64 * sides;
+        self.packed_bytes(scrollback_lines) + cells * CELL_DRAWING_BYTES
+    }
+
+    /// The same for a page of [`Screen::history`]: what is newer is gone through too.
+    pub fn page_bytes(&self, before_line: Option<u64>, lines: u32) -> u64 {
+        let position = self.scrollback.position;
+        let total = position.lines_dropped + position.lines;
+        let newer = before_line.map_or(0, |line| total.saturating_sub(line));
+        self.packed_bytes(lines.saturating_add(u32::try_from(newer).unwrap_or(u32::MAX)))
+    }
+
+    /// What the newest `lines` rows above it take in its memory, about.
+    fn packed_bytes(&self, lines: u32) -> u64 {
+        let kept = u64::from(self.scrollback.position.rows).max(1);
+        self.scrollback_bytes() * u64::from(lines).min(kept) / kept
     }
 
     /// Gives its memory back.

@@ -58,6 +58,14 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
         scrollback
     }
 
+    /// The rows as they are, in memory of their own: no more of it than they take.
+    pub(crate) fn copy(&self) -> Scrollback<Vec<u8>> {
+        let Position { start, end, .. } = self.position;
+        let memory = if start < end { self.read(start, crate::as_usize(end - start)) } else { Vec::new() };
+        let position = Position { start: 0, end: end - start, ..self.position };
+        Scrollback { memory, max_rows: self.max_rows, position, noted_end: position.end, low: position.end }
+    }
+
     pub(crate) fn memory(&self) -> &[u8] {
         self.memory.as_ref()
     }
@@ -205,7 +213,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
         let memory = self.memory.as_ref();
         let index = crate::as_usize(at % memory.len() as u64);
         let first = len.min(memory.len() - index);
-        let mut bytes = memory[index..index + first].to_vec();
+        let mut bytes = Vec::with_capacity(len);
+        bytes.extend_from_slice(&memory[index..index + first]);
         bytes.extend_from_slice(&memory[..len - first]);
         bytes
     }

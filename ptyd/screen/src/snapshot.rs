@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 pub use bound::MAX_SNAPSHOT_BYTES;
 
-use crate::answer::sgr;
+use crate::answer::push_pen;
 use crate::cell::{Cell, WIDE};
 use crate::charset::Charsets;
 use crate::modes::{Modes, Mouse, MouseEncoding};
@@ -67,8 +67,7 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
         }
         let plain = |style: Style| Style { link: 0, ..style };
         if plain(style) != plain(self.style) {
-            let numbers = sgr(style);
-            let _infallible = write!(self.out, "\x1b[{}m", if numbers == "0" { "" } else { &numbers });
+            push_pen(&mut self.out, style);
             if style.flags & flag::PROTECTED != 0 {
                 self.text("\x1b[1\"q");
             }

@@ -38,6 +38,7 @@ fn a_snapshot_makes_an_equal_screen_which_stays_equal() {
         feed(&mut screen, &before);
         let mut other = fresh(rows, cols);
         let snapshot = screen.snapshot(0);
+        assert_eq!(screen.copy().snapshot(0), snapshot, "seed {seed}");
         feed(&mut other, &snapshot);
         let context = || {
             format!(
@@ -73,6 +74,8 @@ fn a_snapshot_with_scrollback_tells_the_same_lines() {
         let mut other = fresh(rows, cols);
         let lines = random.below(40) as u32;
         feed(&mut other, &screen.snapshot(lines));
+        assert_eq!(screen.copy().snapshot(lines), screen.snapshot(lines), "seed {seed}");
+        assert_eq!(screen.copy().history(Some(9), lines), screen.history(Some(9), lines), "seed {seed}");
         let (all, told) = (screen.inspect().scrollback, other.inspect().scrollback);
         assert!(
             told.len() <= lines as usize && told.len() >= all.len().min(lines as usize).saturating_sub(1),
@@ -80,6 +83,18 @@ fn a_snapshot_with_scrollback_tells_the_same_lines() {
         );
         assert_eq!(all[all.len() - told.len()..], told, "seed {seed}");
         assert_same(&shown(other.inspect()), &shown(screen.inspect()), || format!("seed {seed}"));
+    }
+}
+
+#[test]
+fn a_copy_of_a_screen_whose_scrollback_went_round_its_memory_is_the_same() {
+    let mut screen = fresh(5, 20);
+    for line in 0..20_000 {
+        feed(&mut screen, format!("\x1b[3{}mline {line}\x1b[m tail\r\n", line % 8).as_bytes());
+        if line % 1777 == 0 {
+            assert_eq!(screen.copy().snapshot(1000), screen.snapshot(1000), "line {line}");
+            assert_eq!(screen.copy().history(None, 500), screen.history(None, 500), "line {line}");
+        }
     }
 }
 

@@ -41,7 +41,8 @@ pub enum Outgoing {
         /// How many bytes.
         len: usize,
     },
-    /// A snapshot at the end of what is held, if [`Attachment::take_snapshot`] agrees to its size.
+    /// A snapshot at the end of what is held, if [`Attachment::take_snapshot`] agrees to its size. One that takes its time to
+    /// be drawn is begun with [`Attachment::begin_snapshot`].
     Snapshot(SnapshotReason),
     /// The terminal's size changed here.
     Resized {
@@ -68,6 +69,8 @@ pub struct Attachment {
     holds_from_ack: bool,
     /// A snapshot is due.
     snapshot: Option<SnapshotReason>,
+    /// It is being drawn: of which byte, and of what size.
+    drawing: Option<(Offset, TerminalSize)>,
     /// The size the client was told last.
     told_size: TerminalSize,
     /// Since when a lossless client has been behind without progress.
@@ -110,6 +113,7 @@ impl Attachment {
             delivery: attach.delivery,
             holds_from_ack: attach.client_id.is_some() && attach.window.is_some(),
             snapshot: (resume == Resume::Snapshot).then_some(SnapshotReason::Attach),
+            drawing: None,
             told_size: region.size_at(cursor),
             stalled_since: None,
             in_transport: false,
@@ -130,7 +134,7 @@ impl Attachment {
     pub fn handle_written(&mut self, bytes: usize, all: bool, now: Instant) {
         self.taken.note_taken(bytes as u64, all, now);
         self.in_transport = !all;
-        if self.stalled_since.is_some() {
+        if self.stalled_since.is_some() && self.drawing.is_none() {
             if !self.holds_from_ack {
                 self.stalled_since = (!all).then_some(now);
             } else if self.snapshot_in_transport {
@@ -165,7 +169,7 @@ impl Attachment {
     pub fn poll_send(&mut self, view: &View, most: usize, now: Instant) -> Option<Outgoing> {
         self.wake = None;
         if let Some(reason) = self.snapshot {
-            return Some(Outgoing::Snapshot(reason));
+            return self.drawing.is_none().then_some(Outgoing::Snapshot(reason));
         }
         let gone = self.cursor < view.held.start;
         if gone && !self.is_realtime() {
@@ -204,25 +208,39 @@ impl Attachment {
         Some(Outgoing::Output { offset, len: crate::ring::as_usize(len) })
     }
 
+    /// The snapshot that [`Attachment::poll_send`] asked for is being drawn, of the screen as the output before `at` made it:
+    /// that is held, and the client does not have it all. Nothing else is sent until it is drawn, and from there the client
+    /// goes on: it holds the output from `at` on, if it holds any.
+    pub fn begin_snapshot(&mut self, at: Offset, size: TerminalSize, now: Instant) {
+        debug_assert!(self.snapshot.is_some(), "it asked for none");
+        self.drawing = Some((at, size));
+        if self.snapshot == Some(SnapshotReason::Attach) {
+            (self.cursor, self.acked) = (at, at);
+        }
+        // Who holds the program back does it for a bounded time, whatever it waits for.
+        self.stalled_since = (!self.is_realtime()).then_some(now);
+    }
+
     /// The snapshot that [`Attachment::poll_send`] asked for was drawn up, and has so many bytes. True: it is to be sent.
     /// False: what it would replace is no more than itself, and is sent instead. `view` is the session as it is now; the
-    /// snapshot is of the end of what is held.
+    /// snapshot is of where it was begun, or of the end of what is held.
     pub fn take_snapshot(&mut self, view: &View, bytes: usize, now: Instant) -> bool {
         let bytes = bytes as u64;
         self.lag.note_size(bytes, now);
         let reason = self.snapshot.take();
-        let missed = view.held.end.since(self.cursor);
+        let (at, size) = self.drawing.take().unwrap_or((view.held.end, view.size_now));
+        let missed = at.since(self.cursor);
         if reason == Some(SnapshotReason::Lagged) && self.cursor >= view.held.start && missed <= bytes {
             return false;
         }
-        self.cursor = view.held.end;
+        self.cursor = at;
         self.window_from = self.cursor;
         self.released_until = self.released_until.map(|_| self.cursor);
         if reason == Some(SnapshotReason::Attach) {
             // The client has just come: it holds from here on.
             self.acked = self.cursor;
         }
-        self.told_size = view.size_now;
+        self.told_size = size;
         // It may be large, and nothing else is sent meanwhile: the clock runs from here.
         self.stalled_since = (!self.is_realtime()).then_some(now);
         self.snapshot_in_transport = true;
@@ -255,8 +273,13 @@ impl Attachment {
 
     /// The first byte that must be kept for this client; none: it holds nothing back.
     pub fn hold(&self) -> Option<Offset> {
-        let holds = !self.is_realtime() && self.snapshot.is_none();
-        holds.then_some(if self.holds_from_ack { self.acked } else { self.cursor })
+        let reached = if self.holds_from_ack { self.acked } else { self.cursor };
+        let from = match (self.drawing, self.snapshot) {
+            (Some((at, _)), _) => Some(at),
+            (None, Some(_)) => None,
+            (None, None) => Some(reached),
+        };
+        from.filter(|_| !self.is_realtime())
     }
 
     /// The hold that goes on when the connection ends: only where the client can come back to it.
@@ -264,9 +287,14 @@ impl Attachment {
         self.hold().filter(|_| self.holds_from_ack)
     }
 
-    /// Whether the next to be sent is a snapshot, which takes its time to be drawn up.
+    /// Whether the next to be sent is a snapshot, which is not drawn yet.
     pub fn owes_snapshot(&self) -> bool {
         self.snapshot.is_some()
+    }
+
+    /// Why the snapshot is due that is to be sent next, if one is.
+    pub fn due_snapshot(&self) -> Option<SnapshotReason> {
+        self.snapshot
     }
 
     /// Everything up to here was handed to the transport.

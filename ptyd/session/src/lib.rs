@@ -32,7 +32,7 @@ pub use ledger::Slot;
 pub use life::Life;
 pub use memory::{Parts, memory_bytes, parts};
 pub use notices::Notices;
-pub use picture::{Picture, keep_last_screen};
+pub use picture::{Picture, Still, keep_last_screen};
 pub use region::{LayoutMark, Region, RegionError, knows_layout, region_bytes};
 
 #[cfg(test)]

@@ -83,6 +83,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
         catch_unwind(AssertUnwindSafe(|| draw(&self.screen))).ok()
     }
 
+    /// The screen as it is, to be drawn while this one goes on. None: that panicked.
+    pub fn still(&self) -> Option<Still> {
+        self.draw(Screen::copy).map(|screen| Still { screen, at: self.fed })
+    }
+
     /// How far the screen has come.
     pub fn fed(&self) -> Offset {
         self.fed
@@ -175,6 +180,25 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
                 None => region.answer_query(slot, None),
             }
         }
+    }
+}
+
+/// A session's screen as it was at some byte, in memory of its own.
+#[derive(Debug)]
+pub struct Still {
+    screen: Screen<Vec<u8>>,
+    at: Offset,
+}
+
+impl Still {
+    /// It is what the output before this byte made it.
+    pub fn at(&self) -> Offset {
+        self.at
+    }
+
+    /// Draws it in some way. None: that panicked.
+    pub fn draw<T>(&self, draw: impl FnOnce(&Screen<Vec<u8>>) -> T) -> Option<T> {
+        catch_unwind(AssertUnwindSafe(|| draw(&self.screen))).ok()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Drives one attachment: frames from its client in, what the attachment decides to send out. Its rules are the session
 //! engine's; this only moves bytes.
 
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -9,17 +10,23 @@ use devpocket_shared::wire::frame::{self, Frame, FrameError, FrameKind};
 use devpocket_shared::wire::stream::{FrameReader, FrameWriter, StreamError};
 use devpocket_shared::wire::{Answer, EndReason, ErrorCode, Failure, Signal, ToApi, ToPtyd};
 use ptyd_screen::History;
-use ptyd_session::{Accepted, Refused};
+use ptyd_session::{Accepted, Refused, STALL_LIMIT};
+use tracing::info;
 
 use super::Context;
 use super::alarm::Alarm;
+use super::drawing::{Drawn, Parts, Turn};
 use super::drive::now;
-use super::encode::{Next, Told, encode_due};
+use super::encode::{Next, Told, encode_due, take_drawn};
 use super::session::{Begun, Left, NotApplied, Session, Wish};
+use super::wait::Wait;
 use crate::handover::{Target, ToKeeper};
 
 /// Replies waiting for a client that does not read; beyond that its own messages are not read either.
 const MAX_REPLY_BYTES: usize = 256 << 10;
+
+/// Large pages of history that one client waits for at once; beyond that its own messages are not read.
+const MAX_PAGES: usize = 8;
 
 /// Runs an attachment until its client leaves, the session ends or the worker stops.
 pub(crate) async fn run(
@@ -39,7 +46,8 @@ pub(crate) async fn run(
         echo: None,
         notices: begun.notices,
     };
-    let mut client = Client { context, session, number: begun.number, told };
+    let (asked, page) = (VecDeque::new(), Wait::none());
+    let mut client = Client { context, session, number: begun.number, told, asked, page };
     let result = client.pump(&mut begun, pending, reader, writer).await;
     let left = if matches!(result, Ok(Left::Detached)) { Left::Detached } else { Left::Lost };
     session.leave(begun.number, &begun.attachment, left, now());
@@ -51,6 +59,9 @@ struct Client<'a> {
     session: &'a Arc<Session>,
     number: u64,
     told: Told,
+    /// Large pages of history asked for: tag, line and number of lines. The first is being drawn.
+    asked: VecDeque<(u32, Option<u64>, u32)>,
+    page: Wait<(u32, History)>,
 }
 
 impl Client<'_> {
@@ -68,25 +79,43 @@ impl Client<'_> {
         let (mut ack_alarm, mut pace_alarm) = (Alarm::new(), Alarm::new());
         let (superseded, stop) = (begun.superseded.clone(), self.context.stop.clone());
         let (mut superseded, mut stopped) = (pin!(superseded.cancelled()), pin!(stop.cancelled()));
+        // The snapshot on its way, and since when nothing of it was taken.
+        let mut sending: Option<Parts> = None;
+        let mut stuck_since = now();
+        let mut room_alarm = Alarm::new();
+        // A large snapshot: its turn is waited for, then it is drawn.
+        let mut turn = None;
+        let (mut waiting, mut drawing) = (Wait::<Option<Turn>>::none(), Wait::<Option<Arc<Drawn>>>::none());
         loop {
             // A fast client's socket is always ready: the other tasks of this thread want their turn.
             tokio::task::coop::consume_budget().await;
-            if last.is_none() && pending.len() < super::encode::GATHER_BYTES / 2 {
-                // One picture after the other, and everybody else's turn in between: a large one takes milliseconds.
-                let drawing = begun.attachment.owes_snapshot().then_some(&self.context.drawing);
-                let _turn = match drawing {
-                    Some(drawing) => drawing.acquire().await.ok(),
-                    None => None,
-                };
-                changed.mark_unchanged();
-                let next = encode_due(
-                    self.session,
-                    self.number,
-                    &mut begun.attachment,
-                    &mut self.told,
-                    &mut pending,
-                )?;
-                last = (next == Next::Ends).then_some(Left::Lost);
+            if last.is_none() && (turn.is_some() || pending.len() < super::encode::GATHER_BYTES / 2) {
+                if let Some(parts) = &mut sending {
+                    if !parts.put_next(&mut pending) {
+                        sending = None;
+                    }
+                } else {
+                    changed.mark_unchanged();
+                    let (session, told) = (self.session, &mut self.told);
+                    let attachment = &mut begun.attachment;
+                    match encode_due(session, self.number, attachment, told, turn.take(), &mut pending)? {
+                        Next::GoesOn => waiting.forget(),
+                        Next::Waits if waiting.is_none() => {
+                            let context = Arc::clone(self.context);
+                            waiting = Wait::new(async move { context.drawings.snapshot_turn().await });
+                        }
+                        Next::Waits => {}
+                        Next::Draws(sketch) => {
+                            let drawn = self.context.tasks.spawn_blocking(move || sketch.draw());
+                            drawing = Wait::new(async move { drawn.await.ok() });
+                        }
+                        Next::Sends(parts) => {
+                            waiting.forget();
+                            (sending, stuck_since) = (Some(parts), now());
+                        }
+                        Next::Ends => last = Some(Left::Lost),
+                    }
+                }
             }
             if let Some(left) = last
                 && pending.is_empty()
@@ -94,9 +123,12 @@ impl Client<'_> {
                 writer.finish().await?;
                 return Ok(left);
             }
+            let room_due =
+                sending.as_ref().filter(|parts| parts.takes_room()).map(|_| stuck_since + STALL_LIMIT);
+            let done = pending.is_empty() && sending.is_none() && last.is_none();
             tokio::select! {
                 // However much is on its way to the client: its Ctrl-C does not wait for that.
-                frame = reader.next(), if owed < MAX_REPLY_BYTES && last.is_none() => {
+                frame = reader.next(), if owed < MAX_REPLY_BYTES && self.asked.len() < MAX_PAGES && last.is_none() => {
                     let Some(frame) = frame? else { return Ok(Left::Lost) };
                     let before = pending.len();
                     if self.handle(frame, begun, &mut pending).await? == Some(Left::Detached) {
@@ -113,19 +145,46 @@ impl Client<'_> {
                     if pending.is_empty() {
                         owed = 0;
                     }
-                    begun.attachment.handle_written(written, pending.is_empty(), now());
+                    stuck_since = now();
+                    begun.attachment.handle_written(written, pending.is_empty() && sending.is_none(), now());
                 }
-                _ = changed.changed(), if pending.is_empty() && last.is_none() => {}
-                () = ack_alarm.until(self.told.ack_by), if pending.is_empty() && last.is_none() => {}
+                got = waiting.done(), if last.is_none() => match got {
+                    Some(got) => turn = Some(got),
+                    None => return Ok(Left::Lost),
+                },
+                drawn = drawing.done(), if last.is_none() => {
+                    let Some(drawn) = drawn else { return Ok(Left::Lost) };
+                    sending = take_drawn(self.session, self.number, &mut begun.attachment, &self.told, drawn);
+                    stuck_since = now();
+                }
+                (tag, page) = self.page.done(), if last.is_none() => {
+                    let before = pending.len();
+                    put_page(&mut pending, tag, page)?;
+                    self.asked.pop_front();
+                    owed += pending.len() - before;
+                    self.ask_next();
+                }
+                () = room_alarm.until(room_due) => {
+                    if self.context.drawings.is_full() {
+                        // It keeps others waiting, and takes nothing: it is to come again.
+                        info!(session.id = %self.session.id, "a client of session {} does not read its snapshot", self.session.id);
+                        return Ok(Left::Lost);
+                    }
+                    stuck_since = now();
+                }
+                _ = changed.changed(), if done => {}
+                () = ack_alarm.until(self.told.ack_by), if done => {}
                 () = pace_alarm.until(begun.attachment.poll_timeout()) => {
                     begun.attachment.handle_timeout(now());
                     self.note_hold(begun);
                 }
                 () = superseded.as_mut(), if last.is_none() => {
+                    (sending, waiting, drawing) = (None, Wait::none(), Wait::none());
                     frame::put_control(&mut pending, &ToApi::Superseded)?;
                     last = Some(Left::Lost);
                 }
                 () = stopped.as_mut(), if last.is_none() => {
+                    (sending, waiting, drawing) = (None, Wait::none(), Wait::none());
                     frame::put_control(&mut pending, &ToApi::Draining)?;
                     last = Some(Left::Lost);
                 }
@@ -168,7 +227,9 @@ impl Client<'_> {
                 if result.is_ok() {
                     let (session_id, signal) = (self.session.id, signal_number(signal));
                     let message = ToKeeper::Signal { session_id, signal, target: Target::Foreground };
-                    self.to_keeper(&message).await;
+                    if self.context.keeper.send(&message).await.is_err() {
+                        self.context.stop.cancel();
+                    }
                 }
                 answer(tag, result, pending)?;
             }
@@ -178,12 +239,27 @@ impl Client<'_> {
             }
             ToPtyd::Detach => return Ok(Some(Left::Detached)),
             ToPtyd::History { tag, before_line, lines } => {
-                let page = self.session.history(before_line, lines);
-                let History { first_line, lines, total } = page;
-                frame::put_control(pending, &ToApi::History { tag, first_line, lines, total })?;
+                let first = self.asked.is_empty();
+                match first.then(|| self.session.small_page(before_line, lines)).flatten() {
+                    Some(page) => put_page(pending, tag, page)?,
+                    None => {
+                        self.asked.push_back((tag, before_line, lines));
+                        self.ask_next();
+                    }
+                }
             }
         }
         Ok(None)
+    }
+
+    /// Has the page of history drawn that was asked for first, the one before it is there.
+    fn ask_next(&mut self) {
+        if !self.page.is_none() {
+            return;
+        }
+        let Some((tag, before_line, lines)) = self.asked.front().copied() else { return };
+        let (context, session) = (Arc::clone(self.context), Arc::clone(self.session));
+        self.page = Wait::new(async move { (tag, session.history(&context, before_line, lines).await) });
     }
 
     fn note_hold(&self, begun: &Begun) {
@@ -208,12 +284,6 @@ impl Client<'_> {
                 Ok(())
             }
             Err(why) => answer(tag, Err(why), pending),
-        }
-    }
-
-    async fn to_keeper(&self, message: &ToKeeper) {
-        if self.context.keeper.send(message).await.is_err() {
-            self.context.stop.cancel();
         }
     }
 }
@@ -273,6 +343,11 @@ fn answer(tag: u32, result: Result<(), NotApplied>, pending: &mut BytesMut) -> R
     };
     let failure = Failure { code, message: message.to_owned(), expected };
     frame::put_control(pending, &ToApi::Error { tag, failure })
+}
+
+fn put_page(pending: &mut BytesMut, tag: u32, page: History) -> Result<(), FrameError> {
+    let History { first_line, lines, total } = page;
+    frame::put_control(pending, &ToApi::History { tag, first_line, lines, total })
 }
 
 fn signal_number(signal: Signal) -> i32 {

@@ -1,14 +1,16 @@
 //! Turns what an attachment decided to send into frames, reading the bytes from the ring. Knows no transport.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
 use devpocket_shared::ids::Seq;
-use devpocket_shared::wire::frame::{self, FrameError, MAX_OUTPUT_BYTES, SnapshotHeader};
+use devpocket_shared::wire::frame::{self, FrameError, MAX_OUTPUT_BYTES};
 use devpocket_shared::wire::{SnapshotReason, ToApi};
 use ptyd_screen::Effect;
 use ptyd_session::{Attachment, Outgoing, Slot};
 
+use super::drawing::{Drawn, Parts, SMALL_BYTES, Sketch, Turn};
 use super::drive::now;
 use super::numbers;
 use super::session::{LineDiscipline, Session, Shared};
@@ -36,30 +38,39 @@ pub(crate) struct Told {
 /// acknowledgement would wake everybody on the way twice.
 const ACK_DELAY: Duration = Duration::from_millis(10);
 
-/// Whether the attachment goes on after what was encoded.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// How the attachment goes on after what was encoded.
+#[derive(Debug)]
 pub(crate) enum Next {
-    /// It goes on.
+    /// As it is.
     GoesOn,
+    /// A snapshot is due that takes a turn to be drawn.
+    Waits,
+    /// This is to be drawn now.
+    Draws(Box<Sketch>),
+    /// With this snapshot, before anything else.
+    Sends(Parts),
     /// The session's end is encoded; nothing follows.
     Ends,
 }
 
-/// Appends to `to` what the attachment's client is due.
+/// Appends to `to` what the attachment's client is due. `turn`: its turn to have a large snapshot drawn, given back where it
+/// needs none any more.
 pub(crate) fn encode_due(
     session: &Session,
     number: u64,
     attachment: &mut Attachment,
     told: &mut Told,
+    mut turn: Option<Turn>,
     to: &mut BytesMut,
 ) -> Result<Next, FrameError> {
     let mut shared = session.lock();
     let due = ack_due(&shared, told);
     let hold = attachment.hold();
+    let mut next = Next::GoesOn;
     put_echo(&shared, attachment, told, to)?;
-    while to.len() < GATHER_BYTES {
+    while to.len() < GATHER_BYTES || turn.is_some() {
         let view = shared.region.view(attachment.cursor());
-        let room = GATHER_BYTES - to.len();
+        let room = GATHER_BYTES.saturating_sub(to.len());
         let Some(outgoing) = attachment.poll_send(&view, room, now()) else { break };
         match outgoing {
             Outgoing::Output { offset, len } => {
@@ -69,19 +80,24 @@ pub(crate) fn encode_due(
                 to.put_slice(second);
             }
             Outgoing::Resized { offset, size } => frame::put_control(to, &ToApi::Resized { offset, size })?,
-            Outgoing::Snapshot(reason) => {
-                let lines = if reason == SnapshotReason::Lagged { 0 } else { told.scrollback };
-                // It is of the end of the output, where the attachment goes on.
-                shared.feed(usize::MAX);
-                let bytes = shared.picture.draw(|screen| screen.snapshot(lines)).unwrap_or_default();
-                let view = shared.region.view(attachment.cursor());
-                if attachment.take_snapshot(&view, bytes.len(), now()) {
-                    put_snapshot(&shared, reason, &bytes, to);
-                    numbers::snapshot_sent(reason);
+            Outgoing::Snapshot(reason) => match snapshot(&mut shared, attachment, told, &mut turn, reason) {
+                // One frame of it travels with what is there already.
+                Some(Next::Sends(mut parts)) => {
+                    let more = parts.put_next(to);
+                    if more {
+                        next = Next::Sends(parts);
+                        break;
+                    }
                 }
-            }
+                Some(other) => {
+                    next = other;
+                    break;
+                }
+                None => {}
+            },
         }
     }
+    drop(turn);
     put_notices(&shared, told, to)?;
     if let Some(seq) = due
         && (!to.is_empty() || shared.ended || told.ack_by.is_some_and(|by| by <= now()))
@@ -99,11 +115,83 @@ pub(crate) fn encode_due(
     }
     if let Some((exit, reason)) = shared.end()
         && attachment.cursor() == shared.region.held().end
+        && !attachment.owes_snapshot()
+        && matches!(next, Next::GoesOn)
     {
         frame::put_control(to, &ToApi::Ended { offset: attachment.cursor(), exit, reason })?;
         return Ok(Next::Ends);
     }
-    Ok(Next::GoesOn)
+    Ok(next)
+}
+
+/// Sees to the snapshot that is due: none if it is sent after all what it would have replaced.
+fn snapshot(
+    shared: &mut Shared,
+    attachment: &mut Attachment,
+    told: &Told,
+    turn: &mut Option<Turn>,
+    reason: SnapshotReason,
+) -> Option<Next> {
+    let lines = if reason == SnapshotReason::Lagged { 0 } else { told.scrollback };
+    if let Some(drawn) = shared.drawn_before(attachment.cursor(), reason, lines) {
+        return take(shared, attachment, drawn, reason);
+    }
+    let is_small = |shared: &Shared| shared.picture.screen().drawing_bytes(lines) <= SMALL_BYTES;
+    if !is_small(shared) && turn.is_none() {
+        // Meanwhile the screen comes along by itself.
+        return Some(Next::Waits);
+    }
+    // It is of the end of the output, where the attachment goes on.
+    shared.feed(usize::MAX);
+    let (at, size) = (shared.picture.fed(), shared.region.size());
+    if is_small(shared) {
+        let bytes = shared.picture.draw(|screen| screen.snapshot(lines)).unwrap_or_default();
+        return take(shared, attachment, Arc::new(Drawn::small(bytes, at, size, lines)), reason);
+    }
+    let Some(turn) = turn.take() else { return Some(Next::Waits) };
+    // Without a copy there is no picture, and an empty screen in its place.
+    let Some(still) = shared.picture.still() else {
+        return take(shared, attachment, Arc::new(Drawn::small(Vec::new(), at, size, lines)), reason);
+    };
+    attachment.begin_snapshot(at, size, now());
+    Some(Next::Draws(Box::new(Sketch { still, size, lines, turn })))
+}
+
+/// Takes the snapshot that was drawn; none if what it would have replaced is sent.
+fn take(
+    shared: &Shared,
+    attachment: &mut Attachment,
+    drawn: Arc<Drawn>,
+    reason: SnapshotReason,
+) -> Option<Next> {
+    attachment.begin_snapshot(drawn.at, drawn.size, now());
+    let view = shared.region.view(attachment.cursor());
+    attachment.take_snapshot(&view, drawn.bytes.len(), now()).then(|| {
+        numbers::snapshot_sent(reason);
+        Next::Sends(Parts::new(drawn, reason))
+    })
+}
+
+/// Takes the snapshot that was drawn for the attachment, beside the runtime. Others may share it.
+pub(crate) fn take_drawn(
+    session: &Session,
+    number: u64,
+    attachment: &mut Attachment,
+    told: &Told,
+    drawn: Arc<Drawn>,
+) -> Option<Parts> {
+    let mut shared = session.lock();
+    shared.drawn = Arc::downgrade(&drawn);
+    let reason = attachment.due_snapshot()?;
+    let taken = take(&shared, attachment, drawn, reason);
+    shared.note_hold(number, told.slot, attachment);
+    drop(shared);
+    session.work.notify_one();
+    session.publish();
+    match taken {
+        Some(Next::Sends(parts)) => Some(parts),
+        Some(_) | None => None,
+    }
 }
 
 /// The input that is to be acknowledged, if any is.
@@ -114,21 +202,6 @@ fn ack_due(shared: &Shared, told: &mut Told) -> Option<Seq> {
     }
     told.ack_by.get_or_insert_with(|| now() + ACK_DELAY);
     applied
-}
-
-/// A snapshot of the screen as far as it was fed, in as many frames as it takes.
-fn put_snapshot(shared: &Shared, reason: SnapshotReason, bytes: &[u8], to: &mut BytesMut) {
-    let mut parts = bytes.chunks(MAX_OUTPUT_BYTES).peekable();
-    let header = |more| {
-        let offset = shared.picture.fed();
-        SnapshotHeader { offset, size: shared.region.size_at(offset), reason, more }
-    };
-    if parts.peek().is_none() {
-        frame::put_snapshot(to, header(false), &[]);
-    }
-    while let Some(part) = parts.next() {
-        frame::put_snapshot(to, header(parts.peek().is_some()), part);
-    }
 }
 
 /// Says what the terminal does with typed bytes, when that has changed: before the output that was read with it.

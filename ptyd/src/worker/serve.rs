@@ -113,7 +113,8 @@ async fn answer(
         Request::History { owner, session_id, before_line, lines } => {
             match context.registry.find(owner, session_id) {
                 Some(session) => {
-                    let History { first_line, lines, total } = session.history(before_line, lines);
+                    let History { first_line, lines, total } =
+                        session.history(context, before_line, lines).await;
                     Answer::History { first_line, lines, total }
                 }
                 None => Answer::Failed(not_found()),

@@ -1,12 +1,13 @@
 //! One session as the worker's tasks share it: its memory, its holds, its waiting input, who is attached. Every method
 //! takes the lock, decides and lets go; none waits.
 
+mod history;
 mod output;
 mod unattached;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use devpocket_shared::ids::{Offset, Seq, SessionId, TerminalSize, UserId};
@@ -14,7 +15,6 @@ use devpocket_shared::wire::{
     self, Answer, AttachMode, Attached, EndReason, ErrorCode, Exit, Resume, ScreenFormat, SessionInfo,
 };
 use memmap2::MmapMut;
-use ptyd_screen::History;
 use ptyd_session::picture::SCROLLBACK_LINES;
 use ptyd_session::{
     Accepted, Attachment, Cutter, Holder, Holds, InputQueue, Lease, Life, Notices, Picture, Refused, Region,
@@ -24,6 +24,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::create::{failure, now_ms};
+use super::drawing::Drawn;
 use super::record::Record;
 use super::{numbers, sys};
 use crate::handover::ExitStatus;
@@ -31,8 +32,6 @@ use crate::handover::ExitStatus;
 /// Most output the screen catches up with before a paste; a screen further behind is in a flood, where nobody pastes.
 const PASTE_FEED_BYTES: usize = 256 << 10;
 
-/// Lines of one page of history (PROTOCOL section 3).
-const MAX_HISTORY_LINES: u32 = 5000;
 /// Longest screen as text, in bytes: what a control frame takes.
 const MAX_RENDERED_BYTES: usize = 900 << 10;
 
@@ -86,6 +85,8 @@ pub(crate) struct Shared {
     /// Reading stopped because more queries came than may wait.
     pub(crate) answers_first: bool,
     pub(crate) life: Life,
+    /// The large snapshot drawn last, while somebody still reads it.
+    pub(crate) drawn: Weak<Drawn>,
     record: Record,
     lease: Lease,
     attached: BTreeMap<u64, Entry>,
@@ -195,6 +196,7 @@ impl Session {
             held_back: false,
             answers_first: false,
             life,
+            drawn: Weak::new(),
             record,
             lease: Lease::default(),
             attached: BTreeMap::new(),
@@ -429,15 +431,6 @@ impl Session {
 
     pub(crate) fn info(&self) -> SessionInfo {
         self.lock().info(self.id)
-    }
-
-    /// Lines that have left the screen at its top.
-    pub(crate) fn history(&self, before_line: Option<u64>, lines: u32) -> History {
-        let mut shared = self.lock();
-        shared.feed(usize::MAX);
-        let lines = lines.min(MAX_HISTORY_LINES);
-        let page = shared.picture.draw(|screen| screen.history(before_line, lines));
-        page.unwrap_or(History { first_line: 0, lines: Vec::new(), total: 0 })
     }
 
     /// The screen now.

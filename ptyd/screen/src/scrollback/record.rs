@@ -1,5 +1,7 @@
 //! A packed row: how it is written and read.
 
+use std::borrow::Cow;
+
 use crate::cell::{Cell, Packed, WIDE, ZERO};
 use crate::clusters::Clusters;
 use crate::row::RowRef;
@@ -60,16 +62,34 @@ impl Record {
         str::from_utf8(text).ok().filter(|_| plain)
     }
 
+    /// Its runs of styles, and its text: what was overwritten since by a worker that was killed may be anything.
+    fn parts(&self) -> (Runs<'_>, Cow<'_, str>) {
+        let (flags, mut rest) = self.body.split_first().map_or((0, &[][..]), |(flags, rest)| (*flags, rest));
+        let mut left = if flags & RUNS == 0 { 0 } else { take_varint(&mut rest).min(1000) };
+        let runs = Runs { left, bytes: rest };
+        while left > 0 {
+            take_varint(&mut rest);
+            take_style(&mut rest);
+            left -= 1;
+        }
+        (runs, String::from_utf8_lossy(rest))
+    }
+
     /// What there is to be known about its cells.
     pub(crate) fn shape(&self) -> Shape {
         let mut shape = Shape { cells: 0, printed: 0, begins_wide: false, nothing_last: None };
-        if let Some((flags, text)) = self.body.split_first()
-            && flags & RUNS == 0
-            && text.iter().all(|byte| *byte < 0x80 && char::from(*byte) != ALONE)
-        {
+        let (runs, text) = self.parts();
+        if text.bytes().all(|byte| byte < 0x80 && char::from(byte) != ALONE) {
             shape.cells = text.len();
-            shape.printed = text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-            shape.nothing_last = (shape.printed < shape.cells).then(Style::default);
+            shape.printed = text.bytes().rposition(|byte| byte != 0).map_or(0, |last| last + 1);
+            if shape.printed < shape.cells {
+                let mut cells = 0;
+                let last = runs.into_iter().find(|(more, _)| {
+                    cells += more;
+                    cells >= shape.cells
+                });
+                shape.nothing_last = Some(last.map_or_else(Style::default, |(_, style)| style.erased()));
+            }
             return shape;
         }
         self.each(|cell| {
@@ -86,20 +106,21 @@ impl Record {
 
     /// Hands out the row's cells, left to right; the right half of a wide character comes by itself.
     pub(crate) fn each(&self, mut take: impl FnMut(PackedCell<'_>)) {
-        let Some((flags, mut rest)) = self.body.split_first() else { return };
-        let mut runs = Vec::new();
-        if flags & RUNS != 0 {
-            let count = take_varint(&mut rest);
-            for _ in 0..count.min(1000) {
-                let cells = take_varint(&mut rest);
-                runs.push((cells, take_style(&mut rest)));
+        let (mut runs, text) = self.parts();
+        let (mut style, mut same) = (Style::default(), 0);
+        let mut next_style = || {
+            while same == 0 {
+                (same, style) = runs.next().unwrap_or((usize::MAX, Style::default()));
             }
+            same -= 1;
+            style
+        };
+        if text.bytes().all(|byte| byte < 0x80 && char::from(byte) != ALONE) {
+            for at in 0..text.len() {
+                take(PackedCell { text: &text[at..=at], flags: 0, style: next_style() });
+            }
+            return;
         }
-        // What was overwritten since by a worker that was killed may be anything.
-        let text = String::from_utf8_lossy(rest);
-        let mut styles = runs.into_iter().flat_map(|(cells, style)| {
-            std::iter::repeat_n(style, usize::try_from(cells).unwrap_or(0).min(1000))
-        });
         let mut rest: &str = &text;
         while let Some(first) = rest.chars().next() {
             let alone = first == ALONE;
@@ -107,7 +128,7 @@ impl Record {
             let base = rest[start..].chars().next().unwrap_or('\0');
             let marks = rest[start..].char_indices().skip(1).find(|(_, mark)| !is_mark(*mark));
             let end = marks.map_or(rest.len(), |(at, _)| start + at);
-            let style = styles.next().unwrap_or_default();
+            let style = next_style();
             let flags = match (alone, width(base)) {
                 (true, _) => ZERO,
                 (false, 2) => WIDE,
@@ -115,11 +136,28 @@ impl Record {
             };
             take(PackedCell { text: &rest[start..end], flags, style });
             if flags == WIDE {
-                let style = styles.next().unwrap_or_default();
+                let style = next_style();
                 take(PackedCell { text: "\0", flags: ZERO, style });
             }
             rest = &rest[end..];
         }
+    }
+}
+
+/// The runs of a row: how many cells have which style.
+#[derive(Clone, Copy)]
+struct Runs<'a> {
+    left: u64,
+    bytes: &'a [u8],
+}
+
+impl Iterator for Runs<'_> {
+    type Item = (usize, Style);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let cells = take_varint(&mut self.bytes);
+        Some((usize::try_from(cells).unwrap_or(0).min(1000), take_style(&mut self.bytes)))
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use devpocket_shared::ids::{Offset, TerminalSize};
-use devpocket_shared::wire::{Attach, Delivery};
+use devpocket_shared::wire::{Attach, Delivery, SnapshotReason};
 
 use super::tests::{plain, windowed};
 use super::*;
@@ -76,6 +76,9 @@ struct Simulation {
     /// Where the last snapshot stands: it opens the window again.
     snapshot_at: Offset,
     snapshots: usize,
+    /// How long the driver draws a snapshot, and when the one that it draws now is done.
+    draws_for: Duration,
+    drawn_up_at: Option<Instant>,
     most_unacknowledged: u64,
 }
 
@@ -106,6 +109,8 @@ impl Simulation {
             acks: VecDeque::new(),
             snapshot_at: Offset(0),
             snapshots: 0,
+            draws_for: Duration::ZERO,
+            drawn_up_at: None,
             most_unacknowledged: 0,
         }
     }
@@ -152,9 +157,20 @@ impl Simulation {
         while gathered < GATHER_BYTES as u64 {
             let view = self.view();
             let room = GATHER_BYTES - crate::ring::as_usize(gathered);
-            let Some(what) = self.attachment.poll_send(&view, room, self.now) else { break };
+            let drawn_up = self.drawn_up_at.take_if(|at| *at <= self.now).is_some();
+            let what = if drawn_up {
+                Some(Outgoing::Snapshot(SnapshotReason::Attach))
+            } else {
+                self.attachment.poll_send(&view, room, self.now)
+            };
+            let Some(what) = what else { break };
             let bytes = match what {
                 Outgoing::Output { len, .. } => len as u64,
+                Outgoing::Snapshot(_) if !drawn_up && !self.draws_for.is_zero() => {
+                    self.attachment.begin_snapshot(view.held.end, view.size_now, self.now);
+                    self.drawn_up_at = Some(self.now + self.draws_for);
+                    continue;
+                }
                 Outgoing::Snapshot(_) => {
                     let bytes = self.setting.snapshot_bytes;
                     if !self.attachment.take_snapshot(&view, crate::ring::as_usize(bytes), self.now) {

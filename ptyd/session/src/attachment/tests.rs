@@ -240,6 +240,67 @@ fn a_client_stuck_in_its_first_snapshot_holds_for_ten_seconds_only() {
     }
 }
 
+#[test]
+fn output_goes_on_from_where_the_drawing_of_a_snapshot_was_begun() {
+    for attach in [Attach { delivery: Delivery::Lossless, ..plain() }, windowed(10_000)] {
+        let mut phone = Attachment::new(&attach, &region_after(0), false).0;
+        let asks = Some(Outgoing::Snapshot(SnapshotReason::Attach));
+        assert_eq!(phone.poll_send(&held(0..5000), 5000, t0()), asks);
+        assert_eq!(phone.hold(), None, "as long as it waits for its turn, the program goes on");
+        assert_eq!(phone.poll_send(&held(0..6000), 5000, t0()), asks);
+        phone.begin_snapshot(Offset(6000), TerminalSize::DEFAULT, t0());
+        assert_eq!(phone.hold(), Some(Offset(6000)));
+        // Something else is written meanwhile, and it acknowledges what it cannot have seen.
+        phone.handle_written(100, true, t0());
+        phone.handle_ack(Offset(9000), t0());
+        assert_eq!(phone.poll_send(&held(0..9000), 5000, t0()), None, "nothing comes before its snapshot");
+        assert_eq!((phone.hold(), phone.owes_snapshot()), (Some(Offset(6000)), true));
+        assert!(phone.take_snapshot(&held(6000..9000), 4_000_000, t0()));
+        assert_eq!((phone.cursor(), phone.owes_snapshot()), (Offset(6000), false));
+        phone.handle_written(4_000_000, true, t0());
+        assert_eq!(phone.poll_send(&held(6000..9000), 5000, t0()), output(6000, 3000));
+    }
+}
+
+#[test]
+fn a_drawing_that_does_not_end_holds_the_program_for_ten_seconds_only() {
+    let mut phone = Attachment::new(&windowed(10_000), &region_after(0), false).0;
+    phone.poll_send(&held(0..5000), 5000, t0());
+    phone.begin_snapshot(Offset(5000), TerminalSize::DEFAULT, t0());
+    phone.handle_written(100, true, t0());
+    assert_eq!(phone.poll_timeout(), Some(t0() + STALL_LIMIT));
+    phone.handle_timeout(t0() + STALL_LIMIT);
+    assert_eq!(phone.hold(), None);
+}
+
+#[test]
+fn a_realtime_client_whose_output_is_gone_when_its_snapshot_is_drawn_gets_another() {
+    let mut phone = Attachment::new(&plain(), &region_after(0), false).0;
+    phone.poll_send(&held(0..5000), 5000, t0());
+    phone.begin_snapshot(Offset(5000), TerminalSize::DEFAULT, t0());
+    assert_eq!(phone.hold(), None);
+    let gone = held(7000..9000);
+    assert!(phone.take_snapshot(&gone, 100_000, t0()), "it has the lines above the screen");
+    assert_eq!(phone.cursor(), Offset(5000));
+    phone.handle_written(100_000, true, t0());
+    let later = t0() + Duration::from_secs(1);
+    assert!(gets_snapshot(&mut phone, &gone, later));
+    assert_eq!(phone.cursor(), Offset(9000));
+}
+
+#[test]
+fn a_size_that_changed_while_a_snapshot_was_drawn_is_told_after_it() {
+    let mut phone = Attachment::new(&plain(), &region_after(0), false).0;
+    phone.poll_send(&held(0..5000), 5000, t0());
+    phone.begin_snapshot(Offset(5000), TerminalSize::DEFAULT, t0());
+    let size = TerminalSize::new(10, 20).unwrap();
+    let changed = View { size_here: size, size_now: size, ..held(0..6000) };
+    assert!(phone.take_snapshot(&changed, 100_000, t0()));
+    let resized = Some(Outgoing::Resized { offset: Offset(5000), size });
+    assert_eq!(phone.poll_send(&changed, 5000, t0()), resized);
+    assert_eq!(phone.poll_send(&changed, 5000, t0()), output(5000, 1000));
+}
+
 fn fresh(attach: &Attach) -> Attachment {
     Attachment::new(attach, &region_after(0), true).0
 }

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
+use crate::worker::drawing::Drawings;
 use devpocket_shared::ids::{BootId, NodeId, Offset, UserId};
 use devpocket_shared::wire::{Attach, AttachMode, Delivery, Exit, Limits, Resume};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -45,7 +45,7 @@ fn context() -> (Arc<Context>, OwnedFd) {
         link_uid: None,
         keeper: Keeper::new(ours).unwrap(),
         registry: Registry::default(),
-        drawing: Semaphore::new(1),
+        drawings: Drawings::new(),
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
     };
@@ -115,7 +115,7 @@ async fn a_tombstone_gives_its_memory_back_after_ten_minutes_and_keeps_its_last_
     let session = take_over(&context, 1, &memory, Some(now_ms())).await;
     context.registry.shrink_tombstones();
     let before = taken_kib(&memory);
-    assert!(before > 512 && !session.history(None, 10).lines.is_empty(), "{before} KiB");
+    assert!(before > 512 && !session.history(&context, None, 10).await.lines.is_empty(), "{before} KiB");
 
     tokio::time::advance(MINUTE * 9).await;
     context.registry.shrink_tombstones();
@@ -125,7 +125,7 @@ async fn a_tombstone_gives_its_memory_back_after_ten_minutes_and_keeps_its_last_
     let after = taken_kib(&memory);
     assert!(after < 100, "{after} of {before} KiB");
     shows_its_last_screen(&session);
-    let history = session.history(None, 10);
+    let history = session.history(&context, None, 10).await;
     assert!(history.lines.is_empty() && history.first_line == history.total && history.total > 11_000);
     let from_the_start = Attach {
         client_id: None,

@@ -195,11 +195,13 @@ proptest! {
     fn a_way_that_changes_costs_no_byte(
         script in proptest::collection::vec((0..6_u8, 10.0..22.0_f64, 0..3000_u32), 1..12),
         lossless in any::<bool>(), window in proptest::option::of(12..19_u32), snapshot_bytes in 100..20_000_u64,
+        draws_for in prop_oneof![Just(0_u32), 1..400_u32],
     ) {
         let mut setting = Setting { window: window.map(|bits| 1 << bits), snapshot_bytes, ..phone(100_000) };
         setting.delivery = if lossless { Delivery::Lossless } else { Delivery::Realtime };
         setting.way.buffer_bytes = 200_000;
         let mut simulation = Simulation::start(setting);
+        simulation.draws_for = draws_for * MS;
         let (mut stuck, mut slowest) = (Duration::ZERO, u64::MAX);
         for (what, rate, time) in script {
             let (rate, time) = (rate.exp2() as u64, time * MS);

@@ -1,0 +1,192 @@
+//! Large pictures: ten thousand coloured lines, attached to many times at once. Everybody gets the right one, nobody else waits
+//! for them, and those who do not read them cost little.
+
+use std::time::Duration;
+
+use devpocket_tests::client::{Event, Framing, Opening, Socket};
+use devpocket_tests::stack::{Stack, proc};
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+use uuid::Uuid;
+
+const LINES: u64 = 10_000;
+/// What all of it may take on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+/// What an attach to another session, or a key in it, may take on a busy machine. It failed after ten seconds.
+const SOON: Duration = Duration::from_secs(5);
+const READERS: usize = 40;
+const STUCK: usize = 60;
+/// Bytes of output that each reader checks after its snapshot.
+const CHECKED_BYTES: u64 = 4000;
+/// What those who read nothing may cost the worker together. Each cost it the whole snapshot, some 4 MiB.
+const STUCK_BYTES: u64 = 64 << 20;
+/// Snapshots of some 4 MiB that are more than the 64 MiB kept for them, and what the worker may grow by then: what is being
+/// drawn, and what the allocator keeps, come on top.
+const MORE_THAN_FIT: u64 = 24;
+const MOST_BYTES: u64 = 128 << 20;
+
+/// Prints ten thousand lines in which each letter has another colour, and `then`.
+async fn coloured(stack: &Stack, then: &str) -> Uuid {
+    let script = format!(
+        "awk 'BEGIN {{ for (i = 0; i < {}; i++) {{ s = \"\"; for (j = 0; j < 70; j++) \
+         s = s sprintf(\"\\033[3%dm%c\", j % 8, 97 + (i + j) % 26); print s \"\\033[m\" }} }}'; printf printed; {then}",
+        LINES + 100,
+    );
+    let mut socket = Socket::must_open(&stack.opening(0, Framing::Binary)).await;
+    let data = json!({"session_type": "local", "command": ["sh", "-c", script], "delivery": "lossless"});
+    let session = socket.connect(data).await.session;
+    socket.read_until(session, "printed").await;
+    socket.ask(json!({"type": "detach", "session_id": session})).await;
+    session
+}
+
+/// Attaches, and reads the whole snapshot and what comes after it: that goes on where the snapshot ends.
+async fn read(opening: Opening, session: Uuid, delivery: &str) -> usize {
+    let mut socket = Socket::must_open(&opening).await;
+    socket.attach(session, json!({"scrollback": LINES, "mode": "view", "delivery": delivery})).await;
+    let (mut bytes, mut next) = (0, None);
+    let mut until = u64::MAX;
+    while next.is_none_or(|next| next < until) {
+        match socket.event("the snapshot, and output").await {
+            Event::Snapshot { bytes: part, offset, more, .. } => {
+                assert_eq!(next, None, "one snapshot");
+                bytes += part.len();
+                if !more {
+                    (next, until) = (Some(offset), offset + CHECKED_BYTES);
+                }
+            }
+            Event::Output { offset, end, .. } => {
+                assert_eq!(next, Some(offset), "output goes on from the snapshot, each byte once");
+                next = Some(end);
+            }
+            _ => {}
+        }
+    }
+    bytes
+}
+
+/// The story: large snapshots were drawn one after the other, each for a sixth of a second on the worker's only thread, and
+/// everybody's turn came after theirs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_attaches_to_ten_thousand_coloured_lines_keep_nobody_else_waiting() {
+    let stack = Stack::start().await;
+    let session = coloured(&stack, "while :; do echo tick; sleep 0.01; done").await;
+    let opening = stack.opening(0, Framing::Binary);
+    let mut other = Socket::must_open(&opening).await;
+    let small = other.connect(json!({"session_type": "local", "command": ["cat"]})).await.session;
+    let mut readers = JoinSet::new();
+    for number in 0..READERS {
+        let delivery = if number % 2 == 0 { "lossless" } else { "realtime" };
+        readers.spawn(read(opening.clone(), session, delivery));
+    }
+    let (mut round, mut read) = (0, 0);
+    while read < READERS {
+        round += 1;
+        let began = Instant::now();
+        let mut again = Socket::must_open(&opening).await;
+        again.attach(small, json!({"mode": "view"})).await;
+        assert!(began.elapsed() < SOON, "{:?} for attach {round} to a small session", began.elapsed());
+        let began = Instant::now();
+        other.send_input(small, None, format!("key {round};\n").as_bytes());
+        other.read_until(small, &format!("key {round};")).await;
+        assert!(began.elapsed() < SOON, "{:?} for echo {round}", began.elapsed());
+        while let Some(bytes) = readers.try_join_next() {
+            let bytes = bytes.expect("its snapshot and its output were right");
+            assert!(bytes > 2 << 20, "a snapshot of {bytes} bytes");
+            read += 1;
+        }
+    }
+}
+
+/// The story: pages of history were drawn on the same thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_pages_asked_for_at_once_all_come_and_keep_no_key_waiting() {
+    let stack = Stack::start().await;
+    let session = coloured(&stack, "stty -echo; printf ready; exec cat").await;
+    let mut socket = Socket::must_open(&stack.opening(0, Framing::Binary)).await;
+    socket.attach(session, json!({})).await;
+    for page in 0..30_u64 {
+        let data = json!({"before_line": LINES - 100 * page, "lines": 50});
+        let request_id = page.to_string();
+        socket
+            .send(&json!({"type": "history", "session_id": session, "request_id": request_id, "data": data}));
+    }
+    socket.send_input(session, None, b"typed meanwhile\n");
+    socket.read_until(session, "typed meanwhile").await;
+    for page in 0..30_u64 {
+        let answer = socket.wait("a page", |event| match event {
+            Event::Message(message) if message.request_id.as_deref() == Some(&page.to_string()) => {
+                Some(message.clone())
+            }
+            _ => None,
+        });
+        let answer = answer.await;
+        assert_eq!(answer.kind, "history", "{}", answer.body);
+        assert_eq!(answer.data()["first_line"], json!(LINES - 100 * page - 50));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_do_not_read_their_snapshots_share_them() {
+    let stack = Stack::start().await;
+    let worker = stack.worker_ready().await;
+    let session = coloured(&stack, "exec cat").await;
+    let opening = stack.opening(0, Framing::Binary);
+    let before = proc::resident_bytes(worker).expect("the worker lives");
+    let mut stuck = Vec::new();
+    for _ in 0..STUCK {
+        stuck.push(attach_and_read_nothing(&opening, session, LINES).await);
+    }
+    // One that reads gets all of it all the same, and by then the others have got theirs as far as they take them.
+    let bytes = timeout(LIMIT, read_snapshot(&opening, session, LINES)).await.expect("it gets its snapshot");
+    assert!(bytes > 2 << 20, "a snapshot of {bytes} bytes");
+    let grown = proc::resident_bytes(worker).expect("the worker lives").saturating_sub(before);
+    assert!(grown < STUCK_BYTES, "the worker grew by {grown} bytes");
+}
+
+/// Each wants another snapshot, and all of them together are more than a worker keeps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_read_nothing_make_room_for_those_who_read() {
+    let stack = Stack::start().await;
+    let worker = stack.worker_ready().await;
+    let session = coloured(&stack, "exec cat").await;
+    let opening = stack.opening(0, Framing::Binary);
+    let before = proc::resident_bytes(worker).expect("the worker lives");
+    let mut stuck = Vec::new();
+    for number in 0..MORE_THAN_FIT {
+        stuck.push(attach_and_read_nothing(&opening, session, LINES - number).await);
+    }
+    let lines = LINES - MORE_THAN_FIT;
+    let bytes = timeout(LIMIT, read_snapshot(&opening, session, lines)).await.expect("it gets its snapshot");
+    assert!(bytes > 2 << 20, "a snapshot of {bytes} bytes");
+    let grown = proc::resident_bytes(worker).expect("the worker lives").saturating_sub(before);
+    assert!(grown < MOST_BYTES, "the worker grew by {grown} bytes");
+    // The first of them is told that it is to attach again.
+    let mut first = stuck.swap_remove(0);
+    first.wait_status(session, "interrupted").await;
+    first.attach(session, json!({"mode": "view"})).await;
+}
+
+async fn attach_and_read_nothing(opening: &Opening, session: Uuid, lines: u64) -> Socket {
+    let mut socket = Socket::must_open(opening).await;
+    let data = json!({"scrollback": lines, "mode": "view"});
+    socket.send(&json!({"type": "attach", "session_id": session, "data": data}));
+    socket.flush().await.expect("sent");
+    socket
+}
+
+/// Attaches and reads the whole snapshot; gives its length.
+async fn read_snapshot(opening: &Opening, session: Uuid, lines: u64) -> usize {
+    let mut socket = Socket::must_open(opening).await;
+    socket.attach(session, json!({"scrollback": lines, "mode": "view"})).await;
+    let mut bytes = 0;
+    loop {
+        if let Event::Snapshot { bytes: part, more, .. } = socket.event("the snapshot").await {
+            bytes += part.len();
+            if !more {
+                return bytes;
+            }
+        }
+    }
+}
