@@ -73,9 +73,7 @@ impl Rig {
             | Contender::Quic
             | Contender::Libraries
             | Contender::Sqlite
-            | Contender::Postgres => {
-                Tty::bare(tty::script(script))
-            }
+            | Contender::Postgres => Tty::bare(tty::script(script)),
         }
     }
 

@@ -22,8 +22,10 @@ impl Plain {
         let runtime = Builder::new_multi_thread().worker_threads((cores / 2).max(1)).enable_all().build()?;
         let mut router = Router::new();
         for (path, body) in answers {
-            router = router
-                .route(path, get(move || async move { ([(CONTENT_TYPE, "application/json")], body.clone()) }));
+            router = router.route(
+                path,
+                get(move || async move { ([(CONTENT_TYPE, "application/json")], body.clone()) }),
+            );
         }
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
