@@ -21,6 +21,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bounds that the server keeps to: of a statement, of a wait for a lock, and of a transaction whose api hangs.
 const BOUNDS: &str = "set statement_timeout = '10s'; set lock_timeout = '5s'; \
     set idle_in_transaction_session_timeout = '20s'";
+/// A connection that was in order so short a while ago is not asked again before its next use: under load that would be a
+/// round trip before each statement.
+const STILL_GOOD: Duration = Duration::from_millis(100);
 /// How long a connection given back may take to say that it is in order. Over it, it is closed.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a start waits for a server that is not there yet, and looks again after.
@@ -64,6 +67,15 @@ async fn connect(options: &PgConnectOptions, schema: Schema) -> Result<PgPool, S
             Box::pin(async move {
                 connection.execute(BOUNDS).await?;
                 Ok(())
+            })
+        })
+        .test_before_acquire(false)
+        .before_acquire(|connection, held| {
+            Box::pin(async move {
+                if held.idle_for > STILL_GOOD {
+                    connection.ping().await?;
+                }
+                Ok(true)
             })
         })
         .after_release(|connection, _| {
