@@ -195,7 +195,8 @@ async fn read_snapshot(opening: &Opening, session: Uuid, lines: u64) -> usize {
     socket.attach(session, json!({"scrollback": lines, "mode": "view"})).await;
     let mut bytes = 0;
     loop {
-        if let Event::Snapshot { bytes: part, more, .. } = socket.event("the snapshot").await {
+        // Those who are stuck have their time first: longer than an event is waited for elsewhere.
+        if let Event::Snapshot { bytes: part, more, .. } = socket.next_event().await {
             bytes += part.len();
             if !more {
                 return bytes;
