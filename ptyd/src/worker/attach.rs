@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use devpocket_shared::wire::frame::{self, Frame, FrameError, FrameKind};
@@ -27,6 +28,9 @@ const MAX_REPLY_BYTES: usize = 256 << 10;
 
 /// Large pages of history that one client waits for at once; beyond that its own messages are not read.
 const MAX_PAGES: usize = 8;
+
+/// How often a client that takes nothing of its snapshot is asked for the room of it.
+const ROOM_LOOK: Duration = Duration::from_millis(250);
 
 /// Runs an attachment until its client leaves, the session ends or the worker stops.
 pub(crate) async fn run(
@@ -82,7 +86,8 @@ impl Client<'_> {
         // The snapshot on its way, and since when nothing of it was taken.
         let mut sending: Option<Parts> = None;
         let mut stuck_since = now();
-        let mut room_alarm = Alarm::new();
+        // Whether others want the room it takes is looked at then at the soonest.
+        let (mut room_look, mut room_alarm) = (stuck_since, Alarm::new());
         // A large snapshot: its turn is waited for, then it is drawn.
         let mut turn = None;
         let (mut waiting, mut drawing) = (Wait::<Option<Turn>>::none(), Wait::<Option<Arc<Drawn>>>::none());
@@ -123,8 +128,8 @@ impl Client<'_> {
                 writer.finish().await?;
                 return Ok(left);
             }
-            let room_due =
-                sending.as_ref().filter(|parts| parts.takes_room()).map(|_| stuck_since + STALL_LIMIT);
+            let takes_room = sending.as_ref().is_some_and(Parts::takes_room);
+            let room_due = takes_room.then(|| room_look.max(stuck_since + STALL_LIMIT));
             let done = pending.is_empty() && sending.is_none() && last.is_none();
             tokio::select! {
                 // However much is on its way to the client: its Ctrl-C does not wait for that.
@@ -170,7 +175,7 @@ impl Client<'_> {
                         info!(session.id = %self.session.id, "a client of session {} does not read its snapshot", self.session.id);
                         return Ok(Left::Lost);
                     }
-                    stuck_since = now();
+                    room_look = now() + ROOM_LOOK;
                 }
                 _ = changed.changed(), if done => {}
                 () = ack_alarm.until(self.told.ack_by), if done => {}
