@@ -32,7 +32,7 @@ pub use database::Database;
 pub use error::StoreError;
 pub use location::{BadLocation, Location};
 pub use migrations::Applied;
-pub use sessions::{Count, Described, SessionFilter, SessionStore, Unended};
+pub use sessions::{Added, Count, Described, SessionFilter, SessionStore, Unended};
 
 /// What is done about the schema when a database is opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -241,14 +241,14 @@ pub trait ProfileStore: Send + Sync {
     async fn change_profile(&self, id: UserId, change: &ProfileChange) -> Result<bool, StoreError>;
     /// What an account has set, if it ever has.
     async fn settings(&self, id: UserId) -> Result<Option<Settings>, StoreError>;
-    /// Changes settings, from `otherwise` if there are none yet; gives what they are then.
+    /// Changes settings, from `otherwise` if there are none yet; gives what they are then, none if the account is gone.
     async fn change_settings(
         &self,
         id: UserId,
         change: &SettingsChange,
         otherwise: &Settings,
         now: OffsetDateTime,
-    ) -> Result<Settings, StoreError>;
+    ) -> Result<Option<Settings>, StoreError>;
     /// Forgets what an account has set.
     async fn reset_settings(&self, id: UserId) -> Result<(), StoreError>;
     /// Deletes an account and everything that is its.

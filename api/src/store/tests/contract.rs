@@ -6,6 +6,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::profile::{Settings, SettingsChange};
 use crate::domain::secret_token;
 use crate::domain::user::{DeviceInfo, DeviceKind};
 
@@ -292,6 +293,18 @@ async fn what_a_password_was_verified_for_is_refused_once_the_account_is_another
         assert!(!changed.unwrap(), "{name}");
     }
     assert_eq!(database.count("select count(*) from users where password_hash = 'mine'").await, 0);
+}
+
+#[tokio::test]
+async fn settings_of_an_account_that_is_gone_are_none() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let ann = user(&database, "ann").await;
+    let (change, otherwise) = (SettingsChange::default(), Settings::default());
+    let changed = async || database.change_settings(ann.id, &change, &otherwise, t0()).await.unwrap();
+    assert_eq!(changed().await, Some(Settings::default()));
+    database.delete_user(ann.id).await.unwrap();
+    assert_eq!(changed().await, None);
 }
 
 #[tokio::test]
