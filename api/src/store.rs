@@ -32,7 +32,7 @@ pub use database::Database;
 pub use error::StoreError;
 pub use location::{BadLocation, Location};
 pub use migrations::Applied;
-pub use sessions::{Count, Described, SessionFilter, SessionStore, Unended};
+pub use sessions::{Added, Count, Described, SessionFilter, SessionStore, Unended};
 
 /// What is done about the schema when a database is opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -89,14 +89,16 @@ pub trait UserStore: Send + Sync {
     async fn oldest_admin(&self) -> Result<Option<User>, StoreError>;
     /// Whether there is any account.
     async fn any_user(&self) -> Result<bool, StoreError>;
-    /// Stores a new password and signs out every device of the account but one.
+    /// Stores a new password in place of `old` and signs out every device of the account but one; false, and nothing is
+    /// done, if it has another password by now, is closed or gone, or that one device is signed out.
     async fn change_password(
         &self,
         id: UserId,
-        hash: &SecretString,
+        old: Option<&SecretString>,
+        new: &SecretString,
         keep: DeviceId,
         now: OffsetDateTime,
-    ) -> Result<(), StoreError>;
+    ) -> Result<bool, StoreError>;
 }
 
 /// A refresh token to store.
@@ -137,13 +139,14 @@ pub enum Standing {
 /// Signed-in devices and their refresh tokens.
 #[async_trait]
 pub trait DeviceStore: Send + Sync {
-    /// Signs a device in with its first refresh token, and notes the login on its account.
+    /// Signs a device in with its first refresh token, and notes the login on its account; false, and nothing is done, if
+    /// the account has another password by now, is closed or gone.
     async fn sign_in(
         &self,
         device: &NewDevice,
         refresh: NewRefresh,
         now: OffsetDateTime,
-    ) -> Result<(), StoreError>;
+    ) -> Result<bool, StoreError>;
     /// Spends a refresh token and stores its successor, once, however many come at the same time. Spent longer than
     /// `grace` ago: its device is signed out.
     async fn rotate(
@@ -238,14 +241,14 @@ pub trait ProfileStore: Send + Sync {
     async fn change_profile(&self, id: UserId, change: &ProfileChange) -> Result<bool, StoreError>;
     /// What an account has set, if it ever has.
     async fn settings(&self, id: UserId) -> Result<Option<Settings>, StoreError>;
-    /// Changes settings, from `otherwise` if there are none yet; gives what they are then.
+    /// Changes settings, from `otherwise` if there are none yet; gives what they are then, none if the account is gone.
     async fn change_settings(
         &self,
         id: UserId,
         change: &SettingsChange,
         otherwise: &Settings,
         now: OffsetDateTime,
-    ) -> Result<Settings, StoreError>;
+    ) -> Result<Option<Settings>, StoreError>;
     /// Forgets what an account has set.
     async fn reset_settings(&self, id: UserId) -> Result<(), StoreError>;
     /// Deletes an account and everything that is its.

@@ -245,22 +245,25 @@ impl Accounts {
         self.tokens.replace_keys(keys);
     }
 
-    /// Gives a device its first pair of tokens.
+    /// Gives a device its first pair of tokens; none if the account is not what `user` says any more.
     async fn sign_in_device(
         &self,
         user: User,
         info: DeviceInfo,
         address: IpAddr,
-    ) -> Result<SignedIn, AccountError> {
+    ) -> Result<Option<SignedIn>, AccountError> {
         let now = self.clock.now();
         let device_id = DeviceId::new(Uuid::now_v7());
         let refresh_token = secret_token::random()?;
         let access_token = self.tokens.access(user.id, device_id, now)?;
         let refresh = self.refresh_to_store(&refresh_token);
-        let device = NewDevice { id: device_id, user_id: user.id, info, address };
-        self.devices.sign_in(&device, refresh, now).await?;
-        let user = User { last_login_at: Some(now), ..user };
-        Ok(SignedIn { user, device_id, access_token, refresh_token, access_life: self.tokens.access_life() })
+        let password_hash = user.password_hash.clone();
+        let device = NewDevice { id: device_id, user_id: user.id, info, address, password_hash };
+        if !self.devices.sign_in(&device, refresh, now).await? {
+            return Ok(None);
+        }
+        let (user, access_life) = (User { last_login_at: Some(now), ..user }, self.tokens.access_life());
+        Ok(Some(SignedIn { user, device_id, access_token, refresh_token, access_life }))
     }
 
     /// Counts a try of a name, by whomever: so many guesses from all over the world are still only so many. Sessions and

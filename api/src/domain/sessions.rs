@@ -6,6 +6,7 @@ mod batch;
 mod find;
 mod look;
 mod make;
+mod orphans;
 mod reconcile;
 mod wishes;
 
@@ -36,6 +37,9 @@ pub enum SessionError {
     /// Another living session of the account has this name.
     #[error("the name is taken")]
     NameTaken,
+    /// The account is gone.
+    #[error("the account is gone")]
+    OwnerGone,
     /// It is over, and so is what was asked for.
     #[error("the session is over")]
     Ended,

@@ -221,6 +221,8 @@ pub struct NewDevice {
     pub info: DeviceInfo,
     /// Where it signs in from.
     pub address: IpAddr,
+    /// [`User::password_hash`] as it was when its right to sign in was looked at.
+    pub password_hash: Option<SecretString>,
 }
 
 /// A device that is signed in.

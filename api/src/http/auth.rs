@@ -6,7 +6,7 @@ mod views;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use devpocket_shared::ids::DeviceId;
 use secrecy::ExposeSecret;
 use utoipa_axum::router::OpenApiRouter;
@@ -208,9 +208,16 @@ pub async fn request_verification(
     ))]
 pub async fn verify_email(
     State(state): State<AppState>,
+    method: Method,
     Path(token): Path<String>,
 ) -> Result<Json<Message>, Problem> {
-    state.accounts.verify_email(&token.into()).await?;
+    let token = token.into();
+    // Mail programs look at links before anybody follows them.
+    if method == Method::HEAD {
+        state.accounts.check_verification(&token).await?;
+    } else {
+        state.accounts.verify_email(&token).await?;
+    }
     Ok(Json(Message::new("Email address confirmed")))
 }
 

@@ -5,6 +5,7 @@ use devpocket_shared::wire::{ErrorCode, Failure};
 use tracing::warn;
 
 use super::{FieldError, Problem, RETRY_SECS};
+use crate::domain::identity::AuthError;
 use crate::domain::sessions::SessionError;
 
 impl From<SessionError> for Problem {
@@ -16,6 +17,7 @@ impl From<SessionError> for Problem {
             SessionError::NameTaken => {
                 Self::new(StatusCode::CONFLICT, "name_taken", "Another session has this name")
             }
+            SessionError::OwnerGone => AuthError::SignedOut.into(),
             SessionError::Ended => {
                 Self::new(StatusCode::CONFLICT, ErrorCode::SessionEnded.as_str(), "The session is over")
             }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 use devpocket_shared::ids::{DeviceId, UserId};
+use secrecy::ExposeSecret;
 use sqlx::FromRow;
 use time::{Duration, OffsetDateTime};
 use tokio::time::timeout;
@@ -48,8 +49,15 @@ impl DeviceStore for Database {
         device: &NewDevice,
         refresh: NewRefresh,
         now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
+        // First: it locks the account, so that a new password comes before this, and is seen, or after, and signs this out.
+        let update = sql("update users set last_login_at = $3
+             where id = $1 and is_active and password_hash is not distinct from $2");
+        let password = device.password_hash.as_ref().map(ExposeSecret::expose_secret);
+        if transaction.execute(update.bind(device.user_id).bind(password).bind(now)).await? == 0 {
+            return Ok(false);
+        }
         let insert =
             sql("insert into devices (id, user_id, name, device_type, created_at, last_seen_at, address)
              values ($1, $2, $3, $4, $5, $5, $6)");
@@ -70,9 +78,8 @@ impl DeviceStore for Database {
              where user_id = $1 and (revoked_at <= $2
                  or not exists (select 1 from refresh_tokens where device_id = devices.id and expires_at > $2))");
         transaction.execute(delete.bind(device.user_id).bind(now - KEPT)).await?;
-        let update = sql("update users set last_login_at = $2 where id = $1");
-        transaction.execute(update.bind(device.user_id).bind(now)).await?;
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(true)
     }
 
     async fn rotate(

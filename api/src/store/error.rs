@@ -34,6 +34,14 @@ impl StoreError {
             Self::Unavailable(_) | Self::Migrate(_) | Self::Outdated => false,
         }
     }
+
+    /// Whether a row was refused because what it belongs to is gone.
+    pub(super) fn is_orphan(&self) -> bool {
+        match self {
+            Self::Failed(err) => err.as_database_error().is_some_and(DatabaseError::is_foreign_key_violation),
+            Self::Unavailable(_) | Self::Migrate(_) | Self::Outdated => false,
+        }
+    }
 }
 
 impl From<sqlx::Error> for StoreError {

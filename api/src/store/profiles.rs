@@ -82,7 +82,7 @@ impl ProfileStore for Database {
         change: &SettingsChange,
         otherwise: &Settings,
         now: OffsetDateTime,
-    ) -> Result<Settings, StoreError> {
+    ) -> Result<Option<Settings>, StoreError> {
         // One statement, so that of two changes made at once none is lost.
         let upsert = sql("insert into user_settings
                 (user_id, theme, timezone, language, terminal_preferences, ai_preferences, sync_enabled,
@@ -118,8 +118,11 @@ impl ProfileStore for Database {
             .bind(text(&otherwise.ai_preferences))
             .bind(otherwise.sync_enabled)
             .bind(otherwise.notifications_enabled);
-        let row: Option<SettingsRow> = self.optional(upsert).await?;
-        row.ok_or_else(|| StoreError::corrupt("an upsert without a row"))?.try_into()
+        match self.optional::<SettingsRow>(upsert).await {
+            Ok(row) => row.map(Settings::try_from).transpose(),
+            Err(err) if err.is_orphan() => Ok(None),
+            Err(err) => Err(err),
+        }
     }
 
     async fn reset_settings(&self, id: UserId) -> Result<(), StoreError> {

@@ -41,6 +41,17 @@ pub struct Unended {
     pub created_at: OffsetDateTime,
 }
 
+/// What became of [`SessionStore::add_session`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Added {
+    /// It stands.
+    Done,
+    /// Another living session of the owner has this name, or any this id.
+    NameTaken,
+    /// There is no such account.
+    OwnerGone,
+}
+
 /// What became of [`SessionStore::describe`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Described {
@@ -66,8 +77,10 @@ pub struct Count {
 /// Sessions.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Adds a session whose name is to be its own among the living; false if it is not.
-    async fn add_session(&self, session: &Session) -> Result<bool, StoreError>;
+    /// Adds a session whose name is to be its own among the living.
+    async fn add_session(&self, session: &Session) -> Result<Added, StoreError>;
+    /// Whether there is an account of this id.
+    async fn has_owner(&self, owner: UserId) -> Result<bool, StoreError>;
     /// Adds a session that its ptyd has made already, under whatever name. One that was believed lost lives again. Nothing
     /// if its owner is gone.
     async fn adopt_session(&self, session: &Session) -> Result<(), StoreError>;
@@ -115,23 +128,35 @@ pub trait SessionStore: Send + Sync {
 
 #[async_trait]
 impl SessionStore for Database {
-    async fn add_session(&self, session: &Session) -> Result<bool, StoreError> {
+    async fn add_session(&self, session: &Session) -> Result<Added, StoreError> {
         let mut transaction = self.begin().await?;
-        transaction.execute(lock_names(session.owner)).await?;
+        if transaction.execute(lock_names(session.owner)).await? == 0 {
+            return Ok(Added::OwnerGone);
+        }
         let name = session.name.as_deref();
         let added: Option<(Uuid,)> = transaction.optional(insert(INSERT_NEW, session, name)).await?;
         transaction.commit().await?;
-        Ok(added.is_some())
+        Ok(if added.is_some() { Added::Done } else { Added::NameTaken })
+    }
+
+    async fn has_owner(&self, owner: UserId) -> Result<bool, StoreError> {
+        let select = sql("select true from users where id = $1").bind(owner);
+        Ok(self.optional::<(bool,)>(select).await?.is_some())
     }
 
     async fn adopt_session(&self, session: &Session) -> Result<(), StoreError> {
         let name = session.name.as_deref();
-        let added: Option<(Uuid,)> = self.optional(insert(INSERT_NEW, session, name)).await?;
-        if added.is_none() {
+        let adopted = match self.optional::<(Uuid,)>(insert(INSERT_NEW, session, name)).await {
+            Ok(Some(_)) => Ok(1),
             // It is there, or its name is taken: names are not refused to who asks over a socket.
-            self.execute(insert(INSERT_OR_REVIVE, session, None)).await?;
+            Ok(None) => self.execute(insert(INSERT_OR_REVIVE, session, None)).await,
+            Err(err) => Err(err),
+        };
+        match adopted {
+            Ok(_) => Ok(()),
+            Err(err) if err.is_orphan() => Ok(()),
+            Err(err) => Err(err),
         }
-        Ok(())
     }
 
     async fn session_started(

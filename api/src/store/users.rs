@@ -157,17 +157,23 @@ impl UserStore for Database {
     async fn change_password(
         &self,
         id: UserId,
-        hash: &SecretString,
+        old: Option<&SecretString>,
+        new: &SecretString,
         keep: DeviceId,
         now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
-        transaction
-            .execute(sql("update users set password_hash = $2 where id = $1").bind(id).bind(hash))
-            .await?;
+        let update = sql("update users set password_hash = $3
+             where id = $1 and is_active and password_hash is not distinct from $2
+                 and exists (select 1 from devices where id = $4 and user_id = $1 and revoked_at is null)");
+        let old = old.map(ExposeSecret::expose_secret);
+        if transaction.execute(update.bind(id).bind(old).bind(new).bind(keep)).await? == 0 {
+            return Ok(false);
+        }
         let update =
             sql("update devices set revoked_at = $3 where user_id = $1 and id <> $2 and revoked_at is null");
         transaction.execute(update.bind(id).bind(keep).bind(now)).await?;
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(true)
     }
 }

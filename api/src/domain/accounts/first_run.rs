@@ -57,7 +57,7 @@ impl Accounts {
                 return Err(err);
             }
         };
-        self.sign_in_device(user, device, address).await
+        self.sign_in_device(user, device, address).await?.ok_or(AccountError::FirstRunRefused)
     }
 
     fn take_link(&self, token: &str) -> Result<FirstRun, AccountError> {

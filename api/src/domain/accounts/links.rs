@@ -51,6 +51,13 @@ impl Accounts {
         Ok(())
     }
 
+    /// Whether a link would prove an address; it stays as good as it is.
+    pub async fn check_verification(&self, token: &SecretString) -> Result<(), AccountError> {
+        let (token, now) = (hash(token), self.clock.now());
+        let owner = self.mail_tokens.mail_token_owner(token, MailPurpose::Verify, now).await?;
+        owner.map(|_| ()).ok_or(AccountError::LinkRefused)
+    }
+
     /// Takes a link as the proof of the address it was sent to.
     pub async fn verify_email(&self, token: &SecretString) -> Result<(), AccountError> {
         let proved = self.mail_tokens.verify_email(hash(token), self.clock.now()).await?;

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::sign_in::Attempt;
 use super::{AccountError, Accounts};
-use crate::domain::identity::Identity;
+use crate::domain::identity::{AuthError, Identity};
 use crate::domain::password::weakness;
 
 impl Accounts {
@@ -31,7 +31,11 @@ impl Accounts {
             return Err(AccountError::WeakPassword(weakness));
         }
         let hash = self.passwords.hash(new).await?;
-        self.users.change_password(user.id, &hash, identity.device_id, self.clock.now()).await?;
+        let (old, now) = (user.password_hash.as_ref(), self.clock.now());
+        if !self.users.change_password(user.id, old, &hash, identity.device_id, now).await? {
+            // Whatever changed the password meanwhile signed this device out.
+            return Err(AuthError::SignedOut.into());
+        }
         self.standings.forget_user(user.id);
         Ok(())
     }

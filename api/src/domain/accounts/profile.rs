@@ -77,7 +77,8 @@ impl Accounts {
         change: &SettingsChange,
     ) -> Result<Settings, AccountError> {
         let (otherwise, now) = (Settings::default(), self.clock.now());
-        Ok(self.profiles.change_settings(identity.user_id, change, &otherwise, now).await?)
+        let changed = self.profiles.change_settings(identity.user_id, change, &otherwise, now).await?;
+        Ok(changed.ok_or(AuthError::SignedOut)?)
     }
 
     /// Sets everything back.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::errands::Errand;
 use super::{AccountError, Accounts, FirstAccount, SignedIn};
+use crate::domain::identity::AuthError;
 use crate::domain::password::weakness;
 use crate::domain::user::{DeviceInfo, Email, Tier, Username};
 use crate::store::{Created, NewUser};
@@ -58,7 +59,8 @@ impl Accounts {
                 if self.around.errands.put(Errand::Verify(user.email)).is_err() {
                     warn!("too many mails wait: a new account's is not sent");
                 }
-                self.sign_in_device(*created, new.device, new.address).await
+                let signed_in = self.sign_in_device(*created, new.device, new.address).await?;
+                Ok(signed_in.ok_or(AuthError::SignedOut)?)
             }
             Created::EmailTaken => Err(AccountError::EmailTaken),
             Created::UsernameTaken => Err(AccountError::UsernameTaken),

@@ -68,7 +68,9 @@ impl Accounts {
         if self.policy.require_verified && !user.is_verified {
             return Err(AccountError::EmailUnverified);
         }
-        self.sign_in_device(user, credentials.device, credentials.address).await
+        let signed_in = self.sign_in_device(user, credentials.device, credentials.address).await?;
+        // It was the right one: changed since.
+        signed_in.ok_or(AccountError::WrongPassword)
     }
 
     /// Signs the device of `identity` out: its tokens end at once here, elsewhere within a second.

@@ -7,6 +7,7 @@ use tracing::warn;
 
 use super::{Caller, SessionError, Sessions, Shown};
 use crate::domain::session::{Session, Status};
+use crate::store::Added;
 
 /// A session to make.
 #[derive(Clone, Debug)]
@@ -32,14 +33,14 @@ impl Sessions {
         spec.name.get_or_insert_with(|| made_name(id));
         let mut session = Session::new(id, caller.owner, &spec, limits, self.clock.now());
         session.description = description;
-        if !self.store.add_session(&session).await? {
+        if !self.add(&session).await? {
             let begun = self.booked(caller, id).await?.ok_or(SessionError::NameTaken)?;
             match begun.status {
                 Status::Starting => {}
                 // Its ptyd had no room, say; now it may have.
                 Status::Failed => {
                     self.store.delete_session(caller.owner, id).await?;
-                    if !self.store.add_session(&session).await? {
+                    if !self.add(&session).await? {
                         return Err(SessionError::NameTaken);
                     }
                 }
@@ -52,6 +53,13 @@ impl Sessions {
         match self.ask(caller.request_id, &Request::CreateLimited { create, limits }).await {
             Ok((Answer::Created { .. }, stream)) => {
                 self.note_started(id, stream.node_id).await;
+                if self.booked(caller, id).await?.is_none() {
+                    // Nobody could reach it: it or its account was deleted while it was being made.
+                    self.ask(caller.request_id, &Request::Discard { owner: caller.owner, session_id: id })
+                        .await?;
+                    let owned = self.store.has_owner(caller.owner).await?;
+                    return Err(if owned { SessionError::NotFound } else { SessionError::OwnerGone });
+                }
                 self.show(caller, id).await
             }
             Ok(_) => Err(SessionError::OutOfTurn),
@@ -72,6 +80,15 @@ impl Sessions {
         (session.status, session.node, session.started_at) = (Status::Running, node, Some(now));
         if let Err(err) = self.store.adopt_session(&session).await {
             warn!(session.id = %id, err = %crate::chain(&err), "session {id} is entered into the books later");
+        }
+    }
+
+    /// Whether the books took it; false: its name is taken.
+    async fn add(&self, session: &Session) -> Result<bool, SessionError> {
+        match self.store.add_session(session).await? {
+            Added::Done => Ok(true),
+            Added::NameTaken => Ok(false),
+            Added::OwnerGone => Err(SessionError::OwnerGone),
         }
     }
 

@@ -45,7 +45,7 @@ impl Sessions {
     pub async fn keep_books(&self, stop: CancellationToken) {
         let mut tick = interval(EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut failing = false;
+        let (mut missed, mut failing) = (BTreeSet::new(), false);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -53,18 +53,24 @@ impl Sessions {
             }
             let compared = tokio::select! {
                 () = stop.cancelled() => return,
-                compared = self.reconcile(None, "books") => compared,
+                compared = self.compare(&mut missed) => compared,
             };
             match &compared {
-                Ok(_) if failing => info!("the books of sessions follow their nodes again"),
+                Ok(()) if failing => info!("the books of sessions follow their nodes again"),
                 // Told once for each time that something is away.
                 Err(err) if !failing => {
                     warn!(err = %crate::chain(err), "the books of sessions cannot follow their nodes");
                 }
-                Ok(_) | Err(_) => {}
+                Ok(()) | Err(_) => {}
             }
             failing = compared.is_err();
         }
+    }
+
+    /// Compares once; `missed` is what the last time left of sessions whose account is gone.
+    pub(crate) async fn compare(&self, missed: &mut BTreeSet<SessionId>) -> Result<(), SessionError> {
+        let roll = self.reconcile(None, "books").await?;
+        self.end_orphans(&roll, missed).await
     }
 
     /// Enters what the ptyd knows better, of an owner or of everybody, and gives its roll.

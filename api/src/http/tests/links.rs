@@ -192,3 +192,16 @@ async fn where_it_is_asked_for_nobody_signs_in_before_the_proof() {
     verify(&api, link_in(&mail)).await;
     assert_eq!(api.login("ann", PASSWORD).await.status, StatusCode::OK);
 }
+
+/// The story: mail programs and chats look at links by HEAD, which used them up.
+#[tokio::test]
+async fn a_link_that_is_looked_at_is_not_used_up() {
+    let api = Api::new().await;
+    api.register("ann").await;
+    let mail = api.mail("ann@example.com", 1).await;
+    let path = format!("/api/auth/verify-email/{}", link_in(&mail));
+    let look = async || api.send(Request::head(&path).body(Body::empty()).unwrap()).await.status;
+    assert_eq!((look().await, look().await), (StatusCode::OK, StatusCode::OK));
+    assert_eq!(verify(&api, link_in(&mail)).await.status, StatusCode::OK);
+    assert_eq!(look().await, StatusCode::BAD_REQUEST);
+}

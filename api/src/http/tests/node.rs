@@ -9,6 +9,7 @@ use devpocket_shared::wire::{
     Answer, ErrorCode, Exit, Failure, Hello, Limits, Request, RollEntry, SessionDetails, SessionInfo, stream,
 };
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -24,6 +25,15 @@ pub(super) struct Node {
 impl Node {
     /// Listens in the directory of an api.
     pub(super) fn listen(directory: &Path) -> Self {
+        Self::serve(directory, None)
+    }
+
+    /// The same, one that makes sessions and says so when told to.
+    pub(super) fn listen_and_make(directory: &Path, say_so: Arc<Notify>) -> Self {
+        Self::serve(directory, Some(say_so))
+    }
+
+    fn serve(directory: &Path, say_so: Option<Arc<Notify>>) -> Self {
         let listener = UnixListener::bind(directory.join("ptyd.sock")).unwrap();
         let held = Held::default();
         let mut serving = JoinSet::new();
@@ -31,7 +41,7 @@ impl Node {
         serving.spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
-                answer(socket, &sessions).await;
+                answer(socket, &sessions, say_so.as_deref()).await;
             }
         });
         Self { held, _serving: serving }
@@ -40,18 +50,13 @@ impl Node {
     /// Starts a session.
     pub(super) fn start(&self, owner: UserId) -> SessionId {
         let session_id = SessionId::new(Uuid::now_v7());
-        let session = SessionInfo {
-            session_id,
-            name: Some("work".to_owned()),
-            created_at_ms: 1_700_000_000_000,
-            size: TerminalSize::new(24, 80).unwrap(),
-            attached_clients: 0,
-            bytes_out: 5,
-            exit: None,
-            reason: None,
-        };
-        self.held.lock().unwrap().push((owner, session));
+        self.held.lock().unwrap().push((owner, session(session_id)));
         session_id
+    }
+
+    /// How many sessions it has.
+    pub(super) fn count(&self) -> usize {
+        self.held.lock().unwrap().len()
     }
 
     /// Whether a session has not ended.
@@ -61,7 +66,20 @@ impl Node {
     }
 }
 
-async fn answer(socket: UnixStream, held: &Held) {
+fn session(session_id: SessionId) -> SessionInfo {
+    SessionInfo {
+        session_id,
+        name: Some("work".to_owned()),
+        created_at_ms: 1_700_000_000_000,
+        size: TerminalSize::new(24, 80).unwrap(),
+        attached_clients: 0,
+        bytes_out: 5,
+        exit: None,
+        reason: None,
+    }
+}
+
+async fn answer(socket: UnixStream, held: &Held, say_so: Option<&Notify>) {
     let (mut reader, mut writer) = stream::over_unix(socket).unwrap();
     let hello: Hello = reader.next_control().await.unwrap().unwrap();
     assert_eq!(hello.version, LINK_VERSION);
@@ -107,10 +125,20 @@ async fn answer(socket: UnixStream, held: &Held) {
             });
             Answer::Details(details.collect())
         }
+        Request::CreateLimited { create, .. } if say_so.is_some() => {
+            held.lock().unwrap().push((create.owner, session(create.session_id)));
+            say_so.unwrap().notified().await;
+            Answer::Created { session_id: create.session_id, existing: false }
+        }
+        Request::Discard { owner, session_id } => {
+            held.lock()
+                .unwrap()
+                .retain(|(whose, session)| (whose, &session.session_id) != (owner, session_id));
+            Answer::Done
+        }
         Request::Create(_)
         | Request::CreateLimited { .. }
         | Request::Kill { .. }
-        | Request::Discard { .. }
         | Request::Update { .. }
         | Request::Input { .. }
         | Request::Attach { .. }

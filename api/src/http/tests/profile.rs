@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use devpocket_shared::ids::UserId;
+use devpocket_shared::ids::{SessionId, TerminalSize, UserId};
+use devpocket_shared::wire::{Limits, Spec};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::super::node::Node;
 use super::*;
+use crate::domain::sessions::{Caller, NewSession, SessionError};
 
 fn id_of(answer: &Answer) -> UserId {
     UserId::new(answer.body["user"]["id"].as_str().unwrap().parse::<Uuid>().unwrap())
@@ -210,6 +213,55 @@ async fn a_deleted_account_leaves_no_row_in_any_table() {
     assert_eq!(api.me(ann.access()).await.status, StatusCode::OK);
     // His names are free again.
     api.register("bob").await;
+}
+
+fn sessions(api: &Api) -> Sessions {
+    let link = Link::new(Target::Unix(api.directory.path().join("ptyd.sock")), TaskTracker::new());
+    Sessions::new(Arc::new(api.database.clone()), Arc::new(link), Clock::system())
+}
+
+/// The story: a session whose creation had passed the books before its account was deleted, and came to the node after
+/// that had ended all others, lived on with nobody to reach it.
+#[tokio::test]
+async fn a_session_that_is_made_while_its_account_is_deleted_is_not_kept() {
+    let api = Api::new().await;
+    let say_so = Arc::new(Notify::new());
+    let node = Node::listen_and_make(api.directory.path(), say_so.clone());
+    let owner = id_of(&api.register("ann").await);
+    let (sessions, id) = (sessions(&api), SessionId::new(Uuid::now_v7()));
+    let new = || {
+        let (size, command) = (TerminalSize::DEFAULT, Vec::new());
+        let spec = Spec { name: None, command, working_directory: None, environment: Vec::new(), size };
+        NewSession { spec, description: None, limits: Limits::default() }
+    };
+    let caller = Caller { owner, request_id: "test" };
+    let deletion = async {
+        wait_for("the node made it", std::time::Duration::from_secs(20), async || {
+            (node.count() == 1).then_some(())
+        })
+        .await;
+        api.database.run("delete from users").await;
+        say_so.notify_one();
+    };
+    let (made, ()) = tokio::join!(sessions.create(caller, id, new()), deletion);
+    assert!(matches!(made, Err(SessionError::OwnerGone)), "{made:?}");
+    assert_eq!(node.count(), 0);
+    // One that comes later is not asked of the node at all.
+    let late = sessions.create(caller, SessionId::new(Uuid::now_v7()), new()).await;
+    assert!(matches!(late, Err(SessionError::OwnerGone)), "{late:?}");
+}
+
+#[tokio::test]
+async fn sessions_of_accounts_that_are_gone_are_ended_at_the_second_look() {
+    let api = Api::new().await;
+    let node = Node::listen(api.directory.path());
+    let kept = node.start(id_of(&api.register("ann").await));
+    let orphan = node.start(UserId::new(Uuid::now_v7()));
+    let (sessions, mut missed) = (sessions(&api), std::collections::BTreeSet::new());
+    sessions.compare(&mut missed).await.unwrap();
+    assert!(node.is_live(orphan) && node.is_live(kept));
+    sessions.compare(&mut missed).await.unwrap();
+    assert!(!node.is_live(orphan) && node.is_live(kept));
 }
 
 /// Waiting for a node that does not answer takes as long as a request may.

@@ -54,7 +54,7 @@ async fn what_is_written_is_read_back<P: Place>() {
     let (ann, bob) = (owner(&database, "ann").await, owner(&database, "bob").await);
     let mut session = session(ann, "build");
     session.description = Some("my own".to_owned());
-    assert!(database.add_session(&session).await.unwrap());
+    assert_eq!(database.add_session(&session).await.unwrap(), Added::Done);
     assert_eq!(found(&database, &session).await, session);
     let at = t0() + Duration::microseconds(1);
     database.session_started(session.id, Some(node()), at).await.unwrap();
@@ -114,10 +114,10 @@ async fn a_name_is_one_living_sessions<P: Place>() {
     let (ann, bob) = (owner(&database, "ann").await, owner(&database, "bob").await);
     let wanted: Vec<Session> = (0..8).map(|_| session(ann, "build")).collect();
     let added = join_all(wanted.iter().map(|session| database.add_session(session))).await;
-    let added: Vec<bool> = added.into_iter().map(Result::unwrap).collect();
-    assert_eq!(added.iter().filter(|added| **added).count(), 1, "{added:?}");
-    let first = &wanted[added.iter().position(|added| *added).unwrap()];
-    assert!(database.add_session(&session(bob, "build")).await.unwrap(), "another owner's");
+    let added: Vec<Added> = added.into_iter().map(Result::unwrap).collect();
+    assert_eq!(added.iter().filter(|added| **added == Added::Done).count(), 1, "{added:?}");
+    let first = &wanted[added.iter().position(|added| *added == Added::Done).unwrap()];
+    assert_eq!(database.add_session(&session(bob, "build")).await.unwrap(), Added::Done, "another owner's");
     // One made over a socket has the name all the same, and does not take it.
     let other = session(ann, "build");
     database.adopt_session(&other).await.unwrap();
@@ -126,7 +126,12 @@ async fn a_name_is_one_living_sessions<P: Place>() {
     assert_eq!(database.describe(&other, false).await.unwrap(), Described::Done);
     database.session_given_up(first.id, Status::Failed, "no such program", t0()).await.unwrap();
     assert_eq!(database.describe(&other, true).await.unwrap(), Described::Done);
-    assert!(!database.add_session(&session(ann, "build")).await.unwrap());
+    assert_eq!(database.add_session(&session(ann, "build")).await.unwrap(), Added::NameTaken);
+    // An account that is gone is no name that is taken.
+    database.run("delete from users").await;
+    assert_eq!(database.add_session(&session(ann, "other")).await.unwrap(), Added::OwnerGone);
+    database.adopt_session(&session(ann, "other")).await.unwrap();
+    assert!(!database.has_owner(ann).await.unwrap());
 }
 
 #[tokio::test]
@@ -188,7 +193,7 @@ async fn a_list_is_filtered_counted_and_cut_by_the_database<P: Place>() {
     for (number, name) in ["One 100%", "two_x", "THR\u{c4}E"].into_iter().enumerate() {
         let hours = Duration::hours(i64::try_from(number).unwrap());
         let session = Session { created_at: t0() + hours, ..session(ann, name) };
-        assert!(database.add_session(&session).await.unwrap());
+        assert_eq!(database.add_session(&session).await.unwrap(), Added::Done);
         made.push(session);
     }
     database.session_given_up(made[0].id, Status::Failed, "no", t0()).await.unwrap();

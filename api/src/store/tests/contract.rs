@@ -6,6 +6,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::profile::{Settings, SettingsChange};
 use crate::domain::secret_token;
 use crate::domain::user::{DeviceInfo, DeviceKind};
 
@@ -38,7 +39,9 @@ async fn device(database: &Database, owner: &User) -> (DeviceId, SecretHash) {
     let (id, secret) = (DeviceId::new(Uuid::now_v7()), secret_token::random().unwrap());
     let info = DeviceInfo { name: Some("Phone".into()), kind: Some(DeviceKind::Ios) };
     let refresh = refresh_of(secret_token::hash(&secret));
-    database.sign_in(&NewDevice { id, user_id: owner.id, info, address: HOME }, refresh, t0()).await.unwrap();
+    let password_hash = owner.password_hash.clone();
+    let device = NewDevice { id, user_id: owner.id, info, address: HOME, password_hash };
+    assert!(database.sign_in(&device, refresh, t0()).await.unwrap());
     (id, refresh.hash)
 }
 
@@ -114,8 +117,9 @@ async fn devices_that_cannot_go_on_are_forgotten_after_a_month() {
         let now = t0() + Duration::days(days);
         let hash = secret_token::hash(&secret_token::random().unwrap());
         let refresh = NewRefresh { hash, expires_at: now + Duration::days(365) };
-        let new = NewDevice { id, user_id: ann.id, info: DeviceInfo::default(), address: HOME };
-        database.sign_in(&new, refresh, now).await.unwrap();
+        let (info, password_hash) = (DeviceInfo::default(), ann.password_hash.clone());
+        let new = NewDevice { id, user_id: ann.id, info, address: HOME, password_hash };
+        assert!(database.sign_in(&new, refresh, now).await.unwrap());
         id
     };
     let kept = sign_in(29).await;
@@ -243,7 +247,8 @@ async fn a_standing_is_that_of_the_devices_own_account() {
     let (phone, _) = device(&database, &ann).await;
     let (laptop, token) = device(&database, &ann).await;
     assert_eq!(database.standing(bob.id, phone, t0()).await.unwrap(), Standing::SignedOut);
-    database.change_password(ann.id, &"new".into(), phone, t0()).await.unwrap();
+    let old = ann.password_hash.as_ref();
+    assert!(database.change_password(ann.id, old, &"new".into(), phone, t0()).await.unwrap());
     assert_eq!(
         database.standing(ann.id, phone, t0()).await.unwrap(),
         Standing::SignedIn { is_admin: false, tier: Tier::Free }
@@ -256,6 +261,88 @@ async fn a_standing_is_that_of_the_devices_own_account() {
     assert!(database.sign_out(ann.id, phone, t0()).await.unwrap());
     assert!(!database.sign_out(ann.id, phone, t0()).await.unwrap());
     assert_eq!(database.standing(ann.id, phone, t0()).await.unwrap(), Standing::SignedOut);
+}
+
+/// The story: a login that had verified the old password signed its device in after the password was changed or reset,
+/// which had signed out all that were there until then.
+#[tokio::test]
+async fn what_a_password_was_verified_for_is_refused_once_the_account_is_another() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    for (name, change) in [
+        ("changed", "update users set password_hash = 'other'"),
+        ("forgotten", "update users set password_hash = null"),
+        ("closed", "update users set is_active = false"),
+        ("deleted", "delete from users"),
+    ] {
+        let verified = user(&database, name).await;
+        let (phone, _) = device(&database, &verified).await;
+        database.run(change).await;
+        let secret = secret_token::hash(&secret_token::random().unwrap());
+        let late = NewDevice {
+            id: DeviceId::new(Uuid::now_v7()),
+            user_id: verified.id,
+            info: DeviceInfo::default(),
+            address: HOME,
+            password_hash: verified.password_hash.clone(),
+        };
+        assert!(!database.sign_in(&late, refresh_of(secret), t0()).await.unwrap(), "{name}");
+        assert_eq!(database.standing(verified.id, late.id, t0()).await.unwrap(), Standing::SignedOut);
+        let old = verified.password_hash.as_ref();
+        let changed = database.change_password(verified.id, old, &"mine".into(), phone, t0()).await;
+        assert!(!changed.unwrap(), "{name}");
+    }
+    assert_eq!(database.count("select count(*) from users where password_hash = 'mine'").await, 0);
+}
+
+#[tokio::test]
+async fn settings_of_an_account_that_is_gone_are_none() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let ann = user(&database, "ann").await;
+    let (change, otherwise) = (SettingsChange::default(), Settings::default());
+    let changed = async || database.change_settings(ann.id, &change, &otherwise, t0()).await.unwrap();
+    assert_eq!(changed().await, Some(Settings::default()));
+    database.delete_user(ann.id).await.unwrap();
+    assert_eq!(changed().await, None);
+}
+
+#[tokio::test]
+async fn a_password_is_changed_by_a_device_that_is_signed_in() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let (ann, bob) = (user(&database, "ann").await, user(&database, "bob").await);
+    let (phone, _) = device(&database, &ann).await;
+    let (others, _) = device(&database, &bob).await;
+    let old = ann.password_hash.as_ref();
+    let change = async |by| database.change_password(ann.id, old, &"new".into(), by, t0()).await.unwrap();
+    assert!(!change(others).await);
+    database.sign_out(ann.id, phone, t0()).await.unwrap();
+    assert!(!change(phone).await, "it was signed out meanwhile");
+    let (laptop, _) = device(&database, &ann).await;
+    assert!(change(laptop).await);
+}
+
+/// Of a change of the password and logins at once, each login is either first, and signed out by it, or refused.
+#[tokio::test]
+async fn no_login_with_the_old_password_outlives_a_change_made_at_once() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let ann = user(&database, "ann").await;
+    let (phone, _) = device(&database, &ann).await;
+    let logins = join_all((0..16).map(|_| async {
+        let hash = secret_token::hash(&secret_token::random().unwrap());
+        let (id, password_hash) = (DeviceId::new(Uuid::now_v7()), ann.password_hash.clone());
+        let new =
+            NewDevice { id, user_id: ann.id, info: DeviceInfo::default(), address: HOME, password_hash };
+        database.sign_in(&new, refresh_of(hash), t0()).await.unwrap();
+    }));
+    let new = "new".into();
+    let change = database.change_password(ann.id, ann.password_hash.as_ref(), &new, phone, t0());
+    let (_, changed) = tokio::join!(logins, change);
+    assert!(changed.unwrap());
+    let (devices, _) = database.devices(ann.id, Part { offset: 0, limit: 100 }, t0()).await.unwrap();
+    assert_eq!(devices.iter().map(|device| device.id).collect::<Vec<_>>(), [phone]);
 }
 
 #[tokio::test]
