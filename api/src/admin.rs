@@ -229,10 +229,17 @@ fn written(at: OffsetDateTime) -> String {
     at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default()
 }
 
+/// Text that somebody else chose, for the operator's terminal: nothing in it moves the cursor or ends the line.
+fn shown(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect()
+}
+
 /// Rows under a heading, in columns.
 fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
+    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| shown(cell))).collect();
     let mut widths = heading.map(str::len);
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -255,5 +262,11 @@ mod tests {
     fn a_table_is_as_wide_as_its_cells() {
         let rows = [["ä".to_owned(), "x".to_owned()], ["long one".to_owned(), String::new()]];
         assert_eq!(table(["NAME", "B"], &rows), "NAME      B\nä         x\nlong one");
+    }
+
+    #[test]
+    fn what_others_named_does_not_steer_the_operators_terminal() {
+        let rows = [["\u{1b}[2J\u{9b}1mx\u{7f}\nroot".to_owned()]];
+        assert_eq!(table(["NAME"], &rows), "NAME\n\\u{1b}[2J\\u{9b}1mx\\u{7f}\\u{a}root");
     }
 }

@@ -114,13 +114,13 @@ impl Problem {
 
     /// Our fault: the cause goes to the log, never to the client.
     pub fn internal(cause: &(dyn Error + 'static)) -> Self {
-        error!(error = cause, "request failed: {cause}");
+        error!("request failed: {}", crate::chain(cause));
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side")
     }
 
     /// Something we need is away or busy; the same request may succeed soon.
     pub fn unavailable(code: &'static str, cause: &(dyn Error + 'static)) -> Self {
-        warn!(error = cause, "request refused: {cause}");
+        warn!("request refused: {}", crate::chain(cause));
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, "Not available now, please try again")
             .with_retry_after(RETRY_SECS)
     }

@@ -1,11 +1,16 @@
 //! A new key for signing tokens, put into the file that every api reads again by itself: accepted at once, signing a little
 //! later, so that no api sees a token of a key it does not know.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, unlinkat};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
@@ -56,8 +61,16 @@ pub(super) fn rotate(
         }
         (None, None) => data_directory.unwrap_or(Path::new("")).join("jwt.key"),
     };
-    let _turn = lock(&path)?;
-    let text = fs::read_to_string(&path).map_err(|source| AdminError::File { path: path.clone(), source })?;
+    let file = |source| AdminError::File { path: path.clone(), source };
+    let directory = lock(&path)?;
+    let name = path.file_name().ok_or_else(|| file(io::ErrorKind::InvalidFilename.into()))?;
+    let mut old = open(&directory, name).map_err(file)?;
+    let about = old.metadata().map_err(file)?;
+    if !about.is_file() {
+        return Err(AdminError::Refused(format!("{} is not a regular file", path.display())));
+    }
+    let mut text = String::new();
+    old.read_to_string(&mut text).map_err(file)?;
     let mut keys = KeyList::parse(&text.trim_end().to_owned().into())
         .map_err(|source| AdminError::Keys { path: path.clone(), source })?;
     let now = now.replace_nanosecond(0).unwrap_or(now);
@@ -74,18 +87,20 @@ pub(super) fn rotate(
         );
         return Err(AdminError::Refused(problem));
     }
-    put(&path, &keys).map_err(|source| AdminError::File { path: path.clone(), source })?;
+    put(&directory, name, &about, &keys, secret_token::random()?.expose_secret()).map_err(file)?;
     let (file, accepted) = (path.display(), keys.accepted());
     let text = format!("{file}: a new key signs from {} on; {accepted} keys are accepted", written(from));
     Ok(Outcome::done(text, json!({"file": path, "signs_from": written(from), "accepted": accepted})))
 }
 
-/// Two rotations at once would lose a key.
+/// The file's directory, locked: two rotations at once would lose a key. Not the file itself, which each replaces: a lock on
+/// the one before keeps nobody from the next.
 fn lock(path: &Path) -> Result<File, AdminError> {
     let failed = |source| AdminError::File { path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = File::open(parent).map_err(failed)?;
+    match directory.try_lock() {
+        Ok(()) => Ok(directory),
         Err(fs::TryLockError::WouldBlock) => {
             Err(AdminError::Refused(format!("{} is being changed by somebody else", path.display())))
         }
@@ -93,26 +108,47 @@ fn lock(path: &Path) -> Result<File, AdminError> {
     }
 }
 
-/// Replaces the file as a whole, for the same owner: root may do this for the api's user.
-fn put(path: &Path, keys: &KeyList) -> io::Result<()> {
-    // Through a link to where it really lies.
-    let path = fs::canonicalize(path)?;
-    let owner = fs::metadata(&path)?;
-    let fresh = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-    let ours = file.metadata()?;
-    if (ours.uid(), ours.gid()) != (owner.uid(), owner.gid()) {
-        fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+/// The directory may belong to the api's user and this be root: no link of theirs is followed, and no pipe waited for.
+fn open(directory: &File, name: &OsStr) -> io::Result<File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    match openat(directory, name, flags, Mode::empty()) {
+        Ok(file) => Ok(file.into()),
+        Err(Errno::ELOOP) => {
+            Err(io::Error::other("is a symbolic link: name the file that it leads to by JWT_SECRET_KEY_FILE"))
+        }
+        Err(err) => Err(err.into()),
     }
-    file.set_permissions(owner.permissions())?;
+}
+
+/// Replaces the file as a whole, for the same owner: root may do this for the api's user. By a name that nobody can have
+/// put anything at.
+fn put(directory: &File, name: &OsStr, old: &Metadata, keys: &KeyList, random: &str) -> io::Result<()> {
+    let fresh = format!(".jwt-{}.new", random.get(..32).unwrap_or(random));
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let file = File::from(openat(directory, fresh.as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
+    let put = fill(file, old, keys).and_then(|()| {
+        renameat(directory, fresh.as_str(), directory, name)?;
+        directory.sync_all()
+    });
+    if put.is_err() {
+        let _gone = unlinkat(directory, fresh.as_str(), UnlinkatFlags::NoRemoveDir);
+    }
+    put
+}
+
+fn fill(mut file: File, old: &Metadata, keys: &KeyList) -> io::Result<()> {
+    let ours = file.metadata()?;
+    if (ours.uid(), ours.gid()) != (old.uid(), old.gid()) {
+        fchown(&file, Some(old.uid()), Some(old.gid()))?;
+    }
+    file.set_permissions(Permissions::from_mode(old.mode() & 0o777))?;
     file.write_all(keys.to_text().expose_secret().as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&fresh, &path)
+    file.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::symlink;
 
     use super::*;
 
@@ -169,5 +205,51 @@ mod tests {
         assert!(matches!(rotate(&args(&path), None, t0()), Err(AdminError::Refused(_))));
         assert_eq!(fs::read_to_string(&path).unwrap(), before);
         assert!(matches!(rotate(&args(&dir.path().join("none")), None, t0()), Err(AdminError::File { .. })));
+    }
+    /// The story: the new keys were written to `jwt.new`, whatever lay there. A link of the api's user to a file of root's
+    /// made root write to that, and give it away.
+    #[test]
+    fn what_lies_beside_the_file_is_not_touched_and_a_link_in_its_place_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, victim) = (dir.path().join("jwt.key"), dir.path().join("victim"));
+        fs::write(&path, FIRST).unwrap();
+        fs::write(&victim, FIRST).unwrap();
+        symlink(&victim, dir.path().join("jwt.new")).unwrap();
+        rotate(&args(&path), None, t0()).unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), FIRST);
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2);
+
+        fs::remove_file(&path).unwrap();
+        symlink(&victim, &path).unwrap();
+        let refused = rotate(&args(&path), None, t0());
+        assert!(matches!(refused, Err(AdminError::File { .. })), "{refused:?}");
+        assert_eq!(fs::read_to_string(&victim).unwrap(), FIRST);
+        fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+        assert!(matches!(rotate(&args(&path), None, t0()), Err(AdminError::Refused(_))));
+    }
+
+    /// The story: the lock was on the file, which each rotation replaces, so that two could hold one.
+    #[test]
+    fn rotations_at_once_lose_no_key() {
+        for _ in 0..8 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("jwt.key");
+            fs::write(&path, FIRST).unwrap();
+            let once = || loop {
+                match rotate(&args(&path), None, t0()) {
+                    Ok(_) => break,
+                    Err(AdminError::Refused(_)) => std::thread::yield_now(),
+                    Err(err) => panic!("{}", crate::chain(&err)),
+                }
+            };
+            std::thread::scope(|scope| {
+                for _ in 1..MAX_KEYS {
+                    scope.spawn(once);
+                }
+            });
+            assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), MAX_KEYS);
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        }
     }
 }

@@ -20,9 +20,10 @@ impl Clock {
         Self(Arc::new(now))
     }
 
-    /// The time, in UTC.
+    /// The time, in UTC, to the microsecond as storage keeps it: what was just written reads the same as what is read back.
     pub fn now(&self) -> OffsetDateTime {
-        (self.0)()
+        let now = (self.0)();
+        now.replace_microsecond(now.microsecond()).unwrap_or(now)
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) fn layer(origins: &[Origin]) -> Option<CorsLayer> {
         ])
         .expose_headers([
             RETRY_AFTER,
+            name("idempotent-replayed"),
             name("ratelimit"),
             name("ratelimit-policy"),
             name("x-ratelimit-limit"),

@@ -61,12 +61,23 @@ impl Fields {
         }
     }
 
-    /// Text of which null means something other than its absence: `None` is absent, `Some(None)` is null.
-    pub fn nullable_text(&mut self, field: &'static str, most: usize) -> Option<Option<String>> {
+    /// A name for people that may be left out or null: text without control characters, which would steer a terminal that
+    /// shows it.
+    pub fn optional_name(&mut self, field: &'static str, most: usize) -> Option<String> {
+        let name = self.optional_text(field, most)?;
+        if name.contains(char::is_control) {
+            self.wrong(field, "invalid", "must not hold control characters");
+            return None;
+        }
+        Some(name)
+    }
+
+    /// Such a name, of which null means something other than its absence: `None` is absent, `Some(None)` is null.
+    pub fn nullable_name(&mut self, field: &'static str, most: usize) -> Option<Option<String>> {
         match self.values.get(field) {
             None => None,
             Some(Value::Null) => Some(None),
-            Some(_) => self.optional_text(field, most).map(Some),
+            Some(_) => self.optional_name(field, most).map(Some),
         }
     }
 

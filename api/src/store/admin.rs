@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::database::Turn;
 use super::sessions::row_status;
 use super::statement::sql;
-use super::users::UserRow;
+use super::users::{UserRow, with_account};
 use super::{Created, Database, NewUser, Part, StoreError, from_micros, micros};
 use crate::domain::session::Status;
 use crate::domain::user::{Tier, User};
@@ -107,14 +107,7 @@ impl AdminStore for Database {
              on conflict do nothing
              returning id, email, username, display_name, password_hash, subscription_tier, is_active, is_verified,
                  is_admin, created_at, last_login_at, subscription_expires_at");
-        let insert = insert
-            .bind(new.id)
-            .bind(new.email.as_str())
-            .bind(new.email.key())
-            .bind(new.username.as_str())
-            .bind(new.username.key())
-            .bind(new.display_name.as_deref())
-            .bind(new.password_hash.as_ref().map(secrecy::ExposeSecret::expose_secret))
+        let insert = with_account(insert, new)
             .bind(grant.tier.as_str())
             .bind(grant.is_admin)
             .bind(new.created_at)

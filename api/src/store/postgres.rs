@@ -30,9 +30,12 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 const OPENING_PATIENCE: Duration = Duration::from_secs(30);
 const OPENING_WAIT: Duration = Duration::from_millis(500);
 
-/// The options in a `postgres:` URL.
+/// The options in a `postgres:` URL. sqlx logs no statement: its look at whether it should makes tracing's filters of single
+/// layers forget the span around the next line (tokio-rs/tracing issue 2519), and with it the request's id.
 pub(super) fn options(url: &SecretString) -> Result<PgConnectOptions, sqlx::Error> {
-    Ok(PgConnectOptions::from_str(url.expose_secret())?.application_name("devpocket"))
+    Ok(PgConnectOptions::from_str(url.expose_secret())?
+        .application_name("devpocket")
+        .disable_statement_logging())
 }
 
 /// Connects; waits for a server that is still starting.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, SqlitePool};
+use sqlx::{ConnectOptions, Connection, SqlitePool};
 
 use super::migrations::{self, Applied};
 use super::statement::Connection as On;
@@ -36,6 +36,8 @@ pub(super) async fn open(
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        // As of PostgreSQL's options.
+        .disable_statement_logging()
         .busy_timeout(BUSY_TIMEOUT);
     // Several apis may start at once. SQLite has no lock that spans the switch to WAL and sqlx's migrations, so one of
     // them can find the file locked, or a table that another made a moment ago; when it looks again all is done.

@@ -104,6 +104,26 @@ impl PostgresPlace {
     }
 }
 
+/// When the accounts of these tests were made.
+pub(crate) fn t0() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap()
+}
+
+/// Makes an account.
+pub(crate) async fn owner(database: &Database, name: &str) -> UserId {
+    let new = NewUser {
+        id: UserId::new(uuid::Uuid::now_v7()),
+        email: Email::parse(&format!("{name}@example.com")).unwrap(),
+        username: Username::parse(name).unwrap(),
+        display_name: None,
+        password_hash: None,
+        created_at: t0(),
+        if_first: None,
+    };
+    database.create_user(&new).await.unwrap();
+    new.id
+}
+
 impl Database {
     /// Every row of every table as text, bytes in hex; what sqlx keeps about migrations aside.
     pub(crate) async fn dump(&self) -> BTreeMap<String, Vec<String>> {

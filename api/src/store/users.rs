@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::database::Turn;
-use super::statement::sql;
+use super::statement::{Statement, sql};
 use super::{Created, Database, NewUser, StoreError, UserStore, from_micros};
 use crate::domain::user::{LoginName, Tier, User};
 
@@ -51,6 +51,18 @@ impl TryFrom<UserRow> for User {
     }
 }
 
+/// Binds the first seven values of an account that is made.
+pub(super) fn with_account(insert: Statement, new: &NewUser) -> Statement {
+    insert
+        .bind(new.id)
+        .bind(new.email.as_str())
+        .bind(new.email.key())
+        .bind(new.username.as_str())
+        .bind(new.username.key())
+        .bind(new.display_name.as_deref())
+        .bind(new.password_hash.as_ref().map(ExposeSecret::expose_secret))
+}
+
 #[async_trait]
 impl UserStore for Database {
     async fn create_user(&self, new: &NewUser) -> Result<Created, StoreError> {
@@ -68,18 +80,7 @@ impl UserStore for Database {
              returning id, email, username, display_name, password_hash, subscription_tier, is_active, is_verified,
                  is_admin, created_at, last_login_at, subscription_expires_at");
         let row: Option<UserRow> = transaction
-            .optional(
-                insert
-                    .bind(new.id)
-                    .bind(new.email.as_str())
-                    .bind(new.email.key())
-                    .bind(new.username.as_str())
-                    .bind(new.username.key())
-                    .bind(new.display_name.as_deref())
-                    .bind(new.password_hash.as_ref().map(ExposeSecret::expose_secret))
-                    .bind(new.if_first.map(Tier::as_str))
-                    .bind(new.created_at),
-            )
+            .optional(with_account(insert, new).bind(new.if_first.map(Tier::as_str)).bind(new.created_at))
             .await?;
         if let Some(row) = row {
             transaction.commit().await?;

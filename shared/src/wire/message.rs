@@ -131,9 +131,9 @@ impl Spec {
     /// Bytes of all arguments together, and of all variables together.
     pub const MAX_TEXT_BYTES: usize = 64 << 10;
 
-    /// Whether a session may be named so.
+    /// Whether a session may be named so. A name is shown in terminals: what would steer one is refused.
     pub fn name_fits(name: &str) -> bool {
-        name.len() <= Self::MAX_NAME_BYTES && !name.contains('\0')
+        name.len() <= Self::MAX_NAME_BYTES && !name.contains(char::is_control)
     }
 
     /// Names the first field that is out of bounds. No text may hold a NUL; a variable's name is not empty, has no `=`

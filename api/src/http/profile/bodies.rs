@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 #[derive(ToSchema)]
 pub(super) struct ProfileChange {
     /// Null takes it away.
-    #[schema(max_length = 100)]
+    #[schema(max_length = 100, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     display_name: Option<String>,
     /// Has to be proved again.
     #[schema(schema_with = crate::http::openapi::optional_email)]

@@ -16,7 +16,7 @@ const MAX_THEME: usize = 50;
 const MAX_NAME: usize = 64;
 
 pub(super) fn profile_change(mut fields: Fields) -> Result<ProfileChange, Problem> {
-    let display_name = fields.nullable_text("display_name", MAX_DISPLAY_NAME);
+    let display_name = fields.nullable_name("display_name", MAX_DISPLAY_NAME);
     let email = fields.optional_parsed("email", MAX_EMAIL, "must be an email address", Email::parse);
     fields.done()?;
     Ok(ProfileChange { display_name, email })

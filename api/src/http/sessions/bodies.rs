@@ -16,7 +16,7 @@ use crate::http::openapi::optional_time;
 #[derive(ToSchema)]
 pub(super) struct NewSession {
     /// At most 256 bytes, and no other living session's; one is made if there is none.
-    #[schema(max_length = 256)]
+    #[schema(max_length = 256, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     name: Option<String>,
     #[schema(schema_with = super::views::session_type_asked)]
     session_type: Option<String>,
@@ -44,7 +44,12 @@ pub(super) struct NewSession {
 #[derive(ToSchema)]
 pub(super) struct SessionChange {
     /// At most 256 bytes, and no other living session's.
-    #[schema(min_length = 1, max_length = 256, nullable = false)]
+    #[schema(
+        min_length = 1,
+        max_length = 256,
+        nullable = false,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
+    )]
     name: Option<String>,
     #[schema(max_length = 1000)]
     description: Option<String>,

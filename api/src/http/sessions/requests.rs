@@ -50,7 +50,7 @@ pub(super) fn new_session(mut fields: Fields) -> Result<NewSession, Problem> {
         _ => fields.wrong("session_type", "invalid", "must be local"),
     }
     let spec = Spec {
-        name: fields.optional_text("name", Spec::MAX_NAME_BYTES).filter(|name| !name.is_empty()),
+        name: fields.optional_name("name", Spec::MAX_NAME_BYTES).filter(|name| !name.is_empty()),
         command: texts(&mut fields, "command"),
         working_directory: fields.optional_text("working_directory", Spec::MAX_PATH_BYTES),
         environment: variables(&mut fields),
@@ -71,7 +71,11 @@ pub(super) fn new_session(mut fields: Fields) -> Result<NewSession, Problem> {
 pub(super) fn changes(mut fields: Fields) -> Result<Changes, Problem> {
     let name = match text_change(&mut fields, "name", Spec::MAX_NAME_BYTES) {
         Change::Set(name) if name.is_empty() || !Spec::name_fits(&name) => {
-            fields.wrong("name", "out_of_range", format!("has 1 to {} bytes", Spec::MAX_NAME_BYTES));
+            fields.wrong(
+                "name",
+                "out_of_range",
+                format!("has 1 to {} bytes, and no control characters", Spec::MAX_NAME_BYTES),
+            );
             Change::Keep
         }
         Change::Clear => {

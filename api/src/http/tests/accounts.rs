@@ -15,6 +15,8 @@ async fn the_first_account_owns_the_server_and_the_second_does_not() {
     assert_eq!((&user["email"], &user["username"]), (&json!("ann@example.com"), &json!("ann")));
     assert_eq!((&user["is_active"], &user["is_verified"]), (&json!(true), &json!(false)));
     assert!(user["created_at"].as_str().unwrap().ends_with('Z') && user["last_login_at"].is_string());
+    let me = api.me(first.access()).await;
+    assert_eq!(me.body["last_login_at"], user["last_login_at"], "as it is kept");
     assert_eq!((first.text_of("token_type"), &first.body["expires_in"]), ("bearer", &json!(3600)));
     assert!(first.text_of("device_id").parse::<Uuid>().is_ok());
     assert!(!first.text.contains("argon2"));

@@ -109,6 +109,10 @@ fn bounds(schema: &Value) -> (Vec<Value>, Vec<Value>) {
         good.push(text(most));
         bad.push(text(most + 1));
     }
+    if schema["pattern"] == "^[^\\u0000-\\u001f\\u007f-\\u009f]*$" {
+        good.push(json!("\u{e4} \u{1F600}"));
+        bad.extend(["\n", "\u{1b}[2J", "\u{7f}", "\u{9b}1m"].map(|text| json!(text)));
+    }
     if let (Some(least), Some(most)) = (schema["minimum"].as_i64(), schema["maximum"].as_i64()) {
         good.extend([json!(least), json!(most)]);
         bad.extend([json!(least - 1), json!(most.unsigned_abs() + 1), json!("x")]);

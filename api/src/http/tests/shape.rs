@@ -228,7 +228,8 @@ async fn pages_of_named_origins_may_use_the_api_and_no_others() {
     let refused = ask("GET", "/api/profile", "https://app.example").await;
     refused.is_problem(401, "not_authenticated");
     assert_eq!(refused.headers["access-control-allow-origin"], "https://app.example");
-    assert!(refused.headers["access-control-expose-headers"].to_str().unwrap().contains("retry-after"));
+    let exposed = refused.headers["access-control-expose-headers"].to_str().unwrap();
+    assert!(exposed.contains("retry-after") && exposed.contains("idempotent-replayed"), "{exposed}");
     for origin in [
         "https://evil.example",
         "http://app.example",

@@ -4,27 +4,8 @@ use futures_util::future::join_all;
 use time::Duration;
 
 use super::*;
-use crate::domain::user::{Email, Username};
-use crate::store::tests::{Place, PostgresPlace, SqlitePlace};
-use crate::store::{NewUser, ProfileStore, UserStore};
-
-fn t0() -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap()
-}
-
-async fn owner(database: &Database, name: &str) -> UserId {
-    let new = NewUser {
-        id: UserId::new(Uuid::now_v7()),
-        email: Email::parse(&format!("{name}@example.com")).unwrap(),
-        username: Username::parse(name).unwrap(),
-        display_name: None,
-        password_hash: None,
-        created_at: t0(),
-        if_first: None,
-    };
-    database.create_user(&new).await.unwrap();
-    new.id
-}
+use crate::store::ProfileStore;
+use crate::store::tests::{Place, PostgresPlace, SqlitePlace, owner, t0};
 
 fn key(user_id: UserId) -> AnswerKey<'static> {
     AnswerKey { user_id, route: "/things", key_hash: b"key" }
