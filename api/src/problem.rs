@@ -33,7 +33,7 @@ pub struct Problem {
     detail: Option<String>,
     errors: Vec<FieldError>,
     retry_after_secs: Option<u64>,
-    refused: Option<Counted>,
+    refused: Option<Box<Counted>>,
 }
 
 /// What is wrong with one field of a body; never says what was sent.
@@ -154,12 +154,12 @@ impl Problem {
     /// Says which bucket had no unit left, and when to try again.
     #[must_use]
     pub fn with_refused(self, refused: Counted) -> Self {
-        Self { refused: Some(refused), ..self }.with_retry_after(refused.retry_after_secs())
+        Self { refused: Some(Box::new(refused)), ..self }.with_retry_after(refused.retry_after_secs())
     }
 
     /// Which bucket had no unit left.
     pub fn refused(&self) -> Option<Counted> {
-        self.refused
+        self.refused.as_deref().copied()
     }
 
     /// Its status.
