@@ -68,7 +68,7 @@ pub struct ServeArgs {
     /// Who may open sessions on the server itself [default: off served, admin standalone].
     #[arg(long, env = "LOCAL_SESSIONS")]
     pub local_sessions: Option<Switch>,
-    /// Whether anybody may make an account [default: open on a loopback listener, else closed].
+    /// Whether anybody may make an account [default: open on a loopback listener with no proxy before it, else closed].
     #[arg(long, env = "REGISTRATION")]
     pub registration: Option<Registration>,
     /// What browsers call this server [default: http://LISTEN].
@@ -227,7 +227,7 @@ pub struct Config {
     pub link_cert_dir: Option<PathBuf>,
     /// Who may open sessions on the server itself.
     pub local_sessions: LocalSessions,
-    /// Whether anybody may make an account; none: if the listener is on loopback.
+    /// Whether anybody may make an account; none: if the listener is on loopback and no proxy before it.
     pub registration: Option<Registration>,
     /// What browsers call this server.
     pub public_url: Option<String>,

@@ -15,6 +15,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::accounts::AccountError;
 use crate::domain::identity::AuthError;
+use crate::domain::limits::Counted;
 use crate::domain::password::PasswordError;
 use crate::http::limit::too_many;
 use crate::link::LinkError;
@@ -32,6 +33,7 @@ pub struct Problem {
     detail: Option<String>,
     errors: Vec<FieldError>,
     retry_after_secs: Option<u64>,
+    refused: Option<Box<Counted>>,
 }
 
 /// What is wrong with one field of a body; never says what was sent.
@@ -87,7 +89,8 @@ pub(crate) fn schemas() -> Vec<(String, RefOr<Schema>)> {
 impl Problem {
     /// A problem with its status, its stable snake_case code and a title for people.
     pub fn new(status: StatusCode, code: &'static str, title: impl Into<String>) -> Self {
-        Self { status, code, title: title.into(), detail: None, errors: Vec::new(), retry_after_secs: None }
+        let (title, errors) = (title.into(), Vec::new());
+        Self { status, code, title, detail: None, errors, retry_after_secs: None, refused: None }
     }
 
     /// The problem of a status that came without one: from the router, the server or a middleware.
@@ -146,6 +149,17 @@ impl Problem {
     pub fn with_retry_after(mut self, secs: u64) -> Self {
         self.retry_after_secs = Some(secs);
         self
+    }
+
+    /// Says which bucket had no unit left, and when to try again.
+    #[must_use]
+    pub fn with_refused(self, refused: Counted) -> Self {
+        Self { refused: Some(Box::new(refused)), ..self }.with_retry_after(refused.retry_after_secs())
+    }
+
+    /// Which bucket had no unit left.
+    pub fn refused(&self) -> Option<Counted> {
+        self.refused.as_deref().copied()
     }
 
     /// Its status.
@@ -249,7 +263,7 @@ impl From<AccountError> for Problem {
                 Self::new(StatusCode::BAD_REQUEST, "link_invalid", "The link is wrong, used or too old")
             }
             AccountError::MailBusy => Self::unavailable("busy", &err),
-            AccountError::TooMany { retry_after_secs } => too_many(retry_after_secs),
+            AccountError::TooMany(refused) => too_many(refused),
             AccountError::UnknownDevice => Self::of_status(StatusCode::NOT_FOUND),
             AccountError::Auth(err) => err.into(),
             AccountError::Link(err) => err.into(),

@@ -22,7 +22,7 @@ use crate::domain::accounts::{AccountError, Accounts, Around, FirstAccount, Poli
 use crate::domain::answers::Answers;
 use crate::domain::clock::Clock;
 use crate::domain::coordination::Coordination;
-use crate::domain::origins::{Origin, Origins};
+use crate::domain::origins::{LOOPBACK_HOSTS, Origin, Origins};
 use crate::domain::password::PasswordError;
 use crate::domain::sessions::Sessions;
 use crate::domain::token::{BadKeys, Tokens};
@@ -173,7 +173,7 @@ pub async fn run(
 }
 
 fn policy(config: &Config, address: SocketAddr) -> Policy {
-    let on_loopback = address.ip().is_loopback();
+    let private = is_private(config, address);
     let public = config.public_url.clone().unwrap_or_else(|| match address.ip() {
         // No browser calls a server 0.0.0.0; one on this machine says localhost.
         ip if ip.is_unspecified() => format!("http://localhost:{}", address.port()),
@@ -181,8 +181,8 @@ fn policy(config: &Config, address: SocketAddr) -> Policy {
     });
     let named = Origin::of_url(&public).into_iter().chain(config.cors_origins.iter().cloned()).collect();
     Policy {
-        registration_open: config.registration.map_or(on_loopback, |word| word == Registration::Open),
-        first_account: match (on_loopback, config.mode) {
+        registration_open: config.registration.map_or(private, |word| word == Registration::Open),
+        first_account: match (private, config.mode) {
             (false, _) => FirstAccount::Plain,
             (true, Mode::Served) => FirstAccount::Admin,
             (true, Mode::Standalone) => FirstAccount::Owner,
@@ -195,6 +195,15 @@ fn policy(config: &Config, address: SocketAddr) -> Policy {
     }
 }
 
+/// Whether nobody but this machine's users can come in, as far as is known: a proxy on this host reaches a loopback listener
+/// for whoever calls it.
+fn is_private(config: &Config, address: SocketAddr) -> bool {
+    let public = config.public_url.as_deref().and_then(Origin::of_url);
+    address.ip().is_loopback()
+        && config.trusted_proxies.is_empty()
+        && public.is_none_or(|origin| LOOPBACK_HOSTS.contains(&origin.host()))
+}
+
 /// Raises the limit of open files as far as it goes, and says what it is now.
 fn open_files() -> u64 {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
@@ -203,4 +212,44 @@ fn open_files() -> u64 {
         warn!("the limit of open files stays as it is: {err}");
     }
     getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(now, _)| now)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::config::ServeArgs;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    /// What may be done by whoever comes: register, and be the administrator.
+    fn check(listen: &str, flags: &[&str], open: bool, first: FirstAccount) {
+        let secret = "0123456789abcdef0123456789abcdef";
+        let needed = ["devpocket", "--jwt-secret-key", secret, "--ptyd-address", "unix:/run/ptyd.sock"];
+        let cli = Cli::try_parse_from([&needed, flags].concat()).unwrap();
+        let config = Config::new(cli.serve, Mode::Served).unwrap();
+        let policy = policy(&config, listen.parse().unwrap());
+        assert_eq!((policy.registration_open, policy.first_account), (open, first), "{listen} {flags:?}");
+    }
+
+    /// The story: behind a TLS proxy on the same host the first stranger to register was made the administrator.
+    #[test]
+    fn who_comes_through_a_proxy_on_this_host_is_a_stranger() {
+        let here = "127.0.0.1:8000";
+        check(here, &[], true, FirstAccount::Admin);
+        for url in ["http://localhost:8000", "http://127.0.0.1", "http://[::1]:8000/"] {
+            check(here, &["--public-url", url], true, FirstAccount::Admin);
+        }
+        check(here, &["--public-url", "https://pocket.example"], false, FirstAccount::Plain);
+        check(here, &["--public-url", "https://localhost.example"], false, FirstAccount::Plain);
+        check(here, &["--trusted-proxies", "127.0.0.1"], false, FirstAccount::Plain);
+        check("0.0.0.0:8000", &[], false, FirstAccount::Plain);
+        let open = ["--registration", "open", "--public-url", "https://pocket.example"];
+        check(here, &open, true, FirstAccount::Plain);
+    }
 }

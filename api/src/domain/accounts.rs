@@ -26,13 +26,13 @@ use self::standing::Standings;
 use super::clock::Clock;
 use super::coordination::Coordination;
 use super::identity::AuthError;
-use super::limits::{BY_NAME, Class, Subject};
+use super::limits::{BY_NAME, Class, Counted, NAME_BUCKET, Subject};
 use super::mail::Mailer;
 use super::origins::Origins;
 use super::password::{PasswordError, Passwords};
 use super::secret_token::{self, NoRandomness};
 use super::token::{KeyList, SigningError, Tokens};
-use super::user::{DeviceInfo, NewDevice, User};
+use super::user::{DeviceInfo, LoginName, NewDevice, User};
 use crate::link::LinkError;
 use crate::store::{DeviceStore, MailTokenStore, NewRefresh, ProfileStore, StoreError, UserStore};
 
@@ -117,11 +117,8 @@ pub enum AccountError {
     #[error("mails are backed up")]
     MailBusy,
     /// Too many tries of one name.
-    #[error("limited for {retry_after_secs} s")]
-    TooMany {
-        /// Whole seconds, at least 1.
-        retry_after_secs: u64,
-    },
+    #[error("limited for {} s", .0.retry_after_secs())]
+    TooMany(Counted),
     /// The account has no such device.
     #[error("unknown device")]
     UnknownDevice,
@@ -272,10 +269,21 @@ impl Accounts {
         if !self.around.limits {
             return Ok(());
         }
-        match self.around.coordination.take(Class::Auth, &Subject::Name(name), BY_NAME).await.refused_for {
+        let taken = self.around.coordination.take(Class::Auth, &Subject::Name(name), BY_NAME).await;
+        match taken.refused_for {
             None => Ok(()),
-            Some(wait) => Err(AccountError::TooMany { retry_after_secs: wait.as_secs() + 1 }),
+            Some(_) => Err(AccountError::TooMany(Counted { bucket: NAME_BUCKET, quota: BY_NAME, taken })),
         }
+    }
+
+    /// The account of a name, once a try of it is counted: under the account, if there is one, so that its two names do not
+    /// give twice the tries.
+    async fn counted_user(&self, name: &LoginName) -> Result<Option<User>, AccountError> {
+        let user = self.users.user_by_login(name).await?;
+        let counted =
+            user.as_ref().map_or_else(|| name.key().to_owned(), |user| format!("names of {}", user.id));
+        self.count_try(counted).await?;
+        Ok(user)
     }
 
     fn refresh_to_store(&self, token: &SecretString) -> NewRefresh {

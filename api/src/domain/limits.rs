@@ -59,6 +59,24 @@ pub struct Taken {
     pub full_in: Duration,
 }
 
+/// A unit that was taken or refused, and of which bucket.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Counted {
+    /// The bucket's name in headers.
+    pub bucket: &'static str,
+    /// What it holds.
+    pub quota: Quota,
+    /// What became of the unit.
+    pub taken: Taken,
+}
+
+impl Counted {
+    /// Whole seconds until the same would be allowed, at least 1.
+    pub fn retry_after_secs(&self) -> u64 {
+        self.taken.refused_for.unwrap_or_default().as_secs() + 1
+    }
+}
+
 /// Counts, for all apis or for this one.
 #[async_trait]
 pub trait Limiter: Send + Sync {
@@ -96,6 +114,9 @@ impl Class {
         Quota { units, per: MINUTE }
     }
 }
+
+/// The bucket of [`BY_NAME`].
+pub const NAME_BUCKET: &str = "name";
 
 /// How often a name may be tried, by whomever.
 pub const BY_NAME: Quota = Quota { units: 10, per: MINUTE };

@@ -41,7 +41,7 @@ impl Origin {
 }
 
 /// Names a browser on this machine uses for it.
-const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+pub const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// The allowed origins of one listener.
 #[derive(Clone, Debug)]

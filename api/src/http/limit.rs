@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::current_user::{Identified, bearer};
 use super::peer::address_of;
-use crate::domain::limits::{Class, Quota, Subject, Taken};
+use crate::domain::limits::{Class, Counted, Subject};
 use crate::domain::user::Tier;
 use crate::problem::Problem;
 use crate::state::AppState;
@@ -44,18 +44,21 @@ pub(super) async fn count(State(state): State<AppState>, mut request: Request, n
     } else {
         state.coordination.take(class, &subject, quota).await
     };
+    let counted = Counted { bucket: class.as_str(), quota, taken };
     let mut response = match taken.refused_for {
         None => next.run(request).await,
-        Some(wait) => too_many(wait.as_secs() + 1).into_response(),
+        Some(_) => too_many(counted).into_response(),
     };
-    tell(response.headers_mut(), class, quota, taken);
+    // One that was refused further in, by its name, is told of that bucket.
+    let told = response.extensions().get::<Problem>().and_then(Problem::refused).unwrap_or(counted);
+    tell(response.headers_mut(), told);
     response
 }
 
 /// The answer to one request too many.
-pub(crate) fn too_many(retry_after_secs: u64) -> Problem {
+pub(crate) fn too_many(refused: Counted) -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests, please wait")
-        .with_retry_after(retry_after_secs)
+        .with_refused(refused)
 }
 
 /// What a path counts as.
@@ -85,8 +88,8 @@ fn class_of(path: &str) -> Class {
 
 /// `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11), and the older three, of which the last is
 /// the time of day when all is there again.
-fn tell(headers: &mut HeaderMap, class: Class, quota: Quota, taken: Taken) {
-    let name = class.as_str();
+fn tell(headers: &mut HeaderMap, told: Counted) {
+    let Counted { bucket: name, quota, taken } = told;
     let full_in = taken.full_in.as_millis().div_ceil(1000);
     let policy = format!("\"{name}\";q={};w={}", quota.units, quota.per.as_secs());
     let left = format!("\"{name}\";r={};t={full_in}", taken.remaining);

@@ -142,15 +142,18 @@ impl Keeper {
         Ok(())
     }
 
-    /// All sessions share a user here, so they belong to one account: the first that asks.
+    /// All sessions share a user here, so they belong to one account: the first that asks. What it leaves in that user's home
+    /// outlives it, so that the operator alone lets another account in.
     fn claim_owner(&mut self, spawn: &Spawn) -> Result<(), Refusal> {
         match self.owner {
             Some(owner) if owner == spawn.owner => Ok(()),
-            Some(_) => Err(Refusal::new(
+            Some(_) if !self.is_released() => Err(Refusal::new(
                 ErrorCode::LocalSessionsUnavailable,
-                "local sessions on this node belong to another account",
+                "local sessions on this node belong to the account that opened the first one (LOCAL_SESSIONS=all needs a \
+                 keeper with PTYD_UID_RANGE, and this one has none); to let another one in, its \
+                 operator removes the file owner in PTYD_STATE_DIR while no session runs",
             )),
-            None => match self.state_dir.set_owner(spawn.owner) {
+            Some(_) | None => match self.state_dir.set_owner(spawn.owner) {
                 Ok(()) => {
                     self.owner = Some(spawn.owner);
                     Ok(())
@@ -161,6 +164,11 @@ impl Keeper {
                 }
             },
         }
+    }
+
+    /// Whether the operator has removed the name of the account served, and nothing of it runs.
+    fn is_released(&self) -> bool {
+        self.sessions.live() == 0 && matches!(self.state_dir.owner(), Ok(None))
     }
 
     /// The process limit for a session started now. What was given before is raised where the user has come to have

@@ -8,7 +8,7 @@ use devpocket_shared::ids::TerminalSize;
 use devpocket_shared::wire::{ErrorCode, Spec};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::fstat;
 use nix::unistd::ftruncate;
 use ptyd::handover::{ExitStatus, Target, ToKeeper};
@@ -153,6 +153,27 @@ fn one_account_only_is_served() {
     worker.kill();
     let mut worker = node.serving();
     assert_eq!(refused(&mut worker), ErrorCode::LocalSessionsUnavailable);
+}
+
+/// The story: a node belonged for ever to the first account that opened a session there, long after it was deleted.
+#[test]
+fn an_operator_lets_another_account_in_once_nothing_of_the_first_runs() {
+    let node = Node::start();
+    let mut worker = node.serving();
+    let first = worker.sh("exec sleep 1000");
+    let file = node.state_dir().join("owner");
+    let refused = |worker: &mut Worker| worker.try_spawn(owner(2), command(&["true"])).err().unwrap();
+    let (code, message) = refused(&mut worker);
+    assert!(
+        code == ErrorCode::LocalSessionsUnavailable && message.contains("the file owner in PTYD_STATE_DIR")
+    );
+    fs::remove_file(&file).unwrap();
+    assert_eq!(refused(&mut worker).0, ErrorCode::LocalSessionsUnavailable, "it runs still");
+    kill(first.pid, Signal::SIGKILL).unwrap();
+    wait_until("another account is let in", || worker.try_spawn(owner(2), command(&["true"])).is_ok());
+    assert_eq!(fs::read_to_string(&file).unwrap().trim(), owner(2).to_string());
+    let (code, _) = worker.try_spawn(owner(1), command(&["true"])).err().unwrap();
+    assert_eq!(code, ErrorCode::LocalSessionsUnavailable);
 }
 
 #[test]

@@ -9,21 +9,19 @@ use super::sign_in::Attempt;
 use super::{AccountError, Accounts};
 use crate::domain::password::weakness;
 use crate::domain::secret_token::hash;
-use crate::domain::user::{Email, MailPurpose};
+use crate::domain::user::{Email, LoginName, MailPurpose};
 
 impl Accounts {
     /// Has a link for a new password sent to whoever has this address. Does and takes the same whether anybody has.
     pub async fn forgot_password(&self, email: Email) -> Result<(), AccountError> {
-        self.count_try(email.key()).await?;
         // Asked for all alike: with the database away nothing would come of it.
-        self.users.any_user().await?;
+        self.counted_user(&LoginName::Email(email.key())).await?;
         self.around.errands.put(Errand::Reset(email))
     }
 
     /// Has a link that proves an address sent to whoever has it. Does and takes the same whether anybody has.
     pub async fn request_verification(&self, email: Email) -> Result<(), AccountError> {
-        self.count_try(email.key()).await?;
-        self.users.any_user().await?;
+        self.counted_user(&LoginName::Email(email.key())).await?;
         self.around.errands.put(Errand::Verify(email))
     }
 

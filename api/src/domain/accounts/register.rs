@@ -11,7 +11,7 @@ use super::errands::Errand;
 use super::{AccountError, Accounts, FirstAccount, SignedIn};
 use crate::domain::identity::AuthError;
 use crate::domain::password::weakness;
-use crate::domain::user::{DeviceInfo, Email, Tier, Username};
+use crate::domain::user::{DeviceInfo, Email, LoginName, Tier, Username};
 use crate::store::{Created, NewUser};
 
 /// What somebody registers with, its form checked.
@@ -37,7 +37,7 @@ impl Accounts {
         if !self.policy.registration_open {
             return Err(AccountError::RegistrationClosed);
         }
-        self.count_try(new.email.key()).await?;
+        self.counted_user(&LoginName::Email(new.email.key())).await?;
         if let Some(weakness) = weakness(new.password.expose_secret()) {
             return Err(AccountError::WeakPassword(weakness));
         }

@@ -52,8 +52,7 @@ enum Whose {
 impl Accounts {
     /// Signs a device in. An unknown name and a wrong password have the same answer and take the same time.
     pub async fn login(&self, credentials: Credentials) -> Result<SignedIn, AccountError> {
-        self.count_try(credentials.name.key().to_owned()).await?;
-        let user = self.users.user_by_login(&credentials.name).await?;
+        let user = self.counted_user(&credentials.name).await?;
         let attempt = Attempt {
             whose: user.as_ref().map_or(Whose::Nobody(credentials.name), |user| Whose::Account(user.id)),
             address: counted_address(credentials.address),
