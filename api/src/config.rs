@@ -51,6 +51,9 @@ pub struct ServeArgs {
     /// File that holds JWT_SECRET_KEY, read again when it changes; `devpocket admin rotate-keys` keeps it.
     #[arg(long, env = "JWT_SECRET_KEY_FILE")]
     pub jwt_secret_key_file: Option<PathBuf>,
+    /// What signs tokens; there is nothing else.
+    #[arg(long, env = "JWT_ALGORITHM", default_value = "HS256")]
+    pub jwt_algorithm: JwtAlgorithm,
     /// How long an access token lives, in minutes.
     #[arg(long, env = "JWT_ACCESS_TOKEN_EXPIRE_MINUTES", default_value = "60",
         value_parser = clap::value_parser!(u32).range(1..=525_600))]
@@ -151,6 +154,14 @@ pub enum Environment {
     Production,
     /// Nobody but its developers uses it.
     Development,
+}
+
+/// Words of JWT_ALGORITHM.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum JwtAlgorithm {
+    /// HMAC with SHA-256.
+    #[value(name = "HS256")]
+    Hs256,
 }
 
 /// Words of a switch.
@@ -387,6 +398,11 @@ impl Config {
             Mode::Served => Environment::Production,
             Mode::Standalone => Environment::Development,
         });
+        if environment == Environment::Production
+            && KeyList::parse(&jwt_secret).is_ok_and(|keys| keys.any_weak())
+        {
+            return Err(wrong("JWT_SECRET_KEY", "can be guessed: make one with `openssl rand -hex 32`"));
+        }
         let rate_limits = args.rate_limits == OnOff::On;
         if !rate_limits && environment == Environment::Production {
             return Err(wrong("RATE_LIMITS", "off is for ENVIRONMENT=development"));

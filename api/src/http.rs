@@ -14,6 +14,7 @@ pub mod page;
 pub mod paging;
 pub mod peer;
 pub mod profile;
+mod query;
 pub mod request;
 mod security_headers;
 pub mod sessions;

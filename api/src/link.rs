@@ -16,6 +16,7 @@ use devpocket_shared::wire::stream::{self, FrameReader, FrameWriter, StreamError
 use devpocket_shared::wire::{Answer, Hello, Request, frame};
 use metrics::{counter, histogram};
 use tokio::net::UnixStream;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +26,8 @@ use crate::config::PtydAddress;
 
 /// How long a request may take, retries while the worker restarts included.
 const REQUEST: Duration = Duration::from_secs(10);
+/// How long a look at the node's health may take, and how long it is good for.
+const LOOK: Duration = Duration::from_secs(1);
 /// First wait before a request is tried again; it doubles up to [`MAX_RETRY`].
 const FIRST_RETRY: Duration = Duration::from_millis(10);
 const MAX_RETRY: Duration = Duration::from_millis(500);
@@ -107,6 +110,8 @@ pub enum Target {
 pub struct Link {
     target: Target,
     tasks: TaskTracker,
+    /// When somebody last looked at the node, and whether it answered. Held while looking, so that one look serves all.
+    seen: Mutex<Option<(Instant, bool)>>,
 }
 
 /// A stream whose request was answered.
@@ -150,7 +155,7 @@ impl Link {
 
     /// A link to `target`; its tasks run on `tasks`.
     pub fn new(target: Target, tasks: TaskTracker) -> Self {
-        Self { target, tasks }
+        Self { target, tasks, seen: Mutex::default() }
     }
 
     /// Sends a request and waits for its answer, trying again while the node's worker restarts: requests are such that a
@@ -180,6 +185,20 @@ impl Link {
     pub async fn next_answer(stream: &mut LinkStream) -> Result<Answer, LinkError> {
         let answer = timeout(REQUEST, stream.reader.next_control()).await.map_err(|_| LinkError::TimedOut)?;
         answer?.ok_or(LinkError::Closed)
+    }
+
+    /// Whether the node answers at all, as of at most a second ago. Waits for it a second and no longer.
+    pub async fn answers(&self) -> bool {
+        let mut seen = self.seen.lock().await;
+        if let Some((at, answered)) = *seen
+            && at.elapsed() < LOOK
+        {
+            return answered;
+        }
+        let look = async { Self::ask(self.open().await?, &opening("health", &Request::Info)?).await };
+        let answered = matches!(timeout(LOOK, look).await, Ok(Ok(_)));
+        *seen = Some((Instant::now(), answered));
+        answered
     }
 
     async fn ask(mut stream: LinkStream, opening: &[u8]) -> Result<(Answer, LinkStream), LinkError> {

@@ -3,6 +3,7 @@
 
 mod sessions;
 
+use std::borrow::Cow;
 use std::error::Error;
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -40,7 +41,8 @@ pub struct Problem {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct FieldError {
     /// Its name.
-    pub field: &'static str,
+    #[schema(value_type = String)]
+    pub field: Cow<'static, str>,
     /// A stable word.
     pub code: &'static str,
     /// For people.

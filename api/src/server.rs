@@ -3,6 +3,7 @@
 //! hyper directly rather than axum's plain serve loop: that one has no timers.
 
 mod connection;
+mod waiting;
 
 use std::io;
 use std::sync::Arc;
@@ -12,13 +13,14 @@ use axum::Router;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::{SndBuf, TcpUserTimeout};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use self::connection::{Counted, serve_one};
+use self::waiting::{Place, Waiting};
 
 /// Bytes the kernel holds for a client that reads slowly; more, and Ctrl-C in a flood waits behind it (DESIGN section 9).
 const SEND_BUFFER_BYTES: usize = 128 << 10;
@@ -26,13 +28,16 @@ const SEND_BUFFER_BYTES: usize = 128 << 10;
 const STUCK_MS: u32 = 60_000;
 /// How long requests may still run once the server stops.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long one that is told to go has for it before the next is told, too.
+const GOING: Duration = Duration::from_millis(50);
 /// How long to wait before accepting again when there are no descriptors left.
 const STARVED: Duration = Duration::from_millis(100);
 
 /// Bounds of one server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Open connections, sockets included; further ones wait in the kernel's queue.
+    /// Open connections, sockets included. For a further one that which has waited longest for a request is closed; if a
+    /// request is under way in all of them, it waits.
     pub connections: usize,
     /// From the first moment of a connection, or the end of the answer before, to a request's last header byte.
     pub header: Duration,
@@ -51,14 +56,23 @@ impl Limits {
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: &CancellationToken) {
     let connections = TaskTracker::new();
     let permits = Arc::new(Semaphore::new(limits.connections));
+    let waiting = Arc::new(Waiting::default());
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = accept(&listener, &permits) => accepted,
+            accepted = accept(&listener, &permits, &waiting) => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
-                connections.spawn(serve_one(stream, peer, router.clone(), limits.header, stop.clone()));
+                let place = Place::new(waiting.clone());
+                connections.spawn(serve_one(
+                    stream,
+                    peer,
+                    router.clone(),
+                    limits.header,
+                    place,
+                    stop.clone(),
+                ));
             }
             // The client is gone before it was here.
             Err(err)
@@ -82,11 +96,28 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
+    waiting: &Waiting,
 ) -> io::Result<(Counted<TcpStream>, std::net::SocketAddr)> {
-    let permit = permits.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     tune(&stream);
+    let permit = permit(permits, waiting).await.map_err(io::Error::other)?;
     Ok((Counted::new(stream, permit), peer))
+}
+
+/// Waits for a place. Whoever opens connections and says nothing keeps nobody out: theirs go first.
+async fn permit(
+    permits: &Arc<Semaphore>,
+    waiting: &Waiting,
+) -> Result<OwnedSemaphorePermit, tokio::sync::AcquireError> {
+    if let Ok(permit) = permits.clone().try_acquire_owned() {
+        return Ok(permit);
+    }
+    loop {
+        waiting.dismiss_oldest();
+        if let Ok(permit) = timeout(GOING, permits.clone().acquire_owned()).await {
+            return permit;
+        }
+    }
 }
 
 /// A connection that refuses an option still works, only less well.

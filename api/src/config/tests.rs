@@ -44,6 +44,8 @@ fn a_bad_value_names_its_variable_and_never_a_secret() {
         (["--migrate-at-start", "later"], "MIGRATE_AT_START"),
         (["--jwt-access-token-expire-minutes", "0"], "JWT_ACCESS_TOKEN_EXPIRE_MINUTES"),
         (["--jwt-refresh-token-expire-days", "forever"], "JWT_REFRESH_TOKEN_EXPIRE_DAYS"),
+        (["--jwt-algorithm", "EdDSA"], "JWT_ALGORITHM"),
+        (["--jwt-algorithm", "none"], "JWT_ALGORITHM"),
         (["--ptyd-address", "tcp:x"], "PTYD_ADDRESS"),
         (["--ptyd-address", "quic:x"], "PTYD_ADDRESS"),
         (["--local-sessions", "yes"], "LOCAL_SESSIONS"),
@@ -78,6 +80,26 @@ fn a_bad_value_names_its_variable_and_never_a_secret() {
     assert!(nowhere.contains("PTYD_ADDRESS"), "{nowhere}");
     let bare = parse(&["devpocket", "--jwt-secret-key", SECRET, "--ptyd-address", "quic:h:1"]).unwrap_err();
     assert!(bare.contains("LINK_CERT_DIR"), "{bare}");
+}
+
+#[test]
+fn a_key_that_strangers_would_try_is_refused_in_production() {
+    let with = |key: &str, more: &[&str]| {
+        parse(&[&["devpocket", "--jwt-secret-key", key, "--ptyd-address", "unix:/x"][..], more].concat())
+    };
+    for key in [
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "abcabcabcabcabcabcabcabcabcabcabcabc",
+        "Change-me-in-production-0123456789",
+        "your-secret-key-0123456789-abcdefgh",
+        "the-first-key-of-at-least-32-bytes-....",
+        "5f1c0e9ab37d42685f1c0e9ab37d4268\n2027-01-31T12:00:10Z CHANGEME-CHANGEME-0123456789-abcdef",
+    ] {
+        let said = with(key, &[]).unwrap_err();
+        assert!(said.contains("JWT_SECRET_KEY") && !said.contains(key), "{said}");
+        assert!(with(key, &["--environment", "development"]).is_ok(), "{key}");
+    }
+    assert!(with("5f1c0e9ab37d42685f1c0e9ab37d4268", &["--jwt-algorithm", "HS256"]).is_ok());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A session as the api's books have it: what was asked for, where it is, how it ended. Knows no HTTP and no SQL.
 
 use devpocket_shared::ids::{NodeId, SessionId, TerminalSize, UserId};
-use devpocket_shared::wire::{EndReason, Exit, Limits, SessionDetails, Spec};
+use devpocket_shared::wire::{Change, EndReason, Exit, Limits, SessionDetails, Spec, Update};
 use time::OffsetDateTime;
 
 /// What became of a session, as far as the books know. Whether somebody is attached is known to its ptyd alone.
@@ -89,6 +89,15 @@ pub struct Session {
     pub bytes_out: u64,
 }
 
+/// Changes to a session, each within its bounds.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Name, limits and size.
+    pub update: Update,
+    /// What it is for.
+    pub description: Change<String>,
+}
+
 impl Session {
     /// A session that is asked for now.
     pub fn new(id: SessionId, owner: UserId, spec: &Spec, limits: Limits, now: OffsetDateTime) -> Self {
@@ -152,6 +161,16 @@ impl Session {
             self.status = if info.reason.is_some() { Status::Terminated } else { Status::Exited };
             self.ended_at = Some(at_ms(details.ended_at_ms.unwrap_or(details.last_activity_at_ms)));
         }
+    }
+
+    /// Does what its owner asks for.
+    pub fn change(&mut self, changes: &Changes) {
+        let Changes { update, description } = changes.clone();
+        update.name.apply(&mut self.name);
+        description.apply(&mut self.description);
+        update.idle_timeout_secs.apply(&mut self.limits.idle_timeout_secs);
+        update.max_duration_secs.apply(&mut self.limits.max_duration_secs);
+        self.size = update.size.unwrap_or(self.size);
     }
 
     /// What a search looks in, in lower case.

@@ -21,7 +21,6 @@ use super::session::Session;
 use crate::link::{Link, LinkError, LinkStream, OnceError};
 use crate::store::{SessionStore, StoreError};
 
-pub use act::Changes;
 pub use batch::{BatchAction, Outcome};
 pub use find::{Overview, Shown, Wanted};
 pub use look::{Health, Lines, Picture};

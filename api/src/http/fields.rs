@@ -168,7 +168,7 @@ impl Fields {
 
     /// Remembers what is wrong with a field.
     pub fn wrong(&mut self, field: &'static str, code: &'static str, message: impl Into<String>) {
-        self.errors.push(FieldError { field, code, message: message.into() });
+        self.errors.push(FieldError { field: field.into(), code, message: message.into() });
     }
 
     fn of_json(body: &[u8]) -> Result<Self, Problem> {

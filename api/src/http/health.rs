@@ -22,6 +22,8 @@ pub struct Health {
 struct Dependencies {
     database: Word,
     redis: Word,
+    /// The ptyd, and the link to it.
+    node: Word,
 }
 
 /// Of one dependency.
@@ -60,21 +62,23 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 503, description = "Not good", body = Health),
     ))]
 pub async fn all(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
-    let (database, redis) = tokio::join!(database_word(&state), redis_word(&state));
-    let status = if [database, redis].contains(&Word::Unavailable) { Word::Unavailable } else { Word::Ok };
-    (code(status), Json(Health { status, dependencies: Dependencies { database, redis } }))
+    let dependencies = dependencies(&state).await;
+    let Dependencies { database, redis, node } = dependencies;
+    let all = [database, redis, node];
+    let status = if all.contains(&Word::Unavailable) { Word::Unavailable } else { Word::Ok };
+    (code(status), Json(Health { status, dependencies }))
 }
 
-/// Whether requests can be answered, and will be in a moment: without Redis they can.
+/// Whether requests can be answered, and will be in a moment: without Redis they can, and without a node those about accounts.
 #[utoipa::path(get, path = "/health/ready", tag = "operations", operation_id = "show_readiness", security(()),
     responses(
         (status = 200, description = "Good", body = Health),
         (status = 503, description = "Not good", body = Health),
     ))]
 pub async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
-    let (database, redis) = tokio::join!(database_word(&state), redis_word(&state));
-    let status = if state.draining.is_cancelled() { Word::Draining } else { database };
-    (code(status), Json(Health { status, dependencies: Dependencies { database, redis } }))
+    let dependencies = dependencies(&state).await;
+    let status = if state.draining.is_cancelled() { Word::Draining } else { dependencies.database };
+    (code(status), Json(Health { status, dependencies }))
 }
 
 /// Whether the database answers.
@@ -104,11 +108,20 @@ pub async fn live() -> StatusCode {
     StatusCode::OK
 }
 
+async fn dependencies(state: &AppState) -> Dependencies {
+    let (database, redis, node) = tokio::join!(database_word(state), redis_word(state), node_word(state));
+    Dependencies { database, redis, node }
+}
+
+async fn node_word(state: &AppState) -> Word {
+    if state.link.answers().await { Word::Ok } else { Word::Unavailable }
+}
+
 async fn database_word(state: &AppState) -> Word {
     match state.database.ping().await {
         Ok(()) => Word::Ok,
         Err(err) => {
-            warn!(error = &err as &dyn std::error::Error, "database check failed: {err}");
+            warn!("database check failed: {}", crate::chain(&err));
             Word::Unavailable
         }
     }

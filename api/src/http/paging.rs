@@ -1,13 +1,11 @@
 //! Which part of a list a request asks for (API.md section 1).
 
-use std::collections::HashMap;
-
-use axum::extract::{FromRequestParts, Query};
-use axum::http::StatusCode;
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use utoipa::IntoParams;
 
-use crate::problem::{FieldError, Problem};
+use super::query::Parameters;
+use crate::problem::Problem;
 use crate::store::Part;
 
 /// Items of a part unless asked for otherwise.
@@ -36,31 +34,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let query = Query::<HashMap<String, String>>::from_request_parts(parts, state).await;
-        let Query(query) = query.map_err(|_| Problem::of_status(StatusCode::BAD_REQUEST))?;
-        let mut errors = Vec::new();
-        let offset = number(&query, &mut errors, "offset", 0, 0, i64::MAX);
-        let limit = number(&query, &mut errors, "limit", LIMIT, 1, MAX_LIMIT);
-        if errors.is_empty() {
-            Ok(Self(Part { offset, limit }))
-        } else {
-            Err(Problem::invalid_fields(errors))
-        }
+        let mut query = Parameters::from_request_parts(parts, state).await?;
+        let offset = query.number("offset", 0, i64::MAX).unwrap_or(0);
+        let limit = query.number("limit", 1, MAX_LIMIT).unwrap_or(LIMIT);
+        query.done()?;
+        Ok(Self(Part { offset, limit }))
     }
-}
-
-fn number(
-    query: &HashMap<String, String>,
-    errors: &mut Vec<FieldError>,
-    field: &'static str,
-    otherwise: i64,
-    least: i64,
-    most: i64,
-) -> i64 {
-    let Some(text) = query.get(field) else { return otherwise };
-    text.parse().ok().filter(|number| (least..=most).contains(number)).unwrap_or_else(|| {
-        let message = format!("must be a number from {least} to {most}");
-        errors.push(FieldError { field, code: "out_of_range", message });
-        otherwise
-    })
 }

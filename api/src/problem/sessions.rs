@@ -47,7 +47,11 @@ fn refused(failure: Failure) -> Problem {
             let known =
                 ["name", "command", "working_directory", "environment", "idle_timeout", "max_duration"];
             let field = known.into_iter().find(|known| *known == field).unwrap_or("body");
-            return Problem::invalid_fields(vec![FieldError { field, code: "out_of_range", message }]);
+            return Problem::invalid_fields(vec![FieldError {
+                field: field.into(),
+                code: "out_of_range",
+                message,
+            }]);
         }
         ErrorCode::SpawnFailed => (StatusCode::UNPROCESSABLE_ENTITY, None),
         ErrorCode::SessionNotFound => (StatusCode::NOT_FOUND, None),

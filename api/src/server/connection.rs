@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::debug;
 
+use super::waiting::Place;
 use crate::http::peer::Peer;
 
 /// Bytes of a request's head; a longer one is refused by hyper. Also its buffer for bodies.
@@ -31,13 +33,23 @@ pub(super) async fn serve_one(
     peer: SocketAddr,
     router: Router,
     header_deadline: Duration,
+    place: Place,
     stop: CancellationToken,
 ) {
+    let place = Arc::new(place);
+    let working = place.clone();
     let service = service_fn(move |request: Request<Incoming>| {
+        working.work();
+        let working = working.clone();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
         let router = router.clone();
-        async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+        async move {
+            let answer = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+            // One that is told to go sends what it has begun to send.
+            working.wait();
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -48,6 +60,13 @@ pub(super) async fn serve_one(
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = place.go.cancelled() => {
+            if !place.has_worked() {
+                return;
+            }
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await

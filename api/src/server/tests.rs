@@ -113,7 +113,9 @@ async fn a_running_request_is_answered_after_stop_and_no_other_begins() {
 #[tokio::test]
 async fn connections_beyond_the_limit_wait_for_a_place() {
     let running = start(Limits { connections: 1, header: Duration::from_secs(60) }).await;
-    let first = running.connect().await;
+    let mut first = running.connect().await;
+    first.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    running.began.acquire().await.unwrap().forget();
     let mut second = running.connect().await;
     second.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut byte = [0];
@@ -121,6 +123,36 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
     assert!(early.is_err(), "the second was served beside the first");
     drop(first);
     assert!(rest(&mut second).await.starts_with("HTTP/1.1 200 OK"));
+}
+
+/// The story: whoever opened connections and said nothing kept everybody out for as long as a header may take.
+#[tokio::test]
+async fn connections_that_say_nothing_keep_nobody_out() {
+    let running = start(Limits { connections: 4, header: Duration::from_secs(60) }).await;
+    let mut slow = running.connect().await;
+    slow.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    running.began.acquire().await.unwrap().forget();
+    let mut silent = Vec::new();
+    for number in 0..16 {
+        let mut stream = running.connect().await;
+        // Some say nothing, some half of something, some have been answered.
+        let said = ["", "GET / HT", "GET / HTTP/1.1\r\nhost: x\r\n\r\n"][number % 3];
+        stream.write_all(said.as_bytes()).await.unwrap();
+        silent.push(stream);
+    }
+    let began = Instant::now();
+    for _ in 0..3 {
+        let mut stream = running.connect().await;
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        assert!(rest(&mut stream).await.starts_with("HTTP/1.1 200 OK"));
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    // What is under way is not disturbed.
+    running.may_end.add_permits(1);
+    let mut byte = [0; 15];
+    timeout(PATIENCE, slow.read_exact(&mut byte)).await.expect("an answer").unwrap();
+    assert_eq!(&byte, b"HTTP/1.1 200 OK");
+    drop(silent);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use self::row::SessionRow;
 pub(super) use self::row::status as row_status;
 use super::statement::{Statement, sql};
 use super::{Database, StoreError, from_micros, micros};
-use crate::domain::session::{Session, Status};
+use crate::domain::session::{Changes, Session, Status};
 
 /// Which sessions of an owner.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -116,8 +116,13 @@ pub trait SessionStore: Send + Sync {
     /// Sessions of a node that have ended since.
     async fn ended_sessions(&self, node: NodeId, since: OffsetDateTime)
     -> Result<Vec<SessionId>, StoreError>;
-    /// Stores name, description, size and limits of a session of an owner.
-    async fn describe(&self, session: &Session, names: bool) -> Result<Described, StoreError>;
+    /// Changes name, description, size and limits of a session of an owner: what is given of them, and nothing else.
+    async fn describe(
+        &self,
+        owner: UserId,
+        id: SessionId,
+        changes: &Changes,
+    ) -> Result<Described, StoreError>;
     /// Deletes a session of an owner; false if there is none.
     async fn delete_session(&self, owner: UserId, id: SessionId) -> Result<bool, StoreError>;
     /// Sessions that have not ended and that an operator wants to end.
@@ -215,11 +220,7 @@ impl SessionStore for Database {
     }
 
     async fn session(&self, owner: UserId, id: SessionId) -> Result<Option<Session>, StoreError> {
-        let select = sql("select id, owner_id, node_id, name, description, command, working_directory, rows, cols,
-                 idle_timeout, max_duration, status, created_at, started_at, ended_at, last_activity_at, exit_code,
-                 exit_signal, reason, error_message, title, cwd, bytes_out
-             from sessions where owner_id = $1 and id = $2");
-        self.optional::<SessionRow>(select.bind(owner).bind(id)).await?.map(Session::try_from).transpose()
+        self.optional::<SessionRow>(one(owner, id)).await?.map(Session::try_from).transpose()
     }
 
     async fn sessions(
@@ -289,13 +290,27 @@ impl SessionStore for Database {
         Ok(rows.into_iter().map(|(id,)| SessionId::new(id)).collect())
     }
 
-    async fn describe(&self, session: &Session, names: bool) -> Result<Described, StoreError> {
+    async fn describe(
+        &self,
+        owner: UserId,
+        id: SessionId,
+        changes: &Changes,
+    ) -> Result<Described, StoreError> {
         let mut transaction = self.begin().await?;
-        transaction.execute(lock_names(session.owner)).await?;
+        transaction.execute(lock_names(owner)).await?;
+        // Changes nothing: of two that change a session at once, one waits and sees what the other did.
+        let lock = sql("update sessions set status = status where owner_id = $1 and id = $2");
+        transaction.execute(lock.bind(owner).bind(id)).await?;
+        let Some(row) = transaction.optional::<SessionRow>(one(owner, id)).await? else {
+            return Ok(Described::NotFound);
+        };
+        let mut session = Session::try_from(row)?;
+        session.change(changes);
+        let names = !changes.update.name.is_keep();
         if names && !session.has_ended() {
             let taken = sql("select true from sessions
                  where owner_id = $1 and name_key = $2 and id <> $3 and ended_at is null");
-            let taken = taken.bind(session.owner).bind(session.name.as_deref()).bind(session.id);
+            let taken = taken.bind(owner).bind(session.name.as_deref()).bind(id);
             if transaction.optional::<(bool,)>(taken).await?.is_some() {
                 return Ok(Described::NameTaken);
             }
@@ -303,7 +318,7 @@ impl SessionStore for Database {
         let update = sql("update sessions set name = $3, name_key = case when $4 = 1 then $3 else name_key end,
                  description = $5, rows = $6, cols = $7, idle_timeout = $8, max_duration = $9, search_text = $10
              where owner_id = $1 and id = $2");
-        let changed = transaction
+        transaction
             .execute(
                 update
                     .bind(session.owner)
@@ -319,7 +334,7 @@ impl SessionStore for Database {
             )
             .await?;
         transaction.commit().await?;
-        Ok(if changed == 0 { Described::NotFound } else { Described::Done })
+        Ok(Described::Done)
     }
 
     async fn delete_session(&self, owner: UserId, id: SessionId) -> Result<bool, StoreError> {
@@ -388,6 +403,15 @@ fn insert(text: &'static str, session: &Session, name_key: Option<&str>) -> Stat
         .bind(session.created_at)
         .bind(session.started_at.map(micros))
         .bind(session.search_text())
+}
+
+/// A session of an owner.
+fn one(owner: UserId, id: SessionId) -> Statement {
+    let select = sql("select id, owner_id, node_id, name, description, command, working_directory, rows, cols,
+             idle_timeout, max_duration, status, created_at, started_at, ended_at, last_activity_at, exit_code,
+             exit_signal, reason, error_message, title, cwd, bytes_out
+         from sessions where owner_id = $1 and id = $2");
+    select.bind(owner).bind(id)
 }
 
 /// Changes nothing: of two that name a session of one owner at once, one waits.

@@ -1,19 +1,11 @@
 //! What an owner does with a session without attaching to it.
 
 use devpocket_shared::ids::{SessionId, TerminalSize};
-use devpocket_shared::wire::{Change, Request, Update};
+use devpocket_shared::wire::{Request, Update};
 
 use super::{Caller, SessionError, Sessions, Shown, done};
+use crate::domain::session::Changes;
 use crate::store::Described;
-
-/// Changes to a session, each within its bounds.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    /// Name, limits and size.
-    pub update: Update,
-    /// What it is for.
-    pub description: Change<String>,
-}
 
 impl Sessions {
     /// Changes a session. Of one that is over, name and description may be changed.
@@ -23,8 +15,8 @@ impl Sessions {
         id: SessionId,
         changes: Changes,
     ) -> Result<Shown, SessionError> {
-        let Shown { mut session, .. } = self.show(caller, id).await?;
-        let Changes { update, description } = changes;
+        let Shown { session, .. } = self.show(caller, id).await?;
+        let update = &changes.update;
         let acts = update.size.is_some()
             || !update.idle_timeout_secs.is_keep()
             || !update.max_duration_secs.is_keep();
@@ -32,18 +24,13 @@ impl Sessions {
             return Err(SessionError::Ended);
         }
         let names = !update.name.is_keep();
-        update.name.clone().apply(&mut session.name);
-        description.apply(&mut session.description);
-        update.idle_timeout_secs.clone().apply(&mut session.limits.idle_timeout_secs);
-        update.max_duration_secs.clone().apply(&mut session.limits.max_duration_secs);
-        session.size = update.size.unwrap_or(session.size);
-        match self.store.describe(&session, names).await? {
+        match self.store.describe(caller.owner, id, &changes).await? {
             Described::Done => {}
             Described::NameTaken => return Err(SessionError::NameTaken),
             Described::NotFound => return Err(SessionError::NotFound),
         }
         if !session.has_ended() && (acts || names) {
-            let request = Request::Update { owner: caller.owner, session_id: id, update };
+            let request = Request::Update { owner: caller.owner, session_id: id, update: changes.update };
             done(self.ask_about(caller, id, SessionError::Ended, &request).await?)?;
         }
         self.show(caller, id).await

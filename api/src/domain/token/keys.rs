@@ -1,5 +1,7 @@
 //! The secrets that sign tokens: which of them signs when, and which are accepted. Knows no token and no file.
 
+use std::collections::BTreeSet;
+
 use secrecy::{ExposeSecret, SecretString};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
@@ -8,6 +10,12 @@ use super::MIN_SECRET_BYTES;
 
 /// Most keys of a list: each is tried for every refresh token that comes twice.
 pub const MAX_KEYS: usize = 16;
+
+/// What keys hold that were copied from some documentation and never changed, in lower case.
+const SAMPLES: [&str; 6] =
+    ["change-me", "change_me", "changeme", "your-secret", "example", "the-first-key-of-at-least-32-bytes"];
+/// Of 32 random hex digits more are different but once in many billions.
+const MIN_DIFFERENT_BYTES: usize = 6;
 
 /// The keys of a deployment, as every api of it is told them: one a line, with the time from which it signs before it if
 /// there was a key before it. All that are listed are accepted.
@@ -95,6 +103,15 @@ impl KeyList {
         if let Some(last) = self.0.pop() {
             self.0 = vec![last];
         }
+    }
+
+    /// Whether one of them is such as strangers try: out of some documentation, or a few characters over and over.
+    pub fn any_weak(&self) -> bool {
+        self.0.iter().any(|key| {
+            let key = key.secret.expose_secret().to_lowercase();
+            let different: BTreeSet<u8> = key.bytes().collect();
+            different.len() < MIN_DIFFERENT_BYTES || SAMPLES.iter().any(|sample| key.contains(sample))
+        })
     }
 
     /// How many keys are accepted.

@@ -5,7 +5,8 @@ use axum::extract::State;
 use devpocket_shared::wire::ScreenFormat;
 use devpocket_shared::wire::message::MAX_HISTORY_LINES;
 
-use super::asking::{Asking, Parameters, PathSession};
+use super::super::query::Parameters;
+use super::asking::{Asking, PathSession};
 use super::bodies;
 use super::views::{CountView, HealthView, LinesView, OverviewView, ScreenView};
 use crate::problem::Problem;
@@ -26,7 +27,7 @@ pub(super) async fn screen(
     PathSession(id): PathSession,
     mut query: Parameters,
 ) -> Result<Json<ScreenView>, Problem> {
-    let (format, word) = match query.text("format") {
+    let (format, word) = match query.text("format").as_deref() {
         None | Some("text") => (ScreenFormat::Text, "text"),
         Some("ansi") => (ScreenFormat::Ansi, "ansi"),
         Some("html") => (ScreenFormat::Html, "html"),

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::asking::{ListQuery, MAX_PAGE, PAGE};
-use crate::domain::session::Status;
-use crate::domain::sessions::{BatchAction, Changes, NewSession, Wanted};
+use crate::domain::session::{Changes, Status};
+use crate::domain::sessions::{BatchAction, NewSession, Wanted};
 use crate::http::fields::Fields;
 use crate::problem::Problem;
 use crate::store::SessionFilter;

@@ -189,6 +189,14 @@ async fn the_bounds_of_a_query_are_those_that_are_kept() {
                 let answer = ask(value).await;
                 assert!(!wrong_with(&answer, field).is_empty(), "{path} {field}: {answer:?}");
             }
+            if parameter["in"] == "query" && path.starts_with("/api/") {
+                let twice = format!("{}?{field}=1&{field}=2&sort=x&%1b=x", filled(path));
+                let answer = api.get_as(&token, &twice).await;
+                answer.is_problem(422, "invalid_fields");
+                assert!(wrong_with(&answer, field).contains(&"repeated"), "{path} {field}: {answer:?}");
+                assert_eq!(wrong_with(&answer, "sort"), ["unknown"], "{path}: {answer:?}");
+                assert_eq!(wrong_with(&answer, "query"), ["unknown"], "{path}: {answer:?}");
+            }
         }
     }
     assert!(checked >= 7, "only {checked} parameters");

@@ -1,5 +1,6 @@
 //! What every answer has, whatever it is about.
 
+use super::super::node::Node;
 use super::*;
 
 async fn send(api: &Api, method: &str, path: &str, kind: &str, body: impl Into<Body>) -> Answer {
@@ -95,7 +96,7 @@ async fn a_trailing_slash_is_the_same_path() {
     let api = Api::new().await;
     let answer = send(&api, "POST", "/api/auth/login/", "application/json", "{}").await;
     answer.is_problem(422, "invalid_fields");
-    assert_eq!(send(&api, "GET", "/health/", "", "").await.status, StatusCode::OK);
+    assert_eq!(send(&api, "GET", "/health/live/", "", "").await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -163,9 +164,11 @@ async fn a_rebound_host_is_turned_away() {
 #[tokio::test]
 async fn health_tells_a_closed_database_and_life_does_not_ask_it() {
     let api = Api::new().await;
+    let _node = Node::listen(api.directory.path());
     for path in ["/health", "/health/ready"] {
         let answer = send(&api, "GET", path, "", "").await;
         assert_eq!((answer.status, &answer.body["status"]), (StatusCode::OK, &json!("ok")));
+        assert_eq!(answer.body["dependencies"]["node"], "ok");
     }
     let token = api.register("ann").await.access().to_owned();
     api.database.close().await;
@@ -186,6 +189,27 @@ async fn health_tells_a_closed_database_and_life_does_not_ask_it() {
     login.is_problem(503, "database_unavailable");
     assert!(login.headers.contains_key("retry-after"));
     assert!(api.accounts.identify_access(&token).await.is_ok(), "a good token goes on without the database");
+}
+
+/// The story: `/health` said that all was well while no session could be opened.
+#[tokio::test]
+async fn health_tells_a_node_that_is_away_or_says_nothing_and_soon() {
+    for silent in [false, true] {
+        let api = Api::new().await;
+        // Somebody listens, and nobody accepts.
+        let socket = api.directory.path().join("ptyd.sock");
+        let _listener = silent.then(|| tokio::net::UnixListener::bind(socket).unwrap());
+        let asked = tokio::time::Instant::now();
+        let health = send(&api, "GET", "/health", "", "").await;
+        let ready = send(&api, "GET", "/health/ready", "", "").await;
+        assert!(asked.elapsed() < std::time::Duration::from_secs(5), "{:?}", asked.elapsed());
+        let status = (health.status.as_u16(), ready.status.as_u16());
+        assert_eq!(status, (503, 200), "accounts work: {health:?} {ready:?}");
+        for answer in [health, ready] {
+            assert_eq!(answer.body["dependencies"]["node"], "unavailable");
+            assert_eq!(answer.body["dependencies"]["database"], "ok");
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What the books of sessions promise, on both databases.
 
 use devpocket_shared::ids::TerminalSize;
-use devpocket_shared::wire::{EndReason, Exit, Limits, Spec};
+use devpocket_shared::wire::{Change, EndReason, Exit, Limits, Spec, Update};
 use futures_util::future::join_all;
 use time::Duration;
 
@@ -18,6 +18,15 @@ fn session(owner: UserId, name: &str) -> Session {
     };
     let limits = Limits { idle_timeout_secs: Some(60), max_duration_secs: Some(u32::MAX) };
     Session::new(SessionId::new(Uuid::now_v7()), owner, &spec, limits, t0())
+}
+
+fn named(name: &str) -> Changes {
+    let update = Update { name: Change::Set(name.to_owned()), ..Update::default() };
+    Changes { update, ..Changes::default() }
+}
+
+fn described(description: &str) -> Changes {
+    Changes { description: Change::Set(description.to_owned()), ..Changes::default() }
 }
 
 fn node() -> NodeId {
@@ -71,8 +80,7 @@ async fn what_is_written_is_read_back<P: Place>() {
 
     assert_eq!(database.session(bob, session.id).await.unwrap(), None);
     assert_eq!(database.sessions(bob, &SessionFilter::default(), 0, 10).await.unwrap(), (Vec::new(), 0));
-    let theirs = Session { owner: bob, ..session.clone() };
-    assert_eq!(database.describe(&theirs, true).await.unwrap(), Described::NotFound);
+    assert_eq!(database.describe(bob, session.id, &named("x")).await.unwrap(), Described::NotFound);
     assert!(!database.delete_session(bob, session.id).await.unwrap());
     assert!(database.delete_session(ann, session.id).await.unwrap());
     assert_eq!(database.session(ann, session.id).await.unwrap(), None);
@@ -102,10 +110,10 @@ async fn a_name_is_one_living_sessions<P: Place>() {
     let other = session(ann, "build");
     database.adopt_session(&other).await.unwrap();
     assert_eq!(found(&database, &other).await.name.as_deref(), Some("build"));
-    assert_eq!(database.describe(&other, true).await.unwrap(), Described::NameTaken);
-    assert_eq!(database.describe(&other, false).await.unwrap(), Described::Done);
+    assert_eq!(database.describe(ann, other.id, &named("build")).await.unwrap(), Described::NameTaken);
+    assert_eq!(database.describe(ann, other.id, &described("x")).await.unwrap(), Described::Done);
     database.session_given_up(first.id, Status::Failed, "no such program", t0()).await.unwrap();
-    assert_eq!(database.describe(&other, true).await.unwrap(), Described::Done);
+    assert_eq!(database.describe(ann, other.id, &named("build")).await.unwrap(), Described::Done);
     assert_eq!(database.add_session(&session(ann, "build")).await.unwrap(), Added::NameTaken);
     // An account that is gone is no name that is taken.
     database.run("delete from users").await;
@@ -122,6 +130,49 @@ async fn a_name_is_one_living_sessions_on_sqlite() {
 #[tokio::test]
 async fn a_name_is_one_living_sessions_on_postgres() {
     a_name_is_one_living_sessions::<PostgresPlace>().await;
+}
+
+/// The story: a change wrote every column as it had read it before, and undid what another did meanwhile.
+async fn changes_at_once_undo_nothing_of_each_other<P: Place>() {
+    let place = P::make().await;
+    let database = place.open().await;
+    let ann = owner(&database, "ann").await;
+    let made = session(ann, "build");
+    assert_eq!(database.add_session(&made).await.unwrap(), Added::Done);
+    for round in 1..=5_u16 {
+        let (name, description) = (format!("name {round}"), format!("text {round}"));
+        let size = Some(TerminalSize::new(round, 80).unwrap());
+        let idle = Change::Set(60 + u32::from(round));
+        let changes = [
+            named(&name),
+            described(&description),
+            Changes { update: Update { size, ..Update::default() }, ..Changes::default() },
+            Changes { update: Update { idle_timeout_secs: idle, ..Update::default() }, ..Changes::default() },
+            Changes {
+                update: Update { max_duration_secs: Change::Clear, ..Update::default() },
+                ..Changes::default()
+            },
+        ];
+        let done = join_all(changes.iter().map(|change| database.describe(ann, made.id, change))).await;
+        assert!(done.into_iter().all(|done| done.unwrap() == Described::Done));
+        let mut expected = made.clone();
+        changes.iter().for_each(|change| expected.change(change));
+        assert_eq!(found(&database, &made).await, expected);
+        for text in [name, description] {
+            let filter = SessionFilter { text: Some(text), ..SessionFilter::default() };
+            assert_eq!(database.sessions(ann, &filter, 0, 10).await.unwrap().1, 1, "{filter:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn changes_at_once_undo_nothing_of_each_other_on_sqlite() {
+    changes_at_once_undo_nothing_of_each_other::<SqlitePlace>().await;
+}
+
+#[tokio::test]
+async fn changes_at_once_undo_nothing_of_each_other_on_postgres() {
+    changes_at_once_undo_nothing_of_each_other::<PostgresPlace>().await;
 }
 
 async fn what_a_node_knows_is_adopted<P: Place>() {
