@@ -10,7 +10,7 @@ mod orphans;
 mod reconcile;
 mod wishes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use devpocket_shared::ids::{SessionId, UserId};
@@ -78,12 +78,14 @@ pub struct Sessions {
     clock: Clock,
     /// Ended sessions that a ptyd still knows and whose end is in the books. Not state: what is missing is looked up.
     settled: Mutex<BTreeSet<SessionId>>,
+    /// Accounts deleted through this api. Not state either: another api knows them by their absence.
+    gone: Mutex<VecDeque<UserId>>,
 }
 
 impl Sessions {
     /// The service over a store and the way to the sessions.
     pub fn new(store: Arc<dyn SessionStore>, link: Arc<Link>, clock: Clock) -> Self {
-        Self { store, link, clock, settled: Mutex::default() }
+        Self { store, link, clock, settled: Mutex::default(), gone: Mutex::default() }
     }
 
     /// Asks the ptyd; a refusal is an error.

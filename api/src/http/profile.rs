@@ -77,6 +77,7 @@ pub async fn delete(
 ) -> Result<Json<Message>, Problem> {
     let password = requests::password(fields)?;
     state.accounts.delete(&identity, password, address, &*state.link).await?;
+    state.sessions.note_gone(identity.user_id);
     Ok(Json(Message::new("Account deleted")))
 }
 

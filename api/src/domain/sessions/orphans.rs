@@ -2,16 +2,30 @@
 //! can reach them, so they are ended.
 
 use std::collections::BTreeSet;
+use std::sync::PoisonError;
 
-use devpocket_shared::ids::SessionId;
+use devpocket_shared::ids::{SessionId, UserId};
 use devpocket_shared::wire::Request;
 use tracing::info;
 
 use super::{Roll, SessionError, Sessions};
 
+/// Deleted accounts that are remembered.
+const MAX_GONE: usize = 1000;
+
 impl Sessions {
+    /// Notes that an account was deleted through this api: what still runs of it is to end.
+    pub fn note_gone(&self, owner: UserId) {
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        if gone.len() >= MAX_GONE {
+            gone.pop_front();
+        }
+        gone.push_back(owner);
+    }
+
     /// Ends those of the roll whose account was gone the last time already, which `missed` remembers: a database that is put
-    /// back from a copy may be without its last rows for a moment.
+    /// back from a copy may be without its last rows for a moment. A database that knows no session of the roll is the wrong
+    /// one, or has lost everything: it ends only what was deleted through this api.
     pub(super) async fn end_orphans(
         &self,
         roll: &Roll,
@@ -20,9 +34,11 @@ impl Sessions {
         // The books have taken all others in: who has a row has an owner.
         let booked = self.store.unended_sessions(None).await?;
         let booked: BTreeSet<SessionId> = booked.iter().map(|session| session.id).collect();
+        let is_ours = roll.live().any(|entry| booked.contains(&entry.session_id));
         let before = std::mem::take(missed);
         for entry in roll.live().filter(|entry| !booked.contains(&entry.session_id)) {
-            if self.store.has_owner(entry.owner).await? {
+            let may_end = is_ours || self.is_gone(entry.owner);
+            if !may_end || self.store.has_owner(entry.owner).await? {
                 continue;
             }
             let (owner, session_id) = (entry.owner, entry.session_id);
@@ -39,5 +55,9 @@ impl Sessions {
             }
         }
         Ok(())
+    }
+
+    fn is_gone(&self, owner: UserId) -> bool {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner).contains(&owner)
     }
 }

@@ -264,6 +264,22 @@ async fn sessions_of_accounts_that_are_gone_are_ended_at_the_second_look() {
     assert!(!node.is_live(orphan) && node.is_live(kept));
 }
 
+/// An api that was started with the wrong database must not end what runs: terminals do not die of a typing error.
+#[tokio::test]
+async fn a_database_that_knows_nothing_of_the_node_ends_nothing_but_what_was_deleted_here() {
+    let api = Api::new().await;
+    let node = Node::listen(api.directory.path());
+    api.register("ann").await;
+    let [stranger, deleted] = [(); 2].map(|()| UserId::new(Uuid::now_v7()));
+    let (theirs, orphan) = (node.start(stranger), node.start(deleted));
+    let (sessions, mut missed) = (sessions(&api), std::collections::BTreeSet::new());
+    sessions.note_gone(deleted);
+    for _ in 0..3 {
+        sessions.compare(&mut missed).await.unwrap();
+    }
+    assert!(node.is_live(theirs) && !node.is_live(orphan));
+}
+
 /// Waiting for a node that does not answer takes as long as a request may.
 #[tokio::test]
 async fn an_account_whose_sessions_cannot_be_ended_is_not_deleted() {
