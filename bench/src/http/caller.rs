@@ -105,7 +105,7 @@ mod tests {
     fn an_answer_is_a_status_and_a_length() {
         let check = |text: &str, found| assert_eq!(parse(text.as_bytes()).unwrap(), found, "{text:?}");
         check("HTTP/1.1 200 OK\r\ncontent-le", None);
-        check("HTTP/1.1 401 Unauthorized\r\nContent-Length: 3\r\n\r\nab", Some((401, 47, 3)));
+        check("HTTP/1.1 401 Unauthorized\r\nContent-Length: 3\r\n\r\nab", Some((401, 48, 3)));
         assert!(parse(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
     }
 }
