@@ -202,9 +202,14 @@ async fn the_picture_is_the_same_after_a_worker_kill_whatever_sizes_the_terminal
         assert!(stack.kill_worker());
         stack.worker_ready().await;
         assert_eq!(picture(&stack, id).await, before, "{begun:?}, {sizes} sizes");
-        // Nor can the bytes alone make it: what was printed at sizes that are forgotten comes as a picture.
-        let mut late = Socket::must_open(&stack.opening(0, Framing::Binary)).await;
-        assert_eq!(late.attach(id, json!({"offset": 0})).await.kind, "snapshot");
+        // The bytes alone cannot be laid out at sizes that are forgotten. Who asks for the bytes gets them all the same.
+        for (delivery, kind) in
+            [("realtime", if sizes > 128 { "snapshot" } else { "replay" }), ("lossless", "replay")]
+        {
+            let mut late = Socket::must_open(&stack.opening(0, Framing::Binary)).await;
+            let attached = late.attach(id, json!({"offset": 0, "delivery": delivery})).await;
+            assert_eq!(attached.kind, kind, "{delivery}, {sizes} sizes");
+        }
     }
 }
 

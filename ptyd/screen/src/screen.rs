@@ -24,7 +24,7 @@ pub(crate) const MAX_KEYBOARD_STACK: usize = 16;
 pub(crate) const MAX_TITLES: usize = 16;
 
 /// What a cell of the screen takes to be drawn, in bytes of packed rows.
-const CELL_DRAWING_BYTES: u64 = 4;
+const CELL_DRAWING_BYTES: u64 = 1;
 
 /// Instead of a width: the character printed last did not fit, and its marks go with it.
 pub(crate) const NO_ROOM: u16 = 3;

@@ -101,9 +101,14 @@ impl Attachment {
         fresh: bool,
     ) -> (Self, Resume) {
         let held = region.held();
+        // Without its sizes output cannot be laid out as it was; but what a lossless client asks for are its bytes.
+        let replays_from = match attach.delivery {
+            Delivery::Lossless => held.start,
+            Delivery::Realtime => region.sizes_known_from(),
+        };
         let (resume, cursor) = match attach.offset {
             _ if fresh => (Resume::Fresh, Offset(0)),
-            Some(offset) if region.replays_from() <= offset && offset <= held.end => (Resume::Replay, offset),
+            Some(offset) if replays_from <= offset && offset <= held.end => (Resume::Replay, offset),
             Some(_) | None => (Resume::Snapshot, held.end),
         };
         let attachment = Self {

@@ -8,19 +8,14 @@ use crate::region::{AT_SIZES, Region, fence};
 pub const MAX_SIZES: u64 = 128;
 
 const ENTRY_BYTES: usize = 16;
-/// Beside a size: the terminal had others at the same place before.
-const REPLACED: u64 = 1 << 32;
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
     /// Remembers that output from the head on belongs to `size`. A change at the very place of the one before replaces it.
     pub fn record_size(&mut self, size: TerminalSize) {
         let offset = self.held().end;
         let index = self.next_size_index();
-        // Where nothing was printed before, nothing was lost by it either.
-        let replaces = index < self.at(AT_SIZES) && offset.0 > 0;
         let position = entry_position(index);
-        let packed = u64::from(size.rows()) << 16 | u64::from(size.cols());
-        self.put(position + 8, if replaces { packed | REPLACED } else { packed });
+        self.put(position + 8, u64::from(size.rows()) << 16 | u64::from(size.cols()));
         self.put(position, offset.0);
         fence();
         self.put(AT_SIZES, index + 1);
@@ -37,15 +32,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         count >= MAX_SIZES && self.size_entry(count + 1 - MAX_SIZES).0 > since
     }
 
-    /// From here on every size is known that the terminal has had, with its place. What was printed before cannot be drawn
-    /// by its bytes alone: lines may have been laid out anew, or cut, at a size that is forgotten.
-    pub fn replays_from(&self) -> Offset {
-        let known = self.remembered();
-        let oldest =
-            known.clone().next().filter(|oldest| *oldest > 0).map(|oldest| self.size_entry(oldest).0);
-        let replaced = known.rev().find(|index| self.packed_size(*index) & REPLACED != 0);
-        let behind = replaced.map(|index| self.size_entry(index).0.plus(1));
-        oldest.into_iter().chain(behind).fold(self.held().start, Offset::max)
+    /// From here on the size of every byte is known; before that only the bytes are.
+    pub fn sizes_known_from(&self) -> Offset {
+        let oldest = self.remembered().next().filter(|oldest| *oldest > 0);
+        oldest.map_or(self.held().start, |oldest| self.size_entry(oldest).0.max(self.held().start))
     }
 
     /// The terminal's size now.
@@ -84,13 +74,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         last.unwrap_or(count)
     }
 
-    fn packed_size(&self, index: u64) -> u64 {
-        self.at(entry_position(index) + 8)
-    }
-
     fn size_entry(&self, index: u64) -> (Offset, TerminalSize) {
         let position = entry_position(index);
-        let packed = self.packed_size(index);
+        let packed = self.at(position + 8);
         let side = |value: u64| u16::try_from(value & 0xFFFF).unwrap_or(0);
         let size = TerminalSize::new(side(packed >> 16), side(packed)).unwrap_or(TerminalSize::DEFAULT);
         (Offset(self.at(position)), size)
@@ -126,7 +112,6 @@ mod tests {
         assert_eq!(region.next_size_change(Offset(10)), Some(Offset(20)));
         assert_eq!(region.next_size_change(Offset(20)), None);
         assert_eq!(region.size(), large);
-        assert_eq!(region.replays_from(), Offset(11), "before that, `large` was replaced");
     }
 
     #[test]
@@ -137,7 +122,7 @@ mod tests {
         assert!(!region.forgets_size(Offset(0)));
         region.record_size(size(1));
         assert_eq!(
-            (region.forgets_size(Offset(0)), region.replays_from()),
+            (region.forgets_size(Offset(0)), region.sizes_known_from()),
             (false, Offset(0)),
             "nothing is on it"
         );
@@ -150,10 +135,10 @@ mod tests {
         }
         region.commit(1);
         region.show_all();
-        assert_eq!(region.replays_from(), Offset(0));
+        assert_eq!(region.sizes_known_from(), Offset(0));
         assert!(region.forgets_size(Offset(0)) && !region.forgets_size(Offset(1)));
         region.record_size(size(3));
-        assert_eq!(region.replays_from(), Offset(1));
+        assert_eq!(region.sizes_known_from(), Offset(1));
     }
 
     #[test]

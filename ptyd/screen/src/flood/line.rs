@@ -64,16 +64,16 @@ impl Line {
     /// Puts it on a row that is blank.
     pub(super) fn draw(&self, row: &mut Row) {
         row.become_uniform(Cell::blank(self.rest), self.wrapped);
-        let (mut text, mut at) = (self.text.as_slice(), 0);
+        let (mut text, mut at) = (str::from_utf8(&self.text).unwrap_or_default(), 0);
         for (cells, style) in &self.runs {
             let end = at + cells;
-            let ascii = text.get(..*cells).filter(|run| run.iter().all(|byte| (0x20..0x7F).contains(byte)));
-            if let Some(ascii) = ascii {
+            let ascii = text.as_bytes().get(..*cells);
+            if let Some(ascii) = ascii.filter(|run| run.iter().all(|byte| (0x20..0x7F).contains(byte))) {
                 row.write_ascii(at, ascii, *style);
                 (text, at) = (&text[*cells..], end);
                 continue;
             }
-            for character in str::from_utf8(text).unwrap_or_default().chars() {
+            for character in text.chars() {
                 if at >= end {
                     break;
                 }

@@ -76,8 +76,11 @@ impl Shared {
         let held = self.region.held();
         let newest = reason != SnapshotReason::Lagged;
         self.drawn.upgrade().filter(|drawn| {
-            let held = self.region.replays_from() <= drawn.at && (newest || drawn.at == held.end);
-            held && drawn.lines == lines && cursor <= drawn.at
+            let held = held.start <= drawn.at && (newest || drawn.at == held.end);
+            let sized = self.region.size_at(drawn.at) == drawn.size
+                && self.region.sizes_known_from() <= drawn.at
+                && self.region.next_size_change(drawn.at).is_none();
+            held && sized && drawn.lines == lines && cursor <= drawn.at
         })
     }
 }

@@ -56,6 +56,8 @@ impl Shared {
 
     /// The terminal was read to its end: what is left of it is shown, whole or not.
     pub(crate) fn finish(&mut self) {
+        // Queries that waited for others' answers are blanked; nobody is there to be answered.
+        self.cut_unanswered();
         self.cutter.finish(&mut self.region);
         self.feed(usize::MAX);
         self.picture.keep_checkpoint();

@@ -37,7 +37,9 @@ impl Session {
         name.apply(&mut record.name);
         idle_timeout_secs.apply(&mut record.limits.idle_timeout_secs);
         max_duration_secs.apply(&mut record.limits.max_duration_secs);
-        let name_fits = record.name.as_deref().is_none_or(Spec::name_fits);
+        // One that an earlier release took may stay.
+        let keeps_name = record.name == shared.record.name;
+        let name_fits = keeps_name || record.name.as_deref().is_none_or(Spec::name_fits);
         let bounds = record.limits.check().and(if name_fits { Ok(()) } else { Err("name") });
         if let Err(field) = bounds {
             return Err(failure(ErrorCode::InvalidField, &format!("{field} is out of bounds")));
