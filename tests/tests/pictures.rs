@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use devpocket_tests::client::{Event, Framing, Opening, Socket};
 use devpocket_tests::stack::{Stack, proc};
+use nix::unistd::Pid;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -129,6 +130,13 @@ async fn many_pages_asked_for_at_once_all_come_and_keep_no_key_waiting() {
     }
 }
 
+/// What the worker has grown by since `before`, in bytes, once a client that reads has its whole snapshot.
+async fn growth_when_read(opening: &Opening, session: Uuid, lines: u64, worker: Pid, before: u64) -> u64 {
+    let bytes = timeout(LIMIT, read_snapshot(opening, session, lines)).await.expect("it gets its snapshot");
+    assert!(bytes > 2 << 20, "a snapshot of {bytes} bytes");
+    proc::resident_bytes(worker).expect("the worker lives").saturating_sub(before)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_do_not_read_their_snapshots_share_them() {
     let stack = Stack::start().await;
@@ -141,9 +149,7 @@ async fn clients_that_do_not_read_their_snapshots_share_them() {
         stuck.push(attach_and_read_nothing(&opening, session, LINES).await);
     }
     // One that reads gets all of it all the same, and by then the others have got theirs as far as they take them.
-    let bytes = timeout(LIMIT, read_snapshot(&opening, session, LINES)).await.expect("it gets its snapshot");
-    assert!(bytes > 2 << 20, "a snapshot of {bytes} bytes");
-    let grown = proc::resident_bytes(worker).expect("the worker lives").saturating_sub(before);
+    let grown = growth_when_read(&opening, session, LINES, worker, before).await;
     assert!(grown < STUCK_BYTES, "the worker grew by {grown} bytes");
 }
 
@@ -159,10 +165,7 @@ async fn clients_that_read_nothing_make_room_for_those_who_read() {
     for number in 0..MORE_THAN_FIT {
         stuck.push(attach_and_read_nothing(&opening, session, LINES - number).await);
     }
-    let lines = LINES - MORE_THAN_FIT;
-    let bytes = timeout(LIMIT, read_snapshot(&opening, session, lines)).await.expect("it gets its snapshot");
-    assert!(bytes > 2 << 20, "a snapshot of {bytes} bytes");
-    let grown = proc::resident_bytes(worker).expect("the worker lives").saturating_sub(before);
+    let grown = growth_when_read(&opening, session, LINES - MORE_THAN_FIT, worker, before).await;
     assert!(grown < MOST_BYTES, "the worker grew by {grown} bytes");
     // Each of them has its snapshot, when it reads at last, or is told to attach again: how many depends on what the kernel's
     // buffers take.
