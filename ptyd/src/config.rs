@@ -46,7 +46,8 @@ pub struct KeeperConfig {
     /// UDP address of the link over QUIC; none: the Unix socket only.
     #[arg(long, env = "PTYD_LINK_LISTEN", value_name = "PTYD_LINK_LISTEN")]
     pub link_listen: Option<SocketAddr>,
-    /// Directory with ca.pem, ptyd.pem and ptyd.key for the link over QUIC.
+    /// Directory with ca.pem, ptyd.pem and ptyd.key for the link over QUIC [default: link in the state directory, made at
+    /// the first start and renewed at each].
     #[arg(long, env = "PTYD_LINK_CERT_DIR", value_name = "PTYD_LINK_CERT_DIR")]
     pub link_cert_dir: Option<PathBuf>,
     /// User the shells run as, as root only [default: the user of sudo, else devpocket-shell].

@@ -73,6 +73,9 @@ pub enum KeeperError {
     /// A socket cannot be bound, or a key file opened.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// The link's certificates cannot be made.
+    #[error("the link's certificates cannot be made or renewed")]
+    Certificates(#[from] devpocket_shared::certificates::CertificateError),
     /// The state of the keeper before cannot be taken over.
     #[error(transparent)]
     Saved(#[from] SavedError),

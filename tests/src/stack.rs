@@ -64,6 +64,8 @@ pub struct Options {
     pub redis: bool,
     /// What the apis and ptyd speak over.
     pub link: LinkKind,
+    /// Over QUIC: whether an operator makes the link's certificates, in `keys/link` of the place; else ptyd does.
+    pub operators_certificates: bool,
     /// How many apis, with one database.
     pub apis: usize,
     /// Added to the keeper's environment.
@@ -78,6 +80,7 @@ impl Default for Options {
             database: DatabaseKind::Sqlite,
             redis: false,
             link: LinkKind::Unix,
+            operators_certificates: false,
             apis: 1,
             keeper_environment: Vec::new(),
             api_environment: Vec::new(),
@@ -135,13 +138,18 @@ impl Stack {
         let place = Place::make();
         let link_address = place::free_address();
         let jwt_secret = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
-        if options.link == LinkKind::Quic {
-            make_certificates(&place);
+        let quic = options.link == LinkKind::Quic;
+        if quic && options.operators_certificates {
+            place.make_link_certificates("keys/link");
+            place.install_link_certificates("keys/link", &["ptyd", "api"]);
         }
         fs::write(place.path("keys/jwt.key"), &jwt_secret).expect("a key file");
         place.hand_over(&place.path("keys/jwt.key"), &place.path("api/jwt.key"), place.api_user.as_ref());
         let mut keeper = launch_keeper(&place, &options, link_address);
         keeper_ready(&mut keeper, &place.path("ptyd/keeper.pid")).await;
+        if quic && !options.operators_certificates {
+            place.install_link_certificates("ptyd/link", &["api"]);
+        }
         let (apis, admin) = (Vec::new(), Account::nobody());
         let mut stack =
             Self { options, jwt_secret, link_address, admin, apis, keeper, postgres, redis, place };
@@ -308,14 +316,6 @@ async fn keeper_ready(keeper: &mut Process, pid_file: &Path) {
     .await;
 }
 
-/// As docs/operations.md tells an operator.
-fn make_certificates(place: &Place) {
-    place.make_link_certificates("keys/link");
-    place.directory("link-ptyd", 0o700, None);
-    place.directory("link-api", 0o700, place.api_user.as_ref());
-    place.install_link_certificates("keys/link");
-}
-
 fn launch_keeper(place: &Place, options: &Options, link_address: SocketAddr) -> Process {
     let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
     let mut environment = vec![
@@ -329,7 +329,9 @@ fn launch_keeper(place: &Place, options: &Options, link_address: SocketAddr) -> 
     }
     if options.link == LinkKind::Quic {
         environment.push(("PTYD_LINK_LISTEN".to_owned(), link_address.to_string()));
-        environment.push(("PTYD_LINK_CERT_DIR".to_owned(), text(place.path("link-ptyd"))));
+        if options.operators_certificates {
+            environment.push(("PTYD_LINK_CERT_DIR".to_owned(), text(place.path("link-ptyd"))));
+        }
     }
     environment.extend(options.keeper_environment.iter().cloned());
     Process::start(&Launch {

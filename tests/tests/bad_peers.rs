@@ -98,7 +98,7 @@ async fn quic_stack() -> Stack {
 async fn a_quic_peer_without_the_right_certificate_is_not_answered() {
     let stack = quic_stack().await;
     let mut witness = Witness::start(&stack).await;
-    let directory = stack.place.path("keys/link");
+    let directory = stack.place.path("ptyd/link");
     let ptyd = stack.link_address;
     // The right one is answered: else the others would prove nothing.
     assert!(
@@ -121,7 +121,7 @@ async fn a_quic_peer_without_the_right_certificate_is_not_answered() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_api_does_not_speak_to_a_ptyd_with_the_role_of_an_api() {
     let mut stack = quic_stack().await;
-    let directory = stack.place.path("keys/link");
+    let directory = stack.place.path("ptyd/link");
     let keys = Keys::read(&directory, "api");
     let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
         authorities(&directory).into(),

@@ -15,7 +15,8 @@ const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn a_link_over_quic_is_set_up_and_renewed_by_one_command() {
-    let mut stack = Stack::start_with(Options { link: LinkKind::Quic, ..Options::default() }).await;
+    let by_operator = Options { link: LinkKind::Quic, operators_certificates: true, ..Options::default() };
+    let mut stack = Stack::start_with(by_operator).await;
     let (mut socket, attached) = session(&stack, Framing::Binary, command(&["cat"])).await;
     socket.send_input(attached.session, None, b"over quic\n");
     socket.read_until(attached.session, "over quic").await;
@@ -36,7 +37,7 @@ async fn a_link_over_quic_is_set_up_and_renewed_by_one_command() {
     }
     let renewed = stack.place.make_link_certificates("keys/link");
     assert!(renewed.printed.contains("made api.pem and ptyd.pem"), "{renewed:?}");
-    stack.place.install_link_certificates("keys/link");
+    stack.place.install_link_certificates("keys/link", &["ptyd", "api"]);
 
     // One side after the other, in any order: the sessions go on.
     let worker = stack.worker_ready().await;
@@ -46,6 +47,37 @@ async fn a_link_over_quic_is_set_up_and_renewed_by_one_command() {
     assert!(stack.end_api(0));
     stack.start_api(0);
     stack.api_ready(0).await;
+    let opening = stack.opening(0, Framing::Binary);
+    let (mut again, _) = Socket::attach_patiently(&opening, attached.session, &json!({})).await;
+    again.send_input(attached.session, None, b"renewed\n");
+    again.read_until(attached.session, "renewed").await;
+}
+
+/// Whoever gives ptyd no certificates need not make any: it does so when it is first started, and renews them when it is
+/// started or reloaded. The api needs three of the files.
+#[tokio::test]
+async fn ptyd_makes_certificates_at_its_first_start_and_renews_them() {
+    let mut stack = Stack::start_with(Options { link: LinkKind::Quic, ..Options::default() }).await;
+    let (mut socket, attached) = session(&stack, Framing::Binary, command(&["cat"])).await;
+    socket.send_input(attached.session, None, b"over quic\n");
+    socket.read_until(attached.session, "over quic").await;
+
+    let made = stack.place.path("ptyd/link");
+    let mode = |name: &str| fs::metadata(made.join(name)).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(mode(""), 0o700);
+    for file in ["ca.pem", "ca.key", "api.pem", "api.key", "ptyd.pem", "ptyd.key"] {
+        assert_eq!(mode(file), 0o600, "{file}");
+    }
+    let authority = fs::read(made.join("ca.pem")).expect("a certificate");
+
+    // A leaf that is not there stands for one that has run out.
+    fs::remove_file(made.join("ptyd.pem")).expect("it was there");
+    let worker = stack.worker_ready().await;
+    stack.reexec_keeper();
+    wait_until("the next worker runs", SOON, async || stack.worker_pid().is_some_and(|pid| pid != worker))
+        .await;
+    assert!(made.join("ptyd.pem").exists());
+    assert_eq!(fs::read(made.join("ca.pem")).expect("a certificate"), authority, "nobody else needs another");
     let opening = stack.opening(0, Framing::Binary);
     let (mut again, _) = Socket::attach_patiently(&opening, attached.session, &json!({})).await;
     again.send_input(attached.session, None, b"renewed\n");

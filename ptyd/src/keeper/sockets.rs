@@ -43,9 +43,6 @@ pub enum SocketError {
     /// The address cannot be bound.
     #[error("cannot bind PTYD_LINK_LISTEN {address}")]
     Udp { address: SocketAddr, source: io::Error },
-    /// QUIC needs certificates.
-    #[error("PTYD_LINK_LISTEN needs PTYD_LINK_CERT_DIR")]
-    NoCertificates,
     /// A key file cannot be opened.
     #[error("cannot open {}{}", .path.display(), hint(.source))]
     KeyFile { path: PathBuf, source: io::Error },

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use devpocket_shared::certificates::{CertificateError, make_all};
 use devpocket_shared::ids::{BootId, SessionId};
 use nix::errno::Errno;
 use nix::sys::prctl;
@@ -92,12 +93,10 @@ impl Keeper {
     ) -> Result<Self, KeeperError> {
         let log = Log::new(&config.log);
         let path = config.state_dir.clone().ok_or(KeeperError::Missing("PTYD_STATE_DIR"))?;
-        if config.link_listen.is_some() && config.link_cert_dir.is_none() {
-            return Err(SocketError::NoCertificates.into());
-        }
         let state_dir = StateDir::open(&path)?;
         let (node_id, owner) = (state_dir.node_id()?, state_dir.owner()?);
-        key_files(&state_dir, certificates(&config))?;
+        make_certificates(&config, &state_dir, &log)?;
+        key_files(&state_dir, certificates(&config, &state_dir).as_deref())?;
         let socket = config.socket.clone().unwrap_or_else(|| state_dir.path().join("ptyd.sock"));
         let sockets = Sockets::bind(&socket, state_dir.path(), users.link.as_ref(), config.link_listen)?;
         let executable = std::env::current_exe()
@@ -179,6 +178,9 @@ impl Keeper {
         let limits = Limits::raise(Some(saved.inherited_files))
             .map_err(|source| KeeperError::Os { what: "raising the open-files limit", source })?;
         let owner = state_dir.owner()?;
+        if let Err(error) = make_certificates(&config, &state_dir, &log) {
+            log.error("the link's certificates are not renewed", &[("error", &chain(&error))]);
+        }
         // The worker that runs is of the old binary: the next one takes over from it.
         worker.stop(now);
         log.info(
@@ -235,7 +237,7 @@ impl Keeper {
 
     fn try_start_worker(&self) -> Result<(Pid, OwnedFd), WorkerError> {
         let os = |what| move |source| WorkerError::Os { what, source };
-        let files = key_files(&self.state_dir, certificates(&self.config))?;
+        let files = key_files(&self.state_dir, certificates(&self.config, &self.state_dir).as_deref())?;
         // Not what lies at our path by now: a worker of another release may not fit the sessions' memory, which is checked
         // when we are replaced ourselves.
         let ourselves = Path::new("/proc/self/exe");
@@ -300,9 +302,25 @@ fn session(saved: SavedSession, inherited: &mut Inherited) -> Result<(SessionId,
     Ok((saved.session_id, session))
 }
 
-/// The directory of the link's certificates, if the link uses them.
-fn certificates(config: &KeeperConfig) -> Option<&Path> {
-    config.link_cert_dir.as_deref().filter(|_| config.link_listen.is_some())
+/// The directory of the link's certificates, if the link uses them: the operator's, or else one of our own.
+fn certificates(config: &KeeperConfig, state_dir: &StateDir) -> Option<PathBuf> {
+    config.link_listen?;
+    Some(config.link_cert_dir.clone().unwrap_or_else(|| state_dir.link_certificates()))
+}
+
+/// Makes and renews what is in the directory of our own; an operator's is left as it is.
+fn make_certificates(config: &KeeperConfig, state_dir: &StateDir, log: &Log) -> Result<(), CertificateError> {
+    if config.link_listen.is_none() || config.link_cert_dir.is_some() {
+        return Ok(());
+    }
+    let directory = state_dir.link_certificates();
+    if !make_all(&directory)?.is_empty() {
+        log.info(
+            "made the link's certificates; an api needs ca.pem, api.pem and api.key of them",
+            &[("directory", &directory.display())],
+        );
+    }
+    Ok(())
 }
 
 fn path(bytes: Vec<u8>) -> PathBuf {

@@ -106,6 +106,11 @@ impl StateDir {
         if damaged { Err(StateDirError::Damaged { path, what: "64 secret bytes" }) } else { Ok(file) }
     }
 
+    /// Where the link's certificates are that ptyd makes for itself.
+    pub(super) fn link_certificates(&self) -> PathBuf {
+        self.path.join("link")
+    }
+
     /// Says which process keeps this directory.
     pub(super) fn write_pid(&self) -> Result<(), StateDirError> {
         self.write("keeper.pid", 0o644, format!("{}\n", std::process::id()).as_bytes())

@@ -124,7 +124,6 @@ fn bad_settings_stop_it_before_anything_is_opened_and_are_named() {
     } else {
         check(&[("PTYD_SHELL_USER", "root")], "only root can use another user");
     }
-    check(&workable, "PTYD_LINK_CERT_DIR");
     workable.push(("PTYD_LINK_CERT_DIR", "/no/such/directory"));
     check(&workable, "/no/such/directory/ca.pem: `devpocket admin make-link-certificates DIR`");
     check(&[("PTYD_RING_BYTES", "1")], "--ring-bytes");

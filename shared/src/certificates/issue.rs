@@ -1,8 +1,8 @@
 //! Makes the CA and both leaves in a directory, and renews leaves. Knows files and rcgen, nothing of who uses them.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub fn make_all(dir: &Path) -> Result<Vec<Role>, CertificateError> {
 
 fn make_all_at(dir: &Path, now: OffsetDateTime) -> Result<Vec<Role>, CertificateError> {
     let at_file = |source| CertificateError::File { path: dir.to_owned(), source };
-    fs::create_dir_all(dir).map_err(at_file)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at_file)?;
     let locked = File::open(dir).map_err(at_file)?;
     locked.lock().map_err(at_file)?;
 

@@ -66,9 +66,14 @@ impl Place {
         said
     }
 
-    /// Copies from a directory of certificates what each side of the link needs, into `link-ptyd` and `link-api`.
-    pub fn install_link_certificates(&self, from: &str) {
-        for (side, owner) in [("ptyd", None), ("api", self.api_user.as_ref())] {
+    /// Copies from a directory of certificates what sides of the link need, into `link-ptyd` and `link-api`.
+    pub fn install_link_certificates(&self, from: &str, sides: &[&str]) {
+        for side in sides {
+            let owner = self.api_user.as_ref().filter(|_| *side == "api");
+            let directory = format!("link-{side}");
+            if !self.path(&directory).exists() {
+                self.directory(&directory, 0o700, owner);
+            }
             for file in ["ca.pem".to_owned(), format!("{side}.pem"), format!("{side}.key")] {
                 let to = self.path(&format!("link-{side}")).join(&file);
                 self.hand_over(&self.path(from).join(&file), &to, owner);
