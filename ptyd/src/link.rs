@@ -28,6 +28,9 @@ pub enum LinkError {
     /// QUIC refuses the certificates' TLS settings.
     #[error("the link's TLS settings do not suit QUIC")]
     Tls,
+    /// QUIC does not take our packet size.
+    #[error("the link's packet size does not suit QUIC")]
+    PacketSize,
     /// A key file is shorter than it should be.
     #[error("the link's secrets are too short")]
     Secrets,

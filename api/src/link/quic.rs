@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use devpocket_shared::certificates::PTYD_NAME;
-use devpocket_shared::wire::stream::{self, FrameReader, FrameWriter};
+use devpocket_shared::wire::stream::{self, FrameReader, FrameWriter, MAX_UDP_PAYLOAD};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig, IdleTimeout, TransportConfig, VarInt};
 use tokio::sync::Mutex;
@@ -36,6 +36,9 @@ pub enum QuicSetupError {
     /// The certificates' TLS settings do not suit QUIC.
     #[error("the link's TLS settings do not suit QUIC")]
     Tls,
+    /// QUIC does not take our packet size.
+    #[error("the link's packet size does not suit QUIC")]
+    PacketSize,
 }
 
 /// The way to one ptyd over QUIC.
@@ -70,8 +73,9 @@ impl Quic {
             .or_else(|_| UdpSocket::bind("0.0.0.0:0"))
             .map_err(QuicSetupError::Socket)?;
         let runtime = Arc::new(quinn::TokioRuntime);
-        let mut endpoint = Endpoint::new(EndpointConfig::default(), None, socket, runtime)
-            .map_err(QuicSetupError::Socket)?;
+        let mut config = EndpointConfig::default();
+        config.max_udp_payload_size(MAX_UDP_PAYLOAD).map_err(|_| QuicSetupError::PacketSize)?;
+        let mut endpoint = Endpoint::new(config, None, socket, runtime).map_err(QuicSetupError::Socket)?;
         endpoint.set_default_client_config(client);
         Ok(Self { endpoint, address, connection: Mutex::default(), streams: Arc::default() })
     }
@@ -129,6 +133,7 @@ fn transport() -> TransportConfig {
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MS))))
         .keep_alive_interval(Some(IDLE_KEEP_ALIVE))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
-        .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES));
+        .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
+        .mtu_discovery_config(Some(stream::packet_sizes()));
     transport
 }

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use devpocket_shared::wire::stream;
+use devpocket_shared::wire::stream::{self, MAX_UDP_PAYLOAD};
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, EndpointConfig, IdleTimeout, Incoming, TransportConfig, VarInt};
 use quinn_proto::HashedConnectionIdGenerator;
@@ -41,6 +41,7 @@ pub(super) fn listen(
     let key = u64::from_le_bytes(connection_ids.try_into().map_err(|_| LinkError::Secrets)?);
     let mut endpoint_config =
         EndpointConfig::new(Arc::new(ring::hmac::Key::new(ring::hmac::HMAC_SHA256, reset)));
+    endpoint_config.max_udp_payload_size(MAX_UDP_PAYLOAD).map_err(|_| LinkError::PacketSize)?;
     endpoint_config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(key)));
     let crypto = QuicServerConfig::try_from(tls).map_err(|_| LinkError::Tls)?;
     let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
@@ -64,6 +65,7 @@ fn transport() -> TransportConfig {
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MS))))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
+        .mtu_discovery_config(Some(stream::packet_sizes()))
         .datagram_receive_buffer_size(Some(SIGNS_OF_LIFE_BYTES));
     transport
 }

@@ -19,6 +19,11 @@ const SMALL_READ_BYTES: usize = 2 << 10;
 /// Size of a reader's buffer in a flood, in bytes.
 const LARGE_READ_BYTES: usize = 128 << 10;
 
+/// Largest UDP payload that QUIC looks for a way to send and that it takes, in bytes: networks with jumbo frames, and
+/// loopback, carry it, and packets cost by number. Ten of them, which quinn hands to the system at once, must not be more
+/// than a UDP send takes (65,507).
+pub const MAX_UDP_PAYLOAD: u16 = 6_500;
+
 /// A link stream failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
@@ -60,6 +65,13 @@ enum Writing {
 pub fn over_unix(stream: UnixStream) -> io::Result<(FrameReader, FrameWriter)> {
     let (read, write) = unix::split(stream)?;
     Ok((FrameReader::new(Reading::Unix(read)), FrameWriter { inner: Writing::Unix(write) }))
+}
+
+/// How QUIC finds out how large its packets may be; the other end has to take [`MAX_UDP_PAYLOAD`].
+pub fn packet_sizes() -> quinn::MtuDiscoveryConfig {
+    let mut sizes = quinn::MtuDiscoveryConfig::default();
+    sizes.upper_bound(MAX_UDP_PAYLOAD);
+    sizes
 }
 
 /// Both directions of a QUIC stream.
