@@ -22,16 +22,30 @@ enum Blow {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_kills_of_api_and_worker_in_a_flood_lose_and_double_nothing() {
-    kill_in_a_flood("kills", LinkKind::Unix, Framing::Binary, 20).await;
+async fn twenty_kills_of_the_api_in_a_flood_lose_and_double_nothing() {
+    kill_in_a_flood("kills of the api", LinkKind::Unix, &[Blow::Api; 20]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_kills_of_the_worker_in_a_flood_lose_and_double_nothing() {
+    kill_in_a_flood("kills of the worker", LinkKind::Unix, &[Blow::Worker; 20]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_kills_of_both_at_once_in_a_flood_lose_and_double_nothing() {
+    kill_in_a_flood("kills of both", LinkKind::Unix, &[Blow::Both; 20]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_in_a_flood_lose_and_double_nothing_over_quic() {
-    kill_in_a_flood("kills over quic", LinkKind::Quic, Framing::Binary, 8).await;
+    use Blow::{Api, Both, Worker};
+    kill_in_a_flood("kills over quic", LinkKind::Quic, &[Worker, Api, Both, Api, Worker, Both, Api, Worker])
+        .await;
 }
 
-async fn kill_in_a_flood(name: &str, link: LinkKind, framing: Framing, kills: usize) {
+/// Strikes as told while a shell prints and is typed to, and executes the keeper again after every fifth blow.
+async fn kill_in_a_flood(name: &str, link: LinkKind, kills: &[Blow]) {
+    let framing = Framing::Binary;
     let mut random = Random::for_scenario(name);
     let mut stack = Stack::start_with(Options { link, apis: 2, ..Options::default() }).await;
     let flood = Flood::open(&stack, &stack.opening(0, framing), "flood").await;
@@ -41,7 +55,8 @@ async fn kill_in_a_flood(name: &str, link: LinkKind, framing: Framing, kills: us
     let mut typist = Typist::default();
     typist.say(&mut client, "go");
 
-    for (index, blow) in blows(kills, &mut random).into_iter().enumerate() {
+    let blows = kills.chunks(5).flat_map(|five| five.iter().copied().chain([Blow::Reexec]));
+    for (index, blow) in blows.enumerate() {
         let until = client.received() + random.between_magnitudes(2_000, 4_000_000);
         let flowed = client.drive("the flood flows", BACK_LIMIT, |client| {
             typist.type_lines(client, &mut random);
@@ -80,20 +95,6 @@ async fn kill_in_a_flood(name: &str, link: LinkKind, framing: Framing, kills: us
         client.uncertain.len(),
         client.counts
     );
-}
-
-/// As many kills of each kind as of the others, in random order, and the keeper re-executed after every fifth.
-fn blows(kills: usize, random: &mut Random) -> Vec<Blow> {
-    let mut blows: Vec<Blow> =
-        [Blow::Api, Blow::Worker, Blow::Both].into_iter().cycle().take(kills).collect();
-    for last in (1..blows.len()).rev() {
-        let other = usize::try_from(random.between(0, last as u64)).expect("an index");
-        blows.swap(last, other);
-    }
-    for at in (1..=kills / 5).rev().map(|fifth| fifth * 5) {
-        blows.insert(at, Blow::Reexec);
-    }
-    blows
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
