@@ -35,6 +35,22 @@ async fn the_first_run_link_signs_the_owner_in_once() {
     assert!(again.status().is_client_error(), "the link works once: {}", again.status());
 }
 
+/// The README's first command, by its words.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn make_run_leads_to_a_terminal() {
+    let (mut standalone, link) = Standalone::make_run().await;
+    let page = reqwest::get(format!("http://{}/", standalone.address)).await.expect("a page");
+    assert!(page.status().is_success());
+    assert!(page.text().await.expect("text").contains("<script"), "the page is in the binary");
+    let mut socket = Socket::must_open(&opening(&standalone, &link).await).await;
+    let session = socket.connect(json!({"session_type": "local"})).await.session;
+    socket.send_input(session, None, b"echo $((6*7)).\n");
+    socket.read_until(session, "42.").await;
+    let keeper = standalone.keeper_pid().expect("a keeper");
+    standalone.end();
+    wait_until("ptyd went with it", LIMIT, async || standalone.keeper_pid() != Some(keeper)).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_api_leaves_the_session_and_the_next_start_takes_it_back() {
     let (mut standalone, link) = Standalone::start().await;

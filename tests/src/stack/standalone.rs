@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -9,6 +11,9 @@ use nix::unistd::Pid;
 use super::process::{self, Launch, Process};
 use super::{END_LIMIT, Place, START_LIMIT, place, proc};
 use crate::wait_for;
+
+/// How long `make run` may take, where something is to be built.
+const BUILD_LIMIT: Duration = Duration::from_secs(240);
 
 /// A standalone stack; the directory outlives every start.
 pub struct Standalone {
@@ -31,6 +36,25 @@ impl Standalone {
         (standalone, link)
     }
 
+    /// Starts it as a newcomer does: `make run`, which builds first what is not built.
+    pub async fn make_run() -> (Self, String) {
+        let place = Place::make();
+        let address = place::free_address();
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").display();
+        let environment = [environment(&place, address), of_cargo()].concat();
+        let process = Process::start(&Launch {
+            name: "standalone-1",
+            program: Path::new("/usr/bin/make"),
+            arguments: &["--no-print-directory", "-C", &repository.to_string(), "run"],
+            environment: &environment,
+            user: None,
+            logs: &place.path("log"),
+        });
+        let mut standalone = Self { address, process, starts: 1, place };
+        let link = standalone.link_within(BUILD_LIMIT).await;
+        (standalone, link)
+    }
+
     /// Starts it again on the same directory and address, after it ended or was killed.
     pub async fn start_again(&mut self) -> String {
         self.starts += 1;
@@ -40,8 +64,12 @@ impl Standalone {
 
     /// The one-time link that this start printed.
     async fn first_run_link(&mut self) -> String {
+        self.link_within(START_LIMIT).await
+    }
+
+    async fn link_within(&mut self, limit: Duration) -> String {
         let process = &mut self.process;
-        let link = wait_for("standalone prints its first-run link", START_LIMIT, async || {
+        let link = wait_for("standalone prints its first-run link", limit, async || {
             assert!(process.ended().is_none(), "standalone ended at once");
             let printed = process.printed();
             // A whole line only: the file may be read in the middle of a write.
@@ -99,18 +127,31 @@ impl Drop for Standalone {
     }
 }
 
-fn launch(place: &Place, address: SocketAddr, start: usize, arguments: &[&str]) -> Process {
-    let environment = [
+/// What finds cargo and its crates; of the rest nothing, or cargo takes it for another build.
+#[expect(clippy::disallowed_methods, reason = "a test binary hands on what it was started with")]
+fn of_cargo() -> Vec<(String, String)> {
+    let names = ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "CARGO_TARGET_DIR"];
+    names.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect()
+}
+
+fn environment(place: &Place, address: SocketAddr) -> Vec<(String, String)> {
+    let mut environment = vec![
         ("LISTEN".to_owned(), address.to_string()),
         ("DATA_DIR".to_owned(), place.path("data").display().to_string()),
-        ("PTYD_SHELL_USER".to_owned(), super::users::SHELL.to_owned()),
     ];
-    let environment = if super::users::is_root() { &environment[..] } else { &environment[..2] };
+    if super::users::is_root() {
+        environment.push(("PTYD_SHELL_USER".to_owned(), super::users::SHELL.to_owned()));
+    }
+    environment
+}
+
+fn launch(place: &Place, address: SocketAddr, start: usize, arguments: &[&str]) -> Process {
+    let environment = environment(place, address);
     Process::start(&Launch {
         name: &format!("standalone-{start}"),
         program: &place.path("bin/devpocket"),
         arguments: &[&["standalone"], arguments].concat(),
-        environment,
+        environment: &environment,
         user: None,
         logs: &place.path("log"),
     })
