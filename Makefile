@@ -7,6 +7,8 @@ SHELL := /bin/bash
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 WEB_SOURCES := $(shell find web/src web/public web/*.html web/vite.config.ts web/tsconfig.json -type f)
+# What the second run of the suite, on PostgreSQL and Redis, leaves out: what names its databases itself, or has none.
+ON_POSTGRES := package(devpocket-tests) and kind(test) and not (binary(postgres) or binary(redis) or binary(outages) or binary(standalone) or binary(harness))
 # Arguments for `make run`, such as ARGS=--keep, and for `make bench`.
 ARGS ?=
 
@@ -22,17 +24,18 @@ build: web/dist/index.html ## Build the page and the release binaries
 run: build ## Build and start everything on this machine (ARGS=--keep leaves sessions at Ctrl-C)
 	@exec $(TARGET)/release/devpocket standalone $(ARGS)
 
-test: build test-web ptyd/screen/oracle/node_modules/.package-lock.json ## Run every test, on the real binaries, a browser included
+test: build test-web ptyd/screen/oracle/node_modules/.package-lock.json ## Run every test, on the real binaries, a browser included, on both databases
 	@scripts/install-packages.sh test
 	@scripts/install-cargo-tools.sh cargo-nextest
 	@scripts/install-schemathesis.sh
 	cargo nextest run --workspace --locked
+	DEVPOCKET_TEST_DATABASE=postgres cargo nextest run --workspace --locked -E '$(ON_POSTGRES)'
 
 test-long: build ptyd/screen/oracle/node_modules/.package-lock.json ## Compare screen and xterm.js, api and document, in many more cases
 	@scripts/install-packages.sh test
 	@scripts/install-schemathesis.sh
 	ORACLE_TIMES=10 cargo test --release --locked -p ptyd-screen --test oracle
-	OPENAPI_TIMES=10 cargo test --locked -p devpocket-tests --test openapi
+	DEVPOCKET_TEST_DATABASE=postgres OPENAPI_TIMES=10 cargo test --locked -p devpocket-tests --test openapi
 
 fuzz: ## Fuzz the cutter, the screen and the link's frames, a minute each (FUZZ_SECONDS)
 	@scripts/install-packages.sh build

@@ -76,9 +76,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
+        let database = binaries::database();
         Self {
-            database: DatabaseKind::Sqlite,
-            redis: false,
+            database,
+            redis: database == DatabaseKind::Postgres,
             link: LinkKind::Unix,
             operators_certificates: false,
             apis: 1,

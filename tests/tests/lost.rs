@@ -110,7 +110,9 @@ async fn a_session_of_a_keeper_that_stays_dead_is_told_lost_within_seconds() {
 #[tokio::test]
 async fn a_node_that_comes_back_with_another_state_directory_has_lost_what_the_one_before_had() {
     for link in [LinkKind::Unix, LinkKind::Quic] {
-        let mut stack = Stack::start_with(Options { link, ..Options::default() }).await;
+        // Those of the state directory would be lost with it.
+        let options = Options { link, operators_certificates: true, ..Options::default() };
+        let mut stack = Stack::start_with(options).await;
         let mut data = command(&["cat"]);
         data["name"] = json!("work");
         let (_socket, attached) = session(&stack, Framing::Binary, data.clone()).await;

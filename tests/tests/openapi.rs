@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use devpocket_tests::rest::Rest;
 use devpocket_tests::stack::account::{PASSWORD, post};
-use devpocket_tests::stack::{Account, DatabaseKind, Options, Stack, target_directory};
+use devpocket_tests::stack::{Account, Stack, target_directory};
 use devpocket_tests::wait_for;
 use serde_json::{Value, json};
 
@@ -31,9 +31,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_is_as_the_document_says() {
-    // Every day on the one database, in a longer run on the other.
-    let database = if times() == 1 { DatabaseKind::Sqlite } else { DatabaseKind::Postgres };
-    let stack = Stack::start_with(Options { database, ..Options::default() }).await;
+    let stack = Stack::start().await;
     compare(&stack, &stack.admin, &["--exclude-operation-id-regex", &ENDING.join("|")]).await;
     for operation in ENDING {
         let account = Account::register(stack.address(0), operation).await;

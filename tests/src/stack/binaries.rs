@@ -1,12 +1,17 @@
-//! Where the binaries under test are. Must not know how they are started.
+//! Where the binaries under test are, and what they are run on. Must not know how they are started.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::DatabaseKind;
+
 /// Environment variable that names the directory of the binaries.
 const DIRECTORY_VARIABLE: &str = "DEVPOCKET_BIN_DIR";
+
+/// Environment variable that names what stacks keep their data in where a test does not say.
+const DATABASE_VARIABLE: &str = "DEVPOCKET_TEST_DATABASE";
 
 /// Names of the binaries under test.
 const NAMES: [&str; 2] = ["devpocket", "ptyd"];
@@ -40,6 +45,16 @@ fn directory() -> PathBuf {
         return directory.into();
     }
     target_directory().join("release")
+}
+
+/// What [`DATABASE_VARIABLE`] says, by which the whole suite runs on one or the other: SQLite alone, or PostgreSQL and Redis.
+#[expect(clippy::disallowed_methods, reason = "a test binary has no configuration but this variable")]
+pub(super) fn database() -> DatabaseKind {
+    match std::env::var(DATABASE_VARIABLE).as_deref() {
+        Err(_) | Ok("sqlite") => DatabaseKind::Sqlite,
+        Ok("postgres") => DatabaseKind::Postgres,
+        Ok(other) => panic!("{DATABASE_VARIABLE} is sqlite or postgres, and not {other:?}"),
+    }
 }
 
 /// Cargo's target directory that the test was built into.
