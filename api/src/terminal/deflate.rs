@@ -77,6 +77,11 @@ impl Deflate {
         self.gathered.extend_from_slice(frame);
     }
 
+    /// Bytes of the frames added since the last message.
+    pub(super) const fn gathered(&self) -> usize {
+        self.gathered.len()
+    }
+
     /// Whether the message is long enough to be taken before another frame is added.
     pub(super) const fn is_full(&self) -> bool {
         self.gathered.len() >= MESSAGE_BYTES

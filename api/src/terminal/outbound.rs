@@ -2,6 +2,7 @@
 //! waits for the client to say something.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::inbound::Tags;
 use super::reply::{self, Echoing, Reply};
@@ -76,7 +77,8 @@ type NextFrame = Result<Option<Frame>, StreamError>;
 
 /// Writes until the socket is closed, or nobody has anything to say any more.
 pub(super) async fn run(sink: ClientSink, mut outgoing: mpsc::Receiver<Out>, encoding: Encoding) {
-    let mut writer = Writer { sink, encoding, feeds: FuturesUnordered::new(), decoders: BTreeMap::new() };
+    let (feeds, decoders) = (FuturesUnordered::new(), BTreeMap::new());
+    let mut writer = Writer { sink, encoding, feeds, decoders, flush_at: None };
     let mut ping = interval(PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ping.reset();
@@ -88,6 +90,7 @@ pub(super) async fn run(sink: ClientSink, mut outgoing: mpsc::Receiver<Out>, enc
                 None => return writer.sink.close(1000, "").await,
             },
             Some((feed, frame)) = writer.feeds.next(), if !writer.feeds.is_empty() => writer.pass_on(feed, frame).await,
+            () = at(writer.flush_at) => writer.flush().await,
             _ = ping.tick() => writer.sink.ping().await,
         };
         if result.is_err() {
@@ -97,12 +100,22 @@ pub(super) async fn run(sink: ClientSink, mut outgoing: mpsc::Receiver<Out>, enc
     }
 }
 
+/// Waits until then; for ever, if there is no such time.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
 struct Writer {
     sink: ClientSink,
     encoding: Encoding,
     feeds: FuturesUnordered<BoxFuture<'static, (Feed, NextFrame)>>,
     /// Which channels are attached, and the text decoder of each; its snapshot's parts, for JSON clients.
     decoders: BTreeMap<Channel, Decoding>,
+    /// When frames that were fed are flushed, if they wait for others.
+    flush_at: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -138,18 +151,23 @@ enum Feeding {
 }
 
 impl Writer {
+    async fn flush(&mut self) -> Result<(), axum::Error> {
+        self.flush_at = None;
+        self.sink.flush().await
+    }
+
     async fn write(&mut self, out: Out) -> Result<(), axum::Error> {
         match out {
             Out::Reply(text, _room) => {
                 self.sink.text(text).await?;
-                self.sink.flush().await
+                self.flush().await
             }
             Out::Attached { reply, feed } => {
                 self.sink.text(reply.into_text()).await?;
                 self.sink.note_attach().await?;
                 self.decoders.insert(feed.names.channel, Decoding::default());
                 self.listen(*feed);
-                self.sink.flush().await
+                self.flush().await
             }
             Out::Left(channel) => {
                 self.decoders.remove(&channel);
@@ -200,7 +218,10 @@ impl Writer {
                 Err(err) => Err(err),
             };
         }
-        self.sink.flush().await?;
+        self.flush_at = self.sink.better_wait();
+        if self.flush_at.is_none() {
+            self.flush().await?;
+        }
         self.listen(feed);
         Ok(())
     }
@@ -208,7 +229,7 @@ impl Writer {
     async fn end(&mut self, feed: &Feed) -> Result<(), axum::Error> {
         feed.over.store(true, Ordering::Release);
         self.decoders.remove(&feed.names.channel);
-        self.sink.flush().await
+        self.flush().await
     }
 
     async fn pass_on_frame(

@@ -8,22 +8,32 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use bytes::Bytes;
 use futures_util::SinkExt;
 use futures_util::stream::SplitSink;
+use tokio::time::Instant;
 
 use super::deflate::Deflate;
 
 /// How long the close of a socket may take to be written.
 const CLOSE: Duration = Duration::from_secs(5);
 
+/// A program that draws writes its screen in pieces, with less than this between them. Each piece compressed by itself
+/// takes a third more.
+const GATHERING: Duration = Duration::from_millis(4);
+/// Bytes of a compressed message from which on there may be more to come at once. What one key makes a shell print is less,
+/// and is never waited with.
+const PIECE_BYTES: usize = 128;
+
 /// A client's socket. What was fed is sent with the next flush at the latest.
 pub(super) struct ClientSink {
     socket: SplitSink<WebSocket, Message>,
     deflate: Option<Deflate>,
+    /// Until when frames are gathered, after a piece of output was sent compressed.
+    gathering: Option<Instant>,
 }
 
 impl ClientSink {
     /// `deflate`: how binary frames are compressed; none: they are messages as they are.
     pub(super) const fn new(socket: SplitSink<WebSocket, Message>, deflate: Option<Deflate>) -> Self {
-        Self { socket, deflate }
+        Self { socket, deflate, gathering: None }
     }
 
     /// Feeds a text message.
@@ -57,6 +67,12 @@ impl ClientSink {
         Ok(())
     }
 
+    /// Until when it is better not to flush, if nothing but frames was fed.
+    pub(super) fn better_wait(&self) -> Option<Instant> {
+        let more = self.deflate.as_ref().is_some_and(|deflate| deflate.gathered() > 0 && !deflate.is_full());
+        self.gathering.filter(|until| more && Instant::now() < *until)
+    }
+
     /// Sends what was fed.
     pub(super) async fn flush(&mut self) -> Result<(), Error> {
         self.end_message().await?;
@@ -77,6 +93,7 @@ impl ClientSink {
 
     async fn end_message(&mut self) -> Result<(), Error> {
         let Some(deflate) = &mut self.deflate else { return Ok(()) };
+        self.gathering = (deflate.gathered() >= PIECE_BYTES).then(|| Instant::now() + GATHERING);
         match deflate.take().map_err(Error::new)? {
             Some(message) => self.socket.feed(Message::Binary(message)).await,
             None => Ok(()),
