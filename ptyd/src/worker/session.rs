@@ -205,6 +205,8 @@ impl Session {
         if active.is_none() {
             shared.region.note_active(now_ms());
         }
+        // What the worker before left waiting for its answers.
+        shared.cut();
         Self {
             id,
             owner,
