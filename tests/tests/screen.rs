@@ -90,6 +90,27 @@ async fn as_many_queries_as_come_at_once_are_answered_and_nobody_waits_for_who_d
     assert!(shown.contains("read") && !shown.contains("[5n"), "a query reached a client: {shown:?}");
 }
 
+/// The story: a program that asked for its sixteen colours right behind other questions got four of them.
+#[tokio::test]
+async fn all_colours_asked_for_at_once_are_told_beside_other_answers() {
+    let stack = Stack::start().await;
+    let proof = stack.place.work("colours");
+    let asked: String = (0..16).map(|index| format!(";{index};?")).collect();
+    // 15 answers of 4 bytes, 10 colours of 26 and 6 of 27.
+    let program = format!(
+        "printf '{}\\033]4{asked}\\007'; dd bs=1 count=482 2>/dev/null | tr -d '\\033' > '{1}.part'; mv '{1}.part' '{1}'; \
+         printf done; sleep 60",
+        "\\033[5n".repeat(15),
+        proof.display()
+    );
+    let (mut socket, attached) = session(&stack, Framing::Binary, raw_script(&program)).await;
+    socket.read_until(attached.session, "done").await;
+    let told = std::fs::read_to_string(&proof).expect("the proof");
+    let colours: String = told.split("]4;").skip(1).map(|one| format!("{one:.3}")).collect();
+    assert_eq!(told.matches("[0n").count(), 15, "{told:?}");
+    assert_eq!(colours, "0;r1;r2;r3;r4;r5;r6;r7;r8;r9;r10;11;12;13;14;15;", "{told:?}");
+}
+
 #[tokio::test]
 async fn what_a_program_tells_beside_its_text_becomes_messages() {
     let stack = Stack::start().await;

@@ -8,7 +8,7 @@ use memchr::memchr3;
 use ptyd_screen::parser::{Event, Parser, StringKind};
 use ptyd_screen::query;
 
-use crate::queries::MAX_QUERY_BYTES;
+use crate::queries::{MAX_QUERY_BYTES, answer_places};
 use crate::region::{Passing, Region};
 use crate::ring::as_usize;
 
@@ -33,12 +33,12 @@ pub enum Cut {
     Full,
 }
 
-/// What to do with a query for which there is no place.
+/// What to do with a query for which there is no place, or fewer than its answer may take.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Overflow {
     /// Stop before it.
     Wait,
-    /// Blank it, and never answer it.
+    /// Blank it, and never answer it, or as far as the places go.
     Drop,
 }
 
@@ -217,7 +217,11 @@ impl Cutter {
         if len <= MAX_QUERY_BYTES {
             let (first, second) = region.stretches(begun, len);
             let query = [first, second].concat();
-            if !region.ask(end, &query) && overflow == Overflow::Wait {
+            let places = match overflow {
+                Overflow::Wait => answer_places(&query),
+                Overflow::Drop => 1,
+            };
+            if !region.ask(end, &query, places) && overflow == Overflow::Wait {
                 return Cut::Full;
             }
         }

@@ -310,7 +310,7 @@ mod tests {
         queue.push_sequenced(&mut region, slot, Seq(1), b"paste".to_vec()).unwrap();
         queue.push(b"typed".to_vec()).unwrap();
         assert_eq!(write_once(&mut queue, &mut region, 2), b"pa");
-        region.ask(10, b"query");
+        region.ask(10, b"query", 1);
         let (asked, _) = region.next_query().unwrap();
         region.answer_query(asked, Some(b"ANSWER"));
         assert_eq!(drain(&mut queue, &mut region, 4), b"steANSWERtyped");
