@@ -2,6 +2,7 @@
 //! next and what an accepted message means; somebody else writes.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use devpocket_shared::ids::Seq;
 
@@ -19,6 +20,8 @@ pub const MAX_WAITING_MESSAGES: usize = 16 << 10;
 pub const MAX_WRITE_BYTES: usize = 4 << 10;
 /// Control bytes that may wait ahead of everything else. Full means: refused with `input_full`.
 pub const MAX_URGENT_BYTES: usize = 256;
+/// How long others wait for the client whose paste a worker kill cut, as long as a program for a client that holds it back.
+pub const PASTE_WAIT: Duration = Duration::from_secs(10);
 
 /// Messages whose memory is kept when none waits.
 const KEPT_MESSAGES: usize = 64;
@@ -56,6 +59,8 @@ pub struct InputQueue {
     writing: Writing,
     /// How much of the end of a cut paste went out.
     paste_end_written: usize,
+    /// Until then others wait for the rest of a paste whose client is away.
+    paste_until: Option<Instant>,
 }
 
 /// What is being written.
@@ -68,8 +73,10 @@ enum Writing {
     /// The answer to a terminal query.
     Answer(QuerySlot),
     /// The first message that waits.
-    #[default]
     Message,
+    /// Nothing: all that waits is for outside of an open paste.
+    #[default]
+    Nothing,
 }
 
 #[derive(Debug)]
@@ -81,19 +88,14 @@ struct Message {
     is_paste: bool,
 }
 
-impl Message {
-    fn new(from: Option<(Slot, Seq)>, bytes: Vec<u8>, written: usize) -> Self {
-        let is_paste = paste::is_framed(&bytes);
-        Self { from, bytes, written, is_paste }
-    }
-}
-
 impl InputQueue {
     /// Takes a message without a number.
     pub fn push(&mut self, bytes: Vec<u8>) -> Result<(), Refused> {
         self.check_room(bytes.len())?;
         if !bytes.is_empty() {
-            self.queue(Message::new(None, bytes, 0));
+            let is_paste = paste::is_framed(&bytes);
+            self.waiting_bytes += bytes.len();
+            self.waiting.push_back(Message { from: None, bytes, written: 0, is_paste });
         }
         Ok(())
     }
@@ -114,10 +116,27 @@ impl InputQueue {
         if seq != last.next() {
             return Err(Refused::Gap { expected: last.next() });
         }
-        self.check_room(bytes.len())?;
-        let written = as_usize(region.written_of(slot, seq)).min(bytes.len());
+        let mut written = as_usize(region.written_of(slot, seq));
+        if written > 0 && written >= bytes.len() {
+            // A client that lost its memory begins another message under that number.
+            region.cut_paste_of(slot);
+            region.forget_written(slot);
+            written = 0;
+        }
+        // What the others wait for goes ahead of them, and needs no room beside them.
+        let goes_on = region.unfinished_paste() == Some((slot, seq));
+        if !goes_on {
+            self.check_room(bytes.len())?;
+        }
+        let is_paste = paste::is_framed(&bytes) && (written == 0 || goes_on);
         self.last_queued.insert(slot, seq);
-        self.queue(Message::new(Some((slot, seq)), bytes, written));
+        self.waiting_bytes += bytes.len();
+        let message = Message { from: Some((slot, seq)), bytes, written, is_paste };
+        if goes_on {
+            self.waiting.push_front(message);
+        } else {
+            self.waiting.push_back(message);
+        }
         Ok(Accepted::Queued)
     }
 
@@ -135,17 +154,41 @@ impl InputQueue {
         self.last_queued.contains_key(&slot)
     }
 
-    /// Whether nothing waits: no typed byte and no answer to a query.
+    /// Whether nothing is to be written now: no typed byte and no answer to a query, but for those that wait for the rest of
+    /// a paste.
     pub fn is_empty<M: AsRef<[u8]> + AsMut<[u8]>>(&self, region: &Region<M>) -> bool {
-        self.urgent.is_empty()
-            && self.waiting.is_empty()
-            && region.next_answer().is_none()
-            && !region.paste_is_cut()
+        let held_up = self.awaited(region).is_some() || !self.waits(region);
+        self.urgent.is_empty() && !region.paste_is_cut() && held_up
     }
 
-    /// The bytes to write next, with the intent noted in `region`; empty when nothing waits. To be followed by
+    /// Gives up the rest of a paste for which others have waited long enough: its end is written next, and the message counts as
+    /// applied, and as uncertain. Returns whose. A paste for which nobody waits may go on whenever its client
+    /// comes back. Too early or twice is harmless.
+    pub fn handle_timeout<M: AsRef<[u8]> + AsMut<[u8]>>(
+        &mut self,
+        region: &mut Region<M>,
+        now: Instant,
+    ) -> Option<(Slot, Seq)> {
+        let awaited = self.awaited(region);
+        self.paste_until = awaited.map(|_| self.paste_until.unwrap_or(now + PASTE_WAIT));
+        if self.paste_until.is_none_or(|until| now < until) || !self.waits(region) {
+            return None;
+        }
+        let (slot, _) = awaited?;
+        region.give_up_half_written(slot);
+        self.paste_until = None;
+        awaited
+    }
+
+    /// When to call [`InputQueue::handle_timeout`] again; it is to be called once before, and after anything else.
+    pub fn poll_timeout<M: AsRef<[u8]> + AsMut<[u8]>>(&self, region: &Region<M>) -> Option<Instant> {
+        self.paste_until.filter(|_| self.awaited(region).is_some() && self.waits(region))
+    }
+
+    /// The bytes to write next, with the intent noted in `region`; empty when there are none. To be followed by
     /// [`InputQueue::wrote`], with 0 if nothing could be written. Control bytes go first, then the end of a
-    /// paste that was cut, then answers, but not into the middle of a message: that may be a paste.
+    /// paste that was cut, then answers, but not into the middle of a message: that may be a paste. Nothing but control
+    /// bytes goes into a paste whose client is still to send the rest.
     pub fn next_write<'a, M: AsRef<[u8]> + AsMut<[u8]>>(&'a mut self, region: &'a mut Region<M>) -> &'a [u8] {
         if !self.urgent.is_empty() {
             self.writing = Writing::Urgent;
@@ -155,14 +198,19 @@ impl InputQueue {
             self.writing = Writing::PasteEnd;
             return &paste::END.as_bytes()[self.paste_end_written..];
         }
+        if self.awaited(region).is_some() {
+            self.writing = Writing::Nothing;
+            return &[];
+        }
         let amid_message = self.waiting.front().is_some_and(|message| message.written > 0);
         if !amid_message && let Some((slot, _)) = region.next_answer() {
             self.writing = Writing::Answer(slot);
             region.begin_answer(slot);
             return region.next_answer().map_or(&[], |(_, answer)| answer);
         }
-        self.writing = Writing::Message;
+        self.writing = Writing::Nothing;
         let Some(message) = self.waiting.front() else { return &[] };
+        self.writing = Writing::Message;
         let rest = &message.bytes[message.written..];
         let next = &rest[..rest.len().min(MAX_WRITE_BYTES)];
         if let Some((slot, seq)) = message.from {
@@ -198,6 +246,7 @@ impl InputQueue {
                 region.end_answer(slot, written);
                 return None;
             }
+            Writing::Nothing => return None,
             Writing::Message => {}
         }
         let message = self.waiting.front_mut()?;
@@ -233,9 +282,16 @@ impl InputQueue {
         if fits { Ok(()) } else { Err(Refused::Full) }
     }
 
-    fn queue(&mut self, message: Message) {
-        self.waiting_bytes += message.bytes.len();
-        self.waiting.push_back(message);
+    /// The message that is to go on where a kill cut its paste, and has not been sent again.
+    fn awaited<M: AsRef<[u8]> + AsMut<[u8]>>(&self, region: &Region<M>) -> Option<(Slot, Seq)> {
+        let unfinished = region.unfinished_paste()?;
+        let goes_on = self.waiting.front().is_some_and(|message| message.from == Some(unfinished));
+        (!goes_on).then_some(unfinished)
+    }
+
+    /// Whether messages or answers wait, for whatever.
+    fn waits<M: AsRef<[u8]> + AsMut<[u8]>>(&self, region: &Region<M>) -> bool {
+        !self.waiting.is_empty() || region.next_answer().is_some()
     }
 }
 

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::region::{MIN_RING_BYTES, region_bytes};
 
+mod cut_pastes;
+
 #[test]
 fn a_gap_is_refused_and_a_repeat_ignored() {
     let (mut queue, mut region, slot) = fresh();
