@@ -1,6 +1,7 @@
 //! A paste is cut by a worker kill while its client is away, and others go on.
 
 use super::*;
+use crate::test_clock::t0;
 
 const END: &[u8] = b"\x1b[201~";
 
@@ -28,7 +29,7 @@ fn answer(region: &mut Region<Vec<u8>>) {
 #[test]
 fn what_others_type_waits_behind_a_cut_paste_for_ten_seconds_only() {
     let (mut queue, mut region, phone, paste) = cut_paste();
-    let (laptop, t0) = (laptop(&mut region), Instant::now());
+    let (laptop, t0) = (laptop(&mut region), t0());
     assert_eq!(queue.handle_timeout(&mut region, t0), None);
     assert_eq!(queue.poll_timeout(&region), None, "nobody waits");
     let theirs = paste::frame("theirs", true);
@@ -57,7 +58,7 @@ fn what_others_type_waits_behind_a_cut_paste_for_ten_seconds_only() {
 #[test]
 fn the_rest_of_a_cut_paste_goes_ahead_of_all_who_waited_for_it() {
     let (mut queue, mut region, phone, paste) = cut_paste();
-    let (laptop, t0) = (laptop(&mut region), Instant::now());
+    let (laptop, t0) = (laptop(&mut region), t0());
     queue.handle_timeout(&mut region, t0);
     let theirs = paste::frame("theirs", true);
     queue.push_sequenced(&mut region, laptop, Seq(1), theirs.clone()).unwrap();
@@ -77,7 +78,7 @@ fn the_rest_of_a_cut_paste_goes_ahead_of_all_who_waited_for_it() {
 #[test]
 fn a_cut_paste_for_which_nobody_waits_goes_on_whenever_its_client_is_back() {
     let (mut queue, mut region, phone, paste) = cut_paste();
-    let t0 = Instant::now();
+    let t0 = t0();
     let hour = Duration::from_hours(1);
     assert_eq!(queue.handle_timeout(&mut region, t0), None);
     assert_eq!(queue.handle_timeout(&mut region, t0 + hour), None);
@@ -209,7 +210,7 @@ proptest! {
             sent[client].push(if is_paste { paste::frame(&text, true) } else { text.into_bytes() });
             letters.insert(letter, (len, client, sent[client].len() as u64));
         }
-        let (mut queue, mut now) = (InputQueue::default(), Instant::now());
+        let (mut queue, mut now) = (InputQueue::default(), t0());
         let (mut out, mut uncertain) = (Vec::new(), Vec::new());
         // At the end nobody is killed or away any more, so that everything arrives.
         let calm = Step { most: 5000, kill: Kill::Never, present: [true; 2], seconds: 0 };
