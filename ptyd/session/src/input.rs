@@ -118,7 +118,7 @@ impl InputQueue {
         }
         let mut written = as_usize(region.written_of(slot, seq));
         if written > 0 && written >= bytes.len() {
-            // A client that lost its memory begins another message under that number.
+            // A client that lost its memory sends another message under that number.
             region.cut_paste_of(slot);
             region.forget_written(slot);
             written = 0;
@@ -180,7 +180,7 @@ impl InputQueue {
         awaited
     }
 
-    /// When to call [`InputQueue::handle_timeout`] again; it is to be called once before, and after anything else.
+    /// When [`InputQueue::handle_timeout`] is due. To be asked after that was called with the input as it is now.
     pub fn poll_timeout<M: AsRef<[u8]> + AsMut<[u8]>>(&self, region: &Region<M>) -> Option<Instant> {
         self.paste_until.filter(|_| self.awaited(region).is_some() && self.waits(region))
     }

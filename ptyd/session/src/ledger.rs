@@ -50,7 +50,6 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         let free = slots().find(|slot| self.client_bytes(*slot).is_none());
         let slot =
             free.or_else(|| slots().filter(|slot| !in_use(*slot)).min_by_key(|slot| self.last_acted(*slot)))?;
-        self.cut_paste_of(slot);
         let start = position(slot, 0);
         self.bytes_mut(start..start + SLOT_BYTES).fill(0);
         let id = client.as_str().as_bytes();
