@@ -90,6 +90,27 @@ async fn as_many_queries_as_come_at_once_are_answered_and_nobody_waits_for_who_d
     assert!(shown.contains("read") && !shown.contains("[5n"), "a query reached a client: {shown:?}");
 }
 
+/// The story: a program that asked for its sixteen colours right behind other questions got four of them.
+#[tokio::test]
+async fn all_colours_asked_for_at_once_are_told_beside_other_answers() {
+    let stack = Stack::start().await;
+    let proof = stack.place.work("colours");
+    let asked: String = (0..16).map(|index| format!(";{index};?")).collect();
+    // 15 answers of 4 bytes, 10 colours of 26 and 6 of 27.
+    let program = format!(
+        "printf '{}\\033]4{asked}\\007'; dd bs=1 count=482 2>/dev/null | tr -d '\\033' > '{1}.part'; mv '{1}.part' '{1}'; \
+         printf done; sleep 60",
+        "\\033[5n".repeat(15),
+        proof.display()
+    );
+    let (mut socket, attached) = session(&stack, Framing::Binary, raw_script(&program)).await;
+    socket.read_until(attached.session, "done").await;
+    let told = std::fs::read_to_string(&proof).expect("the proof");
+    let colours: String = told.split("]4;").skip(1).map(|one| format!("{one:.3}")).collect();
+    assert_eq!(told.matches("[0n").count(), 15, "{told:?}");
+    assert_eq!(colours, "0;r1;r2;r3;r4;r5;r6;r7;r8;r9;r10;11;12;13;14;15;", "{told:?}");
+}
+
 #[tokio::test]
 async fn what_a_program_tells_beside_its_text_becomes_messages() {
     let stack = Stack::start().await;
@@ -224,56 +245,4 @@ async fn picture(stack: &Stack, id: Uuid) -> (u64, bytes::Bytes) {
             _ => None,
         })
         .await
-}
-
-/// The story: the program got the beginning of a paste and never its end, and took all that was typed for pasted.
-#[tokio::test]
-async fn a_paste_that_a_worker_kill_cuts_has_an_end() {
-    let stack = Stack::start().await;
-    let (begun, go, rest) = (stack.place.work("begun"), stack.place.work("go"), stack.place.work("rest"));
-    let program = format!(
-        "printf '\\033[?2004hready'; dd bs=1 count=1000 of={} 2>/dev/null; \
-         while [ ! -e {} ]; do sleep 0.02; done; cat > {}",
-        begun.display(),
-        go.display(),
-        rest.display()
-    );
-    let (mut socket, attached) = session(&stack, Framing::Binary, raw_script(&program)).await;
-    let id = attached.session;
-    socket.read_until(id, "ready").await;
-    // More than any terminal takes from one that reads it no further.
-    socket.send(&json!({"type": "paste", "session_id": id, "data": "x".repeat(200_000)}));
-    socket.flush().await.expect("it is sent");
-    wait_until("the paste is begun", LIMIT, async || {
-        std::fs::read(&begun).is_ok_and(|bytes| bytes.len() == 1000)
-    })
-    .await;
-    assert!(stack.kill_worker());
-    socket.wait_status(id, "interrupted").await;
-    let (mut socket, _) = Socket::attach_patiently(&stack.opening(0, Framing::Binary), id, &json!({})).await;
-    socket.send_input(id, None, b"typed");
-    socket.flush().await.expect("it is sent");
-    std::fs::write(&go, b"").expect("a file is written");
-    wait_until("what is typed comes behind the end of the paste", LIMIT, async || {
-        std::fs::read(&rest).is_ok_and(|bytes| bytes.ends_with(b"x\x1b[201~typed"))
-    })
-    .await;
-}
-
-/// The story: three colours were told, however many were asked for.
-#[tokio::test]
-async fn every_colour_of_a_query_is_told() {
-    let stack = Stack::start().await;
-    let proof = stack.place.work("colours");
-    // Sixteen answers: 10 of 26 bytes and 6 of 27.
-    let program = format!(
-        "i=0; q=4; while [ $i -lt 16 ]; do q=\"$q;$i;?\"; i=$((i + 1)); done; printf \"\\033]$q\\007\"; \
-         dd bs=1 count=422 of={} 2>/dev/null; printf done",
-        proof.display()
-    );
-    let (mut socket, attached) = session(&stack, Framing::Binary, raw_script(&program)).await;
-    socket.read_until(attached.session, "done").await;
-    let told = std::fs::read_to_string(&proof).expect("the answers");
-    let indices: Vec<_> = told.split("\x1b]4;").skip(1).filter_map(|one| one.split(';').next()).collect();
-    assert_eq!(indices, (0..16).map(|index| index.to_string()).collect::<Vec<_>>(), "{told:?}");
 }

@@ -14,6 +14,36 @@ const DYNAMIC: [(u8, u8, u8); 3] = [(0xE6, 0xE6, 0xE6), (0, 0, 0), (0xE6, 0xE6, 
 const NO_CAPABILITY: &str = "\x1bP0+r\x1b\\";
 /// One query may ask for many things: its answers end about here, in bytes.
 const MAX_ANSWERS_BYTES: usize = 1 << 10;
+/// The longest answer to what asks for one thing, or for the few colours beside the palette.
+const MAX_ANSWER_BYTES: usize = 128;
+/// The longest that tells one colour of the palette.
+const MAX_COLOR_BYTES: usize = "\x1b]4;255;rgb:ffff/ffff/ffff\x1b\\".len();
+
+/// Of how many pieces, whole sequences each, the answer to `query` consists at most, and how long a piece is at most, in
+/// bytes. Known before there is a screen to ask, so that there is room for the answer.
+pub fn most_answers(query: &[u8]) -> (usize, usize) {
+    let mut parser = Parser::new();
+    let mut rest = query;
+    let mut most = (1, MAX_ANSWER_BYTES);
+    while !rest.is_empty() {
+        let (used, event) = parser.next(rest);
+        if let Event::String(string) = &event {
+            let mut parts = string.payload.split(|byte| *byte == b';');
+            match string.kind {
+                StringKind::Osc if parts.next() == Some(b"4") => {
+                    let asked = parts.filter(|part| *part == b"?").count();
+                    most = (asked, MAX_COLOR_BYTES);
+                }
+                StringKind::Dcs if string.head.is_some_and(|head| head.intermediates == b"+") => {
+                    most = (parts.count(), NO_CAPABILITY.len());
+                }
+                StringKind::Osc | StringKind::Dcs | StringKind::Apc | StringKind::Pm | StringKind::Sos => {}
+            }
+        }
+        rest = &rest[used..];
+    }
+    most
+}
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// The answer to `query`, one whole sequence for which [`crate::query::is_query`] holds, as of now. None: it is never

@@ -1,6 +1,7 @@
 //! Which sequences ask the terminal something. Whoever stands between a program and several terminals must know: of those
 //! that look on, none may answer.
 
+pub use crate::answer::most_answers;
 use crate::parser::{Event, Sequence, StringKind, StringSequence};
 
 /// Whether some terminal answers this.
@@ -98,6 +99,30 @@ mod tests {
             rest = &rest[used..];
         }
         asks
+    }
+
+    #[test]
+    fn no_answer_is_longer_than_is_known_before() {
+        let colors = |n: usize| (0..n).map(|index| format!(";{};?", 255 - index)).collect::<String>();
+        for query in [
+            "\x1b[c".to_owned(),
+            "\x1b[=c".to_owned(),
+            "\x1bP$qm\x1b\\".to_owned(),
+            "\x1b]10;?;?;?\x07".to_owned(),
+            format!("\x1b]4{}\x07", colors(1)),
+            format!("\x1b]4{}\x07", colors(16)),
+            format!("\x1b]4{}\x07", colors(200)),
+            "\x1b]4;1;#fff;2;?\x07".to_owned(),
+            "\x1bP+q544e;524742;6b\x1b\\".to_owned(),
+            format!("\x1bP+q{}\x1b\\", ";".repeat(500)),
+        ] {
+            let (pieces, bytes) = most_answers(query.as_bytes());
+            let mut screen = crate::Screen::new(crate::Size::new(24, 80), vec![0; 64 << 10], 100);
+            let answer = String::from_utf8(screen.answer(query.as_bytes()).unwrap()).unwrap();
+            let told: Vec<&str> = answer.split_inclusive("\x1b\\").collect();
+            let fits = told.len() <= pieces && told.iter().all(|one| one.len() <= bytes);
+            assert!(fits || answer.len() <= bytes, "{query:?}: {told:?}");
+        }
     }
 
     /// The story: a number alone, and the session stood still; with it the node, at its next start.

@@ -5,10 +5,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use memchr::memchr3;
-use ptyd_screen::parser::{Event, Parser};
+use ptyd_screen::parser::{Event, Parser, StringKind};
 use ptyd_screen::query;
 
-use crate::queries::MAX_QUERY_BYTES;
+use crate::queries::{MAX_QUERY_BYTES, answer_places};
 use crate::region::{Passing, Region};
 use crate::ring::as_usize;
 
@@ -33,12 +33,12 @@ pub enum Cut {
     Full,
 }
 
-/// What to do with a query for which there is no place.
+/// What to do with a query for which there is no place, or fewer than its answer may take.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Overflow {
     /// Stop before it.
     Wait,
-    /// Blank it, and never answer it.
+    /// Blank it, and never answer it, or as far as the places go.
     Drop,
 }
 
@@ -50,12 +50,12 @@ pub struct Cutter {
     scanned: u64,
     /// Where the sequence that is not whole yet began.
     begun: u64,
-    /// It cut another short, or ended a string: without it that would still be open.
-    ends_another: bool,
-    /// That sequence is too long to be waited for.
+    /// What it cut short or ended, if anything: without it that would still be open.
+    within: Option<Passing>,
+    /// That sequence asks nothing, whatever it turns out to be: it is too long to be waited for, or its beginning was shown.
     passing: bool,
-    /// A string that asks began here, and ended another or not; its terminator has two bytes, and the second is still to come.
-    asking: Option<(u64, bool)>,
+    /// A string that asks began here, and ended this or nothing; its terminator has two bytes, and the second is still to come.
+    asking: Option<(u64, Option<Passing>)>,
 }
 
 /// What stands where the terminal would go on from ground state.
@@ -70,14 +70,17 @@ enum Ahead {
 impl Cutter {
     /// Goes on where a worker before this one had come to.
     pub fn recover<M: AsRef<[u8]> + AsMut<[u8]>>(region: &Region<M>) -> Self {
-        let mut cutter = Self { scanned: region.visible, begun: region.visible, ..Self::default() };
-        if let Some(passing) = region.passing {
-            let mut introducer = passing.introducer();
-            while !introducer.is_empty() {
-                let (used, _) = cutter.parser.next(introducer);
-                introducer = &introducer[used..];
-            }
-            cutter.passing = true;
+        Self::at(region.visible, region.passing)
+    }
+
+    /// One that goes on at `offset`, inside of `within` or between two sequences.
+    fn at(offset: u64, within: Option<Passing>) -> Self {
+        let mut cutter =
+            Self { scanned: offset, begun: offset, passing: within.is_some(), ..Self::default() };
+        let mut introducer = within.map_or(&b""[..], Passing::introducer);
+        while !introducer.is_empty() {
+            let (used, _) = cutter.parser.next(introducer);
+            introducer = &introducer[used..];
         }
         cutter
     }
@@ -90,7 +93,7 @@ impl Cutter {
         let cut = catch_unwind(AssertUnwindSafe(|| self.cut_what_is_there(region, overflow)));
         cut.unwrap_or_else(|_| {
             let head = region.head().0;
-            *self = Self { scanned: head, begun: head, ..Self::default() };
+            *self = Self::at(head, None);
             region.store_visible(head, None);
             Cut::Done
         })
@@ -112,7 +115,6 @@ impl Cutter {
                 let (Ahead::Parse(text) | Ahead::Text(text)) = ahead;
                 self.scanned += text as u64;
                 self.begun = self.scanned;
-                self.ends_another &= text == 0;
                 if matches!(ahead, Ahead::Text(_)) {
                     if text == first.len() {
                         continue;
@@ -148,10 +150,11 @@ impl Cutter {
             #[cfg(test)]
             assert!(!first.starts_with(tests::FAULT), "a fault, to see what it costs");
             let (used, event) = self.parser.next(first);
-            let asks = query::is_query(&event) && !self.passing;
             let control = if let Event::Control(byte) = event { Some(byte) } else { None };
+            let asks = query::is_query(&event) && (control.is_some() || !self.passing);
             let goes_on = matches!(event, Event::Pending);
             let terminator = matches!(event, Event::Escape { intermediates: [], final_byte: b'\\' });
+            let ended = ended(&event);
             let introducer = match first[..used].last() {
                 Some(&ESC) => 1,
                 // The second byte of a C1 control.
@@ -171,35 +174,34 @@ impl Cutter {
             // A C1 control cancels what should have been the terminator; any other leaves it open.
             let over = ground || (control.is_none() && !goes_on);
             let mut asked = Vec::new();
-            if over && let Some((begun, ends_another)) = self.asking.take() {
-                asked.push((begun, if terminator { self.scanned } else { self.begun }, ends_another));
+            if over && let Some((begun, within)) = self.asking.take() {
+                asked.push((begun, if terminator { self.scanned } else { self.begun }, within));
+                // It is blanked as a whole: what ended it stands alone.
+                self.within = None;
             }
             // What ended that may ask something itself.
             if asks && control.is_none() {
                 if ground {
-                    asked.push((self.begun, self.scanned, self.ends_another));
+                    asked.push((self.begun, self.scanned, self.within));
                 } else {
-                    self.asking = Some((self.begun, self.ends_another));
+                    self.asking = Some((self.begun, self.within));
                 }
             }
-            for (begun, end, ends_another) in asked {
-                if Self::ask(region, begun, end, ends_another, overflow) == Cut::Full {
-                    // It is looked at again when there is room.
-                    self.parser = Parser::new();
-                    (self.scanned, self.begun, self.asking) = (begun, begun, None);
-                    self.ends_another = ends_another;
+            for (begun, end, within) in asked {
+                if Self::ask(region, begun, end, within.is_some(), overflow) == Cut::Full {
+                    // It is looked at again when there is room, by this worker or by the next.
+                    *self = Self::at(begun, within);
                     return Cut::Full;
                 }
             }
             if ground {
-                (self.ends_another, self.passing) = (false, false);
+                (self.within, self.passing) = (None, false);
                 return Cut::Done;
             }
             if control.is_none() && !goes_on {
                 // One sequence ended and the next began with the same character.
                 self.begun = self.scanned - introducer;
-                self.ends_another = true;
-                self.passing = false;
+                (self.within, self.passing) = (Some(ended), false);
             }
         }
     }
@@ -215,7 +217,11 @@ impl Cutter {
         if len <= MAX_QUERY_BYTES {
             let (first, second) = region.stretches(begun, len);
             let query = [first, second].concat();
-            if !region.ask(end, &query) && overflow == Overflow::Wait {
+            let places = match overflow {
+                Overflow::Wait => answer_places(&query),
+                Overflow::Drop => 1,
+            };
+            if !region.ask(end, &query, places) && overflow == Overflow::Wait {
                 return Cut::Full;
             }
         }
@@ -229,13 +235,17 @@ impl Cutter {
             region.store_visible(self.scanned, None);
             return;
         }
-        let begun = self.asking.map_or(self.begun, |(begun, _)| begun);
+        let (begun, within) = self.asking.unwrap_or((self.begun, self.within));
         self.passing |= self.scanned - begun >= MAX_SEQUENCE_BYTES;
         if self.passing {
             self.asking = None;
-            region.store_visible(self.scanned, passing(&self.parser));
+            // What may become a C1 control that asks is shown as a whole or blanked as a whole.
+            let last = self.scanned.saturating_sub(1);
+            let begins_control = last >= region.visible && region.stretches(last, 1).0 == [C1_LEAD];
+            let shown = if begins_control { last } else { self.scanned };
+            region.store_visible(shown, passing(&self.parser));
         } else {
-            region.store_visible(begun, None);
+            region.store_visible(begun, within);
         }
     }
 }
@@ -245,6 +255,17 @@ fn passing(parser: &Parser) -> Option<Passing> {
     [Passing::Osc, Passing::Dcs, Passing::Other, Passing::Csi]
         .into_iter()
         .find(|passing| passing.introducer() == parser.introducer())
+}
+
+/// What a terminal is inside of that has not seen yet what ended a string in this way.
+fn ended(event: &Event<'_>) -> Passing {
+    // A C1 control cancels every kind of string in the same way.
+    let Event::String(string) = event else { return Passing::Other };
+    match string.kind {
+        StringKind::Osc => Passing::Osc,
+        StringKind::Dcs => Passing::Dcs,
+        StringKind::Apc | StringKind::Pm | StringKind::Sos => Passing::Other,
+    }
 }
 
 /// How much of `bytes` is text that needs no parser.

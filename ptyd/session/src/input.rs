@@ -2,6 +2,7 @@
 //! next and what an accepted message means; somebody else writes.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use devpocket_shared::ids::Seq;
 
@@ -19,6 +20,8 @@ pub const MAX_WAITING_MESSAGES: usize = 16 << 10;
 pub const MAX_WRITE_BYTES: usize = 4 << 10;
 /// Control bytes that may wait ahead of everything else. Full means: refused with `input_full`.
 pub const MAX_URGENT_BYTES: usize = 256;
+/// How long others wait for the client whose paste a worker kill cut, as long as a program for a client that holds it back.
+pub const PASTE_WAIT: Duration = Duration::from_secs(10);
 
 /// Messages whose memory is kept when none waits.
 const KEPT_MESSAGES: usize = 64;
@@ -56,6 +59,8 @@ pub struct InputQueue {
     writing: Writing,
     /// How much of the end of a cut paste went out.
     paste_end_written: usize,
+    /// Until then others wait for the rest of a paste whose client is away.
+    paste_until: Option<Instant>,
 }
 
 /// What is being written.
@@ -68,8 +73,10 @@ enum Writing {
     /// The answer to a terminal query.
     Answer(QuerySlot),
     /// The first message that waits.
-    #[default]
     Message,
+    /// Nothing: all that waits is for outside of an open paste.
+    #[default]
+    Nothing,
 }
 
 #[derive(Debug)]
@@ -81,19 +88,14 @@ struct Message {
     is_paste: bool,
 }
 
-impl Message {
-    fn new(from: Option<(Slot, Seq)>, bytes: Vec<u8>, written: usize) -> Self {
-        let is_paste = paste::is_framed(&bytes);
-        Self { from, bytes, written, is_paste }
-    }
-}
-
 impl InputQueue {
     /// Takes a message without a number.
     pub fn push(&mut self, bytes: Vec<u8>) -> Result<(), Refused> {
         self.check_room(bytes.len())?;
         if !bytes.is_empty() {
-            self.queue(Message::new(None, bytes, 0));
+            let is_paste = paste::is_framed(&bytes);
+            self.waiting_bytes += bytes.len();
+            self.waiting.push_back(Message { from: None, bytes, written: 0, is_paste });
         }
         Ok(())
     }
@@ -114,10 +116,27 @@ impl InputQueue {
         if seq != last.next() {
             return Err(Refused::Gap { expected: last.next() });
         }
-        self.check_room(bytes.len())?;
-        let written = as_usize(region.written_of(slot, seq)).min(bytes.len());
+        let mut written = as_usize(region.written_of(slot, seq));
+        if written > 0 && written >= bytes.len() {
+            // A client that lost its memory sends another message under that number.
+            region.cut_paste_of(slot);
+            region.forget_written(slot);
+            written = 0;
+        }
+        // What the others wait for goes ahead of them, and needs no room beside them.
+        let goes_on = region.unfinished_paste() == Some((slot, seq));
+        if !goes_on {
+            self.check_room(bytes.len())?;
+        }
+        let is_paste = paste::is_framed(&bytes) && (written == 0 || goes_on);
         self.last_queued.insert(slot, seq);
-        self.queue(Message::new(Some((slot, seq)), bytes, written));
+        self.waiting_bytes += bytes.len();
+        let message = Message { from: Some((slot, seq)), bytes, written, is_paste };
+        if goes_on {
+            self.waiting.push_front(message);
+        } else {
+            self.waiting.push_back(message);
+        }
         Ok(Accepted::Queued)
     }
 
@@ -135,17 +154,41 @@ impl InputQueue {
         self.last_queued.contains_key(&slot)
     }
 
-    /// Whether nothing waits: no typed byte and no answer to a query.
+    /// Whether nothing is to be written now: no typed byte and no answer to a query, but for those that wait for the rest of
+    /// a paste.
     pub fn is_empty<M: AsRef<[u8]> + AsMut<[u8]>>(&self, region: &Region<M>) -> bool {
-        self.urgent.is_empty()
-            && self.waiting.is_empty()
-            && region.next_answer().is_none()
-            && !region.paste_is_cut()
+        let held_up = self.awaited(region).is_some() || !self.waits(region);
+        self.urgent.is_empty() && !region.paste_is_cut() && held_up
     }
 
-    /// The bytes to write next, with the intent noted in `region`; empty when nothing waits. To be followed by
+    /// Gives up the rest of a paste for which others have waited long enough: its end is written next, and the message counts as
+    /// applied, and as uncertain. Returns whose. A paste for which nobody waits may go on whenever its client
+    /// comes back. Too early or twice is harmless.
+    pub fn handle_timeout<M: AsRef<[u8]> + AsMut<[u8]>>(
+        &mut self,
+        region: &mut Region<M>,
+        now: Instant,
+    ) -> Option<(Slot, Seq)> {
+        let awaited = self.awaited(region);
+        self.paste_until = awaited.map(|_| self.paste_until.unwrap_or(now + PASTE_WAIT));
+        if self.paste_until.is_none_or(|until| now < until) || !self.waits(region) {
+            return None;
+        }
+        let (slot, _) = awaited?;
+        region.give_up_half_written(slot);
+        self.paste_until = None;
+        awaited
+    }
+
+    /// When [`InputQueue::handle_timeout`] is due. To be asked after that was called with the input as it is now.
+    pub fn poll_timeout<M: AsRef<[u8]> + AsMut<[u8]>>(&self, region: &Region<M>) -> Option<Instant> {
+        self.paste_until.filter(|_| self.awaited(region).is_some() && self.waits(region))
+    }
+
+    /// The bytes to write next, with the intent noted in `region`; empty when there are none. To be followed by
     /// [`InputQueue::wrote`], with 0 if nothing could be written. Control bytes go first, then the end of a
-    /// paste that was cut, then answers, but not into the middle of a message: that may be a paste.
+    /// paste that was cut, then answers, but not into the middle of a message: that may be a paste. Nothing but control
+    /// bytes goes into a paste whose client is still to send the rest.
     pub fn next_write<'a, M: AsRef<[u8]> + AsMut<[u8]>>(&'a mut self, region: &'a mut Region<M>) -> &'a [u8] {
         if !self.urgent.is_empty() {
             self.writing = Writing::Urgent;
@@ -155,14 +198,19 @@ impl InputQueue {
             self.writing = Writing::PasteEnd;
             return &paste::END.as_bytes()[self.paste_end_written..];
         }
+        if self.awaited(region).is_some() {
+            self.writing = Writing::Nothing;
+            return &[];
+        }
         let amid_message = self.waiting.front().is_some_and(|message| message.written > 0);
         if !amid_message && let Some((slot, _)) = region.next_answer() {
             self.writing = Writing::Answer(slot);
             region.begin_answer(slot);
             return region.next_answer().map_or(&[], |(_, answer)| answer);
         }
-        self.writing = Writing::Message;
+        self.writing = Writing::Nothing;
         let Some(message) = self.waiting.front() else { return &[] };
+        self.writing = Writing::Message;
         let rest = &message.bytes[message.written..];
         let next = &rest[..rest.len().min(MAX_WRITE_BYTES)];
         if let Some((slot, seq)) = message.from {
@@ -198,6 +246,7 @@ impl InputQueue {
                 region.end_answer(slot, written);
                 return None;
             }
+            Writing::Nothing => return None,
             Writing::Message => {}
         }
         let message = self.waiting.front_mut()?;
@@ -233,211 +282,18 @@ impl InputQueue {
         if fits { Ok(()) } else { Err(Refused::Full) }
     }
 
-    fn queue(&mut self, message: Message) {
-        self.waiting_bytes += message.bytes.len();
-        self.waiting.push_back(message);
+    /// The message that is to go on where a kill cut its paste, and has not been sent again.
+    fn awaited<M: AsRef<[u8]> + AsMut<[u8]>>(&self, region: &Region<M>) -> Option<(Slot, Seq)> {
+        let unfinished = region.unfinished_paste()?;
+        let goes_on = self.waiting.front().is_some_and(|message| message.from == Some(unfinished));
+        (!goes_on).then_some(unfinished)
+    }
+
+    /// Whether messages or answers wait, for whatever.
+    fn waits<M: AsRef<[u8]> + AsMut<[u8]>>(&self, region: &Region<M>) -> bool {
+        !self.waiting.is_empty() || region.next_answer().is_some()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use devpocket_shared::ids::{ClientId, TerminalSize};
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::region::{MIN_RING_BYTES, region_bytes};
-
-    #[test]
-    fn a_gap_is_refused_and_a_repeat_ignored() {
-        let (mut queue, mut region, slot) = fresh();
-        assert_eq!(
-            queue.push_sequenced(&mut region, slot, Seq(2), vec![1]),
-            Err(Refused::Gap { expected: Seq(1) })
-        );
-        assert_eq!(queue.push_sequenced(&mut region, slot, Seq(1), vec![1]), Ok(Accepted::Queued));
-        assert_eq!(queue.push_sequenced(&mut region, slot, Seq(1), vec![1]), Ok(Accepted::Repeated));
-        assert_eq!(drain(&mut queue, &mut region, usize::MAX), [1]);
-        assert_eq!(queue.push_sequenced(&mut region, slot, Seq(1), vec![1]), Ok(Accepted::Repeated));
-        assert_eq!(region.applied(slot), Seq(1));
-    }
-
-    #[test]
-    fn messages_that_wait_are_counted_however_short_they_are() {
-        let (mut queue, mut region, slot) = fresh();
-        for seq in 1..=MAX_WAITING_MESSAGES as u64 {
-            assert_eq!(queue.push_sequenced(&mut region, slot, Seq(seq), Vec::new()), Ok(Accepted::Queued));
-        }
-        let next = Seq(MAX_WAITING_MESSAGES as u64 + 1);
-        assert_eq!(queue.push_sequenced(&mut region, slot, next, Vec::new()), Err(Refused::Full));
-        assert_eq!(queue.push(vec![1]), Err(Refused::Full));
-        drain(&mut queue, &mut region, usize::MAX);
-        assert_eq!(region.applied(slot), Seq(MAX_WAITING_MESSAGES as u64));
-        assert_eq!(queue.waiting.capacity(), 0, "the memory is given back");
-        assert_eq!(queue.push_sequenced(&mut region, slot, next, Vec::new()), Ok(Accepted::Queued));
-    }
-
-    #[test]
-    fn an_empty_sequenced_message_is_applied_too() {
-        let (mut queue, mut region, slot) = fresh();
-        assert_eq!(queue.push_sequenced(&mut region, slot, Seq(1), Vec::new()), Ok(Accepted::Queued));
-        assert!(queue.next_write(&mut region).is_empty());
-        assert_eq!(queue.wrote(&mut region, 0), Some((slot, Seq(1))));
-        assert!(queue.is_empty(&region));
-    }
-
-    #[test]
-    fn a_full_queue_refuses_without_consuming_the_number() {
-        let (mut queue, mut region, slot) = fresh();
-        queue.push(vec![0; MAX_WAITING_BYTES]).unwrap();
-        assert_eq!(queue.push_sequenced(&mut region, slot, Seq(1), vec![1]), Err(Refused::Full));
-        drain(&mut queue, &mut region, usize::MAX);
-        assert_eq!(queue.push_sequenced(&mut region, slot, Seq(1), vec![1]), Ok(Accepted::Queued));
-    }
-
-    #[test]
-    fn a_client_whose_input_waits_is_known_to_wait() {
-        let (mut queue, mut region, slot) = fresh();
-        queue.push_sequenced(&mut region, slot, Seq(1), vec![b'x'; 9000]).unwrap();
-        write_once(&mut queue, &mut region, 4096);
-        assert!(queue.waits_for(slot));
-        drain(&mut queue, &mut region, usize::MAX);
-        assert!(!queue.waits_for(slot));
-    }
-
-    #[test]
-    fn an_answer_goes_ahead_of_what_waits_but_not_into_a_message_half_written() {
-        let (mut queue, mut region, slot) = fresh();
-        queue.push_sequenced(&mut region, slot, Seq(1), b"paste".to_vec()).unwrap();
-        queue.push(b"typed".to_vec()).unwrap();
-        assert_eq!(write_once(&mut queue, &mut region, 2), b"pa");
-        region.ask(10, b"query");
-        let (asked, _) = region.next_query().unwrap();
-        region.answer_query(asked, Some(b"ANSWER"));
-        assert_eq!(drain(&mut queue, &mut region, 4), b"steANSWERtyped");
-        assert!(queue.is_empty(&region));
-    }
-
-    #[test]
-    fn a_control_byte_overtakes_what_waits() {
-        let (mut queue, mut region, _) = fresh();
-        queue.push(vec![b'x'; 3]).unwrap();
-        queue.push_urgent(3).unwrap();
-        assert_eq!(drain(&mut queue, &mut region, 1), [3, b'x', b'x', b'x']);
-    }
-
-    /// The story: the program got 31 KB of a paste and never its end, and took all that was typed afterwards for pasted.
-    #[test]
-    fn a_paste_without_a_number_that_a_kill_cut_is_closed_by_the_next_worker() {
-        let (mut queue, mut region, _) = fresh();
-        queue.push(paste::frame(&"x".repeat(9000), true)).unwrap();
-        queue.push(b"typed".to_vec()).unwrap();
-        write_once(&mut queue, &mut region, 4096);
-        let (mut queue, mut region) = killed(&region);
-        queue.push(b"ls\r".to_vec()).unwrap();
-        assert_eq!(write_once(&mut queue, &mut region, 2), b"\x1b[");
-        let (mut queue, mut region) = killed(&region);
-        queue.push(b"ls\r".to_vec()).unwrap();
-        assert_eq!(drain(&mut queue, &mut region, 4), b"\x1b[201~ls\r");
-        let (queue, region) = killed(&region);
-        assert!(queue.is_empty(&region));
-    }
-
-    #[test]
-    fn a_paste_written_whole_or_not_at_all_needs_no_end() {
-        for written in [usize::MAX, 0] {
-            let (mut queue, mut region, _) = fresh();
-            queue.push(paste::frame("short", true)).unwrap();
-            write_once(&mut queue, &mut region, written);
-            let (queue, region) = killed(&region);
-            assert!(queue.is_empty(&region), "{written}");
-        }
-    }
-
-    #[test]
-    fn a_paste_whose_client_sends_the_rest_again_is_not_closed_before() {
-        let (mut queue, mut region, slot) = fresh();
-        let paste = paste::frame(&"x".repeat(9000), true);
-        queue.push_sequenced(&mut region, slot, Seq(1), paste.clone()).unwrap();
-        let mut out = write_once(&mut queue, &mut region, 4096);
-        let (mut queue, mut region) = killed(&region);
-        assert!(queue.is_empty(&region));
-        queue.push_sequenced(&mut region, slot, Seq(1), paste.clone()).unwrap();
-        out.extend(drain(&mut queue, &mut region, usize::MAX));
-        assert_eq!(out, paste);
-        let (queue, region) = killed(&region);
-        assert!(queue.is_empty(&region));
-    }
-
-    #[test]
-    fn a_paste_cut_in_the_act_of_writing_is_not_sent_again_and_therefore_closed() {
-        let (mut queue, mut region, slot) = fresh();
-        queue.push_sequenced(&mut region, slot, Seq(1), paste::frame(&"x".repeat(9000), true)).unwrap();
-        write_once(&mut queue, &mut region, 4096);
-        queue.next_write(&mut region);
-        let (mut queue, mut region) = killed(&region);
-        assert_eq!(region.uncertain(slot), Some(Seq(1)));
-        assert_eq!(drain(&mut queue, &mut region, usize::MAX), b"\x1b[201~");
-    }
-
-    proptest! {
-        /// Messages are sent again at random, as clients do after a lost connection; the worker is killed between
-        /// writes at random. The terminal gets each message once, whole and in order.
-        #[test]
-        fn each_message_reaches_the_terminal_once(
-            sizes in proptest::collection::vec(0..9000_usize, 1..20),
-            script in proptest::collection::vec((0..20_usize, 0..6000_usize, any::<bool>()), 1..200),
-        ) {
-            let (mut queue, mut region, slot) = fresh();
-            let messages: Vec<Vec<u8>> =
-                sizes.iter().enumerate().map(|(n, len)| (0..*len).map(|i| (n * 7 + i) as u8).collect()).collect();
-            let mut out = Vec::new();
-            for (pick, write, kill) in script {
-                let n = pick % messages.len();
-                let _maybe_gap = queue.push_sequenced(&mut region, slot, Seq(n as u64 + 1), messages[n].clone());
-                out.extend(write_once(&mut queue, &mut region, write));
-                if kill {
-                    let bytes = as_usize(region_bytes(region.ring_bytes()));
-                    region = Region::recover(region.bytes(0..bytes).to_vec()).unwrap();
-                    queue = InputQueue::default();
-                }
-            }
-            for (n, message) in messages.iter().enumerate() {
-                queue.push_sequenced(&mut region, slot, Seq(n as u64 + 1), message.clone()).unwrap();
-            }
-            out.extend(drain(&mut queue, &mut region, usize::MAX));
-            prop_assert_eq!(out, messages.concat());
-            prop_assert_eq!(region.uncertain(slot), None);
-        }
-    }
-
-    fn fresh() -> (InputQueue, Region<Vec<u8>>, Slot) {
-        let memory = vec![0; as_usize(region_bytes(MIN_RING_BYTES))];
-        let mut region = Region::create(memory, 1, TerminalSize::DEFAULT).unwrap();
-        let client = ClientId::try_from("phone".to_owned()).unwrap();
-        let slot = region.admit_client(&client, |_| false).unwrap();
-        (InputQueue::default(), region, slot)
-    }
-
-    fn killed(region: &Region<Vec<u8>>) -> (InputQueue, Region<Vec<u8>>) {
-        let bytes = as_usize(region_bytes(region.ring_bytes()));
-        (InputQueue::default(), Region::recover(region.bytes(0..bytes).to_vec()).unwrap())
-    }
-
-    fn write_once(queue: &mut InputQueue, region: &mut Region<Vec<u8>>, most: usize) -> Vec<u8> {
-        if queue.is_empty(region) {
-            return Vec::new();
-        }
-        let next = queue.next_write(region);
-        let out = next[..next.len().min(most)].to_vec();
-        queue.wrote(region, out.len());
-        out
-    }
-
-    fn drain(queue: &mut InputQueue, region: &mut Region<Vec<u8>>, most: usize) -> Vec<u8> {
-        let mut out = Vec::new();
-        while !queue.is_empty(region) {
-            out.extend(write_once(queue, region, most.max(1)));
-        }
-        out
-    }
-}
+mod tests;

@@ -83,9 +83,24 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         if self.at(position(slot, INTENT)) == seq.0 { self.at(position(slot, WRITTEN)) } else { 0 }
     }
 
-    /// Whether a message of this client has been written in part and is due to be sent again.
-    pub(crate) fn is_half_written(&self, slot: Slot) -> bool {
-        self.at(position(slot, INTENT)) != 0
+    /// The message of this client that has been written in part and is due to be sent again.
+    pub(crate) fn half_written(&self, slot: Slot) -> Option<Seq> {
+        Some(self.at(position(slot, INTENT))).filter(|seq| *seq != 0).map(Seq)
+    }
+
+    /// What was written of this client's half-written message belongs to another than it sends under that number.
+    pub(crate) fn forget_written(&mut self, slot: Slot) {
+        self.put(position(slot, WRITTEN), 0);
+        fence();
+    }
+
+    /// Gives up the rest of this client's half-written message: it counts as applied, and as uncertain.
+    pub(crate) fn give_up_half_written(&mut self, slot: Slot) {
+        // As if a kill had hit its write. One that comes from here on has the next worker settle it in the same way.
+        self.put(position(slot, WRITING), 1);
+        fence();
+        self.settle(slot);
+        fence();
     }
 
     /// Up to where this client has drawn the output.
@@ -138,21 +153,23 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
     /// Settles what a killed worker left: a message with a write in flight counts as applied, and as uncertain.
     pub(crate) fn recover_ledger(&mut self) {
         for slot in slots() {
-            let intent = self.at(position(slot, INTENT));
-            if intent != 0
-                && intent > self.at(position(slot, APPLIED))
-                && self.at(position(slot, WRITING)) != 0
-            {
-                self.put(position(slot, UNCERTAIN), intent);
-                fence();
-                self.put(position(slot, APPLIED), intent);
-            }
-            if intent != 0 && intent <= self.at(position(slot, APPLIED)) {
-                fence();
-                self.put(position(slot, INTENT), 0);
-            }
-            self.put(position(slot, WRITING), 0);
+            self.settle(slot);
         }
+    }
+
+    fn settle(&mut self, slot: Slot) {
+        let intent = self.at(position(slot, INTENT));
+        if intent != 0 && intent > self.at(position(slot, APPLIED)) && self.at(position(slot, WRITING)) != 0 {
+            self.put(position(slot, UNCERTAIN), intent);
+            fence();
+            self.put(position(slot, APPLIED), intent);
+        }
+        if intent != 0 && intent <= self.at(position(slot, APPLIED)) {
+            fence();
+            self.put(position(slot, INTENT), 0);
+        }
+        fence();
+        self.put(position(slot, WRITING), 0);
     }
 
     fn client_bytes(&self, slot: Slot) -> Option<&[u8]> {

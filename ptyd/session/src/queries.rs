@@ -2,10 +2,12 @@
 //! are blanked in the ring, and its answer before it is written: so a program is answered once, whatever is killed when.
 
 use devpocket_shared::ids::Offset;
+use ptyd_screen::query::most_answers;
 
 use crate::region::{AT_QUERIES, Region, fence};
 
-/// Queries and answers that may wait. Full means: what is asked next is not answered.
+/// Queries and answers that may wait; an answer of several sequences may take more than one of these places. Full means:
+/// what is asked next waits, or is not answered where nobody takes answers ([`crate::Overflow`]).
 pub const MAX_QUERIES: usize = 16;
 /// The longest query, in bytes. A longer one is not answered.
 pub const MAX_QUERY_BYTES: usize = ANSWER - QUERY;
@@ -50,7 +52,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
     }
 
     /// As [`Region::answer_query`], with an answer of several sequences that may be longer than one place takes: it goes into
-    /// free places too, each with whole sequences. What has none is not told.
+    /// free places too, each with whole sequences. They were kept free for it, unless it was asked where nobody takes
+    /// answers: then what has none is not told.
     pub(crate) fn answer_query_at_length(&mut self, slot: QuerySlot, answer: &[u8]) {
         if answer.len() <= MAX_ANSWER_BYTES {
             return self.answer_query(slot, Some(answer));
@@ -91,16 +94,25 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         }
     }
 
-    /// Notes a query that ends at `end`, before it is blanked. False: there is no room.
-    pub(crate) fn ask(&mut self, end: u64, query: &[u8]) -> bool {
+    /// Notes a query that ends at `end`, before it is blanked. False: there is no room for an answer in so many places beside
+    /// what was asked before.
+    pub(crate) fn ask(&mut self, end: u64, query: &[u8], places: usize) -> bool {
         // After a kill between noting and blanking it is found again.
         let known = slots().any(|slot| self.state(slot) != NONE && self.query_offset(slot).0 == end);
         if known || query.len() > MAX_QUERY_BYTES {
             return true;
         }
-        let Some(free) = slots().find(|slot| self.state(*slot) == NONE) else { return false };
-        self.put(position(free, OFFSET), end);
-        self.put_text(free, ASKED, QUERY, query);
+        let kept: usize = slots()
+            .filter(|slot| self.state(*slot) == ASKED)
+            .map(|slot| answer_places(self.query(slot)).saturating_sub(1))
+            .sum();
+        let mut free = slots().filter(|slot| self.state(*slot) == NONE);
+        let Some(first) = free.next() else { return false };
+        if 1 + free.count() < places + kept {
+            return false;
+        }
+        self.put(position(first, OFFSET), end);
+        self.put_text(first, ASKED, QUERY, query);
         true
     }
 
@@ -147,6 +159,15 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
     }
 }
 
+/// How many places the answer to a query may take: one at least, and never more than there are.
+pub(crate) fn answer_places(query: &[u8]) -> usize {
+    let (sequences, bytes) = most_answers(query);
+    if sequences * bytes <= MAX_ANSWER_BYTES {
+        return 1;
+    }
+    sequences.div_ceil((MAX_ANSWER_BYTES / bytes).max(1)).min(MAX_QUERIES)
+}
+
 /// An answer in parts that fit a place each, cut behind sequences that end with ST.
 fn parts(answer: &[u8]) -> Vec<&[u8]> {
     const ST: &[u8] = b"\x1b\\";
@@ -181,7 +202,7 @@ mod tests {
     #[test]
     fn queries_are_answered_in_their_order_and_each_once() {
         let mut region = fresh();
-        assert!(region.ask(20, b"second") && region.ask(10, b"first"));
+        assert!(region.ask(20, b"second", 1) && region.ask(10, b"first", 1));
         let (first, at) = region.next_query().unwrap();
         assert_eq!((region.query(first), at), (&b"first"[..], Offset(10)));
         region.answer_query(first, Some(b"one"));
@@ -200,7 +221,7 @@ mod tests {
     #[test]
     fn an_answer_cut_short_by_a_full_terminal_goes_on_and_by_a_kill_does_not() {
         let mut region = fresh();
-        region.ask(10, b"q");
+        region.ask(10, b"q", 1);
         let (slot, _) = region.next_query().unwrap();
         region.answer_query(slot, Some(b"answer"));
         region.begin_answer(slot);
@@ -216,13 +237,13 @@ mod tests {
     #[test]
     fn a_long_answer_takes_several_places_in_its_order() {
         let mut region = fresh();
-        assert!(region.ask(10, b"before") && region.ask(20, b"asks for much"));
+        assert!(region.ask(10, b"before", 1) && region.ask(20, b"asks for much", 4));
         let (before, _) = region.next_query().unwrap();
         region.answer_query(before, None);
         let (slot, _) = region.next_query().unwrap();
         let answer: String = (0..16).map(|n| format!("\x1b]4;{n};rgb:0000/0000/0000\x1b\\")).collect();
         region.answer_query_at_length(slot, answer.as_bytes());
-        assert!(region.ask(30, b"next"));
+        assert!(region.ask(30, b"next", 1));
         let (next, _) = region.next_query().unwrap();
         region.answer_query(next, Some(b"last"));
         let mut told = Vec::new();
@@ -240,11 +261,30 @@ mod tests {
     fn a_query_found_again_after_a_kill_is_asked_once_and_more_than_fit_are_refused() {
         let mut region = fresh();
         for end in 0..MAX_QUERIES as u64 {
-            assert!(region.ask(end, b"q"));
+            assert!(region.ask(end, b"q", 1));
         }
-        assert!(region.ask(3, b"q"), "it is known");
-        assert!(!region.ask(99, b"q"), "there is no room");
-        assert!(region.ask(99, &[b'q'; MAX_QUERY_BYTES + 1]), "too long is never answered");
+        assert!(region.ask(3, b"q", 1), "it is known");
+        assert!(!region.ask(99, b"q", 1), "there is no room");
+        assert!(region.ask(99, &[b'q'; MAX_QUERY_BYTES + 1], 1), "too long is never answered");
+    }
+
+    #[test]
+    fn places_are_kept_free_for_an_answer_that_takes_several() {
+        let mut region = fresh();
+        let colors = b"\x1b]4;0;?;1;?;2;?;3;?;4;?;5;?;6;?;7;?;8;?\x07";
+        assert_eq!((answer_places(colors), answer_places(b"\x1b[6n")), (3, 1));
+        for end in 0..12 {
+            assert!(region.ask(end, b"q", 1));
+        }
+        assert!(region.ask(20, colors, 3));
+        assert!(region.ask(21, b"q", 1), "the last that is not kept");
+        assert!(!region.ask(22, b"q", 1) && !region.ask(22, colors, 3), "the two that are left are kept");
+        // The answers before it go out, and then it is answered.
+        for _ in 0..12 {
+            let (slot, _) = region.next_query().unwrap();
+            region.answer_query(slot, None);
+        }
+        assert!(region.ask(22, colors, 3), "there is room again");
     }
 
     fn fresh() -> Region<Vec<u8>> {

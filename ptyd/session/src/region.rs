@@ -74,7 +74,7 @@ pub enum RegionError {
     Positions,
 }
 
-/// A sequence too long to be waited for, whose bytes are shown before it is whole.
+/// A sequence whose bytes are shown before it is whole: it is too long to be waited for, or a query that waits ended it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub enum Passing {

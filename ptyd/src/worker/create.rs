@@ -226,9 +226,10 @@ impl Maps {
 
     fn recover(self) -> Result<Memory, AdoptError> {
         let mut region = Region::recover(self.region)?;
-        // What the worker before had read and not cut yet: perhaps nothing more will come that would have it shown.
+        // What the worker before had read and not cut yet: perhaps nothing more will come that would have it shown. Queries
+        // for which there is no room wait for the session's task, as they did.
         let mut cutter = Cutter::recover(&region);
-        cutter.cut(&mut region, Overflow::Drop);
+        cutter.cut(&mut region, Overflow::Wait);
         let checkpoints = Checkpoints::new(self.checkpoints).ok_or(RegionError::Layout)?;
         let picture = Picture::recover(&region, self.scrollback, checkpoints);
         Ok(Memory { cutter, region, picture })

@@ -166,11 +166,17 @@ fn plan(session: &Session, state: &State, master: &AsyncFd<OwnedFd>) -> Plan {
         shared.cut_unanswered();
         session.publish();
     }
+    let Shared { region, input, .. } = &mut *shared;
+    if let Some((_, seq)) = input.handle_timeout(region, now()) {
+        warn!(session.id = %session.id, "session {} goes on without the rest of the paste in input {}", session.id, seq.0);
+        session.publish();
+    }
+    let paste = input.poll_timeout(region);
     let hold = shared.lowest_hold();
     shared.held_back = shared.region.space(hold).is_empty();
     let looking = state.look_at.filter(|_| shared.is_attached());
     let life = shared.life.poll_timeout(shared.is_attached()).filter(|_| shared.exit.is_none());
-    let deadlines = [shared.holds.poll_timeout(), state.hung_up_until, looking, life];
+    let deadlines = [shared.holds.poll_timeout(), state.hung_up_until, looking, life, paste];
     Plan {
         feed: shared.picture.is_behind(&shared.region),
         read: !shared.held_back && !shared.answers_first && state.hung_up_until.is_none(),

@@ -205,6 +205,8 @@ impl Session {
         if active.is_none() {
             shared.region.note_active(now_ms());
         }
+        // What the worker before left waiting for its answers.
+        shared.cut();
         Self {
             id,
             owner,
@@ -365,15 +367,19 @@ impl Session {
         Ok(accepted)
     }
 
-    /// Takes pasted text of an attachment, framed as the program wants it now.
+    /// Takes pasted text of an attachment, framed as the program wants it now, or as the part of it is that was written.
     pub(crate) fn paste(&self, number: u64, seq: Option<Seq>, text: &str) -> Result<Accepted, NotApplied> {
-        let bracketed = {
+        let framed = {
             let mut shared = self.lock();
-            // The mode the program really set, not the one it had a moment ago.
-            shared.feed(PASTE_FEED_BYTES);
-            shared.picture.screen().modes().bracketed_paste
+            let slot = shared.attached.get(&number).and_then(|entry| entry.slot);
+            let begun = slot.zip(seq).and_then(|(slot, seq)| shared.region.was_framed(slot, seq));
+            begun.unwrap_or_else(|| {
+                // The mode the program really set, not the one it had a moment ago.
+                shared.feed(PASTE_FEED_BYTES);
+                shared.picture.screen().modes().bracketed_paste
+            })
         };
-        self.input(number, seq, &paste::frame(text, bracketed))
+        self.input(number, seq, &paste::frame(text, framed))
     }
 
     /// Takes a control byte ahead of waiting input.

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::region::{MIN_RING_BYTES, region_bytes};
 
+mod kills;
+
 /// Bytes at which the parser panics, in these tests.
 pub(super) const FAULT: &[u8] = b"\x1b[777;fault";
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::checkpoints::CHECKPOINTS_BYTES;
-use crate::cutter::{Cutter, Overflow};
+use crate::cutter::{Cut, Cutter, Overflow};
 use crate::region::region_bytes;
 
 const RING_BYTES: u64 = 256 << 10;
@@ -97,6 +97,41 @@ fn a_query_is_answered_with_the_screen_as_it_was_there_and_once_over_kills() {
     }
     // What was blanked moves no cursor.
     assert_eq!(answers, [b"\x1b[1;4R".to_vec(), b"\x1b[1;7R".to_vec()]);
+}
+
+/// The story: sixteen colours asked for at once, right behind other questions, had four answers.
+#[test]
+fn all_that_is_asked_for_in_one_sequence_is_told_however_many_answers_wait() {
+    let colors: String = (0..16).map(|index| format!(";{index};?")).collect();
+    for before in 0..=crate::queries::MAX_QUERIES {
+        let mut session = start();
+        let bytes = [b"\x1b[5n".repeat(before), format!("\x1b]4{colors}\x07\x1b[6n").into_bytes()].concat();
+        session.region.space(None)[..bytes.len()].copy_from_slice(&bytes);
+        session.region.commit(bytes.len());
+        let mut told = Vec::new();
+        loop {
+            let cut = session.cutter.cut(&mut session.region, Overflow::Wait);
+            session.catch_up();
+            match session.region.next_answer() {
+                Some((slot, answer)) => {
+                    told.extend_from_slice(answer);
+                    let len = answer.len();
+                    session.region.begin_answer(slot);
+                    session.region.end_answer(slot, len);
+                }
+                None if cut == Cut::Done => break,
+                None => {}
+            }
+        }
+        let told = String::from_utf8(told).unwrap();
+        assert_eq!(told.matches("\x1b[0n").count(), before);
+        let answers: Vec<&str> = told.split_inclusive("\x1b\\").collect();
+        assert_eq!(answers.len(), 17, "{told:?}");
+        for (index, answer) in answers[1..16].iter().enumerate() {
+            assert!(answer.starts_with(&format!("\x1b]4;{};rgb:", index + 1)), "{answer:?}");
+        }
+        assert!(answers[16].ends_with("R"));
+    }
 }
 
 #[test]

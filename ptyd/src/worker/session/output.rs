@@ -10,6 +10,7 @@ impl Shared {
     /// written.
     pub(crate) fn cut(&mut self) {
         self.answers_first = false;
+        let mut cut_to = None;
         while self.cutter.cut(&mut self.region, Overflow::Wait) == Cut::Full {
             // The screen goes ahead of itself.
             self.feed(usize::MAX);
@@ -17,7 +18,10 @@ impl Shared {
                 self.answers_first = true;
                 return;
             }
-            if self.region.next_query().is_some() || self.exit.is_some() {
+            // All that had a place was settled without an answer, and what waits has one now; if not, nothing will give it one.
+            let end = self.region.held().end;
+            let stands = cut_to.replace(end) == Some(end);
+            if stands || self.region.next_query().is_some() || self.exit.is_some() {
                 return self.cut_unanswered();
             }
         }
