@@ -35,7 +35,7 @@ const READY: &str = "ready";
 pub const PROMPT: &str = "over> ";
 const INTERRUPT: &[u8] = b"\x03";
 
-/// Milliseconds to the prompt, and what it costs the worker.
+/// Milliseconds to the prompt, and what it costs the worker, or Node.
 pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
     let contenders = options.contenders_and_node_pty().into_iter().filter(|one| *one != Contender::Bare);
     let rig = Rig::start(contenders.collect()).await?;
@@ -58,6 +58,7 @@ pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
             }
             match took {
                 Some(took) => prompt.add(*contender, took.as_secs_f64() * 1e3),
+                // Said already.
                 None if patience.is_zero() => {}
                 None => {
                     prompt.add_more_than(*contender, patience.as_secs_f64() * 1e3);

@@ -55,7 +55,7 @@ impl Figure {
     }
 }
 
-/// Measures DevPocket beside a bare PTY and `ssh localhost`
+/// Measures DevPocket beside a bare PTY, `ssh localhost` and a web terminal of node-pty and ws
 #[derive(Debug, Parser)]
 #[command(name = "devpocket-bench", version)]
 pub struct Options {
