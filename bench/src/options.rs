@@ -67,7 +67,7 @@ pub struct Options {
     /// Only over QUIC, unless --unix is given as well
     #[arg(long)]
     quic: bool,
-    /// Small sizes: shows within a minute or two that everything works; the figures are rough
+    /// Small sizes: shows within three minutes that everything works; the figures are rough
     #[arg(long)]
     quick: bool,
     /// Writes the same figures, with every round, to this file
