@@ -61,11 +61,12 @@ fmt: ## Format the Rust code
 
 bench: build ## Measure, each figure beside a baseline (a few minutes)
 	@scripts/install-packages.sh bench
+	@scripts/install-node-pty.sh
 	cargo run --release --locked -p devpocket-bench -- $(ARGS)
 
 clean: ## Remove everything that was built; ./data stays
 	cargo clean
-	rm -rf web/dist web/node_modules ptyd/screen/oracle/node_modules
+	rm -rf web/dist web/node_modules ptyd/screen/oracle/node_modules bench/peers/node-pty/node_modules
 
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	@scripts/require-node.sh

@@ -33,7 +33,7 @@ struct Transfer {
 
 /// MB/s and CPU seconds per 100 MB.
 pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
-    let rig = Rig::start(options.contenders()).await?;
+    let rig = Rig::start(options.contenders_and_node_pty()).await?;
     let log = Log::write(options.bulk_bytes())?;
     let title = format!("bulk, {} MB of log lines", log.bytes / 1_000_000);
     let (mut speed, mut cpu) =
@@ -54,7 +54,9 @@ pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
     for (ours, share, cpu_target) in [(Contender::Unix, 0.8, 0.95), (Contender::Quic, 0.75, 1.0)] {
         speed.compare(ours, Contender::Bare, Target::AtLeast(share));
         speed.compare(ours, Contender::Ssh, Target::None);
+        speed.compare(ours, Contender::NodePty, Target::None);
         cpu.expect(ours, Target::AtMost(cpu_target));
+        cpu.compare(ours, Contender::NodePty, Target::None);
     }
     Ok(vec![speed, cpu])
 }
@@ -73,7 +75,16 @@ async fn transfer(
     if contender.is_ours() {
         return through_ours(rig, contender, log, received).await;
     }
-    let mut tty = rig.tty(contender, &format!("stty raw -echo; {}", program(log)))?;
+    let script = format!("stty raw -echo; {}", program(log));
+    if contender == Contender::NodePty {
+        let mut terminal = rig.node_pty()?.open(&script)?;
+        terminal.read_until(READY)?;
+        let clocks = Clocks::start(rig.processes(contender)?)?;
+        terminal.write(b"\n")?;
+        terminal.read_exactly(log.bytes, received)?;
+        return clocks.stop();
+    }
+    let mut tty = rig.tty(contender, &script)?;
     tty.read_until(READY)?;
     let clocks = Clocks::start(rig.processes(contender)?)?;
     tty.write(b"\n")?;

@@ -9,6 +9,8 @@ pub enum Contender {
     Ssh,
     /// tmux on a PTY of this process, where sessions outlive their client.
     Tmux,
+    /// A web terminal of node-pty and ws.
+    NodePty,
     /// DevPocket, api and ptyd over a Unix socket.
     Unix,
     /// DevPocket, api and ptyd over QUIC.
@@ -23,7 +25,8 @@ pub enum Contender {
 
 impl Contender {
     /// Who shows terminals, baselines first.
-    pub const TERMINALS: &[Self] = &[Self::Bare, Self::Ssh, Self::Tmux, Self::Unix, Self::Quic];
+    pub const TERMINALS: &[Self] =
+        &[Self::Bare, Self::Ssh, Self::Tmux, Self::NodePty, Self::Unix, Self::Quic];
     /// Who answers HTTP requests, baselines first.
     pub const SERVERS: &[Self] = &[Self::Libraries, Self::Sqlite, Self::Postgres];
 
@@ -33,6 +36,7 @@ impl Contender {
             Self::Bare => "bare PTY",
             Self::Ssh => "ssh",
             Self::Tmux => "tmux",
+            Self::NodePty => "node-pty + ws",
             Self::Unix => "ours, Unix",
             Self::Quic => "ours, QUIC",
             Self::Libraries => "libraries alone",
@@ -47,6 +51,7 @@ impl Contender {
             Self::Bare => "bare",
             Self::Ssh => "ssh",
             Self::Tmux => "tmux",
+            Self::NodePty => "node_pty",
             Self::Unix => "unix",
             Self::Quic => "quic",
             Self::Libraries => "libraries",

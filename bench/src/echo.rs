@@ -57,7 +57,7 @@ impl Pair {
 
 /// p50 and p99, idle and busy.
 pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
-    let rig = Rig::start(options.contenders()).await?;
+    let rig = Rig::start(options.contenders_and_node_pty()).await?;
     let (typing, back_to_back) = idle(&rig, options).await?;
     let beside = busy(&rig, options, &typing.p50).await?;
     Ok([typing, back_to_back, beside].into_iter().flat_map(|pair| [pair.p50, pair.p99]).collect())
@@ -65,7 +65,7 @@ pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
 
 async fn idle(rig: &Rig, options: &Options) -> anyhow::Result<(Pair, Pair)> {
     let (mut typing, mut back_to_back) = (Pair::new("idle"), Pair::new("idle, typed without a pause"));
-    let mut keyboards = keyboards(rig).await?;
+    let mut keyboards = keyboards(rig, &rig.contenders).await?;
     for _ in 0..options.echo_rounds() {
         for (pace, pair) in [(Pace::Typing, &mut typing), (Pace::BackToBack, &mut back_to_back)] {
             for (contender, keys) in &mut keyboards {
@@ -79,6 +79,9 @@ async fn idle(rig: &Rig, options: &Options) -> anyhow::Result<(Pair, Pair)> {
         for row in [&mut typing.p99, &mut back_to_back.p50, &mut back_to_back.p99] {
             row.compare(ours, Contender::Ssh, Target::None);
         }
+        for row in [&mut typing.p50, &mut typing.p99, &mut back_to_back.p50, &mut back_to_back.p99] {
+            row.compare(ours, Contender::NodePty, Target::None);
+        }
     }
     Ok((typing, back_to_back))
 }
@@ -87,12 +90,13 @@ async fn idle(rig: &Rig, options: &Options) -> anyhow::Result<(Pair, Pair)> {
 async fn busy(rig: &Rig, options: &Options, idle: &Row) -> anyhow::Result<Pair> {
     let count = options.busy_sessions();
     let mut pair = Pair::new(&format!("beside {count} sessions of {LINES_PER_SECOND} lines/s"));
+    let contenders = options.contenders();
     let mut crowds = Vec::new();
-    for contender in &rig.contenders {
+    for contender in &contenders {
         crowds.push(Printers::start(rig, *contender, count).await?);
     }
     // After the printers, which take long to start: nobody reads from these sockets meanwhile.
-    let mut keyboards = keyboards(rig).await?;
+    let mut keyboards = keyboards(rig, &contenders).await?;
     for _ in 0..options.echo_rounds() {
         for ((contender, keys), printers) in keyboards.iter_mut().zip(&mut crowds) {
             printers.begin().await?;
@@ -110,17 +114,17 @@ async fn busy(rig: &Rig, options: &Options, idle: &Row) -> anyhow::Result<Pair> 
             pair.add(*contender, &times);
         }
     }
-    for contender in &rig.contenders {
+    for contender in &contenders {
         let target = if contender.is_ours() { Target::AtMost(1.5) } else { Target::None };
         pair.p50.compare_row(*contender, idle, "idle", target);
     }
     Ok(pair)
 }
 
-/// A keyboard at each contender.
-pub async fn keyboards(rig: &Rig) -> anyhow::Result<Vec<(Contender, Keys)>> {
+/// A keyboard at each of these contenders.
+pub async fn keyboards(rig: &Rig, contenders: &[Contender]) -> anyhow::Result<Vec<(Contender, Keys)>> {
     let mut keyboards = Vec::new();
-    for contender in &rig.contenders {
+    for contender in contenders {
         keyboards.push((*contender, Keys::open(rig, *contender).await?));
     }
     Ok(keyboards)

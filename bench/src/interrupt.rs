@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::contender::Contender;
+use crate::node_pty::NodePty;
 use crate::options::Options;
 use crate::report::{Row, Target};
 use crate::rig::Rig;
@@ -25,6 +26,8 @@ const FLOOD: Duration = Duration::from_secs(3);
 const WARM_BYTES: u64 = 4 << 20;
 /// How long a prompt may take.
 const LIMIT: Duration = Duration::from_secs(180);
+/// How long the one of a web terminal is waited for: everything printed before it comes first, which can be minutes.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What a client of ours lets the server send ahead.
 const WINDOW_BYTES: u64 = 256 << 10;
 
@@ -32,22 +35,37 @@ const READY: &str = "ready";
 pub const PROMPT: &str = "over> ";
 const INTERRUPT: &[u8] = b"\x03";
 
-/// Milliseconds to the prompt, and what it costs the worker.
+/// Milliseconds to the prompt, and what it costs the worker, or Node.
 pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
-    let contenders = options.contenders().into_iter().filter(|one| *one != Contender::Bare);
+    let contenders = options.contenders_and_node_pty().into_iter().filter(|one| *one != Contender::Bare);
     let rig = Rig::start(contenders.collect()).await?;
     let mut prompt = Row::new("Ctrl-C in `yes` at 1 Mbit/s to the prompt", "ms");
     let mut memory = Row::new("the same, growth of the worker", "KiB");
+    let mut patience = PATIENCE;
     for _ in 0..options.interrupt_rounds() {
         for contender in &rig.contenders {
-            let took = if contender.is_ours() {
+            let (took, grown) = if contender.is_ours() {
                 let (took, grown) = ours(&rig, *contender).await?;
-                memory.add(*contender, grown as f64 / 1024.0);
-                took
+                (Some(took), Some(grown))
+            } else if *contender == Contender::NodePty {
+                let (took, grown) = web(patience).await?;
+                (took, Some(grown))
             } else {
-                ssh(&rig).await?
+                (Some(ssh(&rig).await?), None)
             };
-            prompt.add(*contender, took.as_secs_f64() * 1e3);
+            if let Some(grown) = grown {
+                memory.add(*contender, grown as f64 / 1024.0);
+            }
+            match took {
+                Some(took) => prompt.add(*contender, took.as_secs_f64() * 1e3),
+                // Said already.
+                None if patience.is_zero() => {}
+                None => {
+                    prompt.add_more_than(*contender, patience.as_secs_f64() * 1e3);
+                    // The rounds after this one need not wait as long to say the same.
+                    patience = Duration::ZERO;
+                }
+            }
         }
     }
     for contender in [Contender::Unix, Contender::Quic] {
@@ -121,6 +139,47 @@ async fn ssh(rig: &Rig) -> anyhow::Result<Duration> {
         tty.write(INTERRUPT)?;
         tty.read_until(PROMPT)?;
         Ok(began.elapsed())
+    })
+    .await?
+}
+
+/// Through a web terminal; no time if the prompt did not come within `patience`. The server is a fresh one, because what a
+/// flood leaves in its memory is room for the next.
+async fn web(patience: Duration) -> anyhow::Result<(Option<Duration>, u64)> {
+    let server = NodePty::start()?;
+    let process = [server.process()];
+    let mut warm = server.open(&script())?;
+    warm.read_until(READY)?;
+    warm.write(b"go\n")?;
+    let mut printed = 0;
+    while printed < WARM_BYTES {
+        printed += warm.read()?.len() as u64;
+    }
+    drop(warm);
+    let throttle = Throttle::start(server.address(), BYTES_PER_SECOND).await;
+    // The proxy needs this thread.
+    tokio::task::spawn_blocking(move || {
+        let mut terminal = server.open_at(throttle.address, &script())?;
+        terminal.read_until(READY)?;
+        let before = usage::memory(&process)?;
+        terminal.write(b"go\n")?;
+        let until = Instant::now() + FLOOD;
+        while Instant::now() < until {
+            terminal.read()?;
+        }
+        let grown = usage::memory(&process)?.saturating_sub(before);
+        let began = Instant::now();
+        terminal.write(INTERRUPT)?;
+        let mut tail = String::new();
+        while !tail.ends_with(PROMPT) {
+            if began.elapsed() >= patience {
+                return Ok((None, grown));
+            }
+            // A prompt may come in two parts.
+            tail = tail.split_off(tail.len().saturating_sub(PROMPT.len()));
+            tail.push_str(&terminal.read()?);
+        }
+        Ok((Some(began.elapsed()), grown))
     })
     .await?
 }

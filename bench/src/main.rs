@@ -1,4 +1,4 @@
-//! Measures DevPocket side by side with a bare PTY and with `ssh localhost`, and prints one table. Must not know how a
+//! Measures DevPocket side by side with a bare PTY, `ssh localhost` and a usual web terminal, and prints one table. Must not know how a
 //! figure is measured.
 
 mod bulk;
@@ -11,6 +11,7 @@ mod http;
 mod interrupt;
 mod machine;
 mod memory;
+mod node_pty;
 mod options;
 mod reattach;
 mod recovery;
@@ -31,12 +32,16 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use clap::Parser;
 
+use contender::Contender;
+use node_pty::NodePty;
 use options::{Figure, Options};
 use report::{Report, Row};
 
 fn main() -> anyhow::Result<ExitCode> {
-    let options = Options::parse();
-    let mut report = Report::new(machine::facts()?);
+    let mut options = Options::parse();
+    let mut facts = machine::facts()?;
+    facts.push((Contender::NodePty.name(), look_for_node_pty(&mut options)));
+    let mut report = Report::new(facts);
     for figure in options.figures() {
         eprintln!("measuring {} ...", figure.name());
         match measured(figure, &options) {
@@ -50,6 +55,20 @@ fn main() -> anyhow::Result<ExitCode> {
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(if report.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Lets the web terminal take part if it starts here; its versions, or why it is left out.
+fn look_for_node_pty(options: &mut Options) -> String {
+    match NodePty::start().and_then(|server| server.versions()) {
+        Ok(versions) => {
+            options.has_node_pty = true;
+            versions
+        }
+        Err(err) => {
+            eprintln!("{} is left out: {err:#}", Contender::NodePty.name());
+            format!("left out: {err:#}")
+        }
+    }
 }
 
 /// The rows of one figure. A check that fails, in a panic of the shared client too, refuses this figure alone.

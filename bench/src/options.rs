@@ -55,7 +55,7 @@ impl Figure {
     }
 }
 
-/// Measures DevPocket beside a bare PTY and `ssh localhost`
+/// Measures DevPocket beside a bare PTY, `ssh localhost` and a web terminal of node-pty and ws
 #[derive(Debug, Parser)]
 #[command(name = "devpocket-bench", version)]
 pub struct Options {
@@ -67,7 +67,7 @@ pub struct Options {
     /// Only over QUIC, unless --unix is given as well
     #[arg(long)]
     quic: bool,
-    /// Small sizes: shows within a minute or two that everything works; the figures are rough
+    /// Small sizes: shows within three minutes that everything works; the figures are rough
     #[arg(long)]
     quick: bool,
     /// Writes the same figures, with every round, to this file
@@ -91,6 +91,9 @@ pub struct Options {
     /// Rounds of a figure in which the contenders take turns
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
+    /// Whether node-pty and ws are here: they take part where they can.
+    #[arg(skip)]
+    pub has_node_pty: bool,
 }
 
 impl Options {
@@ -102,11 +105,19 @@ impl Options {
 
     /// Who takes part: the baselines, and ours over the links asked for.
     pub fn contenders(&self) -> Vec<Contender> {
+        let mut contenders = self.contenders_and_node_pty();
+        contenders.retain(|contender| *contender != Contender::NodePty);
+        contenders
+    }
+
+    /// The same, with the web terminal where it is here.
+    pub fn contenders_and_node_pty(&self) -> Vec<Contender> {
         let both = self.unix == self.quic;
         let wanted = |contender: &Contender| match contender {
             Contender::Bare | Contender::Ssh => true,
             // Only where sessions outlive their client.
             Contender::Tmux => false,
+            Contender::NodePty => self.has_node_pty,
             Contender::Unix => self.unix || both,
             Contender::Quic => self.quic || both,
             // Only where requests are answered.
@@ -207,6 +218,16 @@ mod tests {
         assert_eq!(contenders(&["bench"]), all);
         assert_eq!(contenders(&["bench", "--unix", "--quic"]), all);
         assert_eq!(contenders(&["bench", "--quic"]), [Contender::Bare, Contender::Ssh, Contender::Quic]);
+    }
+
+    #[test]
+    fn node_pty_takes_part_where_it_is_here_and_asked_for() {
+        let mut options = Options::parse_from(["bench", "--unix"]);
+        assert!(!options.contenders_and_node_pty().contains(&Contender::NodePty));
+        options.has_node_pty = true;
+        let all = [Contender::Bare, Contender::Ssh, Contender::NodePty, Contender::Unix];
+        assert_eq!(options.contenders_and_node_pty(), all);
+        assert!(!options.contenders().contains(&Contender::NodePty));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 pub mod sample;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use serde_json::{Value, json};
@@ -36,18 +36,27 @@ pub struct Row {
     unit: &'static str,
     /// Each contender's value of every round.
     rounds: BTreeMap<Contender, Vec<f64>>,
+    /// Whose values are bounds: the truth is larger.
+    more: BTreeSet<Contender>,
     verdicts: Vec<Verdict>,
 }
 
 impl Row {
     /// A row without values.
     pub fn new(figure: impl Into<String>, unit: &'static str) -> Self {
-        Self { figure: figure.into(), unit, rounds: BTreeMap::new(), verdicts: Vec::new() }
+        let (rounds, more) = (BTreeMap::new(), BTreeSet::new());
+        Self { figure: figure.into(), unit, rounds, more, verdicts: Vec::new() }
     }
 
     /// Adds the value of a round.
     pub fn add(&mut self, contender: Contender, value: f64) {
         self.rounds.entry(contender).or_default().push(value);
+    }
+
+    /// Adds the value of a round that was given up: the true one is larger.
+    pub fn add_more_than(&mut self, contender: Contender, value: f64) {
+        self.add(contender, value);
+        self.more.insert(contender);
     }
 
     /// Sets a contender's value beside another's of the same row. Says nothing if one of them did not take part.
@@ -93,7 +102,8 @@ impl Row {
                 Some((low, high)) => format!("{} ({} to {})", text(median(rounds)), text(low), text(high)),
                 None => text(median(rounds)),
             });
-            let _written = write!(line, " {cell} |");
+            let more = if self.more.contains(contender) { "more than " } else { "" };
+            let _written = write!(line, " {more}{cell} |");
         }
         let verdicts: Vec<String> = self.verdicts.iter().map(Verdict::markdown).collect();
         let _written = write!(line, " {} |", verdicts.join("<br>"));
@@ -104,7 +114,13 @@ impl Row {
         let rounds: BTreeMap<&str, Value> = self
             .rounds
             .iter()
-            .map(|(contender, rounds)| (contender.key(), json!({"median": median(rounds), "rounds": rounds})))
+            .map(|(contender, rounds)| {
+                let mut value = json!({"median": median(rounds), "rounds": rounds});
+                if self.more.contains(contender) {
+                    value["more_than"] = true.into();
+                }
+                (contender.key(), value)
+            })
             .collect();
         let verdicts: Vec<Value> = self
             .verdicts
@@ -198,9 +214,20 @@ mod tests {
         }
         row.compare(Contender::Unix, Contender::Ssh, Target::AtMost(0.8));
         row.compare(Contender::Quic, Contender::Ssh, Target::AtMost(0.8));
-        let expected = "| echo p50 (us) | - | 100 (100 to 1000) | - | 90.0 (80.0 to 850) | - | \
+        let expected = "| echo p50 (us) | - | 100 (100 to 1000) | - | - | 90.0 (80.0 to 850) | - | \
                         ours, Unix / ssh: 0.85, target at most 0.8 **missed** |";
         assert_eq!(row.markdown(), expected);
         assert_eq!(row.json()["verdicts"][0]["met"], false);
+    }
+
+    #[test]
+    fn a_round_that_was_given_up_says_so() {
+        let mut row = Row::new("Ctrl-C", "ms");
+        row.add(Contender::Ssh, 20.0);
+        row.add_more_than(Contender::NodePty, 60_000.0);
+        assert_eq!(row.markdown(), "| Ctrl-C (ms) | - | 20.0 | - | more than 60000 | - | - |  |");
+        let contenders = &row.json()["contenders"];
+        assert_eq!(contenders["node_pty"]["more_than"], true);
+        assert!(contenders["ssh"].get("more_than").is_none());
     }
 }

@@ -1,13 +1,14 @@
-//! Everything that one figure is measured on: a system per link, an sshd. Must not know the figure.
+//! Everything that one figure is measured on: a system per link, an sshd, a web terminal. Must not know the figure.
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use devpocket_tests::client::{Framing, Opening};
 use devpocket_tests::stack::{DatabaseKind, LinkKind, Options as StackOptions, Stack};
 use nix::unistd::Pid;
 
 use crate::contender::Contender;
+use crate::node_pty::NodePty;
 use crate::sshd::Sshd;
 use crate::tty::{self, Tty};
 
@@ -16,17 +17,19 @@ pub struct Rig {
     /// Who takes part, in the order of their turns.
     pub contenders: Vec<Contender>,
     sshd: Option<Sshd>,
+    node_pty: Option<NodePty>,
     stacks: BTreeMap<Contender, Stack>,
 }
 
 impl Rig {
     /// Starts what `contenders` need.
     pub async fn start(contenders: Vec<Contender>) -> anyhow::Result<Self> {
-        let mut rig = Self { contenders, sshd: None, stacks: BTreeMap::new() };
+        let mut rig = Self { contenders, sshd: None, node_pty: None, stacks: BTreeMap::new() };
         for contender in rig.contenders.clone() {
             match contender {
                 Contender::Bare | Contender::Tmux | Contender::Libraries => {}
                 Contender::Ssh => rig.sshd = Some(Sshd::start().await?),
+                Contender::NodePty => rig.node_pty = Some(NodePty::start()?),
                 Contender::Unix | Contender::Sqlite => {
                     rig.start_stack(contender, StackOptions::default()).await;
                 }
@@ -63,10 +66,16 @@ impl Rig {
         self.sshd.as_ref().context("no sshd was started")
     }
 
+    /// The web terminal.
+    pub fn node_pty(&self) -> anyhow::Result<&NodePty> {
+        self.node_pty.as_ref().context("no web terminal was started")
+    }
+
     /// Starts a shell script on a terminal of a baseline.
     pub fn tty(&self, contender: Contender, script: &str) -> anyhow::Result<Tty> {
         match contender {
             Contender::Ssh => Tty::piped(self.sshd()?.client(Some(script))),
+            Contender::NodePty => bail!("a web terminal is reached through its own client"),
             Contender::Bare
             | Contender::Tmux
             | Contender::Unix
@@ -77,11 +86,12 @@ impl Rig {
         }
     }
 
-    /// The processes between terminal and client: keeper, worker and api, or those of sshd.
+    /// The processes between terminal and client: keeper, worker and api, or those of sshd, or Node's.
     pub fn processes(&self, contender: Contender) -> anyhow::Result<Vec<Pid>> {
         Ok(match contender {
             Contender::Bare | Contender::Tmux | Contender::Libraries => Vec::new(),
             Contender::Ssh => self.sshd()?.processes(),
+            Contender::NodePty => vec![self.node_pty()?.process()],
             Contender::Unix | Contender::Quic | Contender::Sqlite | Contender::Postgres => {
                 let stack = self.stack(contender)?;
                 let worker = stack.worker_pid().context("no worker runs")?;

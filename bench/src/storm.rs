@@ -42,7 +42,7 @@ pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
     let mut p50 = Row::new(format!("echo p50, {what}"), "us");
     let mut p99 = Row::new(format!("echo p99, {what}"), "us");
     let mut logins = Row::new("wrong logins answered meanwhile", "1/s");
-    let mut keyboards = keyboards(&rig).await?;
+    let mut keyboards = keyboards(&rig, &rig.contenders).await?;
     for _ in 0..options.server_rounds() {
         for (contender, keys) in &mut keyboards {
             let times = round(keys, Pace::Typing, options.keystrokes(), Duration::ZERO).await;

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::contender::Contender;
+use crate::node_pty::terminal::WebTerminal;
 use crate::rig::Rig;
 use crate::tty::Tty;
 
@@ -27,6 +28,7 @@ pub struct Keys {
 
 enum Line {
     Tty(Tty),
+    Web(Box<WebTerminal>),
     Stream(Box<BlockingSocket>),
 }
 
@@ -38,6 +40,11 @@ impl Keys {
                 let mut tty = rig.tty(contender, &format!("stty raw -echo; {PROGRAM}"))?;
                 tty.read_until("ready")?;
                 Line::Tty(tty)
+            }
+            Contender::NodePty => {
+                let mut terminal = rig.node_pty()?.open(&format!("stty raw -echo; {PROGRAM}"))?;
+                terminal.read_until("ready")?;
+                Line::Web(Box::new(terminal))
             }
             Contender::Unix | Contender::Quic | Contender::Sqlite | Contender::Postgres => {
                 let mut socket = Socket::must_open(&rig.opening(contender)?).await;
@@ -67,6 +74,14 @@ impl Keys {
                 let read = tty.read(&mut echoed)?;
                 let took = began.elapsed();
                 ensure!(echoed[..read] == typed, "typed {typed:?}, came back {:?}", &echoed[..read]);
+                Ok(took)
+            }
+            Line::Web(terminal) => {
+                terminal.write(&typed)?;
+                let echoed = terminal.read();
+                let took = began.elapsed();
+                let echoed = echoed?;
+                ensure!(echoed.as_bytes() == typed, "typed {typed:?}, came back {echoed:?}");
                 Ok(took)
             }
             Line::Stream(socket) => {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::relay::Relay;
 use crate::contender::Contender;
+use crate::node_pty::terminal::WebTerminal;
 use crate::rig::Rig;
 use crate::tty::Tty;
 
@@ -34,6 +35,7 @@ pub struct Carried {
 pub enum Desk {
     Ours { socket: Box<Socket>, session: Uuid, printed: u64 },
     Ssh { tty: Tty, relay: Relay, printed: u64 },
+    Web { terminal: Box<WebTerminal>, relay: Relay, printed: u64 },
 }
 
 impl Desk {
@@ -43,6 +45,11 @@ impl Desk {
             let mut socket = Socket::must_open(&rig.stack(contender)?.opening(0, framing)).await;
             let session = socket.connect(raw_script(SHELL)).await.session;
             Self::Ours { socket: Box::new(socket), session, printed: 0 }
+        } else if contender == Contender::NodePty {
+            let server = rig.node_pty()?;
+            let relay = Relay::start(server.address())?;
+            let terminal = server.open_at(relay.address(), SHELL)?;
+            Self::Web { terminal: Box::new(terminal), relay, printed: 0 }
         } else {
             let relay = Relay::start(rig.sshd()?.address())?;
             let compressed = framing == Framing::Deflate;
@@ -63,7 +70,9 @@ impl Desk {
             Self::Ours { socket, printed, .. } => {
                 Carried { carried: socket.received_bytes(), printed: *printed }
             }
-            Self::Ssh { relay, printed, .. } => Carried { carried: relay.to_client(), printed: *printed },
+            Self::Ssh { relay, printed, .. } | Self::Web { relay, printed, .. } => {
+                Carried { carried: relay.to_client(), printed: *printed }
+            }
         }
     }
 
@@ -88,6 +97,7 @@ impl Desk {
         match self {
             Self::Ours { socket, session, .. } => socket.send_input(*session, None, key),
             Self::Ssh { tty, .. } => tty.write(key)?,
+            Self::Web { terminal, .. } => terminal.write(key)?,
         }
         Ok(())
     }
@@ -108,6 +118,11 @@ impl Desk {
                 let mut chunk = [0; 64 << 10];
                 while tty.waits_for_output(still)? {
                     *printed += tty.read(&mut chunk)? as u64;
+                }
+            }
+            Self::Web { terminal, printed, .. } => {
+                while let Some(output) = terminal.read_within(still)? {
+                    *printed += output.len() as u64;
                 }
             }
         }
