@@ -95,6 +95,9 @@ impl Client<'_> {
                     if !parts.put_next(&mut pending) {
                         sending = None;
                     }
+                    if self.make_room(sending.as_mut()) == Kept::TooSlow {
+                        return Ok(Left::Lost);
+                    }
                 } else {
                     changed.mark_unchanged();
                     let (session, told) = (self.session, &mut self.told);

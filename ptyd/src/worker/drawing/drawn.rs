@@ -224,9 +224,11 @@ impl Parts {
             // It has nearly all of it, and what is left is hardly more.
             return Kept::All;
         }
-        // Those who are not slow keep it; of the others each is asked for itself.
+        // Those who are not slow keep the rest; of the others each is asked for itself.
+        let drawn = Arc::clone(&reader.drawn);
         self.source = Source::Own(alone);
         self.sent = 0;
+        drawn.held().let_go();
         Kept::CutShort
     }
 }

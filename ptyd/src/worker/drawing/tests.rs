@@ -171,6 +171,24 @@ async fn a_slow_reader_goes_on_with_the_screen_alone_once_another_waits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_reader_that_is_cut_short_holds_nothing_back_of_what_others_have() {
+    let drawings = drawings();
+    let shared = drawn(&drawings, 1, &pattern(MAX_SNAPSHOT_BYTES), Some(b"the screen")).await;
+    let (mut slow, mut quick) = (read(&shared), read(&shared));
+    drop(shared);
+    let _others = [large(&drawings).await, large(&drawings).await, large(&drawings).await];
+    (0..5).for_each(|_| drop(next_part(&mut quick)));
+    quick.note_taken(MAX_SNAPSHOT_BYTES / 4, now());
+    advance(2 * SECOND).await;
+    let _waiting = drawings.ask(owner(1), MAX_SNAPSHOT_BYTES);
+    assert_eq!(quick.make_room(&drawings, now()), Kept::All);
+    assert_eq!(held(&drawings), OWNER_BYTES, "the slow one has nothing yet");
+    assert_eq!(slow.make_room(&drawings, now()), Kept::CutShort);
+    assert_eq!(held(&drawings), OWNER_BYTES - 5 * MAX_OUTPUT_BYTES);
+    assert_eq!(rest(&mut quick), pattern(MAX_SNAPSHOT_BYTES)[5 * MAX_OUTPUT_BYTES..]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_whose_screen_alone_is_large_is_too_slow_and_one_that_is_nearly_done_is_not_cut() {
     let drawings = drawings();
     let mut large = fill_share(&drawings, 1, Some(&pattern(MAX_ALONE))).await;
