@@ -1,11 +1,13 @@
 //! Large pictures: ten thousand coloured lines, attached to many times at once. Everybody gets the right one, nobody else waits
 //! for them, and those who do not read them cost little.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use devpocket_tests::Throttle;
 use devpocket_tests::client::{Credential, Event, Framing, Opening, Socket};
 use devpocket_tests::stack::{Account, Options, Stack, proc};
+use futures_util::future::join_all;
 use nix::unistd::Pid;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -34,6 +36,7 @@ const MORE_THAN_FIT: u64 = 24;
 const MOST_BYTES: u64 = 128 << 20;
 /// So many large snapshots are all the memory kept for them.
 const SLOW_READERS: usize = 16;
+const JSON_SESSIONS: usize = 3;
 const SLOW_BYTES_PER_SECOND: u32 = 90_000;
 /// Where a snapshot begins anew, with the screen alone.
 const ANEW: &str = "\x1bc\x1b[3J";
@@ -143,6 +146,28 @@ async fn many_pages_asked_for_at_once_all_come_and_keep_no_key_waiting() {
         let answer = answer.await;
         assert_eq!(answer.kind, "history", "{}", answer.body);
         assert_eq!(answer.data()["first_line"], json!(LINES - 100 * page - 50));
+    }
+}
+
+/// In JSON a snapshot is one message: those of a socket's sessions are put together one after the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_json_client_has_the_large_snapshots_of_all_its_sessions() {
+    let stack = Stack::start().await;
+    let opening = stack.opening(0, Framing::Binary);
+    let printed = join_all((0..JSON_SESSIONS).map(|_| print_coloured(&opening, "exec cat"))).await;
+    let mut socket = Socket::must_open(&stack.opening(0, Framing::Json)).await;
+    for (_, session) in &printed {
+        let data = json!({"scrollback": LINES, "mode": "view"});
+        socket.send(&json!({"type": "attach", "session_id": session, "data": data}));
+    }
+    let mut missing: BTreeSet<Uuid> = printed.iter().map(|(_, session)| *session).collect();
+    while !missing.is_empty() {
+        let event = timeout(LIMIT, socket.next_event()).await.expect("each has its snapshot");
+        if let Event::Snapshot { session, bytes, .. } = event {
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(bytes.len() > LARGE_BYTES && text.contains("printed"), "{} bytes", bytes.len());
+            assert!(missing.remove(&session), "one each");
+        }
     }
 }
 
