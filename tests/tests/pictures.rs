@@ -1,12 +1,16 @@
 //! Large pictures: ten thousand coloured lines, attached to many times at once. Everybody gets the right one, nobody else waits
 //! for them, and those who do not read them cost little.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use devpocket_tests::client::{Event, Framing, Opening, Socket};
-use devpocket_tests::stack::{Stack, proc};
+use devpocket_tests::Throttle;
+use devpocket_tests::client::{Credential, Event, Framing, Opening, Socket};
+use devpocket_tests::stack::{Account, Options, Stack, proc};
+use futures_util::future::join_all;
 use nix::unistd::Pid;
 use serde_json::json;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
@@ -16,6 +20,8 @@ const LINES: u64 = 10_000;
 const LIMIT: Duration = Duration::from_secs(60);
 /// What an attach to another session, or a key in it, may take on a busy machine. It failed after ten seconds.
 const SOON: Duration = Duration::from_secs(5);
+/// A snapshot of more is one with its scrollback.
+const LARGE_BYTES: usize = 2 << 20;
 const READERS: usize = 24;
 const STUCK: usize = 60;
 /// How long a reader is waited for before the others are looked at again: each look is an attach, and those are counted.
@@ -28,20 +34,33 @@ const STUCK_BYTES: u64 = 64 << 20;
 /// drawn, and what the allocator keeps, come on top.
 const MORE_THAN_FIT: u64 = 24;
 const MOST_BYTES: u64 = 128 << 20;
+/// So many large snapshots are all the memory kept for them.
+const SLOW_READERS: usize = 16;
+const JSON_SESSIONS: usize = 3;
+const SLOW_BYTES_PER_SECOND: u32 = 90_000;
+/// Where a snapshot begins anew, with the screen alone.
+const ANEW: &str = "\x1bc\x1b[3J";
 
 /// Prints ten thousand lines in which each letter has another colour, and `then`.
 async fn coloured(stack: &Stack, then: &str) -> Uuid {
+    let opening = stack.opening(0, Framing::Binary);
+    let (mut socket, session) = print_coloured(&opening, then).await;
+    socket.ask(json!({"type": "detach", "session_id": session})).await;
+    session
+}
+
+/// The same, with whoever opened it still there.
+async fn print_coloured(opening: &Opening, then: &str) -> (Socket, Uuid) {
     let script = format!(
         "awk 'BEGIN {{ for (i = 0; i < {}; i++) {{ s = \"\"; for (j = 0; j < 70; j++) \
          s = s sprintf(\"\\033[3%dm%c\", j % 8, 97 + (i + j) % 26); print s \"\\033[m\" }} }}'; printf printed; {then}",
         LINES + 100,
     );
-    let mut socket = Socket::must_open(&stack.opening(0, Framing::Binary)).await;
+    let mut socket = Socket::must_open(opening).await;
     let data = json!({"session_type": "local", "command": ["sh", "-c", script], "delivery": "lossless"});
     let session = socket.connect(data).await.session;
     socket.read_until(session, "printed").await;
-    socket.ask(json!({"type": "detach", "session_id": session})).await;
-    session
+    (socket, session)
 }
 
 /// Attaches, and reads the whole snapshot and what comes after it: that goes on where the snapshot ends.
@@ -96,7 +115,7 @@ async fn many_attaches_to_ten_thousand_coloured_lines_keep_nobody_else_waiting()
         assert!(began.elapsed() < SOON, "{:?} for echo {round}", began.elapsed());
         while let Ok(Some(bytes)) = timeout(PACE, readers.join_next()).await {
             let bytes = bytes.expect("its snapshot and its output were right");
-            assert!(bytes > 2 << 20, "a snapshot of {bytes} bytes");
+            assert!(bytes > LARGE_BYTES, "a snapshot of {bytes} bytes");
             read += 1;
         }
     }
@@ -130,10 +149,32 @@ async fn many_pages_asked_for_at_once_all_come_and_keep_no_key_waiting() {
     }
 }
 
+/// In JSON a snapshot is one message: those of a socket's sessions are put together one after the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_json_client_has_the_large_snapshots_of_all_its_sessions() {
+    let stack = Stack::start().await;
+    let opening = stack.opening(0, Framing::Binary);
+    let printed = join_all((0..JSON_SESSIONS).map(|_| print_coloured(&opening, "exec cat"))).await;
+    let mut socket = Socket::must_open(&stack.opening(0, Framing::Json)).await;
+    for (_, session) in &printed {
+        let data = json!({"scrollback": LINES, "mode": "view"});
+        socket.send(&json!({"type": "attach", "session_id": session, "data": data}));
+    }
+    let mut missing: BTreeSet<Uuid> = printed.iter().map(|(_, session)| *session).collect();
+    while !missing.is_empty() {
+        let event = timeout(LIMIT, socket.next_event()).await.expect("each has its snapshot");
+        if let Event::Snapshot { session, bytes, .. } = event {
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(bytes.len() > LARGE_BYTES && text.contains("printed"), "{} bytes", bytes.len());
+            assert!(missing.remove(&session), "one each");
+        }
+    }
+}
+
 /// What the worker has grown by since `before`, in bytes, once a client that reads has its whole snapshot.
 async fn growth_when_read(opening: &Opening, session: Uuid, lines: u64, worker: Pid, before: u64) -> u64 {
-    let bytes = timeout(LIMIT, read_snapshot(opening, session, lines)).await.expect("it gets its snapshot");
-    assert!(bytes > 2 << 20, "a snapshot of {bytes} bytes");
+    let reading = read_large_snapshot(opening, session, lines);
+    timeout(LIMIT, reading).await.expect("it gets its snapshot");
     proc::resident_bytes(worker).expect("the worker lives").saturating_sub(before)
 }
 
@@ -153,6 +194,68 @@ async fn clients_that_do_not_read_their_snapshots_share_them() {
     assert!(grown < STUCK_BYTES, "the worker grew by {grown} bytes");
 }
 
+/// Attaches for as many lines as there are, and gives its snapshot.
+async fn slow_reader(opening: Opening, session: Uuid, lines: u64, began: mpsc::Sender<()>) -> Vec<u8> {
+    let mut socket = Socket::must_open(&opening).await;
+    socket.attach(session, json!({"scrollback": lines, "mode": "view"})).await;
+    let mut bytes = Vec::new();
+    loop {
+        if let Event::Snapshot { bytes: part, more, .. } = socket.event("a part of its snapshot").await {
+            if bytes.is_empty() {
+                began.send(()).await.expect("the test counts");
+            }
+            bytes.extend_from_slice(&part);
+            if !more {
+                return bytes;
+            }
+        }
+    }
+}
+
+/// The story: sixteen clients at 90 kB/s, each of another large snapshot, kept every other large snapshot of the node waiting
+/// for 36 s.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_slow_readers_of_one_account_hold_up_no_other_and_end_with_the_screen() {
+    let api_environment = vec![("LOCAL_SESSIONS".to_owned(), "all".to_owned())];
+    let stack = Stack::start_with(Options { api_environment, ..Options::default() }).await;
+    let (mut socket, session) = print_coloured(&stack.opening(0, Framing::Binary), "").await;
+    socket.read_to_end(session).await;
+    // What the first account left is still there for it, and a second one has the node.
+    std::fs::remove_file(stack.place.path("ptyd/owner")).expect("the node's owner");
+    let other = Account::register(stack.address(0), "other").await;
+    let other = stack.opening(0, Framing::Binary).with_credential(Credential::Bearer(other.access_token));
+    let (_open, others) = print_coloured(&other, "exec cat").await;
+
+    let throttle = Throttle::start(stack.address(0), SLOW_BYTES_PER_SECOND).await;
+    let (began, mut begun) = mpsc::channel(SLOW_READERS);
+    let mut slow = JoinSet::new();
+    for number in 0..SLOW_READERS {
+        let opening = stack.opening_at(throttle.address, Framing::Binary);
+        slow.spawn(slow_reader(opening, session, LINES - number as u64, began.clone()));
+    }
+    for _ in 0..SLOW_READERS {
+        timeout(LIMIT, begun.recv()).await.expect("each has some of it").expect("they count");
+    }
+    let asked = Instant::now();
+    let bytes = timeout(LIMIT, read_snapshot(&other, others, LINES)).await.expect("it has all of it");
+    assert!(asked.elapsed() < SOON, "{:?} for a large snapshot of another account", asked.elapsed());
+    assert!(bytes > LARGE_BYTES, "a snapshot of {bytes} bytes");
+
+    // One of their own account has the screen alone at worst, until they are known to be slow: then they are cut short for it.
+    let own = stack.opening(0, Framing::Binary);
+    timeout(LIMIT, read_large_snapshot(&own, session, LINES - SLOW_READERS as u64))
+        .await
+        .expect("it has all of it");
+    let mut is_cut = false;
+    while !is_cut {
+        let ended = timeout(LIMIT, slow.join_next()).await.expect("one is cut short");
+        let bytes = ended.expect("one was cut short").expect("its snapshot came to an end");
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.contains("printed"), "{} bytes do not end with the screen", bytes.len());
+        is_cut = text.contains(ANEW);
+    }
+}
+
 /// Each wants another snapshot, and all of them together are more than a worker keeps.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_read_nothing_make_room_for_those_who_read() {
@@ -167,23 +270,17 @@ async fn clients_that_read_nothing_make_room_for_those_who_read() {
     }
     let grown = growth_when_read(&opening, session, LINES - MORE_THAN_FIT, worker, before).await;
     assert!(grown < MOST_BYTES, "the worker grew by {grown} bytes");
-    // Each of them has its snapshot, when it reads at last, or is told to attach again: how many depends on what the kernel's
-    // buffers take.
-    let mut interrupted = 0;
+    // Each of them has a snapshot when it reads at last: all of it, or the screen alone.
     for mut socket in stuck {
         loop {
-            match timeout(LIMIT, socket.next_event()).await.expect("its snapshot ends, or it does") {
+            match timeout(LIMIT, socket.next_event()).await.expect("its snapshot ends") {
                 // The api drops a socket that reads nothing for 45 s.
                 Event::Snapshot { more: false, .. } | Event::Closed { .. } => break,
-                Event::Message(message) if message.status() == Some("interrupted") => {
-                    interrupted += 1;
-                    break;
-                }
+                Event::Message(message) => assert_ne!(message.status(), Some("interrupted")),
                 _ => {}
             }
         }
     }
-    assert!(interrupted < MORE_THAN_FIT, "all were interrupted");
 }
 
 async fn attach_and_read_nothing(opening: &Opening, session: Uuid, lines: u64) -> Socket {
@@ -192,6 +289,16 @@ async fn attach_and_read_nothing(opening: &Opening, session: Uuid, lines: u64) -
     socket.send(&json!({"type": "attach", "session_id": session, "data": data}));
     socket.flush().await.expect("sent");
     socket
+}
+
+/// Attaches and reads the whole snapshot, again where it has the screen alone; gives its length.
+async fn read_large_snapshot(opening: &Opening, session: Uuid, lines: u64) -> usize {
+    loop {
+        let bytes = read_snapshot(opening, session, lines).await;
+        if bytes > LARGE_BYTES {
+            return bytes;
+        }
+    }
 }
 
 /// Attaches and reads the whole snapshot; gives its length.

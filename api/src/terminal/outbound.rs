@@ -1,7 +1,6 @@
 //! Writes one client's socket: replies, and the frames of every session attached on it, as each can be sent. It never
 //! waits for the client to say something.
 
-use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +8,6 @@ use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use devpocket_shared::ids::SessionId;
-use devpocket_shared::wire::frame::{MAX_SNAPSHOT_BYTES, SnapshotHeader};
 use devpocket_shared::wire::stream::{FrameReader, StreamError};
 use devpocket_shared::wire::{Frame, FrameError, FrameKind, ToApi};
 use futures_util::future::BoxFuture;
@@ -18,10 +16,10 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use super::decoders::Decoders;
 use super::inbound::Tags;
 use super::reply::{self, Echoing, Reply};
 use super::sink::ClientSink;
-use super::text::TextDecoder;
 use super::{Channel, Encoding, Names};
 use crate::link::quic::Presence;
 
@@ -77,8 +75,8 @@ type NextFrame = Result<Option<Frame>, StreamError>;
 
 /// Writes until the socket is closed, or nobody has anything to say any more.
 pub(super) async fn run(sink: ClientSink, mut outgoing: mpsc::Receiver<Out>, encoding: Encoding) {
-    let (feeds, decoders) = (FuturesUnordered::new(), BTreeMap::new());
-    let mut writer = Writer { sink, encoding, feeds, decoders, flush_at: None };
+    let (feeds, decoders) = (FuturesUnordered::new(), Decoders::default());
+    let mut writer = Writer { sink, encoding, feeds, decoders, parked: Vec::new(), flush_at: None };
     let mut ping = interval(PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ping.reset();
@@ -112,35 +110,12 @@ struct Writer {
     sink: ClientSink,
     encoding: Encoding,
     feeds: FuturesUnordered<BoxFuture<'static, (Feed, NextFrame)>>,
-    /// Which channels are attached, and the text decoder of each; its snapshot's parts, for JSON clients.
-    decoders: BTreeMap<Channel, Decoding>,
+    /// Which channels are attached, and what is kept of each to make text of it.
+    decoders: Decoders,
+    /// Feeds with the next part of a snapshot, for JSON clients, that waits for that of another session.
+    parked: Vec<(Feed, NextFrame)>,
     /// When frames that were fed are flushed, if they wait for others.
     flush_at: Option<Instant>,
-}
-
-#[derive(Default)]
-struct Decoding {
-    text: TextDecoder,
-    snapshot: Vec<u8>,
-}
-
-impl Decoding {
-    /// Adds a part of a snapshot; gives all of it as text with the last one.
-    fn add_snapshot(&mut self, header: SnapshotHeader, bytes: &[u8]) -> Result<Option<String>, FrameError> {
-        if self.snapshot.len() + bytes.len() > MAX_SNAPSHOT_BYTES {
-            return Err(FrameError::Malformed);
-        }
-        self.snapshot.extend_from_slice(bytes);
-        if header.more {
-            return Ok(None);
-        }
-        // What was held back of the output before it is gone with that output.
-        let whole = std::mem::take(self).snapshot;
-        Ok(Some(
-            String::from_utf8(whole)
-                .unwrap_or_else(|err| String::from_utf8_lossy(err.as_bytes()).into_owned()),
-        ))
-    }
 }
 
 /// Whether a session's feed goes on.
@@ -165,12 +140,13 @@ impl Writer {
             Out::Attached { reply, feed } => {
                 self.sink.text(reply.into_text()).await?;
                 self.sink.note_attach().await?;
-                self.decoders.insert(feed.names.channel, Decoding::default());
+                self.decoders.attach(feed.names.channel);
                 self.listen(*feed);
                 self.flush().await
             }
             Out::Left(channel) => {
-                self.decoders.remove(&channel);
+                self.decoders.leave(channel);
+                self.go_on_with_parked();
                 Ok(())
             }
             Out::Close(..) => Ok(()),
@@ -189,9 +165,13 @@ impl Writer {
     async fn pass_on(&mut self, mut feed: Feed, first: NextFrame) -> Result<(), axum::Error> {
         let mut next = first;
         for turn in 1.. {
-            if !self.decoders.contains_key(&feed.names.channel) {
+            if !self.decoders.is_attached(feed.names.channel) {
                 // Left while this frame was on its way.
                 return Ok(());
+            }
+            if self.must_wait(&feed, &next) {
+                self.parked.push((feed, next));
+                return self.flush().await;
             }
             let feeding = match next {
                 Ok(Some(frame)) => self.pass_on_frame(&feed, frame).await?,
@@ -226,9 +206,25 @@ impl Writer {
         Ok(())
     }
 
+    /// Whether this begins a snapshot in parts for a JSON client while another one is put together.
+    fn must_wait(&self, feed: &Feed, next: &NextFrame) -> bool {
+        let Ok(Some(frame)) = next else { return false };
+        self.encoding == Encoding::Json
+            && frame.kind == FrameKind::Snapshot
+            && frame.snapshot().is_ok_and(|(header, _)| self.decoders.must_wait(feed.names.channel, header))
+    }
+
+    /// Has feeds that waited for a snapshot go on, if that is whole or gone.
+    fn go_on_with_parked(&mut self) {
+        if self.decoders.is_free() {
+            self.feeds.extend(self.parked.drain(..).map(|parked| std::future::ready(parked).boxed()));
+        }
+    }
+
     async fn end(&mut self, feed: &Feed) -> Result<(), axum::Error> {
         feed.over.store(true, Ordering::Release);
-        self.decoders.remove(&feed.names.channel);
+        self.decoders.leave(feed.names.channel);
+        self.go_on_with_parked();
         self.flush().await
     }
 
@@ -248,17 +244,17 @@ impl Writer {
                 return Ok(Ok(Feeding::GoesOn));
             }
             (FrameKind::Output, Encoding::Json) => {
-                let decoding = self.decoders.entry(channel).or_default();
-                let decoded = frame.output().map(|(offset, bytes)| decoding.text.decode(offset, bytes));
+                let decoded =
+                    frame.output().map(|(offset, bytes)| self.decoders.output(channel, offset, bytes));
                 decoded.map(|decoded| decoded.map(|text| reply::output(session_id, text)))
             }
             (FrameKind::Snapshot, Encoding::Json) => {
-                let decoding = self.decoders.entry(channel).or_default();
-                frame.snapshot().and_then(|(header, bytes)| {
-                    Ok(decoding
-                        .add_snapshot(header, bytes)?
-                        .map(|text| reply::snapshot(session_id, header, text)))
-                })
+                let put_together = frame.snapshot().and_then(|(header, bytes)| {
+                    let whole = self.decoders.add_snapshot(channel, header, bytes)?;
+                    Ok(whole.map(|text| reply::snapshot(session_id, header, text)))
+                });
+                self.go_on_with_parked();
+                put_together
             }
             (FrameKind::Control, _) => match frame.control::<ToApi>() {
                 Ok(control) => return self.pass_on_control(feed, control).await.map(Ok),
@@ -324,48 +320,12 @@ impl Writer {
     }
 
     async fn finish_text(&mut self, session_id: SessionId, channel: Channel) -> Result<(), axum::Error> {
-        let last = self.decoders.get_mut(&channel).and_then(|decoding| decoding.text.finish());
+        let last = self.decoders.finish(channel);
         match last {
             Some(last) if self.encoding == Encoding::Json => {
                 self.sink.text(reply::output(session_id, last).into_text()).await
             }
             Some(_) | None => Ok(()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use devpocket_shared::ids::{Offset, TerminalSize};
-    use devpocket_shared::wire::SnapshotReason;
-
-    use super::*;
-
-    fn header(more: bool) -> SnapshotHeader {
-        SnapshotHeader {
-            offset: Offset(9),
-            size: TerminalSize::DEFAULT,
-            reason: SnapshotReason::Attach,
-            more,
-        }
-    }
-
-    #[test]
-    fn a_snapshot_in_parts_is_one_text_with_no_character_torn() {
-        let mut decoding = Decoding::default();
-        let (first, second) = "漢字".as_bytes().split_at(4);
-        assert_eq!(decoding.add_snapshot(header(true), first).unwrap(), None);
-        assert_eq!(decoding.add_snapshot(header(false), second).unwrap().as_deref(), Some("漢字"));
-        assert_eq!(decoding.add_snapshot(header(false), b"next").unwrap().as_deref(), Some("next"));
-    }
-
-    #[test]
-    fn a_snapshot_without_end_is_refused() {
-        let mut decoding = Decoding::default();
-        let part = vec![b'x'; MAX_SNAPSHOT_BYTES / 4];
-        for _ in 0..4 {
-            assert_eq!(decoding.add_snapshot(header(true), &part).unwrap(), None);
-        }
-        assert!(matches!(decoding.add_snapshot(header(true), b"x"), Err(FrameError::Malformed)));
     }
 }

@@ -43,12 +43,22 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     pub fn checkpoint(&mut self) -> Vec<u8> {
         // Who is restored has no others either, and so runs out of numbers when this one does.
         self.collect();
+        let position = self.scrollback.note_position();
+        self.write_down(position)
+    }
+
+    /// What [`Screen::checkpoint`] would be after [`Screen::drop_scrollback`]: that is not done.
+    pub fn checkpoint_without_scrollback(&mut self) -> Vec<u8> {
+        self.collect();
+        self.write_down(self.scrollback.position.without_rows())
+    }
+
+    fn write_down(&self, position: Position) -> Vec<u8> {
         let mut to = vec![VERSION];
         for number in [self.size.rows(), self.size.cols()] {
             put_varint(&mut to, u64::from(number));
         }
         put_bytes(&mut to, self.parser.introducer());
-        let position = self.scrollback.note_position();
         for number in
             [position.start, position.end, u64::from(position.rows), position.lines_dropped, position.lines]
         {

@@ -43,6 +43,14 @@ pub(crate) struct Position {
     pub(crate) lines: u64,
 }
 
+impl Position {
+    /// The same without its rows; line numbers go on.
+    pub(crate) const fn without_rows(self) -> Self {
+        let lines_dropped = self.lines_dropped + self.lines;
+        Self { start: self.end, end: self.end, rows: 0, lines_dropped, lines: 0 }
+    }
+}
+
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
     pub(crate) fn new(memory: M, max_rows: u32) -> Self {
         Self { memory, max_rows, position: Position::default(), noted_end: 0, low: 0 }
@@ -91,9 +99,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
 
     /// Drops all rows; line numbers go on.
     pub(crate) fn clear(&mut self) {
-        let position = &mut self.position;
-        position.lines_dropped += position.lines;
-        (position.start, position.rows, position.lines) = (position.end, 0, 0);
+        self.position = self.position.without_rows();
     }
 
     /// Appends a row's body, with its flags in front.

@@ -150,10 +150,18 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
         !checkpoint.is_empty() && self.checkpoints.keep(self.fed, &checkpoint)
     }
 
-    /// Drops the lines above the screen, and keeps that as a checkpoint; false: it could not be kept.
+    /// Keeps a checkpoint of the screen without the lines above it, and drops them; false: it could not be kept, and all is as
+    /// it was.
     pub(crate) fn drop_scrollback(&mut self) -> bool {
-        guarded(&mut self.screen, |screen| screen.drop_scrollback());
-        self.keep_checkpoint()
+        let screen = &mut self.screen;
+        // One that panics has changed nothing that is drawn.
+        let without = catch_unwind(AssertUnwindSafe(|| screen.checkpoint_without_scrollback()));
+        let kept = without.is_ok_and(|checkpoint| self.checkpoints.keep(self.fed, &checkpoint));
+        if kept {
+            self.kept = self.fed;
+            guarded(&mut self.screen, |screen| screen.drop_scrollback());
+        }
+        kept
     }
 
     /// Gives up what only the lines above the screen and an older checkpoint needed.

@@ -4,21 +4,21 @@
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use devpocket_shared::wire::frame::{self, Frame, FrameError, FrameKind};
 use devpocket_shared::wire::stream::{FrameReader, FrameWriter, StreamError};
 use devpocket_shared::wire::{Answer, EndReason, ErrorCode, Failure, Signal, ToApi, ToPtyd};
 use ptyd_screen::History;
-use ptyd_session::{Accepted, Refused, STALL_LIMIT};
+use ptyd_session::{Accepted, Refused};
 use tracing::info;
 
 use super::Context;
 use super::alarm::Alarm;
-use super::drawing::{Drawn, Parts, Turn};
+use super::drawing::{Drawn, Kept, Outcome, Parts};
 use super::drive::now;
 use super::encode::{Next, Told, encode_due, take_drawn};
+use super::numbers::{self, Shortened};
 use super::session::{Begun, Left, NotApplied, Session, Wish};
 use super::wait::Wait;
 use crate::handover::{Target, ToKeeper};
@@ -28,9 +28,6 @@ const MAX_REPLY_BYTES: usize = 256 << 10;
 
 /// Large pages of history that one client waits for at once; beyond that its own messages are not read.
 const MAX_PAGES: usize = 8;
-
-/// How often a client that takes nothing of its snapshot is asked for the room of it.
-const ROOM_LOOK: Duration = Duration::from_millis(250);
 
 /// Runs an attachment until its client leaves, the session ends or the worker stops.
 pub(crate) async fn run(
@@ -47,6 +44,7 @@ pub(crate) async fn run(
         applied: begun.answer.input_seq.filter(|seq| seq.0 > 0),
         ack_by: None,
         scrollback: begun.scrollback,
+        has_waited: false,
         echo: None,
         notices: begun.notices,
     };
@@ -83,14 +81,12 @@ impl Client<'_> {
         let (mut ack_alarm, mut pace_alarm) = (Alarm::new(), Alarm::new());
         let (superseded, stop) = (begun.superseded.clone(), self.context.stop.clone());
         let (mut superseded, mut stopped) = (pin!(superseded.cancelled()), pin!(stop.cancelled()));
-        // The snapshot on its way, and since when nothing of it was taken.
+        // The snapshot on its way, and whether others want the room it takes.
         let mut sending: Option<Parts> = None;
-        let mut stuck_since = now();
-        // Whether others want the room it takes is looked at then at the soonest.
-        let (mut room_look, mut room_alarm) = (stuck_since, Alarm::new());
+        let (mut wanted, mut room_alarm) = (self.context.drawings.wanted(), Alarm::new());
         // A large snapshot: its turn is waited for, then it is drawn.
         let mut turn = None;
-        let (mut waiting, mut drawing) = (Wait::<Option<Turn>>::none(), Wait::<Option<Arc<Drawn>>>::none());
+        let (mut waiting, mut drawing) = (Wait::<Outcome>::none(), Wait::<Option<Arc<Drawn>>>::none());
         loop {
             // A fast client's socket is always ready: the other tasks of this thread want their turn.
             tokio::task::coop::consume_budget().await;
@@ -99,6 +95,9 @@ impl Client<'_> {
                     if !parts.put_next(&mut pending) {
                         sending = None;
                     }
+                    if self.make_room(sending.as_mut()) == Kept::TooSlow {
+                        return Ok(Left::Lost);
+                    }
                 } else {
                     changed.mark_unchanged();
                     let (session, told) = (self.session, &mut self.told);
@@ -106,8 +105,8 @@ impl Client<'_> {
                     match encode_due(session, self.number, attachment, told, turn.take(), &mut pending)? {
                         Next::GoesOn => waiting.forget(),
                         Next::Waits if waiting.is_none() => {
-                            let context = Arc::clone(self.context);
-                            waiting = Wait::new(async move { context.drawings.snapshot_turn().await });
+                            let (drawings, owner) = (self.context.drawings.clone(), self.session.owner);
+                            waiting = Wait::new(async move { drawings.snapshot_turn(owner).await });
                         }
                         Next::Waits => {}
                         Next::Draws(sketch) => {
@@ -116,7 +115,7 @@ impl Client<'_> {
                         }
                         Next::Sends(parts) => {
                             waiting.forget();
-                            (sending, stuck_since) = (Some(parts), now());
+                            sending = Some(parts);
                         }
                         Next::Ends => last = Some(Left::Lost),
                     }
@@ -128,8 +127,7 @@ impl Client<'_> {
                 writer.finish().await?;
                 return Ok(left);
             }
-            let takes_room = sending.as_ref().is_some_and(Parts::takes_room);
-            let room_due = takes_room.then(|| room_look.max(stuck_since + STALL_LIMIT));
+            let room_due = sending.as_ref().and_then(Parts::room_due);
             let done = pending.is_empty() && sending.is_none() && last.is_none();
             tokio::select! {
                 // However much is on its way to the client: its Ctrl-C does not wait for that.
@@ -150,17 +148,16 @@ impl Client<'_> {
                     if pending.is_empty() {
                         owed = 0;
                     }
-                    stuck_since = now();
+                    sending.iter_mut().for_each(|parts| parts.note_taken(written, now()));
                     begun.attachment.handle_written(written, pending.is_empty() && sending.is_none(), now());
                 }
                 got = waiting.done(), if last.is_none() => match got {
-                    Some(got) => turn = Some(got),
-                    None => return Ok(Left::Lost),
+                    Outcome::Turn(got) => turn = Some(got),
+                    Outcome::NoRoom => self.told.has_waited = true,
                 },
                 drawn = drawing.done(), if last.is_none() => {
                     let Some(drawn) = drawn else { return Ok(Left::Lost) };
                     sending = take_drawn(self.session, self.number, &mut begun.attachment, &self.told, drawn);
-                    stuck_since = now();
                 }
                 (tag, page) = self.page.done(), if last.is_none() => {
                     let before = pending.len();
@@ -169,14 +166,12 @@ impl Client<'_> {
                     owed += pending.len() - before;
                     self.ask_next();
                 }
-                () = room_alarm.until(room_due) => {
-                    if self.context.drawings.is_full() {
-                        // It keeps others waiting, and takes nothing: it is to come again.
-                        info!(session.id = %self.session.id, "a client of session {} does not read its snapshot", self.session.id);
-                        return Ok(Left::Lost);
-                    }
-                    room_look = now() + ROOM_LOOK;
-                }
+                () = room_alarm.until(room_due) => if self.make_room(sending.as_mut()) == Kept::TooSlow {
+                    return Ok(Left::Lost);
+                },
+                _ = wanted.changed(), if room_due.is_some() => if self.make_room(sending.as_mut()) == Kept::TooSlow {
+                    return Ok(Left::Lost);
+                },
                 _ = changed.changed(), if done => {}
                 () = ack_alarm.until(self.told.ack_by), if done => {}
                 () = pace_alarm.until(begun.attachment.poll_timeout()) => {
@@ -195,6 +190,24 @@ impl Client<'_> {
                 }
             }
         }
+    }
+
+    /// Has the snapshot on its way make room for others, if they wait for that.
+    fn make_room(&self, sending: Option<&mut Parts>) -> Kept {
+        let kept = sending.map_or(Kept::All, |parts| parts.make_room(&self.context.drawings, now()));
+        let id = self.session.id;
+        match kept {
+            Kept::All => {}
+            Kept::CutShort => {
+                numbers::snapshot_shortened(Shortened::Slow);
+                info!(session.id = %id, "a client of session {id} reads its snapshot slowly while others wait, and has the screen alone");
+            }
+            // It is to come again.
+            Kept::TooSlow => {
+                info!(session.id = %id, "a client of session {id} reads its screen slowly while others wait")
+            }
+        }
+        kept
     }
 
     /// Applies one frame; replies go to `pending`.

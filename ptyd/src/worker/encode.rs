@@ -12,7 +12,7 @@ use ptyd_session::{Attachment, Outgoing, Slot};
 
 use super::drawing::{Drawn, Parts, SMALL_BYTES, Sketch, Turn};
 use super::drive::now;
-use super::numbers;
+use super::numbers::{self, Shortened};
 use super::session::{LineDiscipline, Session, Shared};
 
 /// Frames are gathered up to this many bytes before they are written.
@@ -28,6 +28,8 @@ pub(crate) struct Told {
     pub(crate) ack_by: Option<Instant>,
     /// Scrollback lines it wants in a snapshot.
     pub(crate) scrollback: u32,
+    /// It has waited for a snapshot with those until it is better served with the screen alone.
+    pub(crate) has_waited: bool,
     /// What the terminal does with typed bytes, and whether its alternate screen is shown.
     pub(crate) echo: Option<(LineDiscipline, bool)>,
     /// How many notices there were when the last was told.
@@ -132,10 +134,11 @@ fn snapshot(
     turn: &mut Option<Turn>,
     reason: SnapshotReason,
 ) -> Option<Next> {
-    let lines = if reason == SnapshotReason::Lagged { 0 } else { told.scrollback };
-    if let Some(drawn) = shared.drawn_before(attachment.cursor(), reason, lines) {
-        return take(shared, attachment, drawn, reason);
+    let wanted = if reason == SnapshotReason::Lagged { 0 } else { told.scrollback };
+    if let Some(parts) = shared.drawn_before(attachment.cursor(), reason, wanted) {
+        return take(shared, attachment, parts);
     }
+    let lines = if told.has_waited { 0 } else { wanted };
     let is_small = |shared: &Shared| shared.picture.screen().drawing_bytes(lines) <= SMALL_BYTES;
     if !is_small(shared) && turn.is_none() {
         // Meanwhile the screen comes along by itself.
@@ -146,29 +149,38 @@ fn snapshot(
     let (at, size) = (shared.picture.fed(), shared.region.size());
     if is_small(shared) {
         let bytes = shared.picture.draw(|screen| screen.snapshot(lines)).unwrap_or_default();
-        return take(shared, attachment, Arc::new(Drawn::small(bytes, at, size, lines)), reason);
+        if lines < wanted {
+            numbers::snapshot_shortened(Shortened::NoRoom);
+        }
+        return take_all(shared, attachment, Drawn::small(bytes, at, size, lines), reason);
     }
     let Some(turn) = turn.take() else { return Some(Next::Waits) };
     // Without a copy there is no picture, and an empty screen in its place.
     let Some(still) = shared.picture.still() else {
-        return take(shared, attachment, Arc::new(Drawn::small(Vec::new(), at, size, lines)), reason);
+        return take_all(shared, attachment, Drawn::small(Vec::new(), at, size, lines), reason);
     };
     attachment.begin_snapshot(at, size, now());
     Some(Next::Draws(Box::new(Sketch { still, size, lines, turn })))
 }
 
-/// Takes the snapshot that was drawn; none if what it would have replaced is sent.
-fn take(
+/// Takes the snapshot that was drawn for this attachment alone.
+fn take_all(
     shared: &Shared,
     attachment: &mut Attachment,
-    drawn: Arc<Drawn>,
+    drawn: Drawn,
     reason: SnapshotReason,
 ) -> Option<Next> {
-    attachment.begin_snapshot(drawn.at, drawn.size, now());
+    let parts = Arc::new(drawn).read(reason, now())?;
+    take(shared, attachment, parts)
+}
+
+/// Takes the snapshot that was drawn; none if what it would have replaced is sent.
+fn take(shared: &Shared, attachment: &mut Attachment, parts: Parts) -> Option<Next> {
+    attachment.begin_snapshot(parts.at, parts.size, now());
     let view = shared.region.view(attachment.cursor());
-    attachment.take_snapshot(&view, drawn.bytes.len(), now()).then(|| {
-        numbers::snapshot_sent(reason);
-        Next::Sends(Parts::new(drawn, reason))
+    attachment.take_snapshot(&view, parts.len(), now()).then(|| {
+        numbers::snapshot_sent(parts.reason);
+        Next::Sends(parts)
     })
 }
 
@@ -183,7 +195,7 @@ pub(crate) fn take_drawn(
     let mut shared = session.lock();
     shared.drawn = Arc::downgrade(&drawn);
     let reason = attachment.due_snapshot()?;
-    let taken = take(&shared, attachment, drawn, reason);
+    let taken = drawn.read(reason, now()).and_then(|parts| take(&shared, attachment, parts));
     shared.note_hold(number, told.slot, attachment);
     drop(shared);
     session.work.notify_one();

@@ -40,6 +40,10 @@ pub(super) fn show(context: &Context, address: SocketAddr) {
     describe_counter!("ptyd_output_bytes_total", "Bytes read from terminals");
     describe_counter!("ptyd_input_bytes_total", "Bytes written to terminals");
     describe_counter!("ptyd_snapshots_total", "Snapshots sent, by reason");
+    describe_counter!(
+        "ptyd_snapshots_shortened_total",
+        "Snapshots without the scrollback asked for, by cause"
+    );
     let showing = async move {
         let mut told = false;
         let listener = loop {
@@ -98,6 +102,23 @@ pub(super) fn snapshot_sent(reason: SnapshotReason) {
         SnapshotReason::Recovered => "recovered",
     };
     counter!("ptyd_snapshots_total", "reason" => why).increment(1);
+}
+
+/// Why a client has the screen alone, without the scrollback it asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shortened {
+    /// Others held the memory for it.
+    NoRoom,
+    /// It read slowly while others waited.
+    Slow,
+}
+
+pub(super) fn snapshot_shortened(cause: Shortened) {
+    let cause = match cause {
+        Shortened::NoRoom => "no_room",
+        Shortened::Slow => "slow",
+    };
+    counter!("ptyd_snapshots_shortened_total", "cause" => cause).increment(1);
 }
 
 pub(super) fn output_read(bytes: usize) {

@@ -1,6 +1,8 @@
 //! Which sessions this worker has, ended ones included, and which creations were asked for lately. Its lock is never held
 //! over I/O.
 
+mod tombstones;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,23 +12,14 @@ use devpocket_shared::ids::{SessionId, UserId};
 use devpocket_shared::wire::CreationKey;
 use tokio::sync::Notify;
 
+use self::tombstones::Tombstones;
 use super::Context;
 use super::drive::now;
 use super::session::Session;
 use crate::handover::{ExitStatus, ToKeeper};
 
-/// Ended sessions kept; beyond that the oldest is forgotten.
-const MAX_TOMBSTONES: usize = 256;
 /// Exits kept for sessions that are on their way here; each is there a moment later.
 const MAX_EARLY_EXITS: usize = 1024;
-/// How long an ended session is kept.
-const TOMBSTONE_LIFE: Duration = Duration::from_hours(24);
-/// Ended sessions that keep their output and scrollback too, 20 MiB at most each: those that ended last ...
-const WHOLE_TOMBSTONES: usize = 32;
-/// ... and lately: the scrollback of a build that just ended is of use.
-const WHOLE_TOMBSTONE_LIFE: Duration = Duration::from_mins(10);
-/// Tombstones shrunk in one go, at a few milliseconds each: the keeper waits for its heartbeat.
-const SHRUNK_AT_ONCE: usize = 16;
 /// How long a repeated creation gives the session made before (PROTOCOL section 3).
 pub(crate) const KEY_LIFE: Duration = Duration::from_mins(1);
 
@@ -41,19 +34,10 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct Inner {
     sessions: BTreeMap<SessionId, Arc<Session>>,
-    /// In order of their end.
-    tombstones: VecDeque<Tombstone>,
+    tombstones: Tombstones,
     creations: BTreeMap<(UserId, CreationKey), Creation>,
     /// Exits told by the keeper before the session was put here.
     early_exits: VecDeque<(SessionId, ExitStatus)>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Tombstone {
-    ended: Instant,
-    session_id: SessionId,
-    /// Its last screen is all that is left of it.
-    is_small: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -171,19 +155,14 @@ impl Registry {
 
     /// A session has ended at `ended` and becomes a tombstone.
     pub(crate) fn ended(&self, session_id: SessionId, ended: Instant) {
-        let tombstones = &mut self.lock().tombstones;
-        let at = tombstones.partition_point(|before| before.ended <= ended);
-        tombstones.insert(at, Tombstone { ended, session_id, is_small: false });
+        self.lock().tombstones.insert(session_id, ended);
     }
 
     /// Has tombstones that are old, or followed by many, keep their last screen alone; a few at a time.
     pub(crate) fn shrink_tombstones(&self) {
         for session in self.next_to_shrink() {
-            if session.keep_last_screen() {
-                let mut inner = self.lock();
-                let small = inner.tombstones.iter_mut().find(|tombstone| tombstone.session_id == session.id);
-                small.into_iter().for_each(|tombstone| tombstone.is_small = true);
-            }
+            let done = session.keep_last_screen();
+            self.lock().tombstones.note_shrunk(session.id, done, now());
         }
     }
 
@@ -238,32 +217,18 @@ impl Registry {
 
     fn next_to_shrink(&self) -> Vec<Arc<Session>> {
         let inner = self.lock();
-        let now = now();
-        let many = inner.tombstones.len().saturating_sub(WHOLE_TOMBSTONES);
-        let is_due = |index: usize, tombstone: &Tombstone| {
-            !tombstone.is_small
-                && (index < many || now.saturating_duration_since(tombstone.ended) >= WHOLE_TOMBSTONE_LIFE)
-        };
-        let due = inner.tombstones.iter().enumerate().filter(|(index, tombstone)| is_due(*index, tombstone));
-        due.filter_map(|(_, tombstone)| inner.sessions.get(&tombstone.session_id).cloned())
-            .filter(|session| session.attachments() == 0)
-            .take(SHRUNK_AT_ONCE)
-            .collect()
+        let sessions = &inner.sessions;
+        let is_unread = |id| sessions.get(&id).is_some_and(|session| session.attachments() == 0);
+        let due = inner.tombstones.next_to_shrink(now(), is_unread);
+        due.iter().filter_map(|id| sessions.get(id).cloned()).collect()
     }
 
     fn next_to_forget(&self) -> Option<SessionId> {
         let mut inner = self.lock();
-        let ended = inner.tombstones.front()?.ended;
-        let old = now().saturating_duration_since(ended) >= TOMBSTONE_LIFE;
-        let is_discarded =
-            |id: &SessionId| inner.sessions.get(id).is_none_or(|session| session.is_discarded());
-        let at = if old || inner.tombstones.len() > MAX_TOMBSTONES {
-            0
-        } else {
-            inner.tombstones.iter().position(|tombstone| is_discarded(&tombstone.session_id))?
-        };
-        let session_id = inner.tombstones.remove(at)?.session_id;
-        inner.sessions.remove(&session_id);
+        let Inner { sessions, tombstones, .. } = &mut *inner;
+        let is_discarded = |id| sessions.get(&id).is_none_or(|session| session.is_discarded());
+        let session_id = tombstones.take_forgotten(now(), is_discarded)?;
+        sessions.remove(&session_id);
         Some(session_id)
     }
 

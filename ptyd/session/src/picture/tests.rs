@@ -209,6 +209,28 @@ fn an_ended_session_gives_up_all_but_its_last_screen_and_a_kill_at_any_place_lea
     }
 }
 
+/// The story: what was too large to be kept lost its history all the same.
+#[test]
+fn what_cannot_be_kept_without_its_history_keeps_it() {
+    let mut session = ended_build();
+    // More than a checkpoint takes: many marks on each cell of the largest screen.
+    session.region.record_size(TerminalSize::new(1000, 1000).unwrap());
+    session.catch_up();
+    let marks = "\u{301}".repeat(5);
+    let row: String = (0..1000).map(|_| format!("e{marks}")).collect();
+    // Not through the ring: a checkpoint of all that, each 32 KiB, takes its time.
+    let (screen, mut effects) = (&mut session.picture.screen, Vec::new());
+    screen.feed("above\r\n".repeat(1000).as_bytes(), &mut effects);
+    (0..1000).for_each(|_| screen.feed(row.as_bytes(), &mut effects));
+    let (before, held) = (session.picture.screen().history(None, 100), session.region.held());
+    assert!(!before.lines.is_empty());
+    for _ in 0..2 {
+        assert!(!keep_last_screen(&mut session.region, &mut session.picture, |_| panic!("it is needed")));
+        assert_eq!(session.picture.screen().history(None, 100), before);
+        assert_eq!(session.region.held(), held);
+    }
+}
+
 #[test]
 fn a_kill_before_the_output_is_given_up_leaves_the_last_screen_too() {
     let mut session = ended_build();

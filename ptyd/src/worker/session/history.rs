@@ -1,7 +1,5 @@
 //! A session's pictures for people who scroll back: pages of history, and snapshots that several of its clients share.
 
-use std::sync::Arc;
-
 use devpocket_shared::ids::Offset;
 use devpocket_shared::wire::SnapshotReason;
 use ptyd_screen::History;
@@ -9,7 +7,8 @@ use ptyd_session::Still;
 
 use super::{Session, Shared};
 use crate::worker::Context;
-use crate::worker::drawing::{Drawn, SMALL_BYTES, draw_page};
+use crate::worker::drawing::{Parts, SMALL_BYTES, draw_page};
+use crate::worker::drive::now;
 
 /// Lines of one page of history (PROTOCOL section 3).
 const MAX_HISTORY_LINES: u32 = 5000;
@@ -28,7 +27,7 @@ impl Session {
         if let Some(page) = self.small_page(before_line, lines) {
             return page;
         }
-        let Some(turn) = context.drawings.page_turn().await else { return none };
+        let Some(turn) = context.drawings.page_turn(self.owner).await else { return none };
         let still = match self.page(before_line, lines) {
             Page::Here(page) => return page,
             Page::Large(None) => return none,
@@ -65,22 +64,18 @@ impl Shared {
         Some(page.unwrap_or(History { first_line: 0, lines: Vec::new(), total: 0 }))
     }
 
-    /// A large snapshot that somebody reads already, if it does for an attachment at `cursor` too: all the output since is
-    /// held. In place of what was missed only the newest will do, or more would be missed at once.
-    pub(crate) fn drawn_before(
-        &self,
-        cursor: Offset,
-        reason: SnapshotReason,
-        lines: u32,
-    ) -> Option<Arc<Drawn>> {
+    /// A large snapshot that somebody reads already, from its beginning, if it does for an attachment at `cursor` too: all the
+    /// output since is held. In place of what was missed only the newest will do, or more would be missed at once.
+    pub(crate) fn drawn_before(&self, cursor: Offset, reason: SnapshotReason, lines: u32) -> Option<Parts> {
         let held = self.region.held();
         let newest = reason != SnapshotReason::Lagged;
-        self.drawn.upgrade().filter(|drawn| {
+        let drawn = self.drawn.upgrade().filter(|drawn| {
             let held = held.start <= drawn.at && (newest || drawn.at == held.end);
             let sized = self.region.size_at(drawn.at) == drawn.size
                 && self.region.sizes_known_from() <= drawn.at
                 && self.region.next_size_change(drawn.at).is_none();
             held && sized && drawn.lines == lines && cursor <= drawn.at
-        })
+        });
+        drawn?.read(reason, now())
     }
 }
