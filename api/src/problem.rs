@@ -268,7 +268,6 @@ impl From<AccountError> for Problem {
             AccountError::TooMany(refused) => too_many(refused),
             AccountError::UnknownDevice => Self::of_status(StatusCode::NOT_FOUND),
             AccountError::Auth(err) => err.into(),
-            AccountError::Link(err) => err.into(),
             AccountError::Locked { retry_after_secs } => {
                 Self::new(StatusCode::LOCKED, "account_locked", "Too many wrong passwords, please wait")
                     .with_retry_after(retry_after_secs)

@@ -251,8 +251,10 @@ pub trait ProfileStore: Send + Sync {
     ) -> Result<Option<Settings>, StoreError>;
     /// Forgets what an account has set.
     async fn reset_settings(&self, id: UserId) -> Result<(), StoreError>;
-    /// Deletes an account and everything that is its.
-    async fn delete_user(&self, id: UserId) -> Result<(), StoreError>;
+    /// Deletes an account and everything that is its, and notes that what runs of it is to end.
+    async fn delete_user(&self, id: UserId, now: OffsetDateTime) -> Result<(), StoreError>;
+    /// Nothing runs of a deleted account any more.
+    async fn forget_gone(&self, id: UserId) -> Result<(), StoreError>;
 }
 
 fn micros(at: OffsetDateTime) -> i64 {

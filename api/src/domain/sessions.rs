@@ -4,6 +4,7 @@
 mod act;
 mod batch;
 mod find;
+mod known;
 mod look;
 mod make;
 mod orphans;
@@ -23,6 +24,7 @@ use crate::store::{SessionStore, StoreError};
 
 pub use batch::{BatchAction, Outcome};
 pub use find::{Overview, Shown, Wanted};
+pub use known::Known;
 pub use look::{Health, Lines, Picture};
 pub use make::NewSession;
 pub use reconcile::Roll;

@@ -4,11 +4,14 @@ use async_trait::async_trait;
 use devpocket_shared::ids::UserId;
 use serde_json::{Map, Value as Json};
 use sqlx::FromRow;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::statement::sql;
 use super::{Database, ProfileStore, StoreError};
 use crate::domain::profile::{Preferences, ProfileChange, Settings, SettingsChange};
+
+/// How long a node that could not be told that an account is gone may stay away.
+const GONE_KEPT: Duration = Duration::days(30);
 
 #[derive(FromRow)]
 struct SettingsRow {
@@ -130,9 +133,21 @@ impl ProfileStore for Database {
         Ok(())
     }
 
-    async fn delete_user(&self, id: UserId) -> Result<(), StoreError> {
+    async fn delete_user(&self, id: UserId, now: OffsetDateTime) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
         // Every table that holds something of an account refers to it, and goes with it.
-        self.execute(sql("delete from users where id = $1").bind(id)).await?;
+        if transaction.execute(sql("delete from users where id = $1").bind(id)).await? > 0 {
+            let note = sql("insert into gone_accounts (id, gone_at) values ($1, $2) on conflict do nothing");
+            transaction.execute(note.bind(id).bind(now)).await?;
+        }
+        let forget = sql("delete from gone_accounts where gone_at <= $1");
+        transaction.execute(forget.bind(now - GONE_KEPT)).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn forget_gone(&self, id: UserId) -> Result<(), StoreError> {
+        self.execute(sql("delete from gone_accounts where id = $1").bind(id)).await?;
         Ok(())
     }
 }

@@ -81,6 +81,8 @@ pub trait SessionStore: Send + Sync {
     async fn add_session(&self, session: &Session) -> Result<Added, StoreError>;
     /// Whether there is an account of this id.
     async fn has_owner(&self, owner: UserId) -> Result<bool, StoreError>;
+    /// Whether an account of this id was deleted, and what runs of it is to end.
+    async fn noted_gone(&self, owner: UserId) -> Result<bool, StoreError>;
     /// Adds a session that its ptyd has made already, under whatever name. One that was believed lost lives again. Nothing
     /// if its owner is gone.
     async fn adopt_session(&self, session: &Session) -> Result<(), StoreError>;
@@ -146,6 +148,11 @@ impl SessionStore for Database {
 
     async fn has_owner(&self, owner: UserId) -> Result<bool, StoreError> {
         let select = sql("select true from users where id = $1").bind(owner);
+        Ok(self.optional::<(bool,)>(select).await?.is_some())
+    }
+
+    async fn noted_gone(&self, owner: UserId) -> Result<bool, StoreError> {
+        let select = sql("select true from gone_accounts where id = $1").bind(owner);
         Ok(self.optional::<(bool,)>(select).await?.is_some())
     }
 

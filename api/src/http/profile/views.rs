@@ -4,9 +4,9 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use crate::domain::accounts::Export;
+use crate::domain::accounts::{Export, Figures};
 use crate::domain::profile::{Preferences, Settings};
-use crate::domain::sessions::Shown;
+use crate::domain::sessions::{Known, Shown};
 use crate::http::auth::{DeviceView, UserView};
 use crate::http::sessions::SessionView;
 
@@ -56,19 +56,21 @@ pub struct StatsView {
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
     last_login_at: Option<OffsetDateTime>,
-    devices: usize,
-    sessions: usize,
-    active_sessions: usize,
+    #[schema(minimum = 0)]
+    devices: i64,
+    sessions: u64,
+    active_sessions: u64,
 }
 
-impl From<Export> for StatsView {
-    fn from(export: Export) -> Self {
+impl StatsView {
+    /// The account, and what is known of its sessions.
+    pub(super) fn new(figures: &Figures, sessions: Known) -> Self {
         Self {
-            created_at: export.user.created_at,
-            last_login_at: export.user.last_login_at,
-            devices: export.devices.len(),
-            sessions: export.sessions.len(),
-            active_sessions: export.sessions.iter().filter(|session| session.exit.is_none()).count(),
+            created_at: figures.user.created_at,
+            last_login_at: figures.user.last_login_at,
+            devices: figures.devices,
+            sessions: sessions.all,
+            active_sessions: sessions.live,
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 /// Sessions by their owner.
-type Held = Arc<Mutex<Vec<(UserId, SessionInfo)>>>;
+pub(super) type Held = Arc<Mutex<Vec<(UserId, SessionInfo)>>>;
 
 /// A node; it is gone when dropped.
 pub(super) struct Node {
@@ -33,9 +33,23 @@ impl Node {
         Self::serve(directory, Some(say_so))
     }
 
+    /// It is away, and what it had is kept for [`Node::come_back`].
+    pub(super) fn leave(self) -> Held {
+        self.held.clone()
+    }
+
+    /// Listens again, with what the one before had.
+    pub(super) fn come_back(directory: &Path, held: Held) -> Self {
+        std::fs::remove_file(directory.join("ptyd.sock")).unwrap();
+        Self::hold(directory, None, held)
+    }
+
     fn serve(directory: &Path, say_so: Option<Arc<Notify>>) -> Self {
+        Self::hold(directory, say_so, Held::default())
+    }
+
+    fn hold(directory: &Path, say_so: Option<Arc<Notify>>, held: Held) -> Self {
         let listener = UnixListener::bind(directory.join("ptyd.sock")).unwrap();
-        let held = Held::default();
         let mut serving = JoinSet::new();
         let sessions = held.clone();
         serving.spawn(async move {

@@ -53,7 +53,7 @@ async fn an_attempt_is_made_once_and_its_answer_kept_for_its_time_for_its_owner<
     database.forget_expired(almost + Duration::SECOND).await.unwrap();
     assert!(matches!(begin(ann, 14, almost + Duration::SECOND).await, Begun::Now(_)));
     assert_eq!(database.count("select count(*) from kept_answers").await, 1, "the expired are gone");
-    database.delete_user(ann).await.unwrap();
+    database.delete_user(ann, t0()).await.unwrap();
     assert_eq!(database.count("select count(*) from kept_answers").await, 0);
     assert_eq!(begin(ann, 15, almost).await, Begun::UnderWay, "nobody's request is begun");
 }

@@ -303,7 +303,7 @@ async fn settings_of_an_account_that_is_gone_are_none() {
     let (change, otherwise) = (SettingsChange::default(), Settings::default());
     let changed = async || database.change_settings(ann.id, &change, &otherwise, t0()).await.unwrap();
     assert_eq!(changed().await, Some(Settings::default()));
-    database.delete_user(ann.id).await.unwrap();
+    database.delete_user(ann.id, t0()).await.unwrap();
     assert_eq!(changed().await, None);
 }
 
