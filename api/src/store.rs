@@ -251,9 +251,16 @@ pub trait ProfileStore: Send + Sync {
     ) -> Result<Option<Settings>, StoreError>;
     /// Forgets what an account has set.
     async fn reset_settings(&self, id: UserId) -> Result<(), StoreError>;
-    /// Deletes an account and everything that is its, and notes that what runs of it is to end.
-    async fn delete_user(&self, id: UserId, now: OffsetDateTime) -> Result<(), StoreError>;
-    /// Nothing runs of a deleted account any more.
+    /// Deletes an account and everything that is its, and notes that what runs of it is to end; false, and nothing is done,
+    /// if it has another password than `verified` by now, is closed or gone, or the device `by` is signed out.
+    async fn delete_user(
+        &self,
+        id: UserId,
+        verified: Option<&SecretString>,
+        by: DeviceId,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
+    /// Nothing runs of a deleted account at a node any more; while others are known the note stays for them.
     async fn forget_gone(&self, id: UserId) -> Result<(), StoreError>;
 }
 

@@ -92,6 +92,11 @@ impl DeviceStore for Database {
     ) -> Result<Rotation, StoreError> {
         let mut transaction = self.begin().await?;
         // Changes nothing: it locks the token, in either dialect, so that of many who show it one spends it.
+        // The device before its token, as a deletion of its account does, so that the two never wait for each other. Not by
+        // an update that changes nothing: PostgreSQL would ask for the account at the next one, and wait for its deletion.
+        let lock = sql("select 1 from devices
+             where id = (select device_id from refresh_tokens where token_hash = $1) for no key update");
+        transaction.lock_in_postgres(lock.bind(spent.as_bytes())).await?;
         let lock = sql("update refresh_tokens set spent_at = spent_at where token_hash = $1");
         transaction.execute(lock.bind(spent.as_bytes())).await?;
         let select = sql(

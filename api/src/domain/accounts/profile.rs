@@ -124,13 +124,14 @@ impl Accounts {
                 return Err(AccountError::WrongCurrentPassword);
             }
         }
-        // First, so that they end with the account and not a look at the books later.
-        let told = sessions.end_all(user.id).await;
-        self.profiles.delete_user(user.id, self.clock.now()).await?;
+        let (verified, now) = (user.password_hash.as_ref(), self.clock.now());
+        if !self.profiles.delete_user(user.id, verified, identity.device_id, now).await? {
+            // Whatever changed the password meanwhile signed this device out.
+            return Err(AuthError::SignedOut.into());
+        }
         self.standings.forget_user(user.id);
-        // Again, for one that was made meanwhile: from here on nobody can make another.
-        let told = if told.is_ok() { sessions.end_all(user.id).await } else { told };
-        if let Err(err) = told {
+        // Nobody can make another now, and if this process ends here the wish for it is in the database.
+        if let Err(err) = sessions.end_all(user.id).await {
             let error = &err as &dyn std::error::Error;
             warn!(error, "what runs of a deleted account is ended when its node is back: {err}");
         } else if let Err(err) = self.profiles.forget_gone(user.id).await {
