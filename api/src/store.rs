@@ -182,6 +182,8 @@ pub trait DeviceStore: Send + Sync {
     ) -> Result<(Vec<Device>, i64), StoreError>;
 }
 
+    /// Every device of an account that there is a row of, last seen first, signed-out ones included.
+    async fn all_devices(&self, user_id: UserId) -> Result<Vec<Device>, StoreError>;
 /// A part of a list.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Part {

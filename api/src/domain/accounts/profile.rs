@@ -16,9 +16,6 @@ use crate::domain::user::{Device, User};
 use crate::link::LinkError;
 use crate::store::Part;
 
-/// Most devices in an export; nobody has so many.
-const EXPORTED_DEVICES: i64 = 10_000;
-
 /// The sessions of an account, wherever they run.
 #[async_trait]
 pub trait LiveSessions: Send + Sync {
@@ -33,7 +30,7 @@ pub struct Export {
     pub user: User,
     /// What it has set.
     pub settings: Settings,
-    /// The devices it is signed in on.
+    /// The devices it is signed in on, and those it was signed in on that are still in the database.
     pub devices: Vec<Device>,
 }
 
@@ -94,8 +91,7 @@ impl Accounts {
     /// Everything kept of the account but its sessions.
     pub async fn export(&self, identity: &Identity) -> Result<Export, AccountError> {
         let user = self.known(identity).await?;
-        let all = Part { offset: 0, limit: EXPORTED_DEVICES };
-        let (devices, _) = self.devices(identity, all).await?;
+        let devices = self.devices.all_devices(user.id).await?;
         let settings = self.settings(identity).await?;
         Ok(Export { user, settings, devices })
     }

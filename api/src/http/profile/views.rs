@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use crate::domain::accounts::{Export, Figures};
 use crate::domain::profile::{Preferences, Settings};
 use crate::domain::sessions::{Known, Shown};
+use crate::domain::user::Device;
 use crate::http::auth::{DeviceView, UserView};
 use crate::http::sessions::SessionView;
 
@@ -75,14 +76,30 @@ impl StatsView {
     }
 }
 
+/// A device that is or was signed in.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ExportedDevice)]
+struct ExportedDeviceView {
+    #[serde(flatten)]
+    device: DeviceView,
+    #[serde(with = "time::serde::rfc3339::option")]
+    signed_out_at: Option<OffsetDateTime>,
+}
+
 /// Everything kept of an account.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Export)]
 pub(super) struct ExportView {
     user: UserView,
     settings: SettingsView,
-    devices: Vec<DeviceView>,
+    devices: Vec<ExportedDeviceView>,
     sessions: Vec<SessionView>,
+}
+
+impl From<&Device> for ExportedDeviceView {
+    fn from(device: &Device) -> Self {
+        Self { device: DeviceView::new(device, None), signed_out_at: device.signed_out_at }
+    }
 }
 
 impl ExportView {
@@ -91,7 +108,7 @@ impl ExportView {
         Self {
             user: (&export.user).into(),
             settings: export.settings.into(),
-            devices: export.devices.iter().map(|device| DeviceView::new(device, None)).collect(),
+            devices: export.devices.iter().map(ExportedDeviceView::from).collect(),
             sessions: sessions.iter().map(SessionView::from).collect(),
         }
     }

@@ -152,12 +152,19 @@ async fn an_export_holds_what_is_the_accounts_and_no_secret() {
     let (ann, bob) = (api.register("ann").await, api.register("bob").await);
     let mine = node.start(id_of(&ann));
     node.start(id_of(&bob));
+    let out = api.login("ann", PASSWORD).await;
+    assert_eq!(api.ask_as(out.access(), "POST", "/api/auth/logout", json!({})).await.status, StatusCode::OK);
     let export = api.get_as(ann.access(), "/api/profile/export").await;
     assert_eq!(export.status, StatusCode::OK, "{export:?}");
     assert!(export.headers["content-disposition"].to_str().unwrap().starts_with("attachment;"));
     assert_eq!(export.body["user"]["email"], "ann@example.com");
     assert_eq!(export.body["settings"]["theme"], "dark");
-    assert_eq!(export.body["devices"][0]["id"], ann.body["device_id"]);
+    for device in export.body["devices"].as_array().unwrap() {
+        let signed_out = device["id"] == out.body["device_id"];
+        assert!(signed_out || device["id"] == ann.body["device_id"], "{device}");
+        assert_eq!(device["signed_out_at"].is_string(), signed_out, "{device}");
+    }
+    assert_eq!(export.body["devices"].as_array().unwrap().len(), 2);
     assert_eq!(export.body["sessions"][0]["id"], json!(mine.uuid()));
     assert_eq!(export.body["sessions"].as_array().unwrap().len(), 1);
     assert!(!export.text.contains("argon2") && !export.text.contains("bob"), "{}", export.text);
