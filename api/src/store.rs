@@ -8,6 +8,7 @@ mod error;
 mod location;
 mod mail_tokens;
 mod migrations;
+mod nodes;
 mod postgres;
 mod profiles;
 mod sessions;
@@ -32,6 +33,7 @@ pub use database::Database;
 pub use error::StoreError;
 pub use location::{BadLocation, Location};
 pub use migrations::Applied;
+pub use nodes::NodeStore;
 pub use sessions::{Added, Count, Described, SessionFilter, SessionStore, Unended};
 
 /// What is done about the schema when a database is opened.
@@ -180,10 +182,10 @@ pub trait DeviceStore: Send + Sync {
         part: Part,
         now: OffsetDateTime,
     ) -> Result<(Vec<Device>, i64), StoreError>;
-}
-
     /// Every device of an account that there is a row of, last seen first, signed-out ones included.
     async fn all_devices(&self, user_id: UserId) -> Result<Vec<Device>, StoreError>;
+}
+
 /// A part of a list.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Part {

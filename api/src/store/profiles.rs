@@ -159,7 +159,9 @@ impl ProfileStore for Database {
     }
 
     async fn forget_gone(&self, id: UserId) -> Result<(), StoreError> {
-        self.execute(sql("delete from gone_accounts where id = $1").bind(id)).await?;
+        // Who told it has told one node.
+        let forget = sql("delete from gone_accounts where id = $1 and (select count(*) from nodes) <= 1");
+        self.execute(forget.bind(id)).await?;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use self::row::SessionRow;
 pub(super) use self::row::status as row_status;
 use super::statement::{Statement, sql};
-use super::{Database, StoreError, from_micros, micros};
+use super::{Database, NodeStore, StoreError, from_micros, micros};
 use crate::domain::session::{Changes, Session, Status};
 
 /// Which sessions of an owner.
@@ -74,9 +74,9 @@ pub struct Count {
     pub bytes_out: i64,
 }
 
-/// Sessions.
+/// Sessions, and the nodes that they are on.
 #[async_trait]
-pub trait SessionStore: Send + Sync {
+pub trait SessionStore: NodeStore {
     /// Adds a session whose name is to be its own among the living.
     async fn add_session(&self, session: &Session) -> Result<Added, StoreError>;
     /// Whether there is an account of this id.
