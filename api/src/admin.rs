@@ -235,6 +235,16 @@ fn shown(text: &str) -> String {
     text.chars().map(escaped).collect()
 }
 
+/// JSON on one line, for scripts and the operator's terminal: as [`shown`], nothing in it steers. JSON itself lets DEL and
+/// the C1 controls stand.
+pub fn written_out(json: &Value) -> String {
+    let escaped = |c: char| match c {
+        '\u{7f}'..='\u{9f}' => format!("\\u{:04x}", u32::from(c)),
+        _ => c.to_string(),
+    };
+    json.to_string().chars().map(escaped).collect()
+}
+
 /// Rows under a heading, in columns.
 fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
     let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| shown(cell))).collect();
@@ -268,5 +278,9 @@ mod tests {
     fn what_others_named_does_not_steer_the_operators_terminal() {
         let rows = [["\u{1b}[2J\u{9b}1mx\u{7f}\nroot".to_owned()]];
         assert_eq!(table(["NAME"], &rows), "NAME\n\\u{1b}[2J\\u{9b}1mx\\u{7f}\\u{a}root");
+        let json = json!({"n\u{9c}": rows[0][0]});
+        let text = r#"{"n\u009c":"\u001b[2J\u009b1mx\u007f\nroot"}"#;
+        assert_eq!(written_out(&json), text);
+        assert_eq!(serde_json::from_str::<Value>(text).ok(), Some(json));
     }
 }

@@ -26,6 +26,10 @@ use crate::store::{Location, Schema};
 /// Where everything is kept if nobody says where.
 pub const DEFAULT_DATA_DIR: &str = "./data";
 
+/// Why LOCAL_SESSIONS=all is refused in production, and warned of elsewhere.
+pub(crate) const ALL_SHARE_A_USER: &str = "all needs a keeper with PTYD_UID_RANGE, which no ptyd has yet: every shell of a node runs as \
+    one user, so the first account to open one would have the node alone, and all others be refused; admin or off is needed";
+
 /// Flags and environment of every command that serves.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ServeArgs {
@@ -189,7 +193,7 @@ pub enum Switch {
     Off,
     /// Administrators.
     Admin,
-    /// Everybody with an account.
+    /// Everybody with an account; refused in production until a ptyd can tell their shells apart.
     All,
 }
 
@@ -228,6 +232,8 @@ pub struct Config {
     pub jwt_secret: SecretString,
     /// Where they are read again.
     pub jwt_secret_file: Option<PathBuf>,
+    /// Keys that strangers would try are refused, at start and when they are read again.
+    pub refuses_weak_keys: bool,
     /// How long an access token lives.
     pub access_life: Duration,
     /// How long a refresh token lives.
@@ -398,10 +404,12 @@ impl Config {
             Mode::Served => Environment::Production,
             Mode::Standalone => Environment::Development,
         });
-        if environment == Environment::Production
-            && KeyList::parse(&jwt_secret).is_ok_and(|keys| keys.any_weak())
-        {
-            return Err(wrong("JWT_SECRET_KEY", "can be guessed: make one with `openssl rand -hex 32`"));
+        let refuses_weak_keys = environment == Environment::Production;
+        KeyList::accept(&jwt_secret, refuses_weak_keys)
+            .map_err(|problem| wrong("JWT_SECRET_KEY", problem.to_string()))?;
+        let local_sessions = args.local_sessions.unwrap_or(local_sessions);
+        if matches!(local_sessions, Switch::All) && environment == Environment::Production {
+            return Err(wrong("LOCAL_SESSIONS", ALL_SHARE_A_USER));
         }
         let rate_limits = args.rate_limits == OnOff::On;
         if !rate_limits && environment == Environment::Production {
@@ -417,11 +425,12 @@ impl Config {
             },
             jwt_secret,
             jwt_secret_file: args.jwt_secret_key_file,
+            refuses_weak_keys,
             access_life: Duration::minutes(args.jwt_access_token_expire_minutes.into()),
             refresh_life: Duration::days(args.jwt_refresh_token_expire_days.into()),
             ptyd,
             link_cert_dir: args.link_cert_dir,
-            local_sessions: match args.local_sessions.unwrap_or(local_sessions) {
+            local_sessions: match local_sessions {
                 Switch::Off => LocalSessions::Off,
                 Switch::Admin => LocalSessions::Admin,
                 Switch::All => LocalSessions::All,

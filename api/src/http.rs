@@ -61,6 +61,7 @@ fn served(state: AppState) -> Router {
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(state.clone(), request::check_host))
+        .layer(from_fn(request::check_head))
         .layer(from_fn_with_state(state.clone(), limit::count))
         // Around the limits: a browser's question before a request is none.
         .layer(option_layer(cors::layer(&state.cors_origins)))

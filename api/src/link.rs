@@ -47,6 +47,9 @@ pub enum LinkError {
     /// Its name has no address.
     #[error("the node's name has no address")]
     NoAddress,
+    /// It did not answer when it was last looked at, a moment ago.
+    #[error("the node is away")]
+    Away,
     /// It did not answer in time.
     #[error("the node did not answer within {REQUEST:?}")]
     TimedOut,

@@ -134,12 +134,12 @@ fn administer(args: AdminArgs, unknown: &[String]) -> anyhow::Result<ExitCode> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     match runtime.block_on(admin::run(args, OffsetDateTime::now_utc())) {
         Ok(outcome) => {
-            print(&if json { outcome.json.to_string() } else { outcome.text });
+            print(&if json { admin::written_out(&outcome.json) } else { outcome.text });
             Ok(if outcome.complete { ExitCode::SUCCESS } else { ExitCode::from(5) })
         }
         Err(err) => {
             let said = if json {
-                err.to_json().to_string()
+                admin::written_out(&err.to_json())
             } else {
                 format!("Error: {}", devpocket_shared::chain(&err))
             };

@@ -106,6 +106,7 @@ impl Problem {
             StatusCode::REQUEST_TIMEOUT => "request_timeout",
             StatusCode::PAYLOAD_TOO_LARGE => "payload_too_large",
             StatusCode::URI_TOO_LONG => "uri_too_long",
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "headers_too_large",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
             StatusCode::UNPROCESSABLE_ENTITY => "invalid_fields",
             StatusCode::TOO_MANY_REQUESTS => "rate_limited",
@@ -268,7 +269,6 @@ impl From<AccountError> for Problem {
             AccountError::TooMany(refused) => too_many(refused),
             AccountError::UnknownDevice => Self::of_status(StatusCode::NOT_FOUND),
             AccountError::Auth(err) => err.into(),
-            AccountError::Link(err) => err.into(),
             AccountError::Locked { retry_after_secs } => {
                 Self::new(StatusCode::LOCKED, "account_locked", "Too many wrong passwords, please wait")
                     .with_retry_after(retry_after_secs)

@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::config::{Config, Mail, Mode, Registration};
+use crate::config::{ALL_SHARE_A_USER, Config, Mail, Mode, Registration};
 use crate::coordination::{MemoryCoordination, RedisCoordination, RedisUrlError};
-use crate::domain::accounts::{AccountError, Accounts, Around, FirstAccount, Policy, errands};
+use crate::domain::accounts::{AccountError, Accounts, Around, FirstAccount, LocalSessions, Policy, errands};
 use crate::domain::answers::Answers;
 use crate::domain::clock::Clock;
 use crate::domain::coordination::Coordination;
@@ -100,6 +100,9 @@ pub async fn run(
         Mail::Files(directory) => Arc::new(FileMailer::new(directory)),
         Mail::Smtp(url, from) => Arc::new(SmtpMailer::new(&url, *from)?),
     };
+    if config.local_sessions == LocalSessions::All {
+        warn!("LOCAL_SESSIONS: {ALL_SHARE_A_USER}");
+    }
     let policy = policy(&config, address);
     let (errands, queue) = errands();
     let coordination: Arc<dyn Coordination> = match &config.redis {
@@ -116,7 +119,7 @@ pub async fn run(
     let (doing, stopping) = (accounts.clone(), stop.clone());
     tasks.spawn(async move { doing.run_errands(queue, stopping).await });
     if let Some(path) = config.jwt_secret_file.clone() {
-        tasks.spawn(keys::follow(path, accounts.clone(), stop.clone()));
+        tasks.spawn(keys::follow(path, config.refuses_weak_keys, accounts.clone(), stop.clone()));
     }
     let link = Link::from_config(config.ptyd.clone(), config.link_cert_dir.as_deref(), tasks.clone())?;
     let link = Arc::new(link);

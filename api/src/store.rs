@@ -8,6 +8,7 @@ mod error;
 mod location;
 mod mail_tokens;
 mod migrations;
+mod nodes;
 mod postgres;
 mod profiles;
 mod sessions;
@@ -32,6 +33,7 @@ pub use database::Database;
 pub use error::StoreError;
 pub use location::{BadLocation, Location};
 pub use migrations::Applied;
+pub use nodes::NodeStore;
 pub use sessions::{Added, Count, Described, SessionFilter, SessionStore, Unended};
 
 /// What is done about the schema when a database is opened.
@@ -180,6 +182,8 @@ pub trait DeviceStore: Send + Sync {
         part: Part,
         now: OffsetDateTime,
     ) -> Result<(Vec<Device>, i64), StoreError>;
+    /// Every device of an account that there is a row of, last seen first, signed-out ones included.
+    async fn all_devices(&self, user_id: UserId) -> Result<Vec<Device>, StoreError>;
 }
 
 /// A part of a list.
@@ -251,8 +255,17 @@ pub trait ProfileStore: Send + Sync {
     ) -> Result<Option<Settings>, StoreError>;
     /// Forgets what an account has set.
     async fn reset_settings(&self, id: UserId) -> Result<(), StoreError>;
-    /// Deletes an account and everything that is its.
-    async fn delete_user(&self, id: UserId) -> Result<(), StoreError>;
+    /// Deletes an account and everything that is its, and notes that what runs of it is to end; false, and nothing is done,
+    /// if it has another password than `verified` by now, is closed or gone, or the device `by` is signed out.
+    async fn delete_user(
+        &self,
+        id: UserId,
+        verified: Option<&SecretString>,
+        by: DeviceId,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
+    /// Nothing runs of a deleted account at a node any more; while others are known the note stays for them.
+    async fn forget_gone(&self, id: UserId) -> Result<(), StoreError>;
 }
 
 fn micros(at: OffsetDateTime) -> i64 {

@@ -239,8 +239,8 @@ async fn heads_that_are_no_http_or_have_no_end_are_refused_and_the_next_one_is_s
     let rows: Vec<(&str, Vec<u8>, &str)> = vec![
         ("a long path", head(&format!("/{long}"), "").into(), "414"),
         ("a long query", head(&format!("/api/auth/me?{long}"), "").into(), "414"),
-        ("a long header", head("/api/auth/me", &format!("X: {long}\r\n")).into(), "401"),
-        ("a long token", head("/api/auth/me", &format!("Authorization: Bearer {long}\r\n")).into(), "401"),
+        ("a long header", head("/api/auth/me", &format!("X: {long}\r\n")).into(), "431"),
+        ("a long token", head("/api/auth/me", &format!("Authorization: Bearer {long}\r\n")).into(), "431"),
         ("many headers", head("/api/auth/me", &"X: y\r\n".repeat(10_000)).into(), "431"),
         ("a NUL in a header", head("/api/auth/me", "X: a\0b\r\n").into(), "400"),
         ("a bare CR in a header", head("/api/auth/me", "X: a\rSet-Cookie: injected=1\r\n").into(), "400"),
@@ -270,6 +270,15 @@ async fn heads_that_are_no_http_or_have_no_end_are_refused_and_the_next_one_is_s
         ("an encoded NUL", "/api/sessions/%00", "", 404, "session_not_found"),
         ("bytes that are no text", "/api/sessions/%ff%fe", "", 404, "session_not_found"),
         ("a long path in bounds", &format!("/api/{}", "a".repeat(30 << 10)), "", 404, "not_found"),
+        ("a longer path", &format!("/api/{}", "a".repeat(40 << 10)), "", 414, "uri_too_long"),
+        ("a longer query", &format!("/api/auth/me?{}", "a".repeat(40 << 10)), "", 414, "uri_too_long"),
+        (
+            "headers out of bounds",
+            "/api/auth/me",
+            &format!("X: {}\r\nY: {}\r\n", "a".repeat(20 << 10), "a".repeat(20 << 10)),
+            431,
+            "headers_too_large",
+        ),
         (
             "a token that is no text",
             "/api/auth/me",

@@ -54,6 +54,7 @@ fn a_bad_value_names_its_variable_and_never_a_secret() {
         (["--cors-origins", "https://a.example,*"], "CORS_ORIGINS"),
         (["--trusted-proxies", "10.0.0.1,proxy.example"], "TRUSTED_PROXIES"),
         (["--rate-limits", "off"], "RATE_LIMITS"),
+        (["--local-sessions", "all"], "LOCAL_SESSIONS"),
         (["--redis-url", "http://cache.example"], "REDIS_URL"),
         (["--environment", "test"], "ENVIRONMENT"),
         (["--smtp-url", "http://mail.example"], "SMTP_URL"),
@@ -99,7 +100,8 @@ fn a_key_that_strangers_would_try_is_refused_in_production() {
         assert!(said.contains("JWT_SECRET_KEY") && !said.contains(key), "{said}");
         assert!(with(key, &["--environment", "development"]).is_ok(), "{key}");
     }
-    assert!(with("5f1c0e9ab37d42685f1c0e9ab37d4268", &["--jwt-algorithm", "HS256"]).is_ok());
+    let strict = |more: &[&str]| with("5f1c0e9ab37d42685f1c0e9ab37d4268", more).unwrap().refuses_weak_keys;
+    assert!(strict(&["--jwt-algorithm", "HS256"]) && !strict(&["--environment", "development"]));
 }
 
 #[test]
@@ -167,6 +169,8 @@ fn lists_and_words_are_read() {
         "closed",
         "--local-sessions",
         "all",
+        "--environment",
+        "development",
     ]);
     let config = config.unwrap();
     let origins: Vec<&str> = config.cors_origins.iter().map(Origin::as_str).collect();

@@ -33,12 +33,11 @@ use super::password::{PasswordError, Passwords};
 use super::secret_token::{self, NoRandomness};
 use super::token::{KeyList, SigningError, Tokens};
 use super::user::{DeviceInfo, LoginName, NewDevice, User};
-use crate::link::LinkError;
 use crate::store::{DeviceStore, MailTokenStore, NewRefresh, ProfileStore, StoreError, UserStore};
 
 pub use access::IssuedTicket;
 pub use errands::{ErrandQueue, Errands, errands};
-pub use profile::{Export, LiveSessions};
+pub use profile::{Export, Figures, LiveSessions};
 pub use register::NewAccount;
 pub use sign_in::{AccountStatus, Credentials};
 
@@ -125,9 +124,6 @@ pub enum AccountError {
     /// The credential was good a moment ago.
     #[error(transparent)]
     Auth(#[from] AuthError),
-    /// The sessions could not be asked for.
-    #[error("sessions")]
-    Link(#[from] LinkError),
     /// Too many wrong passwords; seconds until the next try.
     #[error("locked for {retry_after_secs} s")]
     Locked {

@@ -4,8 +4,10 @@
 mod act;
 mod batch;
 mod find;
+mod known;
 mod look;
 mod make;
+mod nodes;
 mod orphans;
 mod reconcile;
 mod wishes;
@@ -16,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use devpocket_shared::ids::{SessionId, UserId};
 use devpocket_shared::wire::{Answer, ErrorCode, Failure, Request};
 
+use self::nodes::Nodes;
 use super::clock::Clock;
 use super::session::Session;
 use crate::link::{Link, LinkError, LinkStream, OnceError};
@@ -23,6 +26,7 @@ use crate::store::{SessionStore, StoreError};
 
 pub use batch::{BatchAction, Outcome};
 pub use find::{Overview, Shown, Wanted};
+pub use known::Known;
 pub use look::{Health, Lines, Picture};
 pub use make::NewSession;
 pub use reconcile::Roll;
@@ -54,6 +58,9 @@ pub enum SessionError {
     /// Its ptyd cannot be reached.
     #[error("the node cannot be reached")]
     Link(#[from] LinkError),
+    /// It is on another node than the one that answered.
+    #[error("the session's node is not the one that answers")]
+    Elsewhere,
     /// Its ptyd answered something else.
     #[error("the node answered out of turn")]
     OutOfTurn,
@@ -80,12 +87,20 @@ pub struct Sessions {
     settled: Mutex<BTreeSet<SessionId>>,
     /// Accounts deleted through this api. Not state either: another api knows them by their absence.
     gone: Mutex<VecDeque<UserId>>,
+    nodes: Mutex<Nodes>,
 }
 
 impl Sessions {
     /// The service over a store and the way to the sessions.
     pub fn new(store: Arc<dyn SessionStore>, link: Arc<Link>, clock: Clock) -> Self {
-        Self { store, link, clock, settled: Mutex::default(), gone: Mutex::default() }
+        Self {
+            store,
+            link,
+            clock,
+            settled: Mutex::default(),
+            gone: Mutex::default(),
+            nodes: Mutex::default(),
+        }
     }
 
     /// Asks the ptyd; a refusal is an error.
@@ -103,7 +118,7 @@ impl Sessions {
     ) -> Result<Answer, SessionError> {
         match self.ask(caller.request_id, request).await {
             Ok((answer, _)) => Ok(answer),
-            Err(SessionError::NotFound) => Err(self.unknown_to_node(caller, id, otherwise).await),
+            Err(SessionError::NotFound) => Err(self.elsewhere(caller, id, otherwise).await),
             Err(err) => Err(err),
         }
     }
@@ -121,22 +136,8 @@ impl Sessions {
         });
         match asked.and_then(refused) {
             Ok((answer, _)) => Ok(answer),
-            Err(SessionError::NotFound) => Err(self.unknown_to_node(caller, id, SessionError::Ended).await),
+            Err(SessionError::NotFound) => Err(self.elsewhere(caller, id, SessionError::Ended).await),
             Err(err) => Err(err),
-        }
-    }
-
-    /// What it means that the ptyd does not know a session: `otherwise`, if the books do.
-    async fn unknown_to_node(
-        &self,
-        caller: Caller<'_>,
-        id: SessionId,
-        otherwise: SessionError,
-    ) -> SessionError {
-        match self.store.session(caller.owner, id).await {
-            Ok(Some(_)) => otherwise,
-            Ok(None) => SessionError::NotFound,
-            Err(err) => err.into(),
         }
     }
 

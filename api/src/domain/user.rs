@@ -238,6 +238,8 @@ pub struct Device {
     pub last_seen_at: OffsetDateTime,
     /// Where from.
     pub address: Option<IpAddr>,
+    /// When it was signed out.
+    pub signed_out_at: Option<OffsetDateTime>,
 }
 
 /// What a link sent by mail is good for.

@@ -17,6 +17,7 @@ use super::MAX_BODY_BYTES;
 use super::current_user::CurrentUser;
 use super::request::RequestId;
 use crate::domain::answers::{ATTEMPT, MAX_KEY_BYTES, Once, RequestKey};
+use crate::domain::identity::AuthError;
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::store::{Begun, KeptAnswer};
@@ -91,6 +92,7 @@ async fn keyed(state: &AppState, once: Once, mut parts: Parts, content: Bytes, n
         Ok(Begun::Done(answer)) => return replayed(answer),
         Ok(Begun::UnderWay) => return under_way().into_response(),
         Ok(Begun::Reused) => return reused().into_response(),
+        Ok(Begun::OwnerGone) => return Problem::from(AuthError::SignedOut).into_response(),
         Err(err) => return Problem::from(err).into_response(),
     };
     parts.extensions.insert(CreationId(id));

@@ -18,10 +18,9 @@ use super::fields::Fields;
 use super::peer::PeerAddress;
 use super::request::RequestId;
 use crate::domain::identity::AuthError;
-use crate::domain::sessions::{Caller, Wanted};
+use crate::domain::sessions::Caller;
 use crate::problem::Problem;
 use crate::state::AppState;
-use crate::store::SessionFilter;
 
 /// Most sessions in an export; nobody has so many.
 const EXPORTED_SESSIONS: i64 = 10_000;
@@ -65,7 +64,7 @@ pub async fn change(
 /// Deletes the account.
 #[utoipa::path(delete, path = "/", tag = "profile", operation_id = "delete_account", request_body = bodies::Deletion,
     responses(
-        (status = 200, description = "Deleted, with all its sessions", body = Message),
+        (status = 200, description = "Deleted, with all its sessions; those of a node that is away end when it is back", body = Message),
         (status = 400, description = "`invalid_password`"),
         (status = 423, description = "`account_locked`: too many wrong passwords for this account from this address"),
     ))]
@@ -82,13 +81,18 @@ pub async fn delete(
 }
 
 /// Figures about the account.
+///
+/// While the node is away, its sessions as they were last seen.
 #[utoipa::path(get, path = "/stats", tag = "profile", operation_id = "show_profile_stats",
     responses((status = 200, description = "The figures", body = StatsView)))]
 pub async fn stats(
     State(state): State<AppState>,
     CurrentUser(identity): CurrentUser,
+    request_id: RequestId,
 ) -> Result<Json<StatsView>, Problem> {
-    Ok(Json(state.accounts.export(&identity, &*state.link).await?.into()))
+    let caller = Caller { owner: identity.user_id, request_id: request_id.as_str() };
+    let sessions = state.sessions.count_known(caller).await?;
+    Ok(Json(StatsView::new(&state.accounts.figures(&identity).await?, sessions)))
 }
 
 /// What the account has set.
@@ -124,6 +128,8 @@ pub async fn reset_settings(
 }
 
 /// Everything kept of the account.
+///
+/// While the node is away, its sessions as they were last seen.
 #[utoipa::path(get, path = "/export", tag = "profile",
     responses((status = 200, description = "Everything", body = ExportView)))]
 pub async fn export(
@@ -132,8 +138,7 @@ pub async fn export(
     request_id: RequestId,
 ) -> Result<impl IntoResponse, Problem> {
     let caller = Caller { owner: identity.user_id, request_id: request_id.as_str() };
-    let all = Wanted::Filtered(SessionFilter::default());
-    let (sessions, _) = state.sessions.list(caller, all, 0, EXPORTED_SESSIONS).await?;
-    let export = ExportView::new(state.accounts.export(&identity, &*state.link).await?, &sessions);
+    let sessions = state.sessions.list_known(caller, EXPORTED_SESSIONS).await?;
+    let export = ExportView::new(state.accounts.export(&identity).await?, &sessions);
     Ok(([(CONTENT_DISPOSITION, "attachment; filename=\"devpocket-export.json\"")], Json(export)))
 }

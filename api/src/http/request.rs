@@ -22,6 +22,11 @@ static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id taken from a client; also the link's bound.
 const MAX_ID_BYTES: usize = 64;
 
+/// Longest path with its query, in bytes; the HTTP parser takes no more than 64 KiB.
+const MAX_TARGET_BYTES: usize = 32 << 10;
+/// Most bytes of all headers together; a token has about one KiB.
+const MAX_HEADER_BYTES: usize = 32 << 10;
+
 /// Names a request in logs, answers and on the link: the client's own word for it, if that is a short token, else made.
 #[derive(Clone, Debug)]
 pub struct RequestId(Arc<str>);
@@ -72,6 +77,22 @@ pub(super) async fn trace(mut request: Request, next: Next) -> Response {
     }
     .instrument(span)
     .await
+}
+
+/// Refuses a request whose head is beyond our bounds. They are below those of the HTTP parser, which answers without a body.
+pub(super) async fn check_head(request: Request, next: Next) -> Result<Response, Problem> {
+    let target_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if target_bytes > MAX_TARGET_BYTES {
+        return Err(Problem::of_status(StatusCode::URI_TOO_LONG)
+            .with_detail(format!("a path with its query has at most {MAX_TARGET_BYTES} bytes")));
+    }
+    let header_bytes: usize =
+        request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if header_bytes > MAX_HEADER_BYTES {
+        return Err(Problem::of_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+            .with_detail(format!("all headers together have at most {MAX_HEADER_BYTES} bytes")));
+    }
+    Ok(next.run(request).await)
 }
 
 /// Refuses a request whose `Host` cannot mean this listener.

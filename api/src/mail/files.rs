@@ -2,15 +2,19 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use secrecy::ExposeSecret;
 use tokio::fs::{self, OpenOptions};
 use tokio::io::AsyncWriteExt;
-use tracing::info;
+use tracing::{debug, info};
 use uuid::Uuid;
 
 use crate::domain::mail::{Mail, MailError, Mailer};
+
+/// How long a mail lies there: far longer than the links in it are good for, which is a day at most.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Writes each mail into a directory, for its owner's eyes alone.
 #[derive(Clone, Debug)]
@@ -34,12 +38,34 @@ impl FileMailer {
         file.flush().await?;
         Ok(path)
     }
+
+    /// Removes mails that have lain there for [`KEPT`], and nothing else that somebody may have put there.
+    async fn forget_old(&self, now: SystemTime) -> io::Result<()> {
+        let mut files = fs::read_dir(&self.directory).await?;
+        while let Some(file) = files.next_entry().await? {
+            let name = file.file_name();
+            let id = name.to_str().and_then(|name| name.strip_suffix(".eml"));
+            if id.and_then(|id| Uuid::parse_str(id).ok()).is_none() {
+                continue;
+            }
+            let age =
+                file.metadata().await?.modified().map(|at| now.duration_since(at).unwrap_or_default())?;
+            if age >= KEPT {
+                fs::remove_file(file.path()).await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl Mailer for FileMailer {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
         let path = self.write(mail).await.map_err(|err| MailError::Failed(err.into()))?;
+        if let Err(err) = self.forget_old(SystemTime::now()).await {
+            // Another api may have been first; what is left goes with the next mail.
+            debug!("old mails are still there: {err}");
+        }
         info!("a mail ({}) lies in {}; with SMTP_URL it would be sent", mail.subject, path.display());
         Ok(())
     }
@@ -67,6 +93,25 @@ mod tests {
         );
         assert_eq!(std::fs::metadata(&files[0]).unwrap().mode() & 0o777, 0o600);
         assert_eq!(std::fs::metadata(&directory).unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[tokio::test]
+    async fn mails_of_a_week_ago_go_with_the_next_and_nothing_else_does() {
+        let place = tempfile::tempdir().unwrap();
+        let put = |name: String, age: Duration| {
+            let path = place.path().join(name);
+            std::fs::write(&path, "x").unwrap();
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            file.set_modified(SystemTime::now() - age).unwrap();
+            path
+        };
+        let day = Duration::from_secs(24 * 60 * 60);
+        let gone = [7, 400].map(|days| put(format!("{}.eml", Uuid::now_v7()), days * day));
+        let kept = [put(format!("{}.eml", Uuid::now_v7()), 6 * day), put("notes.eml".to_owned(), 400 * day)];
+        let mail = Mail { to: "ann@example.com".into(), subject: "Hello", text: "s3cret".into() };
+        FileMailer::new(place.path().to_owned()).send(&mail).await.unwrap();
+        assert!(gone.iter().all(|path| !path.exists()) && kept.iter().all(|path| path.exists()));
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 3);
     }
 
     #[tokio::test]

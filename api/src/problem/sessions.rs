@@ -32,6 +32,7 @@ impl From<SessionError> for Problem {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "input_uncertain", title)
             }
             SessionError::Link(err) => err.into(),
+            SessionError::Elsewhere => Self::unavailable("node_unavailable", &err),
             SessionError::OutOfTurn => Self::internal(&err),
             SessionError::Store(err) => err.into(),
         }

@@ -185,8 +185,14 @@ impl AdminStore for Database {
     }
 
     async fn sign_out_all(&self, id: UserId, now: OffsetDateTime) -> Result<u64, StoreError> {
+        let mut transaction = self.begin().await?;
+        // Changes nothing: it locks the account, so that a login comes before this, and is signed out, or after.
+        let lock = sql("update users set is_active = is_active where id = $1");
+        transaction.execute(lock.bind(id)).await?;
         let update = sql("update devices set revoked_at = $2 where user_id = $1 and revoked_at is null");
-        self.execute(update.bind(id).bind(now)).await
+        let signed_out = transaction.execute(update.bind(id).bind(now)).await?;
+        transaction.commit().await?;
+        Ok(signed_out)
     }
 }
 

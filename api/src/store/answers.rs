@@ -54,6 +54,8 @@ pub enum Begun {
     Done(KeptAnswer),
     /// The key was used with another body.
     Reused,
+    /// There is no such account any more.
+    OwnerGone,
 }
 
 /// Answers to requests with a key.
@@ -108,8 +110,12 @@ impl AnswerStore for Database {
             .bind(attempt.resource_id)
             .bind(attempt.expires_at)
             .bind(now);
-        if let Some((resource_id,)) = self.optional::<(Uuid,)>(insert).await? {
-            return Ok(Begun::Now(resource_id));
+        match self.optional::<(Uuid,)>(insert).await {
+            Ok(Some((resource_id,))) => return Ok(Begun::Now(resource_id)),
+            Ok(None) => {}
+            // Its deletion was under way, and is done.
+            Err(err) if err.is_orphan() => return Ok(Begun::OwnerGone),
+            Err(err) => return Err(err),
         }
         let select = sql("select fingerprint, status, body from kept_answers
              where user_id = $1 and route = $2 and key_hash = $3");
@@ -121,8 +127,13 @@ impl AnswerStore for Database {
                     u16::try_from(status).map_err(|_| StoreError::corrupt("a status that is none"))?;
                 Begun::Done(KeptAnswer { status, body: body.unwrap_or_default() })
             }
-            // Or it came to nothing just now.
-            Some((_, None, _)) | None => Begun::UnderWay,
+            Some((_, None, _)) => Begun::UnderWay,
+            None => {
+                let owner = sql("select true from users where id = $1").bind(key.user_id);
+                let is_there = self.optional::<(bool,)>(owner).await?.is_some();
+                // Or the time of what was kept has come to its end just now.
+                if is_there { Begun::UnderWay } else { Begun::OwnerGone }
+            }
         })
     }
 

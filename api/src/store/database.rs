@@ -132,6 +132,14 @@ impl Transaction {
         Ok(())
     }
 
+    /// Locks the rows of a `select .. for ..`, which is PostgreSQL's alone: SQLite's transaction is the only one that writes.
+    pub(super) async fn lock_in_postgres(&mut self, select: Statement) -> Result<(), StoreError> {
+        match self {
+            Self::Postgres(_) => self.execute(select).await.map(|_| ()),
+            Self::Sqlite(_) => Ok(()),
+        }
+    }
+
     /// Makes it last.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         answer(async {

@@ -39,6 +39,7 @@ struct DeviceRow {
     created_at: i64,
     last_seen_at: i64,
     address: Option<String>,
+    revoked_at: Option<i64>,
     total: i64,
 }
 
@@ -91,6 +92,11 @@ impl DeviceStore for Database {
         now: OffsetDateTime,
     ) -> Result<Rotation, StoreError> {
         let mut transaction = self.begin().await?;
+        // The device before its token, as a deletion of its account does, so that the two never wait for each other. Not by
+        // an update that changes nothing: PostgreSQL would ask for the account at the next one, and wait for its deletion.
+        let lock = sql("select 1 from devices
+             where id = (select device_id from refresh_tokens where token_hash = $1) for no key update");
+        transaction.lock_in_postgres(lock.bind(spent.as_bytes())).await?;
         // Changes nothing: it locks the token, in either dialect, so that of many who show it one spends it.
         let lock = sql("update refresh_tokens set spent_at = spent_at where token_hash = $1");
         transaction.execute(lock.bind(spent.as_bytes())).await?;
@@ -171,8 +177,8 @@ impl DeviceStore for Database {
         now: OffsetDateTime,
     ) -> Result<(Vec<Device>, i64), StoreError> {
         // The count stands beside every row: one statement, so that the two agree. A part beyond the end has no row.
-        let select =
-            sql("select id, name, device_type, created_at, last_seen_at, address, count(*) over () as total
+        let select = sql("select id, name, device_type, created_at, last_seen_at, address, revoked_at,
+                 count(*) over () as total
              from devices
              where user_id = $1 and revoked_at is null
                  and exists (select 1 from refresh_tokens where device_id = devices.id and expires_at > $2)
@@ -191,6 +197,15 @@ impl DeviceStore for Database {
         };
         Ok((rows.into_iter().map(Device::try_from).collect::<Result<_, _>>()?, total))
     }
+
+    async fn all_devices(&self, user_id: UserId) -> Result<Vec<Device>, StoreError> {
+        let select = sql("select id, name, device_type, created_at, last_seen_at, address, revoked_at,
+                 count(*) over () as total
+             from devices where user_id = $1
+             order by last_seen_at desc, id desc");
+        let rows: Vec<DeviceRow> = self.all(select.bind(user_id)).await?;
+        rows.into_iter().map(Device::try_from).collect()
+    }
 }
 
 impl TryFrom<DeviceRow> for Device {
@@ -206,6 +221,7 @@ impl TryFrom<DeviceRow> for Device {
             created_at: from_micros(row.created_at)?,
             last_seen_at: from_micros(row.last_seen_at)?,
             address: row.address.and_then(|address| address.parse().ok()),
+            signed_out_at: row.revoked_at.map(from_micros).transpose()?,
         })
     }
 }

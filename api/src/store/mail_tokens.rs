@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::database::Transaction;
 use super::statement::sql;
 use super::{Database, MailTokenStore, NewMailToken, StoreError};
 use crate::domain::secret_token::SecretHash;
@@ -62,6 +63,7 @@ impl MailTokenStore for Database {
         now: OffsetDateTime,
     ) -> Result<Option<UserId>, StoreError> {
         let mut transaction = self.begin().await?;
+        lock_owner(&mut transaction, token).await?;
         let take = sql("delete from mail_tokens
              where token_hash = $1 and purpose = $2 and expires_at > $3
              returning user_id");
@@ -82,6 +84,7 @@ impl MailTokenStore for Database {
 
     async fn verify_email(&self, token: SecretHash, now: OffsetDateTime) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
+        lock_owner(&mut transaction, token).await?;
         let take = sql("delete from mail_tokens
              where token_hash = $1 and purpose = $2 and expires_at > $3
              returning user_id, email_key");
@@ -94,4 +97,13 @@ impl MailTokenStore for Database {
         transaction.commit().await?;
         Ok(verified > 0)
     }
+}
+
+/// Changes nothing: it locks the account before its links, as everything that has to do with both does. Its deletion, which
+/// takes the links with it, waits for this or is seen, and the two never wait for each other.
+async fn lock_owner(transaction: &mut Transaction, token: SecretHash) -> Result<(), StoreError> {
+    let lock = sql("update users set is_active = is_active
+         where id = (select user_id from mail_tokens where token_hash = $1)");
+    transaction.execute(lock.bind(token.as_bytes())).await?;
+    Ok(())
 }

@@ -1,14 +1,18 @@
 //! What an account changes about itself, and its end, in SQL.
 
 use async_trait::async_trait;
-use devpocket_shared::ids::UserId;
+use devpocket_shared::ids::{DeviceId, UserId};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value as Json};
 use sqlx::FromRow;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::statement::sql;
 use super::{Database, ProfileStore, StoreError};
 use crate::domain::profile::{Preferences, ProfileChange, Settings, SettingsChange};
+
+/// How long a node that could not be told that an account is gone may stay away.
+const GONE_KEPT: Duration = Duration::days(30);
 
 #[derive(FromRow)]
 struct SettingsRow {
@@ -130,9 +134,34 @@ impl ProfileStore for Database {
         Ok(())
     }
 
-    async fn delete_user(&self, id: UserId) -> Result<(), StoreError> {
+    async fn delete_user(
+        &self,
+        id: UserId,
+        verified: Option<&SecretString>,
+        by: DeviceId,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
         // Every table that holds something of an account refers to it, and goes with it.
-        self.execute(sql("delete from users where id = $1").bind(id)).await?;
+        let delete = sql("delete from users
+             where id = $1 and is_active and password_hash is not distinct from $2
+                 and exists (select 1 from devices where id = $3 and user_id = $1 and revoked_at is null)");
+        let verified = verified.map(ExposeSecret::expose_secret);
+        if transaction.execute(delete.bind(id).bind(verified).bind(by)).await? == 0 {
+            return Ok(false);
+        }
+        let note = sql("insert into gone_accounts (id, gone_at) values ($1, $2) on conflict do nothing");
+        transaction.execute(note.bind(id).bind(now)).await?;
+        let forget = sql("delete from gone_accounts where gone_at <= $1");
+        transaction.execute(forget.bind(now - GONE_KEPT)).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    async fn forget_gone(&self, id: UserId) -> Result<(), StoreError> {
+        // Who told it has told one node.
+        let forget = sql("delete from gone_accounts where id = $1 and (select count(*) from nodes) <= 1");
+        self.execute(forget.bind(id)).await?;
         Ok(())
     }
 }

@@ -125,6 +125,20 @@ pub(crate) async fn owner(database: &Database, name: &str) -> UserId {
 }
 
 impl Database {
+    /// Waits until so many statements wait for another transaction. SQLite does not tell, and what a test does next holds
+    /// however far they are.
+    pub(crate) async fn waiters(&self, many: i64) {
+        if !self.is_postgres() {
+            return;
+        }
+        let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'";
+        let limit = std::time::Duration::from_secs(20);
+        devpocket_tests::wait_until("statements wait for a lock", limit, async || {
+            self.count(waiting).await == many
+        })
+        .await;
+    }
+
     /// Every row of every table as text, bytes in hex; what sqlx keeps about migrations aside.
     pub(crate) async fn dump(&self) -> BTreeMap<String, Vec<String>> {
         let mut dump = BTreeMap::new();

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 use devpocket_shared::ids::UserId;
-use devpocket_shared::wire::SessionInfo;
 use secrecy::SecretString;
 use tracing::warn;
 
@@ -17,29 +16,31 @@ use crate::domain::user::{Device, User};
 use crate::link::LinkError;
 use crate::store::Part;
 
-/// Most devices in an export; nobody has so many.
-const EXPORTED_DEVICES: i64 = 10_000;
-
 /// The sessions of an account, wherever they run.
 #[async_trait]
 pub trait LiveSessions: Send + Sync {
-    /// All of them, ended ones included.
-    async fn list(&self, owner: UserId) -> Result<Vec<SessionInfo>, LinkError>;
-    /// Asks each that runs to end.
+    /// Asks each that runs to end. Does not wait for a node that is away.
     async fn end_all(&self, owner: UserId) -> Result<(), LinkError>;
 }
 
-/// Everything kept of an account.
+/// Everything kept of an account but its sessions.
 #[derive(Debug)]
 pub struct Export {
     /// The account.
     pub user: User,
     /// What it has set.
     pub settings: Settings,
-    /// The devices it is signed in on.
+    /// The devices it is signed in on, and those it was signed in on that are still in the database.
     pub devices: Vec<Device>,
-    /// Its sessions.
-    pub sessions: Vec<SessionInfo>,
+}
+
+/// An account in numbers.
+#[derive(Debug)]
+pub struct Figures {
+    /// The account.
+    pub user: User,
+    /// How many devices it is signed in on.
+    pub devices: i64,
 }
 
 impl Accounts {
@@ -87,21 +88,23 @@ impl Accounts {
         Ok(Settings::default())
     }
 
-    /// Everything kept of the account.
-    pub async fn export(
-        &self,
-        identity: &Identity,
-        sessions: &dyn LiveSessions,
-    ) -> Result<Export, AccountError> {
+    /// Everything kept of the account but its sessions.
+    pub async fn export(&self, identity: &Identity) -> Result<Export, AccountError> {
         let user = self.known(identity).await?;
-        let all = Part { offset: 0, limit: EXPORTED_DEVICES };
-        let (devices, _) = self.devices(identity, all).await?;
+        let devices = self.devices.all_devices(user.id).await?;
         let settings = self.settings(identity).await?;
-        Ok(Export { sessions: sessions.list(user.id).await?, user, settings, devices })
+        Ok(Export { user, settings, devices })
     }
 
-    /// Deletes the account, everything that is its, and ends its sessions. An account without a password needs none; wrong
-    /// ones count like failed logins.
+    /// The account in numbers, its sessions aside.
+    pub async fn figures(&self, identity: &Identity) -> Result<Figures, AccountError> {
+        let user = self.known(identity).await?;
+        let (_, devices) = self.devices(identity, Part { offset: 0, limit: 1 }).await?;
+        Ok(Figures { user, devices })
+    }
+
+    /// Deletes the account, everything that is its, and ends its sessions; those of a node that cannot be told now, when it
+    /// is back. An account without a password needs none; wrong ones count like failed logins.
     pub async fn delete(
         &self,
         identity: &Identity,
@@ -117,16 +120,18 @@ impl Accounts {
                 return Err(AccountError::WrongCurrentPassword);
             }
         }
-        // First, while somebody is there to be told that it did not work.
-        sessions.end_all(user.id).await?;
-        self.profiles.delete_user(user.id).await?;
+        let (verified, now) = (user.password_hash.as_ref(), self.clock.now());
+        if !self.profiles.delete_user(user.id, verified, identity.device_id, now).await? {
+            // Whatever changed the password meanwhile signed this device out.
+            return Err(AuthError::SignedOut.into());
+        }
         self.standings.forget_user(user.id);
-        // Again, for one that was made meanwhile: from here on nobody can make another.
+        // Nobody can make another now, and if this process ends here the wish for it is in the database.
         if let Err(err) = sessions.end_all(user.id).await {
-            warn!(
-                error = &err as &dyn std::error::Error,
-                "a session made while its account was deleted may live on"
-            );
+            let error = &err as &dyn std::error::Error;
+            warn!(error, "what runs of a deleted account is ended when its node is back: {err}");
+        } else if let Err(err) = self.profiles.forget_gone(user.id).await {
+            warn!(error = &err as &dyn std::error::Error, "a deleted account is still noted as one: {err}");
         }
         Ok(())
     }

@@ -54,7 +54,11 @@ impl Sessions {
         let request = Request::Discard { owner: caller.owner, session_id: id };
         let was_there = match self.ask(caller.request_id, &request).await {
             Ok(_) => true,
-            Err(SessionError::NotFound) => false,
+            Err(SessionError::NotFound) => match self.show(caller, id).await {
+                Ok(shown) if !shown.session.has_ended() => return Err(SessionError::Elsewhere),
+                Ok(_) | Err(SessionError::NotFound) => false,
+                Err(err) => return Err(err),
+            },
             Err(err) => return Err(err),
         };
         let was_booked = self.store.delete_session(caller.owner, id).await?;
@@ -81,8 +85,12 @@ impl Sessions {
 
     async fn end(&self, caller: Caller<'_>, id: SessionId, request: &Request) -> Result<Shown, SessionError> {
         match self.ask(caller.request_id, request).await {
+            Ok(_) => self.show(caller, id).await,
             // Ended and forgotten there, perhaps: the books tell.
-            Ok(_) | Err(SessionError::NotFound) => self.show(caller, id).await,
+            Err(SessionError::NotFound) => {
+                let shown = self.show(caller, id).await?;
+                if shown.session.has_ended() { Ok(shown) } else { Err(SessionError::Elsewhere) }
+            }
             Err(err) => Err(err),
         }
     }

@@ -71,11 +71,13 @@ impl Sessions {
     }
 
     /// What became of a session that the ptyd which answered does not know; none: its owner never had it running.
+    ///
+    /// # Errors
+    /// [`SessionError::Elsewhere`]: its node is another.
     pub async fn fate(&self, caller: Caller<'_>, id: SessionId) -> Result<Option<Session>, SessionError> {
         match self.show(caller, id).await {
-            Ok(Shown { session, .. }) => {
-                Ok((session.has_ended() && session.status != Status::Failed).then_some(session))
-            }
+            Ok(Shown { session, .. }) if !session.has_ended() => Err(SessionError::Elsewhere),
+            Ok(Shown { session, .. }) => Ok((session.status != Status::Failed).then_some(session)),
             Err(SessionError::NotFound) => Ok(None),
             Err(err) => Err(err),
         }
@@ -87,10 +89,12 @@ impl Sessions {
         caller: Caller<'_>,
         id: SessionId,
     ) -> Result<Option<Session>, SessionError> {
-        let booked = self.booked(caller, id).await?;
-        Ok(booked.map(|session| {
-            if session.has_ended() { session } else { Session { status: Status::Lost, ..session } }
-        }))
+        let Some(session) = self.booked(caller, id).await? else { return Ok(None) };
+        if session.has_ended() {
+            return Ok(Some(session));
+        }
+        let is_lost = self.is_from_here(&session).await?;
+        Ok(is_lost.then_some(Session { status: Status::Lost, ..session }))
     }
 
     /// How a session is, as its ptyd says now.

@@ -25,7 +25,7 @@ impl Sessions {
 
     /// Ends those of the roll whose account was gone the last time already, which `missed` remembers: a database that is put
     /// back from a copy may be without its last rows for a moment. A database that knows no session of the roll is the wrong
-    /// one, or has lost everything: it ends only what was deleted through this api.
+    /// one, or has lost everything: it ends only what was deleted through this api, or is noted in it as deleted.
     pub(super) async fn end_orphans(
         &self,
         roll: &Roll,
@@ -37,7 +37,7 @@ impl Sessions {
         let is_ours = roll.live().any(|entry| booked.contains(&entry.session_id));
         let before = std::mem::take(missed);
         for entry in roll.live().filter(|entry| !booked.contains(&entry.session_id)) {
-            let may_end = is_ours || self.is_gone(entry.owner);
+            let may_end = is_ours || self.is_gone(entry.owner) || self.store.noted_gone(entry.owner).await?;
             if !may_end || self.store.has_owner(entry.owner).await? {
                 continue;
             }

@@ -83,6 +83,7 @@ impl Sessions {
         let booked = self.store.unended_sessions(owner).await?;
         let now = self.clock.now();
         let roll = self.roll(owner, request_id).await?;
+        self.note_node(roll.node, now).await?;
         let known: BTreeSet<SessionId> = booked.iter().map(|session| session.id).collect();
         for session in &booked {
             match roll.sessions.get(&session.id) {
@@ -156,9 +157,11 @@ impl Sessions {
         let message = match session.node {
             None if session.created_at + STARTING < now => "the server stopped while it was being started",
             Some(its_node) if Some(its_node) == node => "its node does not know it any more",
-            // There is one place for a node. If the other one comes back to it after all, the session is taken up again.
-            Some(_) if node.is_some() => "another node answers in place of its own",
-            // Not started yet, or nobody says who answered.
+            // If it comes back after all, the session is taken up again.
+            Some(its_node) if node.is_some() && self.is_replaced(its_node, now).await? => {
+                "another node answers in place of its own"
+            }
+            // Not started yet, on another api's node, or nobody says who answered.
             None | Some(_) => return Ok(()),
         };
         info!(session.id = %session.id, "session {} is lost: {message}", session.id);

@@ -44,6 +44,12 @@ pub enum BadKeys {
         /// Its line, from 1.
         line: usize,
     },
+    /// One is such as strangers try.
+    #[error("key {number} can be guessed: make one with `openssl rand -hex 32`")]
+    Weak {
+        /// Which, from 1.
+        number: usize,
+    },
 }
 
 impl KeyList {
@@ -72,6 +78,16 @@ impl KeyList {
             0 => Err(BadKeys::Empty),
             1..=MAX_KEYS => Ok(Self(keys)),
             _ => Err(BadKeys::TooMany),
+        }
+    }
+
+    /// As [`KeyList::parse`]. With `strict`, a key that strangers try is refused: one out of some documentation, or a few
+    /// characters over and over.
+    pub fn accept(text: &SecretString, strict: bool) -> Result<Self, BadKeys> {
+        let list = Self::parse(text)?;
+        match list.0.iter().position(ListedKey::is_weak) {
+            Some(index) if strict => Err(BadKeys::Weak { number: index + 1 }),
+            Some(_) | None => Ok(list),
         }
     }
 
@@ -105,15 +121,6 @@ impl KeyList {
         }
     }
 
-    /// Whether one of them is such as strangers try: out of some documentation, or a few characters over and over.
-    pub fn any_weak(&self) -> bool {
-        self.0.iter().any(|key| {
-            let key = key.secret.expose_secret().to_lowercase();
-            let different: BTreeSet<u8> = key.bytes().collect();
-            different.len() < MIN_DIFFERENT_BYTES || SAMPLES.iter().any(|sample| key.contains(sample))
-        })
-    }
-
     /// How many keys are accepted.
     pub fn accepted(&self) -> usize {
         self.0.len()
@@ -121,6 +128,14 @@ impl KeyList {
 
     pub(super) fn keys(&self) -> &[ListedKey] {
         &self.0
+    }
+}
+
+impl ListedKey {
+    fn is_weak(&self) -> bool {
+        let key = self.secret.expose_secret().to_lowercase();
+        let different: BTreeSet<u8> = key.bytes().collect();
+        different.len() < MIN_DIFFERENT_BYTES || SAMPLES.iter().any(|sample| key.contains(sample))
     }
 }
 

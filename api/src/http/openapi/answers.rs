@@ -71,6 +71,8 @@ fn implied(operation: &Operation, counted: bool) -> Vec<(StatusCode, &'static st
     };
     let mut implied = vec![
         (StatusCode::REQUEST_TIMEOUT, "`request_timeout`"),
+        (StatusCode::URI_TOO_LONG, "`uri_too_long`"),
+        (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "`headers_too_large`"),
         (StatusCode::MISDIRECTED_REQUEST, "`misdirected_request`: not a name of this server"),
         (StatusCode::INTERNAL_SERVER_ERROR, "`internal`: our fault"),
     ];

@@ -4,9 +4,10 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use crate::domain::accounts::Export;
+use crate::domain::accounts::{Export, Figures};
 use crate::domain::profile::{Preferences, Settings};
-use crate::domain::sessions::Shown;
+use crate::domain::sessions::{Known, Shown};
+use crate::domain::user::Device;
 use crate::http::auth::{DeviceView, UserView};
 use crate::http::sessions::SessionView;
 
@@ -56,21 +57,33 @@ pub struct StatsView {
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
     last_login_at: Option<OffsetDateTime>,
-    devices: usize,
-    sessions: usize,
-    active_sessions: usize,
+    #[schema(minimum = 0)]
+    devices: i64,
+    sessions: u64,
+    active_sessions: u64,
 }
 
-impl From<Export> for StatsView {
-    fn from(export: Export) -> Self {
+impl StatsView {
+    /// The account, and what is known of its sessions.
+    pub(super) fn new(figures: &Figures, sessions: Known) -> Self {
         Self {
-            created_at: export.user.created_at,
-            last_login_at: export.user.last_login_at,
-            devices: export.devices.len(),
-            sessions: export.sessions.len(),
-            active_sessions: export.sessions.iter().filter(|session| session.exit.is_none()).count(),
+            created_at: figures.user.created_at,
+            last_login_at: figures.user.last_login_at,
+            devices: figures.devices,
+            sessions: sessions.all,
+            active_sessions: sessions.live,
         }
     }
+}
+
+/// A device that is or was signed in.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ExportedDevice)]
+struct ExportedDeviceView {
+    #[serde(flatten)]
+    device: DeviceView,
+    #[serde(with = "time::serde::rfc3339::option")]
+    signed_out_at: Option<OffsetDateTime>,
 }
 
 /// Everything kept of an account.
@@ -79,8 +92,14 @@ impl From<Export> for StatsView {
 pub(super) struct ExportView {
     user: UserView,
     settings: SettingsView,
-    devices: Vec<DeviceView>,
+    devices: Vec<ExportedDeviceView>,
     sessions: Vec<SessionView>,
+}
+
+impl From<&Device> for ExportedDeviceView {
+    fn from(device: &Device) -> Self {
+        Self { device: DeviceView::new(device, None), signed_out_at: device.signed_out_at }
+    }
 }
 
 impl ExportView {
@@ -89,7 +108,7 @@ impl ExportView {
         Self {
             user: (&export.user).into(),
             settings: export.settings.into(),
-            devices: export.devices.iter().map(|device| DeviceView::new(device, None)).collect(),
+            devices: export.devices.iter().map(ExportedDeviceView::from).collect(),
             sessions: sessions.iter().map(SessionView::from).collect(),
         }
     }

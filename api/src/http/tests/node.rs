@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use devpocket_shared::ids::{SessionId, TerminalSize, UserId};
+use devpocket_shared::ids::{NodeId, SessionId, TerminalSize, UserId};
 use devpocket_shared::wire::message::LINK_VERSION;
 use devpocket_shared::wire::{
     Answer, ErrorCode, Exit, Failure, Hello, Limits, Request, RollEntry, SessionDetails, SessionInfo, stream,
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 /// Sessions by their owner.
-type Held = Arc<Mutex<Vec<(UserId, SessionInfo)>>>;
+pub(super) type Held = Arc<Mutex<Vec<(UserId, SessionInfo)>>>;
 
 /// A node; it is gone when dropped.
 pub(super) struct Node {
@@ -33,15 +33,35 @@ impl Node {
         Self::serve(directory, Some(say_so))
     }
 
+    /// The same, one that says which it is.
+    pub(super) fn listen_as(directory: &Path, id: NodeId, held: Held) -> Self {
+        let _none = std::fs::remove_file(directory.join("ptyd.sock"));
+        Self::hold(directory, None, held, Some(id))
+    }
+
+    /// It is away, and what it had is kept for [`Node::come_back`].
+    pub(super) fn leave(self) -> Held {
+        self.held.clone()
+    }
+
+    /// Listens again, with what the one before had.
+    pub(super) fn come_back(directory: &Path, held: Held) -> Self {
+        std::fs::remove_file(directory.join("ptyd.sock")).unwrap();
+        Self::hold(directory, None, held, None)
+    }
+
     fn serve(directory: &Path, say_so: Option<Arc<Notify>>) -> Self {
+        Self::hold(directory, say_so, Held::default(), None)
+    }
+
+    fn hold(directory: &Path, say_so: Option<Arc<Notify>>, held: Held, id: Option<NodeId>) -> Self {
         let listener = UnixListener::bind(directory.join("ptyd.sock")).unwrap();
-        let held = Held::default();
         let mut serving = JoinSet::new();
         let sessions = held.clone();
         serving.spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
-                answer(socket, &sessions, say_so.as_deref()).await;
+                answer(socket, &sessions, say_so.as_deref(), id).await;
             }
         });
         Self { held, _serving: serving }
@@ -79,7 +99,7 @@ fn session(session_id: SessionId) -> SessionInfo {
     }
 }
 
-async fn answer(socket: UnixStream, held: &Held, say_so: Option<&Notify>) {
+async fn answer(socket: UnixStream, held: &Held, say_so: Option<&Notify>, id: Option<NodeId>) {
     let (mut reader, mut writer) = stream::over_unix(socket).unwrap();
     let hello: Hello = reader.next_control().await.unwrap().unwrap();
     assert_eq!(hello.version, LINK_VERSION);
@@ -95,8 +115,13 @@ async fn answer(socket: UnixStream, held: &Held, say_so: Option<&Notify>) {
             let found = held
                 .iter_mut()
                 .find(|(whose, session)| (*whose, session.session_id) == (*owner, *session_id));
-            found.expect("a session of this owner").1.exit = Some(Exit::Code(0));
-            Answer::Done
+            match found {
+                Some((_, session)) => {
+                    session.exit = Some(Exit::Code(0));
+                    Answer::Done
+                }
+                None => unknown(),
+            }
         }
         Request::Roll { owner, after: _ } => {
             let held = held.lock().unwrap();
@@ -131,16 +156,16 @@ async fn answer(socket: UnixStream, held: &Held, say_so: Option<&Notify>) {
             Answer::Created { session_id: create.session_id, existing: false }
         }
         Request::Discard { owner, session_id } => {
-            held.lock()
-                .unwrap()
-                .retain(|(whose, session)| (whose, &session.session_id) != (owner, session_id));
-            Answer::Done
+            let mut held = held.lock().unwrap();
+            let before = held.len();
+            held.retain(|(whose, session)| (whose, &session.session_id) != (owner, session_id));
+            if held.len() < before { Answer::Done } else { unknown() }
         }
+        Request::Input { .. } => unknown(),
         Request::Create(_)
         | Request::CreateLimited { .. }
         | Request::Kill { .. }
         | Request::Update { .. }
-        | Request::Input { .. }
         | Request::Attach { .. }
         | Request::Info
         | Request::Screen { .. }
@@ -149,7 +174,12 @@ async fn answer(socket: UnixStream, held: &Held, say_so: Option<&Notify>) {
             Answer::Failed(Failure { code: ErrorCode::NodeFull, message, expected: None })
         }
     };
-    writer.send(&hello).await.unwrap();
+    writer.send(&Hello { node_id: id, ..hello }).await.unwrap();
     writer.send(&answer).await.unwrap();
     writer.finish().await.unwrap();
+}
+
+fn unknown() -> Answer {
+    let message = "no such session".to_owned();
+    Answer::Failed(Failure { code: ErrorCode::SessionNotFound, message, expected: None })
 }

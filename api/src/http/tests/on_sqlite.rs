@@ -11,6 +11,8 @@ mod first_run;
 mod limits;
 #[path = "links.rs"]
 mod links;
+#[path = "nodes.rs"]
+mod nodes;
 #[path = "profile.rs"]
 mod profile;
 #[path = "reference.rs"]

@@ -9,6 +9,20 @@ async fn send(api: &Api, method: &str, path: &str, kind: &str, body: impl Into<B
 }
 
 #[tokio::test]
+async fn a_head_beyond_its_bounds_is_refused_in_shape() {
+    let api = Api::new().await;
+    let target = |bytes: usize| format!("/health/live?{}", "a".repeat(bytes - "/health/live?".len()));
+    let asked = async |target: &str, value_bytes: usize| {
+        let request = Request::get(target).header("x", "a".repeat(value_bytes));
+        api.send(request.body(Body::empty()).unwrap()).await
+    };
+    let most = 32 << 10;
+    assert_eq!(asked(&target(most), most - 1).await.status, StatusCode::OK);
+    asked(&target(most + 1), 1).await.is_problem(414, "uri_too_long");
+    asked("/health/live", most).await.is_problem(431, "headers_too_large");
+}
+
+#[tokio::test]
 async fn whatever_is_wrong_has_one_shape() {
     let api = Api::new().await;
     let json = "application/json";

@@ -4,7 +4,6 @@ use futures_util::future::join_all;
 use time::Duration;
 
 use super::*;
-use crate::store::ProfileStore;
 use crate::store::tests::{Place, PostgresPlace, SqlitePlace, owner, t0};
 
 fn key(user_id: UserId) -> AnswerKey<'static> {
@@ -53,9 +52,25 @@ async fn an_attempt_is_made_once_and_its_answer_kept_for_its_time_for_its_owner<
     database.forget_expired(almost + Duration::SECOND).await.unwrap();
     assert!(matches!(begin(ann, 14, almost + Duration::SECOND).await, Begun::Now(_)));
     assert_eq!(database.count("select count(*) from kept_answers").await, 1, "the expired are gone");
-    database.delete_user(ann).await.unwrap();
+    database.run("delete from users where username = 'ann'").await;
     assert_eq!(database.count("select count(*) from kept_answers").await, 0);
-    assert_eq!(begin(ann, 15, almost).await, Begun::UnderWay, "nobody's request is begun");
+    assert_eq!(begin(ann, 15, almost).await, Begun::OwnerGone, "nobody's request is begun");
+}
+
+/// The story: PostgreSQL lets a statement see the account that another is deleting, and refused the row when that was
+/// done, which was answered with 500.
+async fn an_attempt_for_an_account_that_is_being_deleted_finds_that_it_is_gone<P: Place>() {
+    let place = P::make().await;
+    let database = place.open().await;
+    let ann = owner(&database, "ann").await;
+    let mut deletion = database.begin().await.unwrap();
+    deletion.execute(sql("delete from users")).await.unwrap();
+    let deleting = async {
+        database.waiters(1).await;
+        deletion.commit().await.unwrap();
+    };
+    let (begun, ()) = tokio::join!(database.begin_answer(key(ann), attempt(1, t0()), t0()), deleting);
+    assert_eq!(begun.unwrap(), Begun::OwnerGone);
 }
 
 async fn an_attempt_that_its_api_left_behind_is_taken_over_with_the_same_id<P: Place>() {
@@ -88,6 +103,12 @@ macro_rules! on {
             #[tokio::test]
             async fn an_attempt_that_its_api_left_behind_is_taken_over_with_the_same_id() {
                 super::an_attempt_that_its_api_left_behind_is_taken_over_with_the_same_id::<$place>().await;
+            }
+
+            #[tokio::test]
+            async fn an_attempt_for_an_account_that_is_being_deleted_finds_that_it_is_gone() {
+                super::an_attempt_for_an_account_that_is_being_deleted_finds_that_it_is_gone::<$place>()
+                    .await;
             }
         }
     };

@@ -10,7 +10,7 @@ use crate::domain::profile::{Settings, SettingsChange};
 use crate::domain::secret_token;
 use crate::domain::user::{DeviceInfo, DeviceKind};
 
-const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+pub(super) const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
 fn t0() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap()
@@ -28,14 +28,14 @@ fn new_user(name: &str) -> NewUser {
     }
 }
 
-async fn user(database: &Database, name: &str) -> User {
+pub(super) async fn user(database: &Database, name: &str) -> User {
     match database.create_user(&new_user(name)).await.unwrap() {
         Created::User(user) => *user,
         refused @ (Created::EmailTaken | Created::UsernameTaken) => panic!("{refused:?}"),
     }
 }
 
-async fn device(database: &Database, owner: &User) -> (DeviceId, SecretHash) {
+pub(super) async fn device(database: &Database, owner: &User) -> (DeviceId, SecretHash) {
     let (id, secret) = (DeviceId::new(Uuid::now_v7()), secret_token::random().unwrap());
     let info = DeviceInfo { name: Some("Phone".into()), kind: Some(DeviceKind::Ios) };
     let refresh = refresh_of(secret_token::hash(&secret));
@@ -45,7 +45,7 @@ async fn device(database: &Database, owner: &User) -> (DeviceId, SecretHash) {
     (id, refresh.hash)
 }
 
-fn refresh_of(hash: SecretHash) -> NewRefresh {
+pub(super) fn refresh_of(hash: SecretHash) -> NewRefresh {
     NewRefresh { hash, expires_at: t0() + Duration::days(30) }
 }
 
@@ -291,6 +291,8 @@ async fn what_a_password_was_verified_for_is_refused_once_the_account_is_another
         let old = verified.password_hash.as_ref();
         let changed = database.change_password(verified.id, old, &"mine".into(), phone, t0()).await;
         assert!(!changed.unwrap(), "{name}");
+        let deleted = database.delete_user(verified.id, old, phone, t0()).await;
+        assert!(!deleted.unwrap(), "{name}");
     }
     assert_eq!(database.count("select count(*) from users where password_hash = 'mine'").await, 0);
 }
@@ -303,7 +305,7 @@ async fn settings_of_an_account_that_is_gone_are_none() {
     let (change, otherwise) = (SettingsChange::default(), Settings::default());
     let changed = async || database.change_settings(ann.id, &change, &otherwise, t0()).await.unwrap();
     assert_eq!(changed().await, Some(Settings::default()));
-    database.delete_user(ann.id).await.unwrap();
+    database.run("delete from users").await;
     assert_eq!(changed().await, None);
 }
 

@@ -3,6 +3,8 @@
 
 #[path = "contract.rs"]
 mod contract;
+#[path = "races.rs"]
+mod races;
 
 use super::*;
 

@@ -21,7 +21,7 @@ use super::openings::{Opened, Outcome, Subject};
 use super::{Attached, End, Inbound, Tags};
 use crate::domain::limits::Class;
 use crate::domain::session::Session;
-use crate::domain::sessions::Caller;
+use crate::domain::sessions::{Caller, SessionError};
 use crate::link::{Link, LinkError, LinkStream};
 
 /// Sessions one socket carries (PROTOCOL section 1).
@@ -240,8 +240,10 @@ async fn open_at_node(terminal: &Terminal, link_id: &str, request: &Request) -> 
     let answered = request_attached(terminal, link_id, request).await;
     if let Request::Attach { owner, session_id, .. } = request {
         let caller = Caller { owner: *owner, request_id: link_id };
-        if let Some(session) = fate(terminal, caller, *session_id, &answered).await {
-            return Outcome::Gone(Box::new(session));
+        match fate(terminal, caller, *session_id, &answered).await {
+            Ok(Some(session)) => return Outcome::Gone(Box::new(session)),
+            Ok(None) => {}
+            Err(err) => return Outcome::Unreachable(err),
         }
     }
     match answered {
@@ -250,13 +252,14 @@ async fn open_at_node(terminal: &Terminal, link_id: &str, request: &Request) -> 
     }
 }
 
-/// What the books know of a session that is not where it was; none: the node's answer stands.
+/// What the books know of a session that is not where it was; none: the node's answer stands. An error: its node is another
+/// than the one that answered.
 async fn fate(
     terminal: &Terminal,
     caller: Caller<'_>,
     session_id: SessionId,
     answered: &Result<(Answer, LinkStream), LinkError>,
-) -> Option<Session> {
+) -> Result<Option<Session>, LinkError> {
     let fate = match answered {
         Ok((Answer::Failed(failure), _)) if failure.code == ErrorCode::SessionNotFound => {
             terminal.sessions.fate(caller, session_id).await
@@ -264,11 +267,15 @@ async fn fate(
         Err(err) if err.is_absence() => terminal.sessions.fate_without_node(caller, session_id).await,
         Ok(_) | Err(_) => Ok(None),
     };
-    // Else the client hears what the node said, and may ask again.
-    fate.unwrap_or_else(|err| {
-        tracing::debug!(err = %crate::chain(&err), "the books do not tell what became of a session");
-        None
-    })
+    match fate {
+        Ok(fate) => Ok(fate),
+        Err(SessionError::Elsewhere) => Err(LinkError::Away),
+        // The client hears what the node said, and may ask again.
+        Err(err) => {
+            tracing::debug!(err = %crate::chain(&err), "the books do not tell what became of a session");
+            Ok(None)
+        }
+    }
 }
 
 /// What is said of a session that is over and that no node holds.
@@ -321,7 +328,7 @@ async fn end_session(
     let terminate = Request::Terminate { owner, session_id };
     let (link, caller) = (&terminal.link, Caller { owner, request_id: link_id });
     let answered = link.request(link_id, &terminate).await;
-    if let Some(session) = fate(terminal, caller, session_id, &answered).await {
+    if let Some(session) = fate(terminal, caller, session_id, &answered).await? {
         return Ok(gone(&session));
     }
     if let (Answer::Failed(failure), _) = answered? {

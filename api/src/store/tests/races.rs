@@ -1,0 +1,99 @@
+//! What every database keeps to when two change one account at once. Who comes first is made sure of where the database
+//! tells who waits; where it does not, what is asserted holds either way.
+
+use devpocket_shared::ids::DeviceId;
+use time::Duration;
+use uuid::Uuid;
+
+use super::contract::{HOME, device, refresh_of, user};
+use super::*;
+use crate::domain::secret_token;
+
+/// The story: of a login and `revoke-devices` at once, the login could be committed after all devices that were there had
+/// been signed out, and stayed.
+#[tokio::test]
+async fn a_login_that_is_under_way_when_all_devices_are_signed_out_is_signed_out_too() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let ann = user(&database, "ann").await;
+    let (before, _) = device(&database, &ann).await;
+    let late = DeviceId::new(Uuid::now_v7());
+    let mut login = database.begin().await.unwrap();
+    login.execute(sql("update users set last_login_at = $1").bind(t0())).await.unwrap();
+    let insert = sql("insert into devices (id, user_id, created_at, last_seen_at) values ($1, $2, $3, $3)");
+    login.execute(insert.bind(late).bind(ann.id).bind(t0())).await.unwrap();
+    let logging_in = async {
+        database.waiters(1).await;
+        login.commit().await.unwrap();
+    };
+    let (signed_out, ()) = tokio::join!(database.sign_out_all(ann.id, t0()), logging_in);
+    assert_eq!(signed_out.unwrap(), 2);
+    for device in [before, late] {
+        assert_eq!(database.standing(ann.id, device, t0()).await.unwrap(), Standing::SignedOut);
+    }
+}
+
+/// The story: a reset took its link first and then the account, a deletion the account and then its links; each waited for
+/// the other until PostgreSQL gave one of them up. And an account whose owner had just taken it back by a reset was deleted
+/// by whoever knew the password before.
+#[tokio::test]
+async fn of_a_reset_and_a_deletion_at_once_the_first_is_done_and_the_other_refused() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let ann = user(&database, "ann").await;
+    let (phone, _) = device(&database, &ann).await;
+    let token = NewMailToken {
+        hash: secret_token::hash(&secret_token::random().unwrap()),
+        user_id: ann.id,
+        purpose: MailPurpose::Reset,
+        email_key: "ann@example.com".to_owned(),
+        expires_at: t0() + Duration::hours(1),
+    };
+    assert!(database.add_mail_token(&token, 5, t0()).await.unwrap());
+    let mut held = database.begin().await.unwrap();
+    held.execute(sql("update mail_tokens set expires_at = expires_at")).await.unwrap();
+    let new = "new".into();
+    let reset = database.reset_password(token.hash, &new, t0());
+    let deletion = async {
+        database.waiters(1).await;
+        let letting_go = async {
+            database.waiters(2).await;
+            held.commit().await.unwrap();
+        };
+        tokio::join!(database.delete_user(ann.id, ann.password_hash.as_ref(), phone, t0()), letting_go).0
+    };
+    let (reset, deleted) = tokio::join!(reset, deletion);
+    let (reset, deleted) = (reset.unwrap(), deleted.unwrap());
+    assert_eq!(reset.is_none(), deleted, "one of them, not both: {reset:?}");
+    let left = database.count("select count(*) from users where password_hash = 'new'").await;
+    assert_eq!(left, i64::from(!deleted));
+    if database.is_postgres() {
+        assert!(!deleted, "the reset came first");
+    }
+}
+
+/// The story: a refresh took its token first and then the device, a deletion the other way round.
+#[tokio::test]
+async fn a_refresh_and_a_deletion_at_once_do_not_wait_for_each_other() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let ann = user(&database, "ann").await;
+    let (phone, token) = device(&database, &ann).await;
+    let mut held = database.begin().await.unwrap();
+    held.execute(sql("update refresh_tokens set spent_at = spent_at")).await.unwrap();
+    let next = refresh_of(secret_token::hash(&secret_token::random().unwrap()));
+    let refresh = database.rotate(token, next, Duration::seconds(60), HOME, t0());
+    let deletion = async {
+        database.waiters(1).await;
+        let letting_go = async {
+            database.waiters(2).await;
+            held.commit().await.unwrap();
+        };
+        tokio::join!(database.delete_user(ann.id, ann.password_hash.as_ref(), phone, t0()), letting_go).0
+    };
+    let (refreshed, deleted) = tokio::join!(refresh, deletion);
+    let expected = [Rotation::Spent(ann.id, phone), Rotation::Refused];
+    assert!(expected.contains(&refreshed.unwrap()));
+    assert!(deleted.unwrap());
+    assert_eq!(database.count("select count(*) from refresh_tokens").await, 0);
+}
