@@ -4,6 +4,12 @@
 pub use crate::answer::most_answers;
 use crate::parser::{Event, Sequence, StringKind, StringSequence};
 
+/// Numbers of operating system commands for colours, font, and whatever else is asked by a question mark.
+const ASKED_BY_QUESTION_MARK: &[&[u8]] = &[
+    b"4", b"5", b"7", b"9", b"10", b"11", b"12", b"13", b"14", b"15", b"16", b"17", b"18", b"19", b"21",
+    b"22", b"50", b"52", b"60", b"61", b"133", b"633", b"1337",
+];
+
 /// Whether some terminal answers this.
 pub fn is_query(event: &Event<'_>) -> bool {
     match event {
@@ -54,14 +60,24 @@ fn string_asks(string: &StringSequence<'_>) -> bool {
     }
 }
 
+/// A number as it is read: zeros before it make no difference.
+fn without_zeros(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == b'0').count();
+    &number[zeros..]
+}
+
 fn osc_asks(payload: &[u8]) -> bool {
     let mut parts = payload.split(|byte| *byte == b';');
-    let number = parts.next().unwrap_or_default();
+    let number = without_zeros(parts.next().unwrap_or_default());
     let mut rest = parts;
     match number {
-        // Colours, font, and whatever else is asked by a question mark.
-        b"4" | b"5" | b"10" | b"11" | b"12" | b"13" | b"14" | b"15" | b"16" | b"17" | b"18" | b"19"
-        | b"21" | b"22" | b"50" | b"52" | b"60" | b"61" | b"7" | b"9" | b"133" | b"633" | b"1337" => {
+        // kitty notifications: a query, or a report asked for.
+        b"99" => {
+            let head = rest.next().unwrap_or_default();
+            head.split(|byte| *byte == b':').any(|part| part == b"p=?" || part.starts_with(b"a=report"))
+        }
+        b"5522" => true,
+        number if ASKED_BY_QUESTION_MARK.contains(&number) => {
             let asks = |part: &[u8]| part == b"?" || part.ends_with(b"=?") || part.starts_with(b"?");
             let iterm = number == b"1337"
                 && rest.clone().next().and_then(|part| part.split(|byte| *byte == b'=').next()).is_some_and(
@@ -74,12 +90,6 @@ fn osc_asks(payload: &[u8]) -> bool {
                 );
             iterm || rest.any(asks)
         }
-        // kitty notifications: a query, or a report asked for.
-        b"99" => {
-            let head = rest.next().unwrap_or_default();
-            head.split(|byte| *byte == b':').any(|part| part == b"p=?" || part.starts_with(b"a=report"))
-        }
-        b"5522" => true,
         _ => false,
     }
 }
@@ -123,6 +133,15 @@ mod tests {
             let fits = told.len() <= pieces && told.iter().all(|one| one.len() <= bytes);
             assert!(fits || answer.len() <= bytes, "{query:?}: {told:?}");
         }
+    }
+
+    /// The story: a number with zeros before it is the same number to terminals, and was none that asks.
+    #[test]
+    fn zeros_before_a_number_make_no_difference() {
+        assert!(
+            asks("\x1b]04;1;?\x07") && asks("\x1b]0010;?\x1b\\") && asks("\x1b]001337;ReportCellSize\x07")
+        );
+        assert!(!asks("\x1b]00;what?\x07") && !asks("\x1b]040;?\x07"));
     }
 
     /// The story: a number alone, and the session stood still; with it the node, at its next start.
