@@ -9,6 +9,8 @@ const ASKED_BY_QUESTION_MARK: &[&[u8]] = &[
     b"4", b"5", b"7", b"9", b"10", b"11", b"12", b"13", b"14", b"15", b"16", b"17", b"18", b"19", b"21",
     b"22", b"50", b"52", b"60", b"61", b"133", b"633", b"1337",
 ];
+/// Digits of the longest number of an operating system command that asks.
+const MAX_NUMBER_DIGITS: usize = 4;
 
 /// Whether some terminal answers this.
 pub fn is_query(event: &Event<'_>) -> bool {
@@ -57,6 +59,53 @@ fn string_asks(string: &StringSequence<'_>) -> bool {
         // kitty's graphics answer unless told not to.
         StringKind::Apc => string.payload.first() == Some(&b'G'),
         StringKind::Pm | StringKind::Sos => false,
+    }
+}
+
+/// What a string may come to that is not whole yet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outlook {
+    /// It asks nothing, whatever follows.
+    Silent,
+    /// It asks nothing unless a question mark follows.
+    AsksByQuestionMark,
+    /// It asks, or may yet in whatever way.
+    MayAsk,
+}
+
+/// What `string` may come to, of which this is the beginning.
+pub fn outlook(string: &StringSequence<'_>) -> Outlook {
+    match string.kind {
+        StringKind::Osc => osc_outlook(string.payload),
+        StringKind::Apc if string.payload.is_empty() => Outlook::MayAsk,
+        StringKind::Apc | StringKind::Dcs | StringKind::Pm | StringKind::Sos => {
+            if string_asks(string) {
+                Outlook::MayAsk
+            } else {
+                Outlook::Silent
+            }
+        }
+    }
+}
+
+fn osc_outlook(payload: &[u8]) -> Outlook {
+    let Some(at) = payload.iter().position(|byte| *byte == b';') else {
+        let may_ask = without_zeros(payload).len() <= MAX_NUMBER_DIGITS;
+        return if may_ask { Outlook::MayAsk } else { Outlook::Silent };
+    };
+    let (number, rest) = (without_zeros(&payload[..at]), &payload[at + 1..]);
+    let is_whole = match number {
+        // Its first word, and its head.
+        b"1337" => rest.iter().any(|byte| matches!(byte, b'=' | b';')),
+        b"99" => rest.contains(&b';'),
+        _ => true,
+    };
+    if osc_asks(payload) || !is_whole {
+        Outlook::MayAsk
+    } else if ASKED_BY_QUESTION_MARK.contains(&number) {
+        Outlook::AsksByQuestionMark
+    } else {
+        Outlook::Silent
     }
 }
 
@@ -132,6 +181,45 @@ mod tests {
             let told: Vec<&str> = answer.split_inclusive("\x1b\\").collect();
             let fits = told.len() <= pieces && told.iter().all(|one| one.len() <= bytes);
             assert!(fits || answer.len() <= bytes, "{query:?}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_string_that_is_not_whole_it_is_known_whether_it_may_ask() {
+        for (expected, beginnings) in [
+            (
+                Outlook::MayAsk,
+                &[
+                    "\x1b]",
+                    "\x1b]4",
+                    "\x1b]0001",
+                    "\x1b]4;1;?;",
+                    "\x1b]10;a=?",
+                    "\x1b]1337;Report",
+                    "\x1b]99;i=1",
+                    "\x1b]5522;",
+                ][..],
+            ),
+            (Outlook::MayAsk, &["\x1bP+q", "\x1bP1$qm", "\x1b_", "\x1b_Ga=T;AAAA"]),
+            (
+                Outlook::AsksByQuestionMark,
+                &["\x1b]4;", "\x1b]0052;c;AAAA", "\x1b]1337;File=:AA", "\x1b]9;done?", "\x1b]7;x://"],
+            ),
+            (
+                Outlook::Silent,
+                &["\x1b]0;?", "\x1b]12345", "\x1b]8;;http://x/?", "\x1b]99;i=1;?", "\x1b]title"],
+            ),
+            (Outlook::Silent, &["\x1bPq#0?", "\x1bP0;1|", "\x1b_x", "\x1b^", "\x1bXG"]),
+        ] {
+            for beginning in beginnings {
+                let mut parser = Parser::new();
+                let (_, event) = parser.next(beginning.as_bytes());
+                assert_eq!(event, Event::Pending);
+                let (_, Event::String(string)) = parser.next(b"\x1b") else {
+                    panic!("{beginning:?} is no string")
+                };
+                assert_eq!(outlook(&string), expected, "{beginning:?}");
+            }
         }
     }
 
