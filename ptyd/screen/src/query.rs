@@ -4,6 +4,14 @@
 pub use crate::answer::most_answers;
 use crate::parser::{Event, Sequence, StringKind, StringSequence};
 
+/// Numbers of operating system commands for colours, font, and whatever else is asked by a question mark.
+const ASKED_BY_QUESTION_MARK: &[&[u8]] = &[
+    b"4", b"5", b"7", b"9", b"10", b"11", b"12", b"13", b"14", b"15", b"16", b"17", b"18", b"19", b"21",
+    b"22", b"50", b"52", b"60", b"61", b"133", b"633", b"1337",
+];
+/// Digits of the longest number of an operating system command that asks.
+const MAX_NUMBER_DIGITS: usize = 4;
+
 /// Whether some terminal answers this.
 pub fn is_query(event: &Event<'_>) -> bool {
     match event {
@@ -54,14 +62,71 @@ fn string_asks(string: &StringSequence<'_>) -> bool {
     }
 }
 
+/// What a string may come to that is not whole yet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outlook {
+    /// It asks nothing, whatever follows.
+    Silent,
+    /// It asks nothing unless a question mark follows.
+    AsksByQuestionMark,
+    /// It asks, or may yet in whatever way.
+    MayAsk,
+}
+
+/// What `string` may come to, of which this is the beginning.
+pub fn outlook(string: &StringSequence<'_>) -> Outlook {
+    match string.kind {
+        StringKind::Osc => osc_outlook(string.payload),
+        StringKind::Apc if string.payload.is_empty() => Outlook::MayAsk,
+        StringKind::Apc | StringKind::Dcs | StringKind::Pm | StringKind::Sos => {
+            if string_asks(string) {
+                Outlook::MayAsk
+            } else {
+                Outlook::Silent
+            }
+        }
+    }
+}
+
+fn osc_outlook(payload: &[u8]) -> Outlook {
+    let Some(at) = payload.iter().position(|byte| *byte == b';') else {
+        let may_ask = without_zeros(payload).len() <= MAX_NUMBER_DIGITS;
+        return if may_ask { Outlook::MayAsk } else { Outlook::Silent };
+    };
+    let (number, rest) = (without_zeros(&payload[..at]), &payload[at + 1..]);
+    let is_whole = match number {
+        // Its first word, and its head.
+        b"1337" => rest.iter().any(|byte| matches!(byte, b'=' | b';')),
+        b"99" => rest.contains(&b';'),
+        _ => true,
+    };
+    if osc_asks(payload) || !is_whole {
+        Outlook::MayAsk
+    } else if ASKED_BY_QUESTION_MARK.contains(&number) {
+        Outlook::AsksByQuestionMark
+    } else {
+        Outlook::Silent
+    }
+}
+
+/// A number as it is read: zeros before it make no difference.
+fn without_zeros(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == b'0').count();
+    &number[zeros..]
+}
+
 fn osc_asks(payload: &[u8]) -> bool {
     let mut parts = payload.split(|byte| *byte == b';');
-    let number = parts.next().unwrap_or_default();
+    let number = without_zeros(parts.next().unwrap_or_default());
     let mut rest = parts;
     match number {
-        // Colours, font, and whatever else is asked by a question mark.
-        b"4" | b"5" | b"10" | b"11" | b"12" | b"13" | b"14" | b"15" | b"16" | b"17" | b"18" | b"19"
-        | b"21" | b"22" | b"50" | b"52" | b"60" | b"61" | b"7" | b"9" | b"133" | b"633" | b"1337" => {
+        // kitty notifications: a query, or a report asked for.
+        b"99" => {
+            let head = rest.next().unwrap_or_default();
+            head.split(|byte| *byte == b':').any(|part| part == b"p=?" || part.starts_with(b"a=report"))
+        }
+        b"5522" => true,
+        number if ASKED_BY_QUESTION_MARK.contains(&number) => {
             let asks = |part: &[u8]| part == b"?" || part.ends_with(b"=?") || part.starts_with(b"?");
             let iterm = number == b"1337"
                 && rest.clone().next().and_then(|part| part.split(|byte| *byte == b'=').next()).is_some_and(
@@ -74,12 +139,6 @@ fn osc_asks(payload: &[u8]) -> bool {
                 );
             iterm || rest.any(asks)
         }
-        // kitty notifications: a query, or a report asked for.
-        b"99" => {
-            let head = rest.next().unwrap_or_default();
-            head.split(|byte| *byte == b':').any(|part| part == b"p=?" || part.starts_with(b"a=report"))
-        }
-        b"5522" => true,
         _ => false,
     }
 }
@@ -123,6 +182,54 @@ mod tests {
             let fits = told.len() <= pieces && told.iter().all(|one| one.len() <= bytes);
             assert!(fits || answer.len() <= bytes, "{query:?}: {told:?}");
         }
+    }
+
+    #[test]
+    fn of_a_string_that_is_not_whole_it_is_known_whether_it_may_ask() {
+        for (expected, beginnings) in [
+            (
+                Outlook::MayAsk,
+                &[
+                    "\x1b]",
+                    "\x1b]4",
+                    "\x1b]0001",
+                    "\x1b]4;1;?;",
+                    "\x1b]10;a=?",
+                    "\x1b]1337;Report",
+                    "\x1b]99;i=1",
+                    "\x1b]5522;",
+                ][..],
+            ),
+            (Outlook::MayAsk, &["\x1bP+q", "\x1bP1$qm", "\x1b_", "\x1b_Ga=T;AAAA"]),
+            (
+                Outlook::AsksByQuestionMark,
+                &["\x1b]4;", "\x1b]0052;c;AAAA", "\x1b]1337;File=:AA", "\x1b]9;done?", "\x1b]7;x://"],
+            ),
+            (
+                Outlook::Silent,
+                &["\x1b]0;?", "\x1b]12345", "\x1b]8;;http://x/?", "\x1b]99;i=1;?", "\x1b]title"],
+            ),
+            (Outlook::Silent, &["\x1bPq#0?", "\x1bP0;1|", "\x1b_x", "\x1b^", "\x1bXG"]),
+        ] {
+            for beginning in beginnings {
+                let mut parser = Parser::new();
+                let (_, event) = parser.next(beginning.as_bytes());
+                assert_eq!(event, Event::Pending);
+                let (_, Event::String(string)) = parser.next(b"\x1b") else {
+                    panic!("{beginning:?} is no string")
+                };
+                assert_eq!(outlook(&string), expected, "{beginning:?}");
+            }
+        }
+    }
+
+    /// The story: a number with zeros before it is the same number to terminals, and was none that asks.
+    #[test]
+    fn zeros_before_a_number_make_no_difference() {
+        assert!(
+            asks("\x1b]04;1;?\x07") && asks("\x1b]0010;?\x1b\\") && asks("\x1b]001337;ReportCellSize\x07")
+        );
+        assert!(!asks("\x1b]00;what?\x07") && !asks("\x1b]040;?\x07"));
     }
 
     /// The story: a number alone, and the session stood still; with it the node, at its next start.

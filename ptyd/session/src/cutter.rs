@@ -12,8 +12,11 @@ use crate::queries::{MAX_QUERY_BYTES, answer_places};
 use crate::region::{Passing, Region};
 use crate::ring::as_usize;
 
-/// A sequence longer than this is not waited for: its bytes become visible as they are, and are never a query.
-pub const MAX_SEQUENCE_BYTES: u64 = if cfg!(fuzzing) { 1 << 10 } else { 64 << 10 };
+mod long;
+
+/// A sequence longer than this is not waited for: its bytes become visible as they are, or are blanked where they
+/// may be a query's. Tests reach it with little.
+pub const MAX_SEQUENCE_BYTES: u64 = if cfg!(any(fuzzing, test)) { 1 << 10 } else { 64 << 10 };
 
 const ESC: u8 = 0x1B;
 const ENQ: u8 = 0x05;
@@ -52,8 +55,10 @@ pub struct Cutter {
     begun: u64,
     /// What it cut short or ended, if anything: without it that would still be open.
     within: Option<Passing>,
-    /// That sequence asks nothing, whatever it turns out to be: it is too long to be waited for, or its beginning was shown.
-    passing: bool,
+    /// That sequence is a string that asks nothing, whatever comes, and whose beginning was shown.
+    passing: Option<Passing>,
+    /// What is blanked up to its end, which has not come yet. The parser does not see it and is in ground state.
+    blanking: Option<Passing>,
     /// A string that asks began here, and ended this or nothing; its terminator has two bytes, and the second is still to come.
     asking: Option<(u64, Option<Passing>)>,
 }
@@ -75,8 +80,11 @@ impl Cutter {
 
     /// One that goes on at `offset`, inside of `within` or between two sequences.
     fn at(offset: u64, within: Option<Passing>) -> Self {
-        let mut cutter =
-            Self { scanned: offset, begun: offset, passing: within.is_some(), ..Self::default() };
+        let (blanking, passing) = match within {
+            Some(within) if within.is_blanked() => (Some(within), None),
+            shown => (None, shown),
+        };
+        let mut cutter = Self { scanned: offset, begun: offset, passing, blanking, ..Self::default() };
         let mut introducer = within.map_or(&b""[..], Passing::introducer);
         while !introducer.is_empty() {
             let (used, _) = cutter.parser.next(introducer);
@@ -108,6 +116,12 @@ impl Cutter {
         loop {
             let (first, second) = region.uncut(self.scanned);
             if first.is_empty() {
+                break;
+            }
+            if let Some(blanking) = self.blanking {
+                if self.blank_on(region, blanking) {
+                    continue;
+                }
                 break;
             }
             if self.parser.is_ground() {
@@ -142,16 +156,26 @@ impl Cutter {
     /// Has the parser take what is there until it is in ground state again.
     fn parse<M: AsRef<[u8]> + AsMut<[u8]>>(&mut self, region: &mut Region<M>, overflow: Overflow) -> Cut {
         loop {
+            if self.room() == 0 {
+                if self.decide(region, overflow) == Cut::Full {
+                    return Cut::Full;
+                }
+                if self.parser.is_ground() {
+                    return Cut::Done;
+                }
+                continue;
+            }
             let (first, _) = region.uncut(self.scanned);
             if first.is_empty() {
                 return Cut::Done;
             }
+            let first = &first[..as_usize((first.len() as u64).min(self.room()))];
             let was_ground = self.parser.is_ground();
             #[cfg(test)]
             assert!(!first.starts_with(tests::FAULT), "a fault, to see what it costs");
             let (used, event) = self.parser.next(first);
             let control = if let Event::Control(byte) = event { Some(byte) } else { None };
-            let asks = query::is_query(&event) && (control.is_some() || !self.passing);
+            let asks = query::is_query(&event) && (control.is_some() || self.passing.is_none());
             let goes_on = matches!(event, Event::Pending);
             let terminator = matches!(event, Event::Escape { intermediates: [], final_byte: b'\\' });
             let ended = ended(&event);
@@ -161,6 +185,9 @@ impl Cutter {
                 Some(0x80..=0x9F) => 2,
                 _ => 0,
             };
+            if self.passing == Some(Passing::OscData) {
+                region.blank_question_marks(self.scanned, used);
+            }
             self.scanned += used as u64;
             let ground = self.parser.is_ground();
             if asks && let Some(byte) = control {
@@ -195,13 +222,13 @@ impl Cutter {
                 }
             }
             if ground {
-                (self.within, self.passing) = (None, false);
+                (self.within, self.passing) = (None, None);
                 return Cut::Done;
             }
             if control.is_none() && !goes_on {
                 // One sequence ended and the next began with the same character.
                 self.begun = self.scanned - introducer;
-                (self.within, self.passing) = (Some(ended), false);
+                (self.within, self.passing) = (Some(ended), None);
             }
         }
     }
@@ -230,31 +257,20 @@ impl Cutter {
     }
 
     fn show<M: AsRef<[u8]> + AsMut<[u8]>>(&mut self, region: &mut Region<M>) {
-        if self.parser.is_ground() {
-            (self.passing, self.asking) = (false, None);
-            region.store_visible(self.scanned, None);
-            return;
-        }
-        let (begun, within) = self.asking.unwrap_or((self.begun, self.within));
-        self.passing |= self.scanned - begun >= MAX_SEQUENCE_BYTES;
-        if self.passing {
-            self.asking = None;
+        if let Some(passing) = self.passing {
             // What may become a C1 control that asks is shown as a whole or blanked as a whole.
             let last = self.scanned.saturating_sub(1);
             let begins_control = last >= region.visible && region.stretches(last, 1).0 == [C1_LEAD];
             let shown = if begins_control { last } else { self.scanned };
-            region.store_visible(shown, passing(&self.parser));
+            region.store_visible(shown, Some(passing));
+        } else if self.parser.is_ground() {
+            self.asking = None;
+            region.store_visible(self.scanned, self.blanking);
         } else {
+            let (begun, within) = self.asking.unwrap_or((self.begun, self.within));
             region.store_visible(begun, within);
         }
     }
-}
-
-/// What a parser that is not between sequences is inside of.
-fn passing(parser: &Parser) -> Option<Passing> {
-    [Passing::Osc, Passing::Dcs, Passing::Other, Passing::Csi]
-        .into_iter()
-        .find(|passing| passing.introducer() == parser.introducer())
 }
 
 /// What a terminal is inside of that has not seen yet what ended a string in this way.

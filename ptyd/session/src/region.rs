@@ -78,25 +78,37 @@ pub enum RegionError {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub enum Passing {
-    /// An operating system command.
+    /// An operating system command that asks nothing.
     Osc = 1,
-    /// A device control string.
+    /// A device control string that asks nothing.
     Dcs = 2,
-    /// An application program command, privacy message or start of string.
+    /// An application program command, privacy message or start of string that asks nothing.
     Other = 3,
-    /// A control sequence.
-    Csi = 4,
+    /// A control sequence of which all is blanked.
+    BlankedCsi = 4,
+    /// An operating system command that asks nothing unless question marks come: they are blanked.
+    OscData = 5,
+    /// An operating system command of which all is blanked.
+    BlankedOsc = 6,
+    /// Another string of which all is blanked.
+    BlankedString = 7,
 }
 
 impl Passing {
-    /// What a terminal in ground state needs to be inside such a sequence, and do nothing at its end.
+    /// What a terminal in ground state needs to be inside such a sequence, and do nothing at its end; empty where nothing of it
+    /// is shown.
     pub const fn introducer(self) -> &'static [u8] {
         match self {
-            Self::Osc => b"\x1b]",
+            Self::Osc | Self::OscData => b"\x1b]",
             Self::Dcs => b"\x1bPz",
             Self::Other => b"\x1b_",
-            Self::Csi => b"\x1b[<",
+            Self::BlankedCsi | Self::BlankedOsc | Self::BlankedString => b"",
         }
+    }
+
+    /// Whether all of it is blanked: a terminal sees nothing of it.
+    pub const fn is_blanked(self) -> bool {
+        self.introducer().is_empty()
     }
 
     const fn from_number(number: u64) -> Option<Self> {
@@ -104,7 +116,10 @@ impl Passing {
             1 => Some(Self::Osc),
             2 => Some(Self::Dcs),
             3 => Some(Self::Other),
-            4 => Some(Self::Csi),
+            4 => Some(Self::BlankedCsi),
+            5 => Some(Self::OscData),
+            6 => Some(Self::BlankedOsc),
+            7 => Some(Self::BlankedString),
             _ => None,
         }
     }

@@ -74,6 +74,19 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         crate::region::fence();
     }
 
+    /// Overwrites the question marks in `len` bytes of output with NUL bytes, which strings ignore.
+    pub(crate) fn blank_question_marks(&mut self, from: u64, len: usize) {
+        let (first, second) = self.stretches(from, len);
+        let stretches = [(from, first), (from + first.len() as u64, second)];
+        let marks: Vec<u64> = stretches
+            .into_iter()
+            .flat_map(|(start, bytes)| memchr::memchr_iter(b'?', bytes).map(move |at| start + at as u64))
+            .collect();
+        for at in marks {
+            self.put_byte(at, 0);
+        }
+    }
+
     /// Overwrites a query, two bytes at least. `ends_another`: it stands where another sequence was open; then what remains of
     /// it ends that as the query did, and does nothing else: ST where it began with ESC, and CAN where it began with a C1
     /// control, which cuts short.

@@ -5,6 +5,7 @@ use super::*;
 use crate::region::{MIN_RING_BYTES, region_bytes};
 
 mod kills;
+mod long;
 
 /// Bytes at which the parser panics, in these tests.
 pub(super) const FAULT: &[u8] = b"\x1b[777;fault";

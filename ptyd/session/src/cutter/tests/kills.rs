@@ -90,6 +90,41 @@ fn what_ends_a_string_too_long_to_be_waited_for_is_blanked_whole() {
     }
 }
 
+/// `stream` is shown the same and asks the same whoever is killed when, and whether queries find room or wait for it: at each
+/// of `steps` so much is read, the worker killed or not, and so many queries are answered.
+pub(super) fn check_kills_and_waits(
+    stream: &[u8],
+    steps: Vec<(usize, bool, usize)>,
+) -> Result<(), TestCaseError> {
+    let (mut whole, mut parts) = (Session::new(), Session::new());
+    whole.read(&crowd());
+    let mut expected = whole.queries();
+    whole.read(stream);
+    expected.extend(whole.queries());
+    parts.take(&crowd());
+    let (mut asked, mut rest) = (Vec::new(), stream);
+    for (len, kill, answers) in steps.into_iter().cycle() {
+        // As the worker does it, nothing is read while a query waits.
+        if parts.go_on() {
+            let (now, later) = rest.split_at(len.min(rest.len()));
+            rest = later;
+            if parts.take(now) && rest.is_empty() {
+                break;
+            }
+        }
+        if kill {
+            parts = parts.handed_over();
+        }
+        // One at least, so that it comes to an end.
+        asked.extend((0..=answers).map_while(|_| parts.answer_one()));
+    }
+    asked.extend(parts.queries());
+    prop_assert_eq!(parts.visible(), whole.visible());
+    prop_assert_eq!(asked, expected);
+    prop_assert_eq!(questions(&parts.visible()), 0, "{:?}", parts.visible());
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
@@ -100,32 +135,6 @@ proptest! {
         words in proptest::collection::vec(proptest::sample::select(WORDS), 1..24),
         steps in proptest::collection::vec((1..8_usize, any::<bool>(), 0..3_usize), 1..40),
     ) {
-        let (mut whole, mut parts) = (Session::new(), Session::new());
-        let stream = words.concat();
-        whole.read(&crowd());
-        let mut expected = whole.queries();
-        whole.read(&stream);
-        expected.extend(whole.queries());
-        parts.take(&crowd());
-        let (mut asked, mut rest) = (Vec::new(), stream.as_slice());
-        for (len, kill, answers) in steps.into_iter().cycle() {
-            // As the worker does it, nothing is read while a query waits.
-            if parts.go_on() {
-                let (now, later) = rest.split_at(len.min(rest.len()));
-                rest = later;
-                if parts.take(now) && rest.is_empty() {
-                    break;
-                }
-            }
-            if kill {
-                parts = parts.handed_over();
-            }
-            // One at least, so that it comes to an end.
-            asked.extend((0..=answers).map_while(|_| parts.answer_one()));
-        }
-        asked.extend(parts.queries());
-        prop_assert_eq!(parts.visible(), whole.visible());
-        prop_assert_eq!(asked, expected);
-        prop_assert_eq!(questions(&parts.visible()), 0, "{:?}", parts.visible());
+        check_kills_and_waits(&words.concat(), steps)?;
     }
 }
