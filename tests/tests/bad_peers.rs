@@ -57,8 +57,8 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// Dials ptyd and asks for something; true if it answered anything.
-async fn is_answered(ptyd: SocketAddr, directory: &Path, keys: Option<Keys>, protocol: &[u8]) -> bool {
+/// How a peer with these keys dials ptyd.
+fn dialling(directory: &Path, keys: Option<Keys>, protocol: &[u8]) -> quinn::ClientConfig {
     let builder = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("TLS 1.3")
@@ -68,7 +68,12 @@ async fn is_answered(ptyd: SocketAddr, directory: &Path, keys: Option<Keys>, pro
         None => builder.with_no_client_auth(),
     };
     tls.alpn_protocols = vec![protocol.to_vec()];
-    let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).expect("a QUIC cipher")));
+    quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).expect("a QUIC cipher")))
+}
+
+/// Dials ptyd and asks for something; true if it answered anything.
+async fn is_answered(ptyd: SocketAddr, directory: &Path, keys: Option<Keys>, protocol: &[u8]) -> bool {
+    let config = dialling(directory, keys, protocol);
     let endpoint = quinn::Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a UDP socket");
     let exchange = async {
         let connection = endpoint.connect_with(config, ptyd, PTYD_NAME).ok()?.await.ok()?;
@@ -181,6 +186,47 @@ async fn garbage_datagrams_disturb_nobody() {
     }
     witness.is_undisturbed().await;
     assert_eq!(stack.worker_pid(), Some(worker), "the worker is the same");
+}
+
+/// Packets that begin a handshake and nothing after them, as anybody can send under any address: a relay passes on what
+/// strangers send, and never what they are answered. An api that comes meanwhile is served at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handshakes_that_never_go_on_keep_no_api_away() {
+    let mut stack = quic_stack().await;
+    let relay = tokio::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a UDP socket");
+    let onwards = tokio::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a UDP socket");
+    let (address, ptyd) = (relay.local_addr().expect("an address"), stack.link_address);
+    let passing = async {
+        let mut packet = [0; 2048];
+        loop {
+            let (bytes, _) = relay.recv_from(&mut packet).await.expect("a packet");
+            let _full = onwards.send_to(&packet[..bytes], ptyd).await;
+        }
+    };
+    let directory = stack.place.path("ptyd/link");
+    let mut strangers = Vec::new();
+    for _ in 0..200 {
+        let endpoint = quinn::Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a UDP socket");
+        let connecting = endpoint.connect_with(dialling(&directory, None, LINK_PROTOCOL), address, PTYD_NAME);
+        strangers.push((connecting.expect("an attempt"), endpoint));
+    }
+    let coming = async {
+        assert!(stack.end_api(0));
+        stack.start_api(0);
+        stack.api_ready(0).await;
+        let mut socket = Socket::must_open(&stack.opening(0, Framing::Json)).await;
+        let connect = json!({"session_type": "local", "command": ["cat"]});
+        let began = tokio::time::Instant::now();
+        socket.connect(connect).await;
+        began.elapsed()
+    };
+    let took = tokio::select! {
+        never = passing => never,
+        took = coming => took,
+    };
+    assert!(took < Duration::from_secs(2), "the api was kept waiting for {took:?}");
+    drop(strangers);
+    Witness::start(&stack).await.is_undisturbed().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use devpocket_shared::certificates::PTYD_NAME;
 use devpocket_shared::wire::stream::{self, FrameReader, FrameWriter, MAX_UDP_PAYLOAD};
+use nix::sys::socket::{setsockopt, sockopt};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig, IdleTimeout, TransportConfig, VarInt};
 use tokio::sync::Mutex;
@@ -23,6 +24,8 @@ const IDLE_KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// How long a handshake may take.
 const CONNECT: Duration = Duration::from_secs(3);
 const IDLE_MS: u32 = 20_000;
+/// Receive buffer asked for on the UDP socket, in bytes.
+const UDP_BUFFER_BYTES: usize = 2 << 20;
 /// Small, or Ctrl-C waits behind what a client has not read yet.
 const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
@@ -72,6 +75,8 @@ impl Quic {
         let socket = UdpSocket::bind("[::]:0")
             .or_else(|_| UdpSocket::bind("0.0.0.0:0"))
             .map_err(QuicSetupError::Socket)?;
+        // Room for what arrives while this process waits for its turn. Best effort: the kernel caps it at net.core.rmem_max.
+        let _capped = setsockopt(&socket, sockopt::RcvBuf, &UDP_BUFFER_BYTES);
         let runtime = Arc::new(quinn::TokioRuntime);
         let mut config = EndpointConfig::default();
         config.max_udp_payload_size(MAX_UDP_PAYLOAD).map_err(|_| QuicSetupError::PacketSize)?;
@@ -100,20 +105,25 @@ impl Quic {
         let connecting = self.endpoint.connect(address, PTYD_NAME)?;
         let connected = tokio::time::timeout(CONNECT, connecting).await.map_err(|_| LinkError::TimedOut)?;
         let connection = connected.map_err(LinkError::Quic)?;
-        tasks.spawn(keep_alive(connection.clone(), Arc::clone(&self.streams)));
+        tasks.spawn(keep_alive(connection.clone(), Arc::clone(&self.streams), tasks.clone()));
         *current = Some(connection.clone());
         Ok(connection)
     }
 }
 
-/// Sends a sign of life often while streams live; quinn's own interval cannot be changed on a connection.
-async fn keep_alive(connection: Connection, streams: Arc<AtomicUsize>) {
+/// Sends a sign of life often while streams live; quinn's own interval cannot be changed on a connection. Ends with the
+/// connection, or when nothing is left of an api that ends: `tasks` are closed then.
+async fn keep_alive(connection: Connection, streams: Arc<AtomicUsize>, tasks: TaskTracker) {
     let mut tick = tokio::time::interval(BUSY_KEEP_ALIVE);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = tick.tick() => {
-                if streams.load(Ordering::Relaxed) > 0
+                let streams = streams.load(Ordering::Relaxed);
+                if streams == 0 && tasks.is_closed() {
+                    return;
+                }
+                if streams > 0
                     && connection.send_datagram(Bytes::from_static(b"k")).is_err()
                     && connection.close_reason().is_some()
                 {

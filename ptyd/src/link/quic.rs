@@ -19,6 +19,8 @@ use crate::worker::{Context, serve};
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Handshakes at once; further ones are refused.
 const MAX_HANDSHAKES: usize = 64;
+/// Handshakes at once with peers that have not shown that they get what is sent to their address.
+const UNPROVED_HANDSHAKES: usize = 8;
 /// Connections at once: one per api process is the rule.
 const MAX_CONNECTIONS: usize = 256;
 /// Without a sign of life for this long a connection is over.
@@ -78,6 +80,14 @@ async fn accept(endpoint: Endpoint, context: Arc<Context>, permits: Arc<Semaphor
             () = context.stop.cancelled() => break,
         };
         let Some(incoming) = incoming else { break };
+        // From here on who calls has to prove its address first, which costs it a round trip and us no memory: packets that
+        // only begin a handshake would hold all of them.
+        let busy = handshakes.available_permits() + UNPROVED_HANDSHAKES <= MAX_HANDSHAKES;
+        if busy && !incoming.remote_address_validated() && incoming.may_retry() {
+            // Refused by quinn only where it may not be asked again, which was just looked at.
+            let _asked = incoming.retry();
+            continue;
+        }
         let Ok(handshake) = Arc::clone(&handshakes).try_acquire_owned() else {
             incoming.refuse();
             continue;
