@@ -5,11 +5,12 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use devpocket_tests::client::{Framing, Socket};
 use devpocket_tests::stack::{LinkKind, Options, Place, Stack, users};
-use devpocket_tests::{Random, Witness};
+use devpocket_tests::{Random, Witness, wait_until};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -196,13 +197,16 @@ async fn handshakes_that_never_go_on_keep_no_api_away() {
     let relay = tokio::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a UDP socket");
     let onwards = tokio::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a UDP socket");
     let (address, ptyd) = (relay.local_addr().expect("an address"), stack.link_address);
+    let passed = AtomicUsize::new(0);
     let passing = async {
         let mut packet = [0; 2048];
         loop {
             let (bytes, _) = relay.recv_from(&mut packet).await.expect("a packet");
             let _full = onwards.send_to(&packet[..bytes], ptyd).await;
+            passed.fetch_add(1, Ordering::Relaxed);
         }
     };
+    stack.kill_api(0);
     let directory = stack.place.path("ptyd/link");
     let mut strangers = Vec::new();
     for _ in 0..200 {
@@ -211,7 +215,8 @@ async fn handshakes_that_never_go_on_keep_no_api_away() {
         strangers.push((connecting.expect("an attempt"), endpoint));
     }
     let coming = async {
-        assert!(stack.end_api(0));
+        let all = async || passed.load(Ordering::Relaxed) >= strangers.len();
+        wait_until("all have begun", REFUSED_LIMIT, all).await;
         stack.start_api(0);
         stack.api_ready(0).await;
         let mut socket = Socket::must_open(&stack.opening(0, Framing::Json)).await;
@@ -225,7 +230,6 @@ async fn handshakes_that_never_go_on_keep_no_api_away() {
         took = coming => took,
     };
     assert!(took < Duration::from_secs(2), "the api was kept waiting for {took:?}");
-    drop(strangers);
     Witness::start(&stack).await.is_undisturbed().await;
 }
 
