@@ -17,8 +17,8 @@ async fn three_hundred_cut_connections_lose_and_double_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cut_connections_lose_and_double_nothing_in_json_over_quic() {
-    cut_connections("cuts in json over quic", LinkKind::Quic, Framing::Json, 100).await;
+async fn three_hundred_cut_connections_lose_and_double_nothing_in_json_over_quic() {
+    cut_connections("cuts in json over quic", LinkKind::Quic, Framing::Json, 300).await;
 }
 
 async fn cut_connections(name: &str, link: LinkKind, framing: Framing, cuts: u64) {

@@ -23,29 +23,36 @@ enum Blow {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_kills_of_the_api_in_a_flood_lose_and_double_nothing() {
-    kill_in_a_flood("kills of the api", LinkKind::Unix, &[Blow::Api; 20]).await;
+    kill_in_a_flood("kills of the api", LinkKind::Unix, Framing::Binary, &[Blow::Api; 20]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_kills_of_the_worker_in_a_flood_lose_and_double_nothing() {
-    kill_in_a_flood("kills of the worker", LinkKind::Unix, &[Blow::Worker; 20]).await;
+    kill_in_a_flood("kills of the worker", LinkKind::Unix, Framing::Binary, &[Blow::Worker; 20]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_kills_of_both_at_once_in_a_flood_lose_and_double_nothing() {
-    kill_in_a_flood("kills of both", LinkKind::Unix, &[Blow::Both; 20]).await;
+    kill_in_a_flood("kills of both", LinkKind::Unix, Framing::Binary, &[Blow::Both; 20]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kills_in_a_flood_lose_and_double_nothing_over_quic() {
-    use Blow::{Api, Both, Worker};
-    kill_in_a_flood("kills over quic", LinkKind::Quic, &[Worker, Api, Both, Api, Worker, Both, Api, Worker])
-        .await;
+async fn twenty_kills_in_a_flood_lose_and_double_nothing_over_quic() {
+    kill_in_a_flood("kills over quic", LinkKind::Quic, Framing::Binary, &mixed()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_kills_in_a_flood_of_json_lose_and_double_nothing_over_quic() {
+    kill_in_a_flood("kills of json", LinkKind::Quic, Framing::Json, &mixed()).await;
+}
+
+/// Of each kind as many as of the others.
+fn mixed() -> Vec<Blow> {
+    [Blow::Worker, Blow::Api, Blow::Both].into_iter().cycle().take(20).collect()
 }
 
 /// Strikes as told while a shell prints and is typed to, and executes the keeper again after every fifth blow.
-async fn kill_in_a_flood(name: &str, link: LinkKind, kills: &[Blow]) {
-    let framing = Framing::Binary;
+async fn kill_in_a_flood(name: &str, link: LinkKind, framing: Framing, kills: &[Blow]) {
     let mut random = Random::for_scenario(name);
     let mut stack = Stack::start_with(Options { link, apis: 2, ..Options::default() }).await;
     let flood = Flood::open(&stack, &stack.opening(0, framing), "flood").await;
