@@ -85,19 +85,25 @@ async fn typing_takes_fewer_bytes_than_without_compression() {
         start["client_id"] = format!("{framing:?}").into();
         let (mut socket, attached) = session(&stack, framing, start.clone()).await;
         socket.read_until(attached.session, "ready").await;
-        let before = socket.binary_bytes();
+        let (before, sent_before) = (socket.binary_bytes(), socket.sent_bytes());
         for (seq, key) in (1..).zip(KEYS) {
             socket.send_input(attached.session, Some(seq), &[*key]);
             let mut wanted = (true, true);
             while wanted.0 || wanted.1 {
                 match socket.event("the echo and the acknowledgement").await {
-                    Event::Output { .. } => wanted.0 = false,
+                    Event::Output { end, .. } => {
+                        socket.send_ack(attached.session, end);
+                        wanted.0 = false;
+                    }
                     Event::InputAck { seq: acked, .. } if acked == seq => wanted.1 = false,
                     _ => {}
                 }
             }
         }
         took.push((socket.binary_bytes() - before) / KEYS.len() as u64);
+        let up = (socket.sent_bytes() - sent_before) / KEYS.len() as u64;
+        assert!(up <= 36, "{up} bytes up per key, its acknowledgement included");
+        eprintln!("bytes up per key: {up}");
     }
     eprintln!("bytes down per key: {} plain, {} compressed", took[0], took[1]);
     assert!(took[0] <= 28, "{} bytes per key", took[0]);

@@ -30,6 +30,7 @@ pub struct Socket {
     ready: VecDeque<Event>,
     binary_bytes: u64,
     text_bytes: u64,
+    sent_bytes: u64,
     /// Messages that the connection has not taken yet.
     outgoing: VecDeque<Message>,
     unflushed: bool,
@@ -54,6 +55,7 @@ impl Socket {
             ready: VecDeque::new(),
             binary_bytes: 0,
             text_bytes: 0,
+            sent_bytes: 0,
             outgoing: VecDeque::new(),
             unflushed: false,
             channels: BTreeMap::new(),
@@ -84,6 +86,11 @@ impl Socket {
         self.binary_bytes + self.text_bytes
     }
 
+    /// Bytes of binary messages queued so far, counted the same way, with the key that masks each.
+    pub const fn sent_bytes(&self) -> u64 {
+        self.sent_bytes
+    }
+
     /// The channel of a session that is attached here, in binary mode.
     pub fn channel(&self, session: Uuid) -> Option<u16> {
         self.channels.iter().find(|(_, attached)| **attached == session).map(|(channel, _)| *channel)
@@ -101,6 +108,7 @@ impl Socket {
 
     /// Queues a binary message, which need not be a good one.
     pub fn send_binary(&mut self, bytes: Bytes) {
+        self.sent_bytes += on_wire(bytes.len()) + 4;
         self.outgoing.push_back(Message::Binary(bytes));
     }
 
