@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use devpocket_tests::client::start::{raw_script, session};
-use devpocket_tests::client::{Framing, Socket};
+use devpocket_tests::client::{Event, Framing, Socket};
 use devpocket_tests::stack::Stack;
 use devpocket_tests::until::wait_until;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// Longer than others wait for the client whose paste was cut.
 const LIMIT: Duration = Duration::from_secs(40);
+/// Longer than they wait for it while it is attached.
+const ATTACHED_LIMIT: Duration = Duration::from_secs(90);
 /// More than any terminal takes from a program that reads it no further.
 const PASTE_BYTES: usize = 200_000;
 
@@ -24,6 +27,8 @@ struct Cut {
     go: PathBuf,
     /// The program asks for framed pastes no more, and says so.
     plain: PathBuf,
+    /// It asks its terminal for much.
+    asks: PathBuf,
     begun: PathBuf,
     rest: PathBuf,
     paste: Value,
@@ -31,13 +36,16 @@ struct Cut {
 
 async fn cut(seq: Option<u64>) -> Cut {
     let stack = Stack::start().await;
-    let [go, plain, begun, rest] = ["go", "plain", "begun", "rest"].map(|name| stack.place.work(name));
+    let [go, plain, asks, begun, rest] =
+        ["go", "plain", "asks", "begun", "rest"].map(|name| stack.place.work(name));
     let program = format!(
         "printf '\\033[?2004hready'; dd bs=1 count=1000 of={} 2>/dev/null; \
-         while [ ! -e {1} ]; do if [ -e {2} ]; then printf '\\033[?2004lplain'; fi; sleep 0.02; done; cat > {3}",
+         while [ ! -e {1} ]; do if [ -e {2} ]; then printf '\\033[?2004lplain'; fi; \
+         if [ -e {3} ]; then for n in $(seq 20); do printf '\\033[6n'; done; echo behind; fi; sleep 0.02; done; cat > {4}",
         begun.display(),
         go.display(),
         plain.display(),
+        asks.display(),
         rest.display()
     );
     let mut data = raw_script(&program);
@@ -55,7 +63,7 @@ async fn cut(seq: Option<u64>) -> Cut {
         .await;
     assert!(stack.kill_worker());
     socket.wait_status(id, "interrupted").await;
-    Cut { stack, id, go, plain, begun, rest, paste }
+    Cut { stack, id, go, plain, asks, begun, rest, paste }
 }
 
 impl Cut {
@@ -133,4 +141,84 @@ async fn a_paste_whose_client_stays_away_is_ended_for_those_who_wait() {
     phone.send_input(cut.id, Some(2), b"more");
     phone.flush().await.expect("it is sent");
     assert_eq!(cut.read("more").await, read + "more");
+}
+
+/// The story: it was acknowledged at ten seconds, while its client was there, and never told.
+#[tokio::test]
+async fn a_client_that_is_there_and_sends_nothing_is_told_that_its_paste_was_given_up() {
+    let cut = cut(Some(1)).await;
+    let (mut laptop, _) = cut.attach("laptop").await;
+    laptop.send_input(cut.id, Some(1), b"typed");
+    laptop.flush().await.expect("it is sent");
+    let (mut phone, attached) = cut.attach("phone").await;
+    assert_eq!((attached.input_seq, attached.input_uncertain), (Some(0), None));
+    let since = Instant::now();
+    let told = phone
+        .wait_at_most(ATTACHED_LIMIT, "the paste is given up", |event| match event {
+            Event::Message(message) if message.error() == Some("input_uncertain") => {
+                Some(message.data()["details"]["seq"].as_u64())
+            }
+            Event::InputAck { .. } => panic!("it was acknowledged before it was told"),
+            _ => None,
+        })
+        .await;
+    assert_eq!(told, Some(1));
+    assert!(since.elapsed() > Duration::from_secs(50), "it was there, and may have been sending");
+    cut.go_on();
+    let read = cut.read("typed").await;
+    assert!(read.ends_with("x\x1b[201~typed"));
+    // It stays told until the client is known to have heard of it, and goes on.
+    for times in 1..3 {
+        let (mut again, attached) = cut.attach("phone").await;
+        assert_eq!((attached.input_seq, attached.input_uncertain), (Some(1), Some(1)), "{times}");
+        again.history(cut.id, None, 1).await;
+        phone = again;
+    }
+    phone.send_input(cut.id, Some(2), b"more");
+    phone.flush().await.expect("it is sent");
+    assert_eq!(cut.read("more").await, read + "more");
+    assert_eq!(cut.attach("phone").await.1.input_uncertain, None);
+}
+
+/// The story: the terminal stood still for all clients until the paste was given up.
+#[tokio::test]
+async fn output_goes_on_while_the_rest_of_a_paste_is_waited_for() {
+    let cut = cut(Some(1)).await;
+    let (mut laptop, _) = cut.attach("laptop").await;
+    let since = Instant::now();
+    // More queries than have a place, and then text.
+    fs::write(&cut.asks, b"").expect("a file is written");
+    laptop.read_until(cut.id, "behind").await;
+    let took = since.elapsed();
+    assert!(took < Duration::from_secs(8), "it took {took:?}");
+}
+
+/// The story: a page that was loaded again numbered what it sent from the last applied input, and that was dropped.
+#[tokio::test]
+async fn a_client_is_told_which_of_its_input_waits() {
+    let cut = cut(Some(1)).await;
+    let (mut phone, attached) = cut.attach("phone").await;
+    assert_eq!((attached.input_seq, attached.input_queued), (Some(0), Some(0)));
+    phone.send(&cut.paste);
+    phone.history(cut.id, None, 1).await;
+    let (mut again, attached) = cut.attach("phone").await;
+    assert_eq!((attached.input_seq, attached.input_queued), (Some(0), Some(1)));
+    again.send_input(cut.id, Some(2), b"hello");
+    again.flush().await.expect("it is sent");
+    cut.go_on();
+    assert!(cut.read("hello").await.ends_with("x\x1b[201~hello"));
+}
+
+/// The story: the first bytes of what was typed under the number of a paste that was cut went nowhere.
+#[tokio::test]
+async fn another_message_under_the_number_of_a_cut_paste_is_read_whole() {
+    let cut = cut(Some(1)).await;
+    let (mut phone, _) = cut.attach("phone").await;
+    let other = "y".repeat(PASTE_BYTES / 2);
+    phone.send_input(cut.id, Some(1), other.as_bytes());
+    phone.send_input(cut.id, Some(2), b"end");
+    phone.flush().await.expect("it is sent");
+    cut.go_on();
+    let read = cut.read("end").await;
+    assert!(read.ends_with(&format!("x\x1b[201~{other}end")), "{} bytes", read.len());
 }

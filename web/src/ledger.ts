@@ -25,7 +25,7 @@ interface Entry {
 
 /**
  * Numbers input and keeps it until the session has it. The first pending entry has the number after the last
- * acknowledged one: numbers follow from the order, so nothing can be numbered twice or skipped.
+ * acknowledged one, or after the last that an earlier page of this client left waiting: numbers follow from the order, so nothing can be numbered twice or skipped.
  */
 export class InputLedger {
   private pending: Entry[] = [];
@@ -97,22 +97,27 @@ export class InputLedger {
   }
 
   /**
-   * Goes on after an attach whose session applied everything up to `inputSeq`; the rest is to be sent again. Null: the
+   * Goes on after an attach whose session applied everything up to `inputSeq` and took everything up to `inputQueued`: what
+   * is not from here waits there from an earlier page. What was not applied is to be sent again. Null: the
    * session does not know this client, so what was on its way may or may not have arrived. That is dropped, never sent
    * twice, and its number of bytes is returned for the user to be told.
    */
-  resume(inputSeq: number | null): number {
+  resume(inputSeq: number | null, inputQueued: number | null = null): number {
     let uncertainBytes = 0;
     if (inputSeq === null) {
       const uncertain = this.pending.filter((entry) => entry.everSent);
       uncertainBytes = uncertain.reduce((sum, entry) => sum + entry.size, 0);
       this.pending = this.pending.filter((entry) => !entry.everSent);
       this.pendingBytes -= uncertainBytes;
+      this.acknowledged = 0;
     } else {
       this.acknowledge(inputSeq);
+      const taken = Math.max(inputSeq, inputQueued ?? 0);
+      // What was sent keeps its number, unless what had the numbers before it is lost.
+      const before = this.pending[0]?.everSent === true ? Math.min(this.acknowledged, taken) : taken;
+      this.acknowledged = Math.max(inputSeq, before);
       this.rewind(this.acknowledged + 1);
     }
-    this.acknowledged = inputSeq ?? 0;
     return uncertainBytes;
   }
 

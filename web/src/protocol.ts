@@ -42,6 +42,8 @@ export interface Resume {
   offset: number;
   /** Last applied input of this client; null when the session does not know the client. */
   inputSeq: number | null;
+  /** Last input taken of this client, applied or not; null where the server does not tell. */
+  inputQueued: number | null;
   /** The input a daemon's end interrupted: counts as applied, may not have been. */
   inputUncertain: number | null;
 }
@@ -152,6 +154,7 @@ export function parseResume(value: unknown): Resume | null {
     kind,
     offset,
     inputSeq: numberOf(value["input_seq"]),
+    inputQueued: numberOf(value["input_queued"]),
     inputUncertain: numberOf(value["input_uncertain"]),
   };
 }

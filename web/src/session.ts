@@ -73,6 +73,8 @@ export class Session {
   private readonly ledger = new InputLedger();
   private readonly output = new OutputTracker();
   private readonly retry = new Backoff();
+  /** The uncertain input the user was told of: the session repeats it until it knows. */
+  private toldUncertain: number | null = null;
   private requestId: string | null = null;
   private createdAtMs: number | null = null;
   private ackTimer: ReturnType<typeof setTimeout> | undefined;
@@ -296,10 +298,12 @@ export class Session {
         this.picture.resize(size);
       }
     }
-    const uncertainBytes = this.ledger.resume(resume.inputSeq);
-    if (uncertainBytes > 0 || resume.inputUncertain !== null) {
+    const uncertainBytes = this.ledger.resume(resume.inputSeq, resume.inputQueued);
+    const { inputUncertain } = resume;
+    if (uncertainBytes > 0 || (inputUncertain !== null && inputUncertain !== this.toldUncertain)) {
       this.events.notice("What was typed just before the interruption may not have arrived. Please check.");
     }
+    this.toldUncertain = inputUncertain;
     this.setPhase({ is: "live" });
     this.sendInput();
     return channel;
@@ -311,6 +315,11 @@ export class Session {
     const text = textOf(data["message"]) ?? code;
     if (code === "input_full" || code === "seq_gap") {
       this.retryInput(message, data);
+      return;
+    }
+    if (code === "input_uncertain") {
+      this.toldUncertain = isRecord(data["details"]) ? numberOf(data["details"]["seq"]) : null;
+      this.events.notice(text);
       return;
     }
     if (this.phase.is !== "joining" || message.requestId !== this.requestId) {

@@ -232,6 +232,18 @@ describe("coming back", () => {
     next.connected(1, ID, { kind: "replay", offset: 3, input_seq: 1, input_uncertain: 1 });
     expect(next.inputs).toEqual([]);
     expect(page.notices).toHaveLength(1);
+    next.end();
+    (await page.reopen()).connected(1, ID, { kind: "replay", offset: 3, input_seq: 1, input_uncertain: 1 });
+    expect(page.notices).toHaveLength(1);
+  });
+
+  it("tells the user of an input that was given up while the page was there", async () => {
+    const { session, socket } = await livePage();
+    type(session, "x");
+    const details = { seq: 1 };
+    const data = { error: "input_uncertain", message: "please check", details, retryable: false };
+    socket.say({ type: "error", session_id: ID, data });
+    expect(page.notices).toEqual(["please check"]);
   });
 
   it("comes back at once when the network does", async () => {

@@ -48,6 +48,34 @@ describe("the input ledger", () => {
     expect(send(ledger)).toEqual([[42, "typed before the attach"]]);
   });
 
+  it("goes on after what an earlier page of this client left waiting, and keeps its numbers", () => {
+    const ledger = new InputLedger();
+    ledger.type(encode("hello"));
+    ledger.resume(0, 1);
+    expect(send(ledger)).toEqual([[2, "hello"]]);
+    ledger.acknowledge(1);
+    expect(ledger.bytes).toBe(5);
+    ledger.resume(0, 2);
+    expect(send(ledger)).toEqual([[2, "hello"]]);
+    // What waited before it is lost, and nothing of this.
+    ledger.resume(0, 0);
+    expect(send(ledger)).toEqual([[1, "hello"]]);
+    ledger.resume(1, 1);
+    expect(ledger.bytes).toBe(0);
+  });
+
+  it("sends again under its own numbers what it left waiting itself", () => {
+    const ledger = new InputLedger();
+    ledger.type(encode("a"));
+    ledger.type(encode("b"));
+    send(ledger);
+    ledger.resume(0, 2);
+    expect(send(ledger)).toEqual([
+      [1, "a"],
+      [2, "b"],
+    ]);
+  });
+
   it("never sends twice what a session that forgot the client may have applied, and says how much that is", () => {
     const ledger = new InputLedger();
     ledger.type(encode("rm x\r"));

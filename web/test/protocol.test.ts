@@ -66,12 +66,14 @@ describe("text messages", () => {
       kind: "replay",
       offset: 5,
       inputSeq: 3,
+      inputQueued: null,
       inputUncertain: null,
     });
-    expect(parseResume({ kind: "snapshot", offset: 5, input_seq: null, input_uncertain: 4 })).toEqual({
+    expect(parseResume({ kind: "snapshot", offset: 5, input_seq: null, input_queued: 3, input_uncertain: 4 })).toEqual({
       kind: "snapshot",
       offset: 5,
       inputSeq: null,
+      inputQueued: 3,
       inputUncertain: 4,
     });
     expect(parseResume({ kind: "other", offset: 5 })).toBeNull();

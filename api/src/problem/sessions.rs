@@ -69,6 +69,7 @@ fn refused(failure: Failure) -> Problem {
         | ErrorCode::NotAttached
         | ErrorCode::SeqGap
         | ErrorCode::PromptUnknown
+        | ErrorCode::InputUncertain
         | ErrorCode::Internal => {
             warn!("a node failed: {message}");
             (StatusCode::INTERNAL_SERVER_ERROR, None)

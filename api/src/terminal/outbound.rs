@@ -283,6 +283,7 @@ impl Writer {
                 return Ok(Feeding::GoesOn);
             }
             ToApi::InputAck { seq } => goes_on(reply::input_ack(session_id, seq)),
+            ToApi::InputUncertain { seq } => goes_on(reply::input_uncertain(session_id, seq)),
             ToApi::Resized { offset, size } => goes_on(reply::resized(session_id, offset, size)),
             ToApi::Title { text } => goes_on(reply::said("title", session_id, text)),
             ToApi::Bell => goes_on(reply::said("bell", session_id, String::new())),

@@ -44,8 +44,8 @@ impl Reply {
     }
 }
 
-/// `status: connected`.
-pub(super) fn connected(attached: &Attached, channel: Channel) -> Reply {
+/// `status: connected`. `input_queued`: the last input of the client that was taken, applied or not.
+pub(super) fn connected(attached: &Attached, input_queued: Option<Seq>, channel: Channel) -> Reply {
     let (kind, message) = match attached.resume {
         Resume::Fresh => ("fresh", "session started"),
         Resume::Replay => ("replay", "session resumed where you left off"),
@@ -55,6 +55,7 @@ pub(super) fn connected(attached: &Attached, channel: Channel) -> Reply {
         "kind": kind,
         "offset": attached.offset.0,
         "input_seq": attached.input_seq.map(|seq| seq.0),
+        "input_queued": input_queued.map(|seq| seq.0),
         "window": attached.window,
     });
     if let Some(Seq(seq)) = attached.input_uncertain {
@@ -121,6 +122,12 @@ pub(super) fn snapshot(session_id: SessionId, header: SnapshotHeader, text: Stri
 /// `input_ack`.
 pub(super) fn input_ack(session_id: SessionId, seq: Seq) -> Reply {
     Reply::new("input_ack", Some(session_id), json!({ "seq": seq.0 }))
+}
+
+/// `error: input_uncertain`.
+pub(super) fn input_uncertain(session_id: SessionId, seq: Seq) -> Reply {
+    let message = "input that was cut by a restart of the server may have arrived in part; please check";
+    error(Some(session_id), ErrorCode::InputUncertain, message, json!({ "seq": seq.0 }))
 }
 
 /// `resized`.

@@ -2,7 +2,7 @@
 //! next and what an accepted message means; somebody else writes.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use devpocket_shared::ids::Seq;
 
@@ -12,6 +12,11 @@ use crate::queries::QuerySlot;
 use crate::region::Region;
 use crate::ring::as_usize;
 
+mod patience;
+
+use patience::Patience;
+pub use patience::{ATTACHED_PASTE_WAIT, MOST_PASTE_WAIT, PASTE_WAIT};
+
 /// Input that may wait for the terminal, in bytes (PROTOCOL section 3). Full means: refused with `input_full`.
 pub const MAX_WAITING_BYTES: usize = 1 << 20;
 /// Messages that may wait, however short: each takes its memory too. Full means the same.
@@ -20,8 +25,6 @@ pub const MAX_WAITING_MESSAGES: usize = 16 << 10;
 pub const MAX_WRITE_BYTES: usize = 4 << 10;
 /// Control bytes that may wait ahead of everything else. Full means: refused with `input_full`.
 pub const MAX_URGENT_BYTES: usize = 256;
-/// How long others wait for the client whose paste a worker kill cut, as long as a program for a client that holds it back.
-pub const PASTE_WAIT: Duration = Duration::from_secs(10);
 
 /// Messages whose memory is kept when none waits.
 const KEPT_MESSAGES: usize = 64;
@@ -59,8 +62,8 @@ pub struct InputQueue {
     writing: Writing,
     /// How much of the end of a cut paste went out.
     paste_end_written: usize,
-    /// Until then others wait for the rest of a paste whose client is away.
-    paste_until: Option<Instant>,
+    /// For the rest of a paste that was not sent again yet.
+    patience: Patience,
 }
 
 /// What is being written.
@@ -108,8 +111,7 @@ impl InputQueue {
         seq: Seq,
         bytes: Vec<u8>,
     ) -> Result<Accepted, Refused> {
-        let applied = region.applied(slot);
-        let last = self.last_queued.get(&slot).copied().unwrap_or(applied).max(applied);
+        let last = self.last_taken(region, slot);
         if seq <= last {
             return Ok(Accepted::Repeated);
         }
@@ -117,7 +119,7 @@ impl InputQueue {
             return Err(Refused::Gap { expected: last.next() });
         }
         let mut written = as_usize(region.written_of(slot, seq));
-        if written > 0 && written >= bytes.len() {
+        if written > 0 && !region.is_rest_of(slot, seq, &bytes) {
             // A client that lost its memory sends another message under that number.
             region.cut_paste_of(slot);
             region.forget_written(slot);
@@ -154,6 +156,17 @@ impl InputQueue {
         self.last_queued.contains_key(&slot)
     }
 
+    /// Whether all but control bytes wait for the rest of a cut paste that its client is still to send.
+    pub fn awaits_paste<M: AsRef<[u8]> + AsMut<[u8]>>(&self, region: &Region<M>) -> bool {
+        self.awaited(region).is_some()
+    }
+
+    /// The last message taken of a client: it was applied, or waits. What its client sends next has the number after that.
+    pub fn last_taken<M: AsRef<[u8]> + AsMut<[u8]>>(&self, region: &Region<M>, slot: Slot) -> Seq {
+        let applied = region.applied(slot);
+        self.last_queued.get(&slot).copied().unwrap_or(applied).max(applied)
+    }
+
     /// Whether nothing is to be written now: no typed byte and no answer to a query, but for those that wait for the rest of
     /// a paste.
     pub fn is_empty<M: AsRef<[u8]> + AsMut<[u8]>>(&self, region: &Region<M>) -> bool {
@@ -169,28 +182,53 @@ impl InputQueue {
         region: &mut Region<M>,
         now: Instant,
     ) -> Option<(Slot, Seq)> {
-        let awaited = self.awaited(region);
-        self.paste_until = awaited.map(|_| self.paste_until.unwrap_or(now + PASTE_WAIT));
-        if self.paste_until.is_none_or(|until| now < until) || !self.waits(region) {
+        let Some((slot, seq)) = self.awaited(region) else {
+            self.patience = Patience::default();
+            return None;
+        };
+        if !self.patience.handle_timeout(self.waits(region), now) {
             return None;
         }
-        let (slot, _) = awaited?;
         region.give_up_half_written(slot);
-        self.paste_until = None;
-        awaited
+        self.patience = Patience::default();
+        Some((slot, seq))
     }
 
     /// When [`InputQueue::handle_timeout`] is due. To be asked after that was called with the input as it is now.
     pub fn poll_timeout<M: AsRef<[u8]> + AsMut<[u8]>>(&self, region: &Region<M>) -> Option<Instant> {
-        self.paste_until.filter(|_| self.awaited(region).is_some() && self.waits(region))
+        self.patience.poll_timeout().filter(|_| self.awaited(region).is_some() && self.waits(region))
+    }
+
+    /// Notes that a client is there and may send: if it is its paste that was cut, that has its time anew.
+    pub fn client_attached<M: AsRef<[u8]> + AsMut<[u8]>>(
+        &mut self,
+        region: &Region<M>,
+        slot: Slot,
+        now: Instant,
+    ) {
+        if region.paste_is_of(slot) {
+            self.patience.begin(ATTACHED_PASTE_WAIT, now);
+        }
+    }
+
+    /// The same for a client that is there no longer, or only watches.
+    pub fn client_left<M: AsRef<[u8]> + AsMut<[u8]>>(
+        &mut self,
+        region: &Region<M>,
+        slot: Slot,
+        now: Instant,
+    ) {
+        if region.paste_is_of(slot) {
+            self.patience.begin(PASTE_WAIT, now);
+        }
     }
 
     /// The bytes to write next, with the intent noted in `region`; empty when there are none. To be followed by
-    /// [`InputQueue::wrote`], with 0 if nothing could be written. Control bytes go first, then the end of a
-    /// paste that was cut, then answers, but not into the middle of a message: that may be a paste. Nothing but control
-    /// bytes goes into a paste whose client is still to send the rest.
+    /// [`InputQueue::wrote`], with 0 if nothing could be written. Control bytes go first, but not into
+    /// the frame of a paste, then the end of a paste that was cut, then answers, but not into the middle of a message: that may
+    /// be a paste. Nothing but control bytes goes into a paste whose client is still to send the rest.
     pub fn next_write<'a, M: AsRef<[u8]> + AsMut<[u8]>>(&'a mut self, region: &'a mut Region<M>) -> &'a [u8] {
-        if !self.urgent.is_empty() {
+        if !self.urgent.is_empty() && !self.is_amid_frame() {
             self.writing = Writing::Urgent;
             return self.urgent.make_contiguous();
         }
@@ -250,6 +288,7 @@ impl InputQueue {
             Writing::Message => {}
         }
         let message = self.waiting.front_mut()?;
+        let before = message.written;
         message.written += written;
         let (complete, from) = (message.written >= message.bytes.len(), message.from);
         let nothing_of_it_went = message.written == 0;
@@ -257,7 +296,7 @@ impl InputQueue {
             region.close_paste();
         }
         if let Some((slot, seq)) = from {
-            region.end_write(slot, seq, written, complete);
+            region.end_write(slot, seq, &message.bytes[before..message.written], complete);
         }
         if !complete {
             return None;
@@ -274,6 +313,16 @@ impl InputQueue {
             self.last_queued.remove(&slot);
         }
         from
+    }
+
+    /// Whether a part was written of the six bytes that begin or end a paste: a program reads them as one key.
+    fn is_amid_frame(&self) -> bool {
+        self.paste_end_written > 0
+            || self.waiting.front().is_some_and(|Message { bytes, written, is_paste, .. }| {
+                let left = bytes.len() - written;
+                *is_paste
+                    && ((1..paste::BEGIN.len()).contains(written) || (1..paste::END.len()).contains(&left))
+            })
     }
 
     fn check_room(&self, bytes: usize) -> Result<(), Refused> {

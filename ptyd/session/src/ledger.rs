@@ -73,9 +73,14 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         Seq(self.at(position(slot, APPLIED)))
     }
 
-    /// The message whose write a worker kill interrupted, until a later one was applied.
+    /// The message whose write a worker kill interrupted, until its client is known to have been told of it.
     pub fn uncertain(&self, slot: Slot) -> Option<Seq> {
         Some(self.at(position(slot, UNCERTAIN))).filter(|seq| *seq != 0).map(Seq)
+    }
+
+    /// Notes that this client was told which message is uncertain, and goes on.
+    pub fn forget_uncertain(&mut self, slot: Slot) {
+        self.put(position(slot, UNCERTAIN), 0);
     }
 
     /// How many bytes of message `seq` a worker before this one had written already.
@@ -133,17 +138,17 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         fence();
     }
 
-    /// Notes, after the write, that `written` bytes went out, and that the message is applied if it is `complete`.
-    pub fn end_write(&mut self, slot: Slot, seq: Seq, written: usize, complete: bool) {
+    /// Notes, after the write, that the bytes `written` went out, and that the message is applied if it is `complete`.
+    pub fn end_write(&mut self, slot: Slot, seq: Seq, written: &[u8], complete: bool) {
         fence();
         if complete {
             self.put(position(slot, APPLIED), seq.0);
             fence();
-            self.put(position(slot, UNCERTAIN), 0);
             self.put(position(slot, INTENT), 0);
         } else {
             let so_far = self.at(position(slot, WRITTEN));
-            self.put(position(slot, WRITTEN), so_far + written as u64);
+            self.extend_prefix(slot, so_far, written);
+            self.put(position(slot, WRITTEN), so_far + written.len() as u64);
         }
         fence();
         self.put(position(slot, WRITING), 0);
@@ -213,7 +218,7 @@ mod tests {
     fn a_message_written_in_two_parts_goes_on_after_a_kill_where_it_stopped() {
         let (mut region, slot) = with_client();
         region.begin_write(slot, Seq(1), 4096);
-        region.end_write(slot, Seq(1), 4096, false);
+        region.end_write(slot, Seq(1), &[b'x'; 4096], false);
         let region = killed(region);
         assert_eq!((region.applied(slot), region.written_of(slot, Seq(1))), (Seq(0), 4096));
         assert_eq!(region.uncertain(slot), None);
@@ -223,12 +228,15 @@ mod tests {
     fn a_write_in_flight_at_a_kill_counts_as_applied_and_is_told_as_uncertain() {
         let (mut region, slot) = with_client();
         region.begin_write(slot, Seq(1), 5);
-        region.end_write(slot, Seq(1), 5, true);
+        region.end_write(slot, Seq(1), &[b'x'; 5], true);
         region.begin_write(slot, Seq(2), 5);
         let mut region = killed(region);
         assert_eq!((region.applied(slot), region.uncertain(slot)), (Seq(2), Some(Seq(2))));
         region.begin_write(slot, Seq(3), 1);
-        region.end_write(slot, Seq(3), 1, true);
+        region.end_write(slot, Seq(3), &[b'x'; 1], true);
+        let mut region = killed(region);
+        assert_eq!(region.uncertain(slot), Some(Seq(2)), "nobody was told yet");
+        region.forget_uncertain(slot);
         assert_eq!(killed(region).uncertain(slot), None);
     }
 

@@ -17,6 +17,7 @@ pub mod notices;
 mod open_paste;
 pub mod paste;
 pub mod picture;
+mod prefix;
 pub mod queries;
 pub mod region;
 pub mod ring;

@@ -1,6 +1,6 @@
 //! Pasted text as a terminal hands it to its program.
 
-const BEGIN: &str = "\x1b[200~";
+pub(crate) const BEGIN: &str = "\x1b[200~";
 pub(crate) const END: &str = "\x1b[201~";
 /// Longest spelling of the end that is looked for, in characters.
 const MAX_END: usize = 32;

@@ -38,10 +38,16 @@ pub(crate) async fn run(
     writer: FrameWriter,
 ) -> Result<(), StreamError> {
     let mut pending = BytesMut::new();
-    frame::put_control(&mut pending, &Answer::Attached(begun.answer.clone()))?;
+    let attached = begun.answer.clone();
+    let answer = match begun.input_queued {
+        Some(input_queued) => Answer::AttachedWaiting { attached, input_queued },
+        None => Answer::Attached(attached),
+    };
+    frame::put_control(&mut pending, &answer)?;
     let told = Told {
         slot: begun.slot,
         applied: begun.answer.input_seq.filter(|seq| seq.0 > 0),
+        uncertain: begun.answer.input_uncertain,
         ack_by: None,
         scrollback: begun.scrollback,
         has_waited: false,

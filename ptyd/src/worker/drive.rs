@@ -161,7 +161,9 @@ fn plan(session: &Session, state: &State, master: &AsyncFd<OwnedFd>) -> Plan {
         }
         session.publish();
     }
-    let takes_answers = state.full.is_none() && state.hung_up_until.is_none() && shared.exit.is_none();
+    let writable = state.full.is_none() && state.hung_up_until.is_none() && shared.exit.is_none();
+    // Output does not stand still for a client that is to send the rest of its paste.
+    let takes_answers = writable && !shared.input.awaits_paste(&shared.region);
     if shared.answers_first && !takes_answers {
         shared.cut_unanswered();
         session.publish();

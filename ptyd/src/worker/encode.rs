@@ -24,6 +24,8 @@ pub(crate) struct Told {
     pub(crate) slot: Option<Slot>,
     /// Input acknowledged last.
     pub(crate) applied: Option<Seq>,
+    /// Its input that is uncertain, told with the attach or since.
+    pub(crate) uncertain: Option<Seq>,
     /// When an acknowledgement that is due goes out even without output beside it.
     pub(crate) ack_by: Option<Instant>,
     /// Scrollback lines it wants in a snapshot.
@@ -69,6 +71,7 @@ pub(crate) fn encode_due(
     let due = ack_due(&shared, told);
     let hold = attachment.hold();
     let mut next = Next::GoesOn;
+    put_uncertain(&mut shared, number, told, to)?;
     put_echo(&shared, attachment, told, to)?;
     while to.len() < GATHER_BYTES || turn.is_some() {
         let view = shared.region.view(attachment.cursor());
@@ -214,6 +217,24 @@ fn ack_due(shared: &Shared, told: &mut Told) -> Option<Seq> {
     }
     told.ack_by.get_or_insert_with(|| now() + ACK_DELAY);
     applied
+}
+
+/// Says which input has become uncertain while its client is attached: before it is acknowledged.
+fn put_uncertain(
+    shared: &mut Shared,
+    number: u64,
+    told: &mut Told,
+    to: &mut BytesMut,
+) -> Result<(), FrameError> {
+    let uncertain = told.slot.and_then(|slot| shared.region.uncertain(slot));
+    if uncertain != told.uncertain
+        && let Some(seq) = uncertain
+    {
+        shared.note_told_uncertain(number, seq);
+        frame::put_control(to, &ToApi::InputUncertain { seq })?;
+    }
+    told.uncertain = uncertain;
+    Ok(())
 }
 
 /// Says what the terminal does with typed bytes, when that has changed: before the output that was read with it.

@@ -3,6 +3,7 @@
 
 mod history;
 mod output;
+mod typing;
 mod unattached;
 
 use std::collections::BTreeMap;
@@ -17,8 +18,7 @@ use devpocket_shared::wire::{
 use memmap2::MmapMut;
 use ptyd_session::picture::SCROLLBACK_LINES;
 use ptyd_session::{
-    Accepted, Attachment, Cutter, Holder, Holds, InputQueue, Lease, Life, Notices, Picture, Refused, Region,
-    Slot, paste,
+    Attachment, Cutter, Holder, Holds, InputQueue, Lease, Life, Notices, Picture, Refused, Region, Slot,
 };
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -28,9 +28,6 @@ use super::drawing::Drawn;
 use super::record::Record;
 use super::{numbers, sys};
 use crate::handover::ExitStatus;
-
-/// Most output the screen catches up with before a paste; a screen further behind is in a flood, where nobody pastes.
-const PASTE_FEED_BYTES: usize = 256 << 10;
 
 /// Longest screen as text, in bytes: what a control frame takes.
 const MAX_RENDERED_BYTES: usize = 900 << 10;
@@ -109,6 +106,8 @@ struct Entry {
     holder: Holder,
     mode: AttachMode,
     size: Option<TerminalSize>,
+    /// The uncertain input its client was told of.
+    told_uncertain: Option<Seq>,
     superseded: CancellationToken,
 }
 
@@ -119,6 +118,8 @@ pub(crate) struct Begun {
     pub(crate) slot: Option<Slot>,
     pub(crate) attachment: Attachment,
     pub(crate) answer: Attached,
+    /// The last input of its client that waits; none: what was taken was applied.
+    pub(crate) input_queued: Option<Seq>,
     /// Scrollback lines its client wants in a snapshot.
     pub(crate) scrollback: u32,
     /// How many notices there have been: those that follow are for it.
@@ -282,7 +283,25 @@ impl Session {
         };
         let superseded = CancellationToken::new();
         let mode = attach.mode;
-        let entry = Entry { slot, holder, mode, size: attach.size, superseded: superseded.clone() };
+        let input_queued = known
+            .map(|slot| (shared.region.applied(slot), shared.input.last_taken(&shared.region, slot)))
+            .and_then(|(applied, taken)| (taken > applied).then_some(taken));
+        let input_uncertain = known.and_then(|slot| shared.region.uncertain(slot));
+        let entry = Entry {
+            slot,
+            holder,
+            mode,
+            size: attach.size,
+            told_uncertain: input_uncertain,
+            superseded: superseded.clone(),
+        };
+        match (slot, mode) {
+            (Some(slot), AttachMode::Control) => shared.input.client_attached(&shared.region, slot, now),
+            (Some(slot), AttachMode::View) if replaces_control => {
+                shared.input.client_left(&shared.region, slot, now);
+            }
+            (Some(_), AttachMode::View) | (None, _) => {}
+        }
         match mode {
             AttachMode::Control => {
                 let wanted = shared.lease.attach(&entry.holder, attach.size, now);
@@ -300,7 +319,7 @@ impl Session {
             resume,
             offset: attachment.cursor(),
             input_seq: known.map(|slot| shared.region.applied(slot)),
-            input_uncertain: known.and_then(|slot| shared.region.uncertain(slot)),
+            input_uncertain,
             window: attachment.window(),
             size: match resume {
                 Resume::Fresh | Resume::Replay => shared.region.size_at(attachment.cursor()),
@@ -310,7 +329,7 @@ impl Session {
         let (scrollback, notices) = (attach.scrollback.min(SCROLLBACK_LINES), shared.notices.count());
         drop(guard);
         self.work.notify_one();
-        Some(Begun { number, slot, attachment, answer, scrollback, notices, superseded })
+        Some(Begun { number, slot, attachment, answer, input_queued, scrollback, notices, superseded })
     }
 
     /// Ends an attachment. A lost one's hold and lease go on for their time.
@@ -333,6 +352,9 @@ impl Session {
             }
         }
         if let Some(slot) = entry.slot {
+            if entry.mode == AttachMode::Control {
+                shared.input.client_left(&shared.region, slot, now);
+            }
             let lingering = attachment.lingering_hold().filter(|_| left == Left::Lost && !shared.ended);
             match lingering {
                 Some(offset) => shared.holds.linger(slot, offset, now),
@@ -344,53 +366,6 @@ impl Session {
         }
         drop(guard);
         self.work.notify_one();
-    }
-
-    /// Takes typed bytes of an attachment.
-    pub(crate) fn input(&self, number: u64, seq: Option<Seq>, bytes: &[u8]) -> Result<Accepted, NotApplied> {
-        let mut guard = self.lock();
-        let shared = &mut *guard;
-        let slot = shared.may_act(number)?;
-        let accepted = match (seq, slot) {
-            (Some(_), None) => return Err(NotApplied::NoClientId),
-            (Some(seq), Some(slot)) => {
-                shared.input.push_sequenced(&mut shared.region, slot, seq, bytes.to_vec())
-            }
-            (None, _) => shared.input.push(bytes.to_vec()).map(|()| Accepted::Queued),
-        }
-        .map_err(NotApplied::Refused)?;
-        if accepted == Accepted::Queued {
-            shared.act(number, None);
-            drop(guard);
-            self.work.notify_one();
-        }
-        Ok(accepted)
-    }
-
-    /// Takes pasted text of an attachment, framed as the program wants it now, or as the part of it is that was written.
-    pub(crate) fn paste(&self, number: u64, seq: Option<Seq>, text: &str) -> Result<Accepted, NotApplied> {
-        let framed = {
-            let mut shared = self.lock();
-            let slot = shared.attached.get(&number).and_then(|entry| entry.slot);
-            let begun = slot.zip(seq).and_then(|(slot, seq)| shared.region.was_framed(slot, seq));
-            begun.unwrap_or_else(|| {
-                // The mode the program really set, not the one it had a moment ago.
-                shared.feed(PASTE_FEED_BYTES);
-                shared.picture.screen().modes().bracketed_paste
-            })
-        };
-        self.input(number, seq, &paste::frame(text, framed))
-    }
-
-    /// Takes a control byte ahead of waiting input.
-    pub(crate) fn key(&self, number: u64, byte: u8) -> Result<(), NotApplied> {
-        let mut guard = self.lock();
-        guard.may_act(number)?;
-        guard.input.push_urgent(byte).map_err(NotApplied::Refused)?;
-        guard.act(number, None);
-        drop(guard);
-        self.work.notify_one();
-        Ok(())
     }
 
     /// Notes an attachment's screen size, and sets it if the lease says so.

@@ -43,11 +43,13 @@ pub enum ErrorCode {
     PromptUnknown,
     /// Our fault; the cause is in the log.
     Internal,
+    /// Input that a worker kill cut counts as applied, and may not have been, or not all of it.
+    InputUncertain,
 }
 
 impl ErrorCode {
     /// Every code, in wire order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::BadJson,
         Self::MissingField,
         Self::InvalidField,
@@ -66,6 +68,7 @@ impl ErrorCode {
         Self::LocalSessionsUnavailable,
         Self::PromptUnknown,
         Self::Internal,
+        Self::InputUncertain,
     ];
 
     /// The word clients see.
@@ -89,6 +92,7 @@ impl ErrorCode {
             Self::LocalSessionsUnavailable => "local_sessions_unavailable",
             Self::PromptUnknown => "prompt_unknown",
             Self::Internal => "internal",
+            Self::InputUncertain => "input_uncertain",
         }
     }
 
@@ -109,7 +113,8 @@ impl ErrorCode {
             | Self::SeqGap
             | Self::LocalSessionsUnavailable
             | Self::PromptUnknown
-            | Self::Internal => false,
+            | Self::Internal
+            | Self::InputUncertain => false,
         }
     }
 }

@@ -50,17 +50,22 @@ fn answers_keep_their_bytes() {
         &Answer::Created { session_id: SessionId::new(id(3)), existing: true },
         "000303030303030303030303030303030301",
     );
+    let attached = Attached {
+        session_id: SessionId::new(id(3)),
+        resume: Resume::Replay,
+        offset: Offset(70_000),
+        input_seq: Some(Seq(7)),
+        input_uncertain: None,
+        window: Some(4096),
+        size: TerminalSize::DEFAULT,
+    };
     check(
-        &Answer::Attached(Attached {
-            session_id: SessionId::new(id(3)),
-            resume: Resume::Replay,
-            offset: Offset(70_000),
-            input_seq: Some(Seq(7)),
-            input_uncertain: None,
-            window: Some(4096),
-            size: TerminalSize::DEFAULT,
-        }),
+        &Answer::Attached(attached.clone()),
         "010303030303030303030303030303030301fc7011010001070001fb00101850",
+    );
+    check(
+        &Answer::AttachedWaiting { attached, input_queued: Seq(9) },
+        "0a0303030303030303030303030303030301fc7011010001070001fb0010185009",
     );
     check(&Answer::Sessions(vec![info()]), "0201030303030303030303030303030303030005185001fb2c010100010100");
     check(
@@ -219,6 +224,7 @@ fn messages_to_the_api_keep_their_bytes() {
     check(&echo, "0b010100010102");
     let page = ToApi::History { tag: 1, first_line: 2, lines: vec!["l".to_owned(), String::new()], total: 4 };
     check(&page, "0c010202016c0004");
+    check(&ToApi::InputUncertain { seq: Seq(3) }, "0d03");
 }
 
 #[test]

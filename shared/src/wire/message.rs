@@ -229,6 +229,8 @@ pub enum Answer {
     Details(Vec<SessionDetails>),
     /// At most [`MAX_ROLL`](super::details::MAX_ROLL) sessions; `more`: others follow the last of them.
     Roll { sessions: Vec<RollEntry>, more: bool },
+    /// As `Attached`, of a client whose input up to `input_queued` was taken and waits for the terminal.
+    AttachedWaiting { attached: Attached, input_queued: Seq },
 }
 
 /// How an attach goes on.
@@ -394,6 +396,8 @@ pub enum ToApi {
         /// Lines so far, the ones no longer held counted.
         total: u64,
     },
+    /// The rest of this input, which a worker kill cut, was waited for in vain: it counts as applied, and may not have been.
+    InputUncertain { seq: Seq },
 }
 
 /// How a session's program ended.

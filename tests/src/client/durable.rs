@@ -346,6 +346,10 @@ impl<S: Sink> Durable<S> {
             }
             (Some("exited"), _) => self.exited(message),
             (Some(_), _) => Err(self.violation(&format!("an unexpected status: {}", message.body))),
+            (_, Some("input_uncertain")) => {
+                self.uncertain.extend(message.data()["details"]["seq"].as_u64());
+                Ok(())
+            }
             (_, Some("input_full" | "seq_gap")) => {
                 self.counts.input_full += 1;
                 self.inputs.refuse();

@@ -30,6 +30,8 @@ pub struct Attached {
     pub offset: u64,
     /// The last input applied of this client.
     pub input_seq: Option<u64>,
+    /// The last input taken of this client, applied or not.
+    pub input_queued: Option<u64>,
     /// The input that a worker kill interrupted.
     pub input_uncertain: Option<u64>,
     /// The window in force.
@@ -49,6 +51,7 @@ impl Attached {
             kind: resume["kind"].as_str()?.to_owned(),
             offset: resume["offset"].as_u64()?,
             input_seq: resume["input_seq"].as_u64(),
+            input_queued: resume["input_queued"].as_u64(),
             input_uncertain: resume["input_uncertain"].as_u64().or_else(|| data["input_uncertain"].as_u64()),
             window: resume["window"].as_u64(),
             size: size(&data["terminal_size"])?,

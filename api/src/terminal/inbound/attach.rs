@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use devpocket_shared::ids::{NodeId, Offset, SessionId};
+use devpocket_shared::ids::{NodeId, Offset, Seq, SessionId};
 use devpocket_shared::wire::stream::StreamError;
 use devpocket_shared::wire::{
     self, Answer, AttachMode, Create, Delivery, ErrorCode, FrameKind, Request, ToApi, ToPtyd,
@@ -149,7 +149,7 @@ impl Inbound<'_> {
     pub(super) async fn opened(&mut self, opened: Opened) -> Result<(), End> {
         let Opened { subject, request_id, outcome } = opened;
         let session_id = subject.session();
-        if !matches!(outcome, Outcome::Answered(Answer::Attached(_), _)) {
+        if !matches!(outcome, Outcome::Answered(Answer::Attached(_) | Answer::AttachedWaiting { .. }, _)) {
             self.note_replaced(session_id, false);
         }
         let (answer, stream) = match outcome {
@@ -159,9 +159,11 @@ impl Inbound<'_> {
         };
         match answer {
             Answer::Attached(attached) => {
-                // There is one: openings are counted when they begin.
-                self.last_channel = self.last_channel.saturating_add(1);
-                self.attached_now(&attached, Channel(self.last_channel), stream, request_id).await
+                let taken = attached.input_seq;
+                self.attached_now(&attached, taken, stream, request_id).await
+            }
+            Answer::AttachedWaiting { attached, input_queued } => {
+                self.attached_now(&attached, Some(input_queued), stream, request_id).await
             }
             Answer::Failed(failure) => {
                 self.complain(reply::failure(session_id, &failure).answering(request_id)).await
@@ -194,10 +196,13 @@ impl Inbound<'_> {
     async fn attached_now(
         &mut self,
         answer: &wire::Attached,
-        channel: Channel,
+        input_queued: Option<Seq>,
         stream: LinkStream,
         request_id: Option<String>,
     ) -> Result<(), End> {
+        // There is one: openings are counted when they begin.
+        self.last_channel = self.last_channel.saturating_add(1);
+        let channel = Channel(self.last_channel);
         let LinkStream { reader, writer, presence, node_id: _ } = stream;
         let names = Names { session_id: answer.session_id, channel };
         let over = Arc::new(AtomicBool::new(false));
@@ -216,7 +221,7 @@ impl Inbound<'_> {
             self.out(Out::Left(before.names.channel)).await?;
         }
         self.by_channel.insert(channel, answer.session_id);
-        let reply = reply::connected(answer, channel).answering(request_id);
+        let reply = reply::connected(answer, input_queued, channel).answering(request_id);
         self.out(Out::Attached { reply, feed: Box::new(feed) }).await
     }
 

@@ -84,6 +84,50 @@ fn a_control_byte_overtakes_what_waits() {
     assert_eq!(drain(&mut queue, &mut region, 1), [3, b'x', b'x', b'x']);
 }
 
+/// The story: Ctrl-C went into the middle of `ESC [ 201 ~`, and the program took all that followed for pasted.
+#[test]
+fn a_control_byte_waits_for_the_few_bytes_of_a_paste_s_frame() {
+    let paste = paste::frame("pasted", true);
+    for written in 1..paste.len() {
+        let (mut queue, mut region, _) = fresh();
+        queue.push(paste.clone()).unwrap();
+        write_once(&mut queue, &mut region, written);
+        queue.push_urgent(3).unwrap();
+        let rest = drain(&mut queue, &mut region, 1);
+        let place = if written < 6 {
+            6
+        } else if written <= 12 {
+            written
+        } else {
+            paste.len()
+        };
+        let expected = [&paste[written..place], &[3], &paste[place..]].concat();
+        assert_eq!(rest, expected, "{written}");
+    }
+    let (mut queue, mut region, _) = fresh();
+    queue.push(paste).unwrap();
+    write_once(&mut queue, &mut region, 9);
+    let (mut queue, mut region) = killed(&region);
+    write_once(&mut queue, &mut region, 2);
+    queue.push_urgent(3).unwrap();
+    assert_eq!(drain(&mut queue, &mut region, 1), b"201~\x03");
+}
+
+#[test]
+fn the_last_message_taken_is_known_whether_it_waits_or_was_applied() {
+    let (mut queue, mut region, slot) = fresh();
+    assert_eq!(queue.last_taken(&region, slot), Seq(0));
+    for seq in 1..=3 {
+        queue.push_sequenced(&mut region, slot, Seq(seq), vec![1]).unwrap();
+    }
+    write_once(&mut queue, &mut region, 1);
+    assert_eq!((region.applied(slot), queue.last_taken(&region, slot)), (Seq(1), Seq(3)));
+    drain(&mut queue, &mut region, 1);
+    assert_eq!(queue.last_taken(&region, slot), Seq(3));
+    let (queue, region) = killed(&region);
+    assert_eq!(queue.last_taken(&region, slot), Seq(3));
+}
+
 /// The story: the program got 31 KB of a paste and never its end, and took all that was typed afterwards for pasted.
 #[test]
 fn a_paste_without_a_number_that_a_kill_cut_is_closed_by_the_next_worker() {

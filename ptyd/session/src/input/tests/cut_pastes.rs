@@ -1,5 +1,7 @@
 //! A paste is cut by a worker kill while its client is away, and others go on.
 
+use std::time::Duration;
+
 use super::*;
 use crate::test_clock::t0;
 
@@ -53,6 +55,51 @@ fn what_others_type_waits_behind_a_cut_paste_for_ten_seconds_only() {
     assert_eq!((region.applied(phone), region.uncertain(phone)), (Seq(1), Some(Seq(1))));
     assert_eq!(queue.push_sequenced(&mut region, phone, Seq(1), paste), Ok(Accepted::Repeated));
     assert!(queue.is_empty(&region));
+}
+
+/// The story: the client was back after half a second and sent its paste again over a slow line; at ten seconds it was acknowledged.
+#[test]
+fn a_cut_paste_is_not_given_up_while_its_client_is_there_to_send_it() {
+    let (mut queue, mut region, phone, paste) = cut_paste();
+    let (laptop, t0) = (laptop(&mut region), t0());
+    queue.push(b"typed".to_vec()).unwrap();
+    assert_eq!(queue.handle_timeout(&mut region, t0), None);
+    let back = t0 + PASTE_WAIT / 2;
+    queue.client_attached(&region, laptop, back);
+    assert_eq!(queue.poll_timeout(&region), Some(t0 + PASTE_WAIT), "another client is not waited for");
+    queue.client_attached(&region, phone, back);
+    assert_eq!(queue.handle_timeout(&mut region, t0 + PASTE_WAIT), None);
+    // It is cut off, and has its time to come again.
+    let lost = back + ATTACHED_PASTE_WAIT / 2;
+    queue.client_left(&region, phone, lost);
+    assert_eq!(queue.poll_timeout(&region), Some(lost + PASTE_WAIT));
+    queue.client_attached(&region, phone, lost + PASTE_WAIT / 2);
+    assert_eq!(queue.handle_timeout(&mut region, lost + PASTE_WAIT), None);
+    queue.push_sequenced(&mut region, phone, Seq(1), paste.clone()).unwrap();
+    // It waits for the program now, however long that takes.
+    assert_eq!(queue.handle_timeout(&mut region, t0 + MOST_PASTE_WAIT * 9), None);
+    assert_eq!(drain(&mut queue, &mut region, 1000), [&paste[4096..], b"typed"].concat());
+    assert_eq!((region.applied(phone), region.uncertain(phone)), (Seq(1), None));
+}
+
+#[test]
+fn a_client_that_comes_and_goes_and_never_sends_is_waited_for_two_minutes() {
+    let (mut queue, mut region, phone, _) = cut_paste();
+    let (start, mut now) = (t0(), t0());
+    // Nobody waits yet, and so no time passes.
+    queue.client_attached(&region, phone, now);
+    now += MOST_PASTE_WAIT;
+    assert_eq!(queue.handle_timeout(&mut region, now), None);
+    queue.push(b"typed".to_vec()).unwrap();
+    loop {
+        queue.client_attached(&region, phone, now);
+        if queue.handle_timeout(&mut region, now).is_some() {
+            break;
+        }
+        now += Duration::from_secs(5);
+    }
+    assert_eq!(now, start + MOST_PASTE_WAIT * 2);
+    assert_eq!(drain(&mut queue, &mut region, 1000), [END, b"typed"].concat());
 }
 
 #[test]
@@ -117,10 +164,37 @@ fn a_client_that_sends_another_message_under_the_number_of_its_cut_paste_ends_it
     queue.push_sequenced(&mut region, phone, Seq(1), b"ls\r".to_vec()).unwrap();
     assert_eq!(drain(&mut queue, &mut region, 2), [END, b"ls\r"].concat());
     assert_eq!(region.applied(phone), Seq(1));
-    // One that is as long, and no paste, goes on where that stopped; the end is written behind it.
-    let (mut queue, mut region, phone, _) = cut_paste();
-    queue.push_sequenced(&mut region, phone, Seq(1), vec![b'y'; 4100]).unwrap();
-    assert_eq!(drain(&mut queue, &mut region, 2), [b"yyyy", END].concat());
+    // However long that is: its first bytes were lost where it went on for the other.
+    for other in
+        [vec![b'y'; 4100], paste::frame(&"y".repeat(9000), true), paste::frame(&"x".repeat(4084), true)]
+    {
+        let (mut queue, mut region, phone, _) = cut_paste();
+        queue.push_sequenced(&mut region, phone, Seq(1), other.clone()).unwrap();
+        let first = write_once(&mut queue, &mut region, 2);
+        // Whatever happens on the way.
+        let (mut queue, mut region) = killed(&region);
+        queue.push_sequenced(&mut region, phone, Seq(1), other.clone()).unwrap();
+        let rest = drain(&mut queue, &mut region, 100);
+        assert_eq!([first, rest].concat(), [&END[..2], END, &other].concat());
+        assert_eq!(region.applied(phone), Seq(1));
+    }
+}
+
+#[test]
+fn what_is_typed_under_the_number_of_another_half_written_message_is_written_whole() {
+    let (mut queue, mut region, slot) = fresh();
+    queue.push_sequenced(&mut region, slot, Seq(1), vec![b'x'; 9000]).unwrap();
+    for _ in 0..2 {
+        write_once(&mut queue, &mut region, 3000);
+        let (again, recovered) = killed(&region);
+        (queue, region) = (again, recovered);
+        queue.push_sequenced(&mut region, slot, Seq(1), vec![b'x'; 9000]).unwrap();
+    }
+    assert_eq!(region.written_of(slot, Seq(1)), 6000);
+    let (mut queue, mut region) = killed(&region);
+    let other = [vec![b'x'; 5999], vec![b'y'; 100]].concat();
+    queue.push_sequenced(&mut region, slot, Seq(1), other.clone()).unwrap();
+    assert_eq!(drain(&mut queue, &mut region, 1000), other);
 }
 
 #[test]
