@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use devpocket_shared::ids::{Offset, TerminalSize, UserId};
 use devpocket_shared::wire::SnapshotReason;
-use devpocket_shared::wire::frame::{self, MAX_OUTPUT_BYTES, SnapshotHeader};
+use devpocket_shared::wire::frame::{self, FrameError, MAX_OUTPUT_BYTES, SnapshotHeader};
 
 use super::reading::Reading;
 use super::room::Wanted;
@@ -114,7 +114,11 @@ impl Drawn {
             None => Beside::TooLarge,
         };
         // Each in memory of its own, to be let go alone.
-        let parts = bytes.chunks(MAX_OUTPUT_BYTES).map(Bytes::copy_from_slice).collect();
+        let mut parts: VecDeque<_> = bytes.chunks(MAX_OUTPUT_BYTES).map(Bytes::copy_from_slice).collect();
+        if parts.is_empty() {
+            // A picture that could not be drawn is an empty one.
+            parts.push_back(Bytes::new());
+        }
         Self { at, size, lines, len: bytes.len(), alone, held: Held::of(parts, Some(lease)) }
     }
 
@@ -215,15 +219,16 @@ impl Parts {
         }
     }
 
-    /// Appends the next part as a frame; true: more follow.
-    pub(crate) fn put_next(&mut self, to: &mut BytesMut) -> bool {
+    /// Appends the next part as a frame; true: more follow. A part that is not there is an error: nothing else may stand in its
+    /// place, and nothing comes after it.
+    pub(crate) fn put_next(&mut self, to: &mut BytesMut) -> Result<bool, FrameError> {
         let part = match &self.source {
             Source::Shared(reader) => {
                 let mut held = reader.drawn.held();
                 let next = self.sent / MAX_OUTPUT_BYTES;
                 let part = next.checked_sub(held.gone).and_then(|at| held.parts.get(at)).cloned();
                 held.readers.insert(reader.number, next + 1);
-                part.unwrap_or_default()
+                part.ok_or(FrameError::Malformed)?
             }
             Source::Own(alone) => {
                 let bytes = &alone.bytes;
@@ -235,7 +240,15 @@ impl Parts {
         let more = self.sent < self.len();
         let header = SnapshotHeader { offset: self.at, size: self.size, reason: self.reason, more };
         frame::put_snapshot(to, header, &part);
-        more
+        Ok(more)
+    }
+
+    /// Forgets the parts, as nothing does.
+    #[cfg(test)]
+    pub(super) fn lose_the_rest(&self) {
+        if let Source::Shared(reader) = &self.source {
+            reader.drawn.held().parts.clear();
+        }
     }
 
     /// The client took so many bytes.

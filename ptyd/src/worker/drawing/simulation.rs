@@ -56,7 +56,7 @@ fn read(parts: &mut Parts, ahead: &mut usize, bytes: usize) -> bool {
     *ahead += bytes;
     let mut frame = BytesMut::new();
     while *ahead > 0 {
-        let more = parts.put_next(&mut frame);
+        let more = parts.put_next(&mut frame).expect("its next part is there");
         *ahead = ahead.saturating_sub(frame.len());
         frame.clear();
         if !more {

@@ -47,7 +47,7 @@ fn read(drawn: &Arc<Drawn>) -> Parts {
 /// The next part, and whether more follow.
 fn next_part(parts: &mut Parts) -> (Vec<u8>, bool) {
     let mut wire = BytesMut::new();
-    let more = parts.put_next(&mut wire);
+    let more = parts.put_next(&mut wire).unwrap();
     let frame = Frame::take(&mut wire).unwrap().unwrap();
     let (header, part) = frame.snapshot().unwrap();
     assert_eq!((header.offset, header.more, wire.is_empty()), (Offset(7), more, true));
@@ -79,6 +79,17 @@ async fn the_parts_of_a_snapshot_are_all_of_it_and_only_the_last_says_so() {
     let small = Arc::new(Drawn::small(pattern(100), Offset(7), TerminalSize::DEFAULT, 0));
     assert_eq!(rest(&mut read(&small)), pattern(100));
     assert_eq!(read(&small).room_due(), None, "it takes none of the room");
+}
+
+/// The story: an empty part stood in for one that was missing, with more to follow, without end.
+#[tokio::test(start_paused = true)]
+async fn a_part_that_is_missing_ends_the_attachment() {
+    let drawings = drawings();
+    let mut parts = read(&drawn(&drawings, 1, &pattern(3 * MAX_OUTPUT_BYTES), None).await);
+    next_part(&mut parts);
+    parts.lose_the_rest();
+    let mut wire = BytesMut::new();
+    assert!(parts.put_next(&mut wire).is_err() && wire.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
