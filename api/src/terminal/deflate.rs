@@ -77,6 +77,11 @@ impl Deflate {
         self.gathered.extend_from_slice(frame);
     }
 
+    /// Whether it makes what it is given shorter.
+    pub(super) const fn compresses(&self) -> bool {
+        matches!(self.method, Method::Compressed(..))
+    }
+
     /// Bytes of the frames added since the last message.
     pub(super) const fn gathered(&self) -> usize {
         self.gathered.len()

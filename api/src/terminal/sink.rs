@@ -18,22 +18,45 @@ const CLOSE: Duration = Duration::from_secs(5);
 /// A program that draws writes its screen in pieces, with less than this between them. Each piece compressed by itself
 /// takes a third more.
 const GATHERING: Duration = Duration::from_millis(4);
-/// Bytes of a compressed message from which on there may be more to come at once. What one key makes a shell print is less,
-/// and is never waited with.
+/// Bytes of a compressed message from which on there may be more to come at once. What one key makes a shell print is less.
 const PIECE_BYTES: usize = 128;
 
 /// A client's socket. What was fed is sent with the next flush at the latest.
 pub(super) struct ClientSink {
     socket: SplitSink<WebSocket, Message>,
     deflate: Option<Deflate>,
-    /// Until when frames are gathered, after a piece of output was sent compressed.
+    pieces: Pieces,
+}
+
+/// Pieces of output that were sent compressed, one close behind the other.
+#[derive(Debug, Default)]
+struct Pieces {
+    /// The last message was one.
+    last: Option<Instant>,
+    /// Until when frames are gathered.
     gathering: Option<Instant>,
+}
+
+impl Pieces {
+    /// A message of so many bytes, before compression, is sent. One piece alone may be what a key made a program print: its rest
+    /// is not waited for.
+    fn note_sent(&mut self, bytes: usize, now: Instant) {
+        let is_piece = bytes >= PIECE_BYTES;
+        let follows = self.last.is_some_and(|last| now.duration_since(last) < GATHERING);
+        self.gathering = (is_piece && follows).then(|| now + GATHERING);
+        self.last = is_piece.then_some(now);
+    }
+
+    /// Until when more is gathered, if it is.
+    fn gathers(&self, now: Instant) -> Option<Instant> {
+        self.gathering.filter(|until| now < *until)
+    }
 }
 
 impl ClientSink {
     /// `deflate`: how binary frames are compressed; none: they are messages as they are.
     pub(super) const fn new(socket: SplitSink<WebSocket, Message>, deflate: Option<Deflate>) -> Self {
-        Self { socket, deflate, gathering: None }
+        Self { socket, deflate, pieces: Pieces { last: None, gathering: None } }
     }
 
     /// Feeds a text message.
@@ -69,8 +92,10 @@ impl ClientSink {
 
     /// Until when it is better not to flush, if nothing but frames was fed.
     pub(super) fn better_wait(&self) -> Option<Instant> {
-        let more = self.deflate.as_ref().is_some_and(|deflate| deflate.gathered() > 0 && !deflate.is_full());
-        self.gathering.filter(|until| more && Instant::now() < *until)
+        let deflate = self.deflate.as_ref()?;
+        // What is stored takes the same in one message or two.
+        let more = deflate.compresses() && deflate.gathered() > 0 && !deflate.is_full();
+        self.pieces.gathers(Instant::now()).filter(|_| more)
     }
 
     /// Sends what was fed.
@@ -93,10 +118,33 @@ impl ClientSink {
 
     async fn end_message(&mut self) -> Result<(), Error> {
         let Some(deflate) = &mut self.deflate else { return Ok(()) };
-        self.gathering = (deflate.gathered() >= PIECE_BYTES).then(|| Instant::now() + GATHERING);
+        self.pieces.note_sent(deflate.gathered(), Instant::now());
         match deflate.take().map_err(Error::new)? {
             Some(message) => self.socket.feed(Message::Binary(message)).await,
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// The story: the rest of an echo of more than 128 bytes waited 4 ms.
+    #[test]
+    fn frames_are_gathered_behind_two_pieces_that_came_at_once_and_behind_no_key() {
+        let t0 = Instant::now();
+        let mut pieces = Pieces::default();
+        let mut sent = |bytes, ms| {
+            pieces.note_sent(bytes, t0 + ms * MS);
+            pieces.gathers(t0 + ms * MS)
+        };
+        assert_eq!([sent(200, 0), sent(200, 100)], [None; 2], "keys with long echoes");
+        assert_eq!(sent(200, 103), Some(t0 + 107 * MS));
+        assert_eq!([sent(20, 104), sent(200, 105)], [None; 2], "a short one between them");
+        assert_eq!(sent(128, 108), Some(t0 + 112 * MS));
+        assert_eq!(pieces.gathers(t0 + 112 * MS), None);
     }
 }

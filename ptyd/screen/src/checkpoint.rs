@@ -15,7 +15,7 @@ use crate::size::Size;
 use crate::tabs::Tabs;
 
 const VERSION: u8 = 2;
-/// Modes as bits, in this order; appended to, never changed.
+/// Modes as bits, in this order; appended to, never changed. The last is not known to [`Modes`], and never set.
 const MODES: [u16; 14] = [1, 5, 6, 7, 12, 25, 45, 66, 1004, 1007, 2004, 2026, 2027, 2031];
 
 /// A checkpoint cannot be used. The memory comes back.
@@ -262,7 +262,7 @@ fn put_modes(to: &mut Vec<u8>, modes: &Modes) {
         .enumerate()
         .fold(0_u64, |bits, (bit, mode)| bits | u64::from(modes.private(*mode) == Some(true)) << bit);
     put_varint(to, bits);
-    let rest = [modes.insert, modes.new_line, modes.alternate_screen, modes.resize_events];
+    let rest = [modes.insert, modes.new_line, modes.alternate_screen];
     to.push(rest.iter().enumerate().fold(0, |byte, (bit, on)| byte | u8::from(*on) << bit));
     to.extend([modes.mouse as u8, modes.mouse_encoding as u8, modes.modify_other_keys]);
 }
@@ -282,7 +282,6 @@ fn take_modes(from: &mut Reader<'_>) -> Option<Modes> {
     modes.insert = rest & 1 != 0;
     modes.new_line = rest & 2 != 0;
     modes.alternate_screen = rest & 4 != 0;
-    modes.resize_events = rest & 8 != 0;
     modes.mouse = match from.byte()? {
         0 => Mouse::Off,
         1 => Mouse::X10,

@@ -65,10 +65,6 @@ pub struct Modes {
     pub synchronized_output: bool,
     /// ?2027.
     pub grapheme_clusters: bool,
-    /// ?2031.
-    pub color_scheme_events: bool,
-    /// ?2048.
-    pub resize_events: bool,
     /// Mouse reports.
     pub mouse: Mouse,
     /// How they are written.
@@ -97,8 +93,6 @@ impl Default for Modes {
             bracketed_paste: false,
             synchronized_output: false,
             grapheme_clusters: false,
-            color_scheme_events: false,
-            resize_events: false,
             mouse: Mouse::Off,
             mouse_encoding: MouseEncoding::Default,
             alternate_screen: false,
@@ -133,8 +127,6 @@ impl Modes {
             2004 => self.bracketed_paste,
             2026 => self.synchronized_output,
             2027 => self.grapheme_clusters,
-            2031 => self.color_scheme_events,
-            2048 => self.resize_events,
             _ => return None,
         })
     }
@@ -164,8 +156,6 @@ impl Modes {
             2004 => self.bracketed_paste = on,
             2026 => self.synchronized_output = on,
             2027 => self.grapheme_clusters = on,
-            2031 => self.color_scheme_events = on,
-            2048 => self.resize_events = on,
             _ => return false,
         }
         true

@@ -12,6 +12,39 @@ const ASKED_BY_QUESTION_MARK: &[&[u8]] = &[
 /// Digits of the longest number of an operating system command that asks.
 const MAX_NUMBER_DIGITS: usize = 4;
 
+/// Private modes in which a terminal tells of its colours (2031) and its size (2048) by itself: once at least, right when they
+/// are set. Each of several terminals would tell its own, as if it was typed.
+const TELLING: [u16; 2] = [2031, 2048];
+
+/// Whether this sets, saves or restores a mode in which a terminal reports by itself.
+pub fn sets_telling_mode(event: &Event<'_>) -> bool {
+    let Event::Csi(csi) = event else { return false };
+    (csi.prefix, csi.intermediates) == (Some(b'?'), &[])
+        && matches!(csi.final_byte, b'h' | b'l' | b'r' | b's')
+        && (0..csi.params.len()).any(|index| TELLING.contains(&csi.params.value(index)))
+}
+
+/// Where in such a sequence the digits of those modes are, in order. Control characters in the middle count for nothing.
+pub fn telling_digits(sequence: &[u8]) -> Vec<usize> {
+    let (mut found, mut digits, mut number) = (Vec::new(), Vec::new(), 0_u16);
+    for (at, byte) in sequence.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => {
+                number = number.saturating_mul(10).saturating_add(u16::from(byte - b'0'));
+                digits.push(at);
+            }
+            0..=0x1A | 0x1C..=0x1F | 0x7F => {}
+            _ => {
+                if TELLING.contains(&number) {
+                    found.append(&mut digits);
+                }
+                (digits, number) = (Vec::new(), 0);
+            }
+        }
+    }
+    found
+}
+
 /// Whether some terminal answers this.
 pub fn is_query(event: &Event<'_>) -> bool {
     match event {

@@ -348,7 +348,7 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
         if modes.new_line {
             self.text("\x1b[20h");
         }
-        for mode in [1, 5, 7, 12, 25, 45, 66, 1004, 1007, 2004, 2026, 2027, 2031, 2048] {
+        for mode in [1, 5, 7, 12, 25, 45, 66, 1004, 1007, 2004, 2026, 2027] {
             if let Some(on) = modes.private(mode)
                 && usual.private(mode) != Some(on)
             {

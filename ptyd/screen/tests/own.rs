@@ -384,6 +384,9 @@ fn answers_say_what_the_screen_is_and_repeat_nothing_that_was_sent() {
     check(b"\x1b[c", Some(b"\x1b[?62;22c"));
     check(b"\x1b[?2004$p", Some(b"\x1b[?2004;1$y"));
     check(b"\x1b[?9999$p", Some(b"\x1b[?9999;0$y"));
+    // What would report by itself is not known here.
+    check(b"\x1b[?2048$p", Some(b"\x1b[?2048;0$y"));
+    check(b"\x1b[?2031$p", Some(b"\x1b[?2031;0$y"));
     check(b"\x1bP$qm\x1b\\", Some(b"\x1bP1$r0;1;38;5;200m\x1b\\"));
     check(b"\x1bP$qrm -rf\x1b\\", Some(b"\x1bP0$r\x1b\\"));
     check(b"\x1bP+q726d202d7266\x1b\\", Some(b"\x1bP0+r\x1b\\"));

@@ -22,7 +22,8 @@ const ESC: u8 = 0x1B;
 const ENQ: u8 = 0x05;
 /// First byte of a C1 control in UTF-8.
 const C1_LEAD: u8 = 0xC2;
-/// Final bytes of control sequences that never ask anything, whatever stands before them; but for `CSI ? m`.
+/// Final bytes of control sequences that never ask anything, whatever stands before them; but for `CSI ? m`. Of private modes
+/// (`h`, `l`, `r`) some are not passed on.
 const SILENT: &[u8] = b"mHABCDEFGJKXPLM@dfrlhb`";
 /// How much of a control sequence is looked through for its final byte before the parser has to.
 const SHORT_SEQUENCE: usize = 64;
@@ -176,6 +177,7 @@ impl Cutter {
             let (used, event) = self.parser.next(first);
             let control = if let Event::Control(byte) = event { Some(byte) } else { None };
             let asks = query::is_query(&event) && (control.is_some() || self.passing.is_none());
+            let tells = query::sets_telling_mode(&event);
             let goes_on = matches!(event, Event::Pending);
             let terminator = matches!(event, Event::Escape { intermediates: [], final_byte: b'\\' });
             let ended = ended(&event);
@@ -197,6 +199,9 @@ impl Cutter {
                 } else {
                     region.blank_query(self.scanned - 2, 2, !was_ground || used > 2);
                 }
+            }
+            if tells {
+                region.zero_telling_modes(self.begun, as_usize(self.scanned - self.begun));
             }
             // A C1 control cancels what should have been the terminator; any other leaves it open.
             let over = ground || (control.is_none() && !goes_on);
@@ -308,9 +313,14 @@ fn look_ahead(bytes: &[u8]) -> Ahead {
 fn silent_sequence(bytes: &[u8]) -> Option<usize> {
     let body = bytes.strip_prefix(b"\x1b[")?;
     let end = body.iter().take(SHORT_SEQUENCE).position(|byte| !(0x20..=0x3F).contains(byte))?;
-    // XTQMODKEYS
-    let asks = body[end] == b'm' && body[0] == b'?';
-    (SILENT.contains(&body[end]) && !asks).then_some(2 + end + 1)
+    let special = body[0] == b'?'
+        && match body[end] {
+            // XTQMODKEYS
+            b'm' => true,
+            b'h' | b'l' | b'r' => !query::telling_digits(&body[1..=end]).is_empty(),
+            _ => false,
+        };
+    (SILENT.contains(&body[end]) && !special).then_some(2 + end + 1)
 }
 
 /// Bytes at the end that begin a UTF-8 character and do not complete it.

@@ -87,6 +87,15 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         }
     }
 
+    /// Overwrites the numbers of modes in which a terminal reports by itself, in the sequence there, with zeros: no terminal knows
+    /// a mode 0, and what else the sequence sets is set.
+    pub(crate) fn zero_telling_modes(&mut self, from: u64, len: usize) {
+        let (first, second) = self.stretches(from, len);
+        for at in ptyd_screen::query::telling_digits(&[first, second].concat()) {
+            self.put_byte(from + at as u64, b'0');
+        }
+    }
+
     /// Overwrites a query, two bytes at least. `ends_another`: it stands where another sequence was open; then what remains of
     /// it ends that as the query did, and does nothing else: ST where it began with ESC, and CAN where it began with a C1
     /// control, which cuts short.

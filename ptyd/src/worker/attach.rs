@@ -98,7 +98,7 @@ impl Client<'_> {
             tokio::task::coop::consume_budget().await;
             if last.is_none() && (turn.is_some() || pending.len() < super::encode::GATHER_BYTES / 2) {
                 if let Some(parts) = &mut sending {
-                    if !parts.put_next(&mut pending) {
+                    if !parts.put_next(&mut pending)? {
                         sending = None;
                     }
                     if self.make_room(sending.as_mut()) == Kept::TooSlow {

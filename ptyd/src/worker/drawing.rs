@@ -7,25 +7,33 @@ mod room;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use devpocket_shared::ids::{TerminalSize, UserId};
 use ptyd_screen::{History, MAX_SNAPSHOT_BYTES};
 use ptyd_session::Still;
 use tokio::sync::{oneshot, watch};
 
+use self::drawn::MAX_ALONE_BYTES;
 pub(crate) use self::drawn::{Drawn, Kept, Parts};
-use self::room::{Asked, Bounds, Granted, Room};
+use self::room::{Asked, Bounds, Granted, Room, Wanted};
+use super::drive::now;
 
 /// What is to be looked at for a picture that is drawn at once, in bytes: less than a millisecond.
 pub(crate) const SMALL_BYTES: u64 = 64 << 10;
+/// What a snapshot may come to, with the screen alone beside it; what it does not need is given back once it is drawn.
+const LARGEST_BYTES: usize = MAX_SNAPSHOT_BYTES + MAX_ALONE_BYTES;
 /// Most bytes of large snapshots that wait for slow clients, in the whole worker. Full means: the next ones are drawn when
 /// some of it is free again, or without scrollback.
-const ROOM_BYTES: usize = 64 << 20;
-/// Most bytes of them for the clients of one owner: others find room beside three such.
+const ROOM_BYTES: usize = 16 * LARGEST_BYTES;
+/// Share of one owner's clients. What they have beyond it is the first to give way, and leaves as much free: another finds
+/// room for its own at once.
 const OWNER_BYTES: usize = ROOM_BYTES / 4;
 /// How long a snapshot waits for memory that others hold; then its client is better served with the screen alone.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// The same where its own owner's clients hold it and read well: that much brings the scrollback of a dozen sessions over a
+/// phone's connection, and nobody looks at nothing for longer.
+const OWN_PATIENCE: Duration = Duration::from_secs(30);
 /// How often one that has waited so long is looked at again: it may have waited for a turn alone.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -97,13 +105,14 @@ impl Drawings {
 
     /// A turn to draw a snapshot for a client of `owner`, with room for the largest there is.
     pub(crate) async fn snapshot_turn(&self, owner: UserId) -> Outcome {
-        let mut asked = self.ask(owner, MAX_SNAPSHOT_BYTES);
+        let mut asked = self.ask(owner, LARGEST_BYTES);
+        let since = now();
         let mut look = tokio::time::interval_at(tokio::time::Instant::now() + PATIENCE, LOOK);
         loop {
             tokio::select! {
                 biased;
                 turn = &mut asked.turn => return turn.map_or(Outcome::NoRoom, Outcome::Turn),
-                _ = look.tick() => if self.lock().room.lacks_bytes(owner, asked.asked) {
+                _ = look.tick() => if self.is_hopeless(owner, asked.asked, since, now()) {
                     return Outcome::NoRoom;
                 },
             }
@@ -116,9 +125,25 @@ impl Drawings {
         (&mut asked.turn).await.ok()
     }
 
-    /// Whether somebody waits for memory that clients of `owner` hold.
-    pub(crate) fn is_wanted_from(&self, owner: UserId) -> bool {
-        self.lock().room.is_wanted_from(owner)
+    /// Whether what was asked for at `since` is not waited for any more.
+    fn is_hopeless(&self, owner: UserId, asked: Asked, since: Instant, now: Instant) -> bool {
+        let waited = now.saturating_duration_since(since);
+        let mut inner = self.lock();
+        waited >= PATIENCE
+            && inner.room.lacks_bytes(owner, asked)
+            && (waited >= OWN_PATIENCE
+                || !inner.room.is_beyond_share(owner, asked)
+                || inner.room.reads_slowly(owner, now))
+    }
+
+    /// Who waits for memory that clients of `owner` hold.
+    fn wanted_from(&self, owner: UserId) -> Wanted {
+        self.lock().room.wanted_from(owner)
+    }
+
+    /// Whether the clients of `owner` together read slowly.
+    fn reads_slowly(&self, owner: UserId, now: Instant) -> bool {
+        self.lock().room.reads_slowly(owner, now)
     }
 
     /// Changes when that may be so.
@@ -183,6 +208,18 @@ impl Drop for Right {
 }
 
 impl Lease {
+    /// So many of its bytes as one of its own.
+    fn split(&mut self, bytes: usize) -> Self {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Self { drawings: self.drawings.clone(), owner: self.owner, bytes }
+    }
+
+    /// A reader of what is in there took so many bytes.
+    fn note_taken(&self, bytes: usize, now: Instant) {
+        self.drawings.lock().room.note_taken(self.owner, bytes, now);
+    }
+
     /// Gives back what is more than so many bytes.
     fn shrink_to(&mut self, bytes: usize) {
         let unused = self.bytes.saturating_sub(bytes);
@@ -214,7 +251,7 @@ impl Sketch {
     pub(crate) fn draw(self) -> Arc<Drawn> {
         let Self { still, size, lines, turn: Turn { right, lease } } = self;
         let bytes = still.draw(|screen| screen.snapshot(lines)).unwrap_or_default();
-        // For who turns out to be too slow for all of it.
+        // For who turns out to be too slow for all of it; without lines that is all of it.
         let alone = (lines > 0).then(|| still.draw(|screen| screen.snapshot(0))).flatten();
         let at = still.at();
         drop(still);

@@ -88,7 +88,7 @@ pub(crate) fn encode_due(
             Outgoing::Snapshot(reason) => match snapshot(&mut shared, attachment, told, &mut turn, reason) {
                 // One frame of it travels with what is there already.
                 Some(Next::Sends(mut parts)) => {
-                    let more = parts.put_next(to);
+                    let more = parts.put_next(to)?;
                     if more {
                         next = Next::Sends(parts);
                         break;

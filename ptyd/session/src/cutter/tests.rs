@@ -99,6 +99,30 @@ fn queries_are_noted_and_blanked_and_nothing_else_changes() {
     assert_eq!(queries[0].0, Offset(5));
 }
 
+/// The story: a program that asked for its terminal's size at each change had that of each client typed into it.
+#[test]
+fn modes_in_which_a_terminal_reports_by_itself_are_not_passed_on() {
+    for (bytes, shown) in [
+        (&b"a\x1b[?2048hb"[..], &b"a\x1b[?0000hb"[..]),
+        (b"\x1b[?2031h", b"\x1b[?0000h"),
+        (b"\x1b[?25;2048;1049h", b"\x1b[?25;0000;1049h"),
+        (b"\x1b[?02048;2031l", b"\x1b[?00000;0000l"),
+        (b"\x1b[?20\x0048h", b"\x1b[?00\x0000h"),
+        (b"\x1b[?2048s\x1b[?2048r", b"\x1b[?0000s\x1b[?0000r"),
+        (b"\xc2\x9b?2048h", b"\xc2\x9b?0000h"),
+        (b"\x1b]0;t\x1b[?2048h", b"\x1b]0;t\x1b[?0000h"),
+        (b"\x1b[?20480;2026h\x1b[2048h\x1b[2048;2031H", b"\x1b[?20480;2026h\x1b[2048h\x1b[2048;2031H"),
+    ] {
+        for cut in 0..bytes.len() {
+            let mut session = Session::new();
+            session.read(&bytes[..cut]);
+            let mut session = if cut % 2 == 0 { session } else { session.killed() };
+            session.read(&bytes[cut..]);
+            assert_eq!(session.visible(), shown, "{:?} in two at {cut}", String::from_utf8_lossy(bytes));
+        }
+    }
+}
+
 /// The story: of a string that asks everything was blanked but the last byte of its terminator, and vim's first row was full
 /// of backslashes.
 #[test]

@@ -3,19 +3,22 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use devpocket_shared::ids::{Offset, TerminalSize};
+use devpocket_shared::ids::{Offset, TerminalSize, UserId};
 use devpocket_shared::wire::SnapshotReason;
-use devpocket_shared::wire::frame::{self, MAX_OUTPUT_BYTES, SnapshotHeader};
+use devpocket_shared::wire::frame::{self, FrameError, MAX_OUTPUT_BYTES, SnapshotHeader};
 
 use super::reading::Reading;
+use super::room::Wanted;
 use super::{Drawings, Lease};
 
 /// Longest picture of the screen alone that is kept beside a large snapshot, in bytes: four parts. A longer one is of a screen
 /// that no phone has.
-const MAX_ALONE_BYTES: usize = 256 << 10;
+pub(super) const MAX_ALONE_BYTES: usize = 256 << 10;
+/// How long what is beyond an owner's share is kept while another waits and it is read well: less than anybody waits.
+const GIVES_WAY: Duration = Duration::from_millis(500);
 /// Takes a terminal back to where it was when the snapshot began, whatever of that it was sent: RIS, and ED 3 for those that
 /// keep their scrollback over that.
 const ANEW: &[u8] = b"\x1bc\x1b[3J";
@@ -29,9 +32,26 @@ pub(crate) struct Drawn {
     /// Lines above the screen that were asked for.
     pub(crate) lines: u32,
     len: usize,
-    /// The screen alone, for who is too slow for all of it: what a terminal is sent in place of the rest.
-    alone: Option<Bytes>,
+    alone: Beside,
     held: Mutex<Held>,
+}
+
+/// What there is for who is too slow for all of a snapshot.
+#[derive(Debug)]
+enum Beside {
+    /// Nothing: it is the screen alone, and that is not large.
+    Nothing,
+    /// The screen alone.
+    Alone(Arc<Alone>),
+    /// That is too large to be kept.
+    TooLarge,
+}
+
+/// The screen alone: what a terminal is sent in place of the rest.
+#[derive(Debug)]
+struct Alone {
+    bytes: Bytes,
+    lease: Lease,
 }
 
 /// What is there of it.
@@ -53,9 +73,9 @@ struct Held {
 pub(crate) enum Kept {
     /// It may.
     All,
-    /// It is slow, others wait, and it goes on with the screen alone.
+    /// It is slow or beyond its owner's share, others wait, and it goes on with the screen alone.
     CutShort,
-    /// It is slow, others wait, and even the screen alone is too large for it.
+    /// It is slow, others wait, and even the screen alone is too large for it; or it takes nothing of that.
     TooSlow,
 }
 
@@ -63,7 +83,14 @@ impl Drawn {
     /// A small one.
     pub(crate) fn small(bytes: Vec<u8>, at: Offset, size: TerminalSize, lines: u32) -> Self {
         let len = bytes.len();
-        Self { at, size, lines, len, alone: None, held: Held::of(VecDeque::from([Bytes::from(bytes)]), None) }
+        Self {
+            at,
+            size,
+            lines,
+            len,
+            alone: Beside::Nothing,
+            held: Held::of(VecDeque::from([Bytes::from(bytes)]), None),
+        }
     }
 
     /// A large one; `alone` is of the same screen, without lines above it.
@@ -75,12 +102,23 @@ impl Drawn {
         size: TerminalSize,
         lines: u32,
     ) -> Self {
-        let alone = alone.filter(|alone| alone.len() <= MAX_ALONE_BYTES);
-        let alone = alone.map(|alone| Bytes::from([ANEW, &alone].concat()));
-        // What it does not need is given back.
-        lease.shrink_to(bytes.len());
+        let alone = alone.map(|alone| [ANEW, &alone].concat()).filter(|alone| alone.len() <= MAX_ALONE_BYTES);
+        // What they do not need is given back.
+        lease.shrink_to(bytes.len() + alone.as_ref().map_or(0, Vec::len));
+        let alone = match alone {
+            Some(alone) => {
+                let lease = lease.split(alone.len());
+                Beside::Alone(Arc::new(Alone { bytes: Bytes::from(alone), lease }))
+            }
+            None if lines == 0 && bytes.len() <= MAX_ALONE_BYTES => Beside::Nothing,
+            None => Beside::TooLarge,
+        };
         // Each in memory of its own, to be let go alone.
-        let parts = bytes.chunks(MAX_OUTPUT_BYTES).map(Bytes::copy_from_slice).collect();
+        let mut parts: VecDeque<_> = bytes.chunks(MAX_OUTPUT_BYTES).map(Bytes::copy_from_slice).collect();
+        if parts.is_empty() {
+            // A picture that could not be drawn is an empty one.
+            parts.push_back(Bytes::new());
+        }
         Self { at, size, lines, len: bytes.len(), alone, held: Held::of(parts, Some(lease)) }
     }
 
@@ -88,7 +126,16 @@ impl Drawn {
     pub(crate) fn read(self: &Arc<Self>, reason: SnapshotReason, now: Instant) -> Option<Parts> {
         let number = self.held().admit()?;
         let source = Source::Shared(Reader { drawn: Arc::clone(self), number, len: self.len });
-        Some(Parts { source, reason, at: self.at, size: self.size, sent: 0, reading: Reading::new(now) })
+        Some(Parts {
+            source,
+            reason,
+            at: self.at,
+            size: self.size,
+            sent: 0,
+            reading: Reading::new(now),
+            wanted_since: None,
+            gives_way_at: None,
+        })
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -149,36 +196,42 @@ pub(crate) struct Parts {
     pub(crate) size: TerminalSize,
     /// Bytes put out of the source.
     sent: usize,
-    reading: Reading,
+    pub(super) reading: Reading,
+    /// Since when others wait for the room it takes.
+    wanted_since: Option<Instant>,
+    /// When it gives way to them, unless that was before.
+    gives_way_at: Option<Instant>,
 }
 
 #[derive(Debug)]
 enum Source {
     Shared(Reader),
     /// The screen alone.
-    Own(Bytes),
+    Own(Arc<Alone>),
 }
 
 impl Parts {
     /// Its length in bytes.
-    pub(crate) const fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match &self.source {
             Source::Shared(reader) => reader.len,
-            Source::Own(bytes) => bytes.len(),
+            Source::Own(alone) => alone.bytes.len(),
         }
     }
 
-    /// Appends the next part as a frame; true: more follow.
-    pub(crate) fn put_next(&mut self, to: &mut BytesMut) -> bool {
+    /// Appends the next part as a frame; true: more follow. A part that is not there is an error: nothing else may stand in its
+    /// place, and nothing comes after it.
+    pub(crate) fn put_next(&mut self, to: &mut BytesMut) -> Result<bool, FrameError> {
         let part = match &self.source {
             Source::Shared(reader) => {
                 let mut held = reader.drawn.held();
                 let next = self.sent / MAX_OUTPUT_BYTES;
                 let part = next.checked_sub(held.gone).and_then(|at| held.parts.get(at)).cloned();
                 held.readers.insert(reader.number, next + 1);
-                part.unwrap_or_default()
+                part.ok_or(FrameError::Malformed)?
             }
-            Source::Own(bytes) => {
+            Source::Own(alone) => {
+                let bytes = &alone.bytes;
                 let end = bytes.len().min(self.sent + MAX_OUTPUT_BYTES);
                 bytes.slice(self.sent.min(end)..end)
             }
@@ -187,40 +240,86 @@ impl Parts {
         let more = self.sent < self.len();
         let header = SnapshotHeader { offset: self.at, size: self.size, reason: self.reason, more };
         frame::put_snapshot(to, header, &part);
-        more
+        Ok(more)
+    }
+
+    /// Forgets the parts, as nothing does.
+    #[cfg(test)]
+    pub(super) fn lose_the_rest(&self) {
+        if let Source::Shared(reader) = &self.source {
+            reader.drawn.held().parts.clear();
+        }
     }
 
     /// The client took so many bytes.
     pub(crate) fn note_taken(&mut self, bytes: usize, now: Instant) {
         self.reading.note_taken(bytes, now);
+        match &self.source {
+            Source::Shared(reader) => {
+                reader.drawn.held().lease.iter().for_each(|lease| lease.note_taken(bytes, now));
+            }
+            Source::Own(alone) => alone.lease.note_taken(bytes, now),
+        }
     }
 
-    /// Whether others may have to wait for the room it takes.
-    pub(crate) fn takes_room(&self) -> bool {
-        matches!(&self.source, Source::Shared(reader) if reader.drawn.held().lease.is_some())
+    /// Whose room it takes, if any.
+    fn owner(&self) -> Option<UserId> {
+        match &self.source {
+            Source::Shared(reader) => reader.drawn.held().lease.as_ref().map(|lease| lease.owner),
+            Source::Own(alone) => Some(alone.lease.owner),
+        }
     }
 
     /// When [`Parts::make_room`] is to be called next, as long as it takes room; and whenever somebody comes to wait.
     pub(crate) fn room_due(&self) -> Option<Instant> {
-        self.takes_room().then(|| self.reading.poll_timeout())
+        self.owner()?;
+        let due = self.reading.poll_timeout();
+        Some(self.gives_way_at.map_or(due, |at| due.min(at)))
     }
 
-    /// Makes room for those who wait for it, if any do: lets go what all its readers have, and, if that was not enough and this
-    /// one is slow, the rest of it.
+    /// Makes room for those who wait for it, if any do: lets go what all its readers have, and, if that was not enough, the rest
+    /// of it where this one is slow, or is beyond its owner's share.
     pub(crate) fn make_room(&mut self, drawings: &Drawings, now: Instant) -> Kept {
         let is_slow = self.reading.is_slow(now);
-        let Source::Shared(reader) = &self.source else { return Kept::All };
-        let owner = reader.drawn.held().lease.as_ref().map(|lease| lease.owner);
-        let is_wanted = || owner.is_some_and(|owner| drawings.is_wanted_from(owner));
-        if !is_wanted() {
+        self.gives_way_at = None;
+        let Some(owner) = self.owner() else { return Kept::All };
+        if drawings.wanted_from(owner) == Wanted::Not {
+            self.wanted_since = None;
             return Kept::All;
         }
-        reader.drawn.held().let_go();
-        if !is_slow || !is_wanted() {
+        if let Source::Shared(reader) = &self.source {
+            reader.drawn.held().let_go();
+        }
+        let gives_way = match drawings.wanted_from(owner) {
+            Wanted::Not => {
+                self.wanted_since = None;
+                return Kept::All;
+            }
+            // One connection that many sessions share is slow for each of them.
+            Wanted::ByItself => {
+                self.wanted_since = None;
+                is_slow && drawings.reads_slowly(owner, now)
+            }
+            Wanted::ByOther { beyond_share } => {
+                let at = *self.wanted_since.get_or_insert(now) + GIVES_WAY;
+                self.gives_way_at = (beyond_share && now < at).then_some(at);
+                is_slow || (beyond_share && now >= at)
+            }
+        };
+        let is_stuck = self.reading.is_stuck(now);
+        let Source::Shared(reader) = &self.source else {
+            return if is_stuck { Kept::TooSlow } else { Kept::All };
+        };
+        if !gives_way {
             return Kept::All;
         }
-        let Some(alone) = reader.drawn.alone.clone() else { return Kept::TooSlow };
-        if reader.len - self.sent <= alone.len() {
+        let alone = match &reader.drawn.alone {
+            Beside::Alone(alone) => Arc::clone(alone),
+            Beside::Nothing if is_stuck => return Kept::TooSlow,
+            Beside::TooLarge if is_slow => return Kept::TooSlow,
+            Beside::Nothing | Beside::TooLarge => return Kept::All,
+        };
+        if reader.len - self.sent <= alone.bytes.len() {
             // It has nearly all of it, and what is left is hardly more.
             return Kept::All;
         }

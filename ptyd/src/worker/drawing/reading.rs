@@ -1,5 +1,5 @@
-//! How fast one reader takes a snapshot: whether it may keep the memory of it while others wait. Knows no snapshot and no
-//! clock.
+//! How fast a reader takes a snapshot, or all of one owner together: whether they may keep the memory of it while others wait.
+//! Knows no snapshot and no clock.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 const SPAN: Duration = Duration::from_secs(2);
 /// Who takes less than this in [`SPAN`] is slow: 256 KiB a second, at which the largest snapshot takes 16 s.
 const LEAST_BYTES: usize = 512 << 10;
+/// Who takes nothing for so long is stuck. What goes to a client comes in pieces of 64 KiB, which take a slow one seconds.
+const STUCK: Duration = Duration::from_secs(10);
 
-/// One reader of a snapshot.
+/// One reader of a snapshot, or several that are looked at as one.
 #[derive(Debug)]
 pub(crate) struct Reading {
     /// The span that is not over yet began then.
@@ -16,18 +18,26 @@ pub(crate) struct Reading {
     taken: usize,
     /// In the span before it.
     was_slow: bool,
+    /// It took something last.
+    taken_at: Instant,
 }
 
 impl Reading {
     /// It begins to read.
     pub(crate) const fn new(now: Instant) -> Self {
-        Self { since: now, taken: 0, was_slow: false }
+        Self { since: now, taken: 0, was_slow: false, taken_at: now }
     }
 
     /// It took so many bytes.
     pub(crate) fn note_taken(&mut self, bytes: usize, now: Instant) {
         self.end_span(now);
         self.taken += bytes;
+        self.taken_at = now;
+    }
+
+    /// Whether it takes nothing at all.
+    pub(crate) fn is_stuck(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.taken_at) >= STUCK
     }
 
     /// Whether it was slow in the last whole span.

@@ -2,8 +2,11 @@
 //! picture, no task and no clock.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
 
 use devpocket_shared::ids::UserId;
+
+use super::reading::Reading;
 
 /// Bounds of a [`Room`].
 #[derive(Clone, Copy, Debug)]
@@ -12,7 +15,7 @@ pub(crate) struct Bounds {
     pub(crate) turns: usize,
     /// Most bytes held by all owners.
     pub(crate) bytes: usize,
-    /// Most bytes held by one owner.
+    /// Share of one owner, in bytes. It may have more while that leaves as much of all bytes free.
     pub(crate) owner_bytes: usize,
 }
 
@@ -27,6 +30,20 @@ pub(crate) struct Granted {
     pub(crate) owner: UserId,
     /// Bytes it holds from now on.
     pub(crate) bytes: usize,
+}
+
+/// Who waits for what an owner holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Wanted {
+    /// Nobody.
+    Not,
+    /// That owner alone.
+    ByItself,
+    /// Another, for something of its share.
+    ByOther {
+        /// The owner holds more than its own.
+        beyond_share: bool,
+    },
 }
 
 /// Turns to draw and bytes for what is drawn.
@@ -48,6 +65,8 @@ struct Account {
     held: usize,
     /// What was asked for, and bytes that it needs, oldest first.
     waiting: VecDeque<(Asked, usize)>,
+    /// What its clients take together, since somebody first took or asked.
+    reading: Option<Reading>,
 }
 
 impl Room {
@@ -129,16 +148,43 @@ impl Room {
         lacking.any(|lacks| lacks)
     }
 
-    /// Whether somebody waits for bytes that `owner` holds: another, for those of all; the owner, for its own.
-    pub(crate) fn is_wanted_from(&self, owner: UserId) -> bool {
-        self.order.iter().any(|waiting| {
-            self.owners.get(waiting).is_some_and(|account| {
-                account.waiting.iter().any(|(_, bytes)| {
-                    let within_share = account.held + bytes <= self.bounds.owner_bytes;
-                    !self.fits(account, *bytes) && (*waiting == owner || within_share)
-                })
-            })
+    /// Whether what this waits for is more than its owner's share: its own clients hold that.
+    pub(crate) fn is_beyond_share(&self, owner: UserId, asked: Asked) -> bool {
+        self.owners.get(&owner).is_some_and(|account| {
+            let waiting = account.waiting.iter().find(|(waits, _)| *waits == asked);
+            waiting.is_some_and(|(_, bytes)| account.held + bytes > self.bounds.owner_bytes)
         })
+    }
+
+    /// Who waits for bytes that `owner` holds.
+    pub(crate) fn wanted_from(&self, owner: UserId) -> Wanted {
+        let mut wanted = Wanted::Not;
+        for waiting in &self.order {
+            let Some(account) = self.owners.get(waiting) else { continue };
+            let mut lacking = account.waiting.iter().filter(|(_, bytes)| !self.fits(account, *bytes));
+            if *waiting == owner {
+                if lacking.next().is_some() {
+                    wanted = Wanted::ByItself;
+                }
+            } else if lacking.any(|(_, bytes)| account.held + bytes <= self.bounds.owner_bytes) {
+                let held = self.owners.get(&owner).map_or(0, |account| account.held);
+                return Wanted::ByOther { beyond_share: held > self.bounds.owner_bytes };
+            }
+        }
+        wanted
+    }
+
+    /// A client of `owner` took so many bytes of what it holds.
+    pub(crate) fn note_taken(&mut self, owner: UserId, bytes: usize, now: Instant) {
+        if let Some(account) = self.owners.get_mut(&owner) {
+            account.reading.get_or_insert_with(|| Reading::new(now)).note_taken(bytes, now);
+        }
+    }
+
+    /// Whether the clients of `owner` together read slowly: what they hold is not free soon.
+    pub(crate) fn reads_slowly(&mut self, owner: UserId, now: Instant) -> bool {
+        let Some(account) = self.owners.get_mut(&owner) else { return false };
+        account.reading.get_or_insert_with(|| Reading::new(now)).is_slow(now)
     }
 
     /// Bytes held by all owners.
@@ -149,8 +195,9 @@ impl Room {
 
     fn fits(&self, account: &Account, bytes: usize) -> bool {
         // A page of history takes no bytes: it waits for a turn alone.
-        bytes == 0
-            || (self.held + bytes <= self.bounds.bytes && account.held + bytes <= self.bounds.owner_bytes)
+        let within_share = account.held + bytes <= self.bounds.owner_bytes;
+        let kept_free = if within_share { 0 } else { self.bounds.owner_bytes };
+        bytes == 0 || self.held + bytes + kept_free <= self.bounds.bytes
     }
 
     /// Forgets an owner that neither holds anything nor waits.

@@ -8,7 +8,6 @@ use tokio::time::{Instant, advance};
 use uuid::Uuid;
 
 use super::*;
-use crate::worker::drive::now;
 
 const LARGE: usize = 1 << 20;
 const BOUNDS: Bounds = Bounds { turns: 2, bytes: 8 * LARGE, owner_bytes: 2 * LARGE };
@@ -35,6 +34,8 @@ struct Seen {
     /// Longest that anybody waited for all of its snapshot, or to be told that there is no room.
     longest: Duration,
     no_room: usize,
+    /// Snapshots that were cut short.
+    cut: usize,
 }
 
 fn owner(number: u128) -> UserId {
@@ -55,7 +56,7 @@ fn read(parts: &mut Parts, ahead: &mut usize, bytes: usize) -> bool {
     *ahead += bytes;
     let mut frame = BytesMut::new();
     while *ahead > 0 {
-        let more = parts.put_next(&mut frame);
+        let more = parts.put_next(&mut frame).expect("its next part is there");
         *ahead = ahead.saturating_sub(frame.len());
         frame.clear();
         if !more {
@@ -67,7 +68,7 @@ fn read(parts: &mut Parts, ahead: &mut usize, bytes: usize) -> bool {
 
 async fn run(drawings: &Drawings, clients: &[Client], steps: u32) -> Seen {
     let mut states: Vec<State> = clients.iter().map(|_| State::Away).collect();
-    let mut seen = Seen { longest: Duration::ZERO, no_room: 0 };
+    let mut seen = Seen { longest: Duration::ZERO, no_room: 0, cut: 0 };
     for step in 0..steps {
         for (client, state) in clients.iter().zip(&mut states) {
             if let State::Away = state
@@ -77,7 +78,9 @@ async fn run(drawings: &Drawings, clients: &[Client], steps: u32) -> Seen {
             }
             if let State::Reads(parts, ahead) = state {
                 let done = read(parts, ahead, client.rate);
-                if done || parts.make_room(drawings, now()) == Kept::TooSlow {
+                let kept = parts.make_room(drawings, now());
+                seen.cut += usize::from(kept == Kept::CutShort);
+                if done || kept == Kept::TooSlow {
                     *state = State::Done;
                 }
             }
@@ -88,7 +91,7 @@ async fn run(drawings: &Drawings, clients: &[Client], steps: u32) -> Seen {
             if let Ok(turn) = waiting.turn.try_recv() {
                 seen.longest = seen.longest.max(waited);
                 *state = State::Reads(draw(turn), 0);
-            } else if waited >= PATIENCE && drawings.lock().room.lacks_bytes(client.owner, waiting.asked) {
+            } else if drawings.is_hopeless(client.owner, waiting.asked, since.into_std(), now()) {
                 seen.longest = seen.longest.max(waited);
                 seen.no_room += 1;
                 *state = State::Done;
@@ -125,8 +128,23 @@ proptest! {
     ) {
         let clients: Vec<Client> =
             readers.into_iter().map(|(number, comes, rate)| Client { owner: owner(number), comes, rate }).collect();
+        let seen = on_a_paused_clock(&clients, 400);
+        prop_assert!(seen.longest <= OWN_PATIENCE + STEP, "{:?}", seen.longest);
+        // Those who wait for others alone.
+        let clients: Vec<Client> =
+            (0..).zip(clients).map(|(number, client)| Client { owner: owner(number), ..client }).collect();
         let seen = on_a_paused_clock(&clients, 100);
         prop_assert!(seen.longest <= PATIENCE + STEP, "{:?}", seen.longest);
+    }
+
+    /// The story: ten sessions of one account that attached together over one connection of 10 Mbit/s had half their scrollback.
+    #[test]
+    fn one_owner_that_reads_well_has_all_of_its_snapshots(count in 1..20_u32, rate in 64_000..400_000_usize) {
+        // One connection for all that read at a time.
+        let rate = rate / 7;
+        let clients: Vec<Client> = (0..count).map(|comes| Client { owner: owner(1), comes, rate }).collect();
+        let seen = on_a_paused_clock(&clients, 400);
+        prop_assert_eq!((seen.no_room, seen.cut), (0, 0));
     }
 
     #[test]

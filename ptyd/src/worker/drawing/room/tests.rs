@@ -34,20 +34,33 @@ fn draw_all(room: &mut Room) -> Vec<UserId> {
     }
 }
 
+/// The story: an owner had a quarter, whoever else was there or not.
 #[test]
-fn one_owner_holds_a_quarter_and_another_does_not_wait_for_it() {
+fn one_owner_alone_holds_three_quarters_and_another_does_not_wait_for_its_share() {
     let mut room = Room::new(BOUNDS);
     for _ in 0..16 {
         room.ask(owner(1), LARGE);
     }
-    assert_eq!(draw_all(&mut room), [owner(1); 4]);
-    let other = room.ask(owner(2), LARGE);
-    assert!(room.is_wanted_from(owner(1)) && !room.is_wanted_from(owner(2)));
-    assert!(!room.lacks_bytes(owner(2), other));
-    assert_eq!(draw_all(&mut room), [owner(2)]);
-    room.give_back(owner(1), LARGE - 1);
-    assert_eq!(draw_all(&mut room), []);
-    room.give_back(owner(1), 1);
+    assert_eq!(draw_all(&mut room), [owner(1); 12]);
+    assert_eq!(room.wanted_from(owner(1)), Wanted::ByItself);
+    for _ in 0..4 {
+        let other = room.ask(owner(2), LARGE);
+        assert!(!room.lacks_bytes(owner(2), other));
+        assert_eq!(draw_all(&mut room), [owner(2)]);
+    }
+    let more = room.ask(owner(2), LARGE);
+    assert!(room.is_beyond_share(owner(2), more));
+    assert_eq!(room.wanted_from(owner(1)), Wanted::ByItself, "nobody gives way to what is beyond a share");
+    room.give_up(owner(2), more);
+    // A third gets the first that is free.
+    room.ask(owner(3), LARGE);
+    assert_eq!(room.wanted_from(owner(1)), Wanted::ByOther { beyond_share: true });
+    assert_eq!(room.wanted_from(owner(2)), Wanted::ByOther { beyond_share: false });
+    room.give_back(owner(1), LARGE);
+    assert_eq!(draw_all(&mut room), [owner(3)]);
+    room.give_back(owner(1), 4 * LARGE);
+    assert_eq!(draw_all(&mut room), [], "as much as a share is kept free");
+    room.give_back(owner(2), LARGE);
     assert_eq!(draw_all(&mut room), [owner(1)]);
 }
 
@@ -67,10 +80,10 @@ fn turns_go_from_owner_to_owner_however_many_each_asked_for() {
 #[test]
 fn a_page_waits_for_a_turn_alone() {
     let mut room = Room::new(BOUNDS);
-    for _ in 0..5 {
+    for _ in 0..13 {
         room.ask(owner(1), LARGE);
     }
-    assert_eq!(draw_all(&mut room).len(), 4);
+    assert_eq!(draw_all(&mut room).len(), 12);
     let page = room.ask(owner(1), 0);
     assert_eq!(grants(&mut room).iter().map(|turn| turn.asked).collect::<Vec<_>>(), [page]);
 }
@@ -84,13 +97,14 @@ fn what_all_hold_is_wanted_from_all_and_what_one_holds_from_that_one() {
     assert_eq!(draw_all(&mut room).len(), 16);
     let own = room.ask(owner(0), LARGE);
     assert!(room.lacks_bytes(owner(0), own));
-    assert!(room.is_wanted_from(owner(0)) && !room.is_wanted_from(owner(1)), "its own share is full");
+    assert_eq!([0, 1].map(|number| room.wanted_from(owner(number))), [Wanted::ByItself, Wanted::Not]);
     let other = room.ask(owner(9), LARGE);
-    assert!((0..4).all(|number| room.is_wanted_from(owner(number))));
+    let by_other = Wanted::ByOther { beyond_share: false };
+    assert!((0..4).all(|number| room.wanted_from(owner(number)) == by_other));
     room.give_up(owner(9), other);
-    assert!(!room.is_wanted_from(owner(1)));
+    assert_eq!(room.wanted_from(owner(1)), Wanted::Not);
     room.give_up(owner(0), own);
-    assert!(!room.is_wanted_from(owner(0)));
+    assert_eq!(room.wanted_from(owner(0)), Wanted::Not);
 }
 
 #[derive(Clone, Debug)]
@@ -150,14 +164,16 @@ proptest! {
             }
             prop_assert!(drawing.len() <= BOUNDS.turns);
             prop_assert!(held.values().sum::<usize>() <= BOUNDS.bytes);
-            prop_assert!(held.values().all(|has| *has <= BOUNDS.owner_bytes));
+            prop_assert!(held.values().all(|has| *has <= BOUNDS.bytes - BOUNDS.owner_bytes));
             // Who waits while a turn is free lacks bytes, and they are wanted from somebody who has some.
             for (owner, asked, bytes) in &waiting {
                 let has = held.get(owner).copied().unwrap_or(0);
-                let fits = *bytes == 0 || (has + bytes <= BOUNDS.owner_bytes && held.values().sum::<usize>() + bytes <= BOUNDS.bytes);
+                let all = held.values().sum::<usize>() + bytes;
+                let most = if has + bytes <= BOUNDS.owner_bytes { BOUNDS.bytes } else { BOUNDS.bytes - BOUNDS.owner_bytes };
+                let fits = *bytes == 0 || all <= most;
                 prop_assert_eq!(room.lacks_bytes(*owner, *asked), !fits);
                 prop_assert!(!fits || drawing.len() == BOUNDS.turns);
-                prop_assert!(fits || held.iter().any(|(owner, has)| *has > 0 && room.is_wanted_from(*owner)));
+                prop_assert!(fits || held.iter().any(|(owner, has)| *has > 0 && room.wanted_from(*owner) != Wanted::Not));
             }
         }
         for (owner, asked, _) in waiting {
