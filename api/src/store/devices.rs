@@ -165,9 +165,15 @@ impl DeviceStore for Database {
         device_id: DeviceId,
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        // What the device does to its account at this moment comes before this, or after, and is refused.
+        let lock = sql("select 1 from users where id = $1 for no key update");
+        transaction.lock_in_postgres(lock.bind(user_id)).await?;
         let update =
             sql("update devices set revoked_at = $3 where id = $1 and user_id = $2 and revoked_at is null");
-        Ok(self.execute(update.bind(device_id).bind(user_id).bind(now)).await? > 0)
+        let signed_out = transaction.execute(update.bind(device_id).bind(user_id).bind(now)).await?;
+        transaction.commit().await?;
+        Ok(signed_out > 0)
     }
 
     async fn devices(

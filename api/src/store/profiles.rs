@@ -142,6 +142,10 @@ impl ProfileStore for Database {
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
+        // Before the device is looked at: a statement that waited for the account would still see the device as it was
+        // before whoever held the account signed it out.
+        let lock = sql("select 1 from users where id = $1 for update");
+        transaction.lock_in_postgres(lock.bind(id)).await?;
         // Every table that holds something of an account refers to it, and goes with it.
         let delete = sql("delete from users
              where id = $1 and is_active and password_hash is not distinct from $2

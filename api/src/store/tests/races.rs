@@ -97,3 +97,49 @@ async fn a_refresh_and_a_deletion_at_once_do_not_wait_for_each_other() {
     assert!(deleted.unwrap());
     assert_eq!(database.count("select count(*) from refresh_tokens").await, 0);
 }
+
+/// The story: a password was changed, and an account deleted, from a device that had just been signed out. The statement
+/// that did it waited for whoever signed the device out, and saw the device as it had been before; and who signed out one
+/// device alone did not wait for it at all.
+#[tokio::test]
+async fn a_device_that_is_being_signed_out_changes_its_account_no_more() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    for (name, all, delete) in
+        [("ann", true, false), ("bob", true, true), ("cid", false, false), ("dan", false, true)]
+    {
+        let owner = user(&database, name).await;
+        let (phone, _) = device(&database, &owner).await;
+        let mut refresh = database.begin().await.unwrap();
+        refresh.execute(sql("update devices set last_seen_at = last_seen_at")).await.unwrap();
+        let signing_out = async {
+            if all {
+                database.sign_out_all(owner.id, t0()).await.unwrap() == 1
+            } else {
+                database.sign_out(owner.id, phone, t0()).await.unwrap()
+            }
+        };
+        let acting = async {
+            database.waiters(1).await;
+            let letting_go = async {
+                database.waiters(2).await;
+                refresh.commit().await.unwrap();
+            };
+            let (old, new) = (owner.password_hash.as_ref(), "new".into());
+            let act = async {
+                if delete {
+                    database.delete_user(owner.id, old, phone, t0()).await.unwrap()
+                } else {
+                    database.change_password(owner.id, old, &new, phone, t0()).await.unwrap()
+                }
+            };
+            tokio::join!(act, letting_go).0
+        };
+        let (signed_out, acted) = tokio::join!(signing_out, acting);
+        assert!(signed_out || (delete && acted), "{name}");
+        assert_eq!(database.standing(owner.id, phone, t0()).await.unwrap(), Standing::SignedOut, "{name}");
+        if database.is_postgres() {
+            assert!(!acted, "{name}: the sign-out came first");
+        }
+    }
+}
