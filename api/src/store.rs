@@ -24,7 +24,7 @@ use secrecy::SecretString;
 use time::{Duration, OffsetDateTime};
 
 use crate::domain::profile::{ProfileChange, Settings, SettingsChange};
-use crate::domain::secret_token::SecretHash;
+use crate::domain::secret_token::{Salt, SecretHash};
 use crate::domain::user::{Device, Email, LoginName, MailPurpose, NewDevice, Tier, User, Username};
 
 pub use admin::{AdminStore, Ending, Grant, ListedSession};
@@ -112,12 +112,22 @@ pub struct NewRefresh {
     pub expires_at: OffsetDateTime,
 }
 
+/// What follows a refresh token that is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Successor {
+    /// The token itself.
+    pub refresh: NewRefresh,
+    /// How it comes from the one it follows.
+    pub salt: Salt,
+}
+
 /// What became of a refresh token that was shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Rotation {
-    /// It is spent, and its successor stands. Also the answer when it was spent within the grace time: the successor
-    /// stands already.
+    /// It is spent, and the successor that came with it stands.
     Spent(UserId, DeviceId),
+    /// It was spent within the grace time: the successor by this salt stands already.
+    SpentBefore(UserId, DeviceId, Salt),
     /// It was spent longer ago: somebody has a copy. Its device is signed out.
     Reused(DeviceId),
     /// It is unknown, has ended, or its device is signed out or account closed.
@@ -154,13 +164,11 @@ pub trait DeviceStore: Send + Sync {
     async fn rotate(
         &self,
         spent: SecretHash,
-        next: NewRefresh,
+        next: Successor,
         grace: Duration,
         address: IpAddr,
         now: OffsetDateTime,
     ) -> Result<Rotation, StoreError>;
-    /// Whether a refresh token is known.
-    async fn has_refresh(&self, token: SecretHash) -> Result<bool, StoreError>;
     /// Whether a device of an account is signed in.
     async fn standing(
         &self,

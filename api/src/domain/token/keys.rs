@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::MIN_SECRET_BYTES;
 
-/// Most keys of a list: each is tried for every refresh token that comes twice.
+/// Most keys of a list: far more than a deployment that rotates them every few minutes has.
 pub const MAX_KEYS: usize = 16;
 
 /// What keys hold that were copied from some documentation and never changed, in lower case.

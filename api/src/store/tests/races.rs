@@ -5,7 +5,7 @@ use devpocket_shared::ids::DeviceId;
 use time::Duration;
 use uuid::Uuid;
 
-use super::contract::{HOME, device, refresh_of, user};
+use super::contract::{HOME, device, successor, user};
 use super::*;
 use crate::domain::secret_token;
 
@@ -81,8 +81,7 @@ async fn a_refresh_and_a_deletion_at_once_do_not_wait_for_each_other() {
     let (phone, token) = device(&database, &ann).await;
     let mut held = database.begin().await.unwrap();
     held.execute(sql("update refresh_tokens set spent_at = spent_at")).await.unwrap();
-    let next = refresh_of(secret_token::hash(&secret_token::random().unwrap()));
-    let refresh = database.rotate(token, next, Duration::seconds(60), HOME, t0());
+    let refresh = database.rotate(token, successor(), Duration::seconds(60), HOME, t0());
     let deletion = async {
         database.waiters(1).await;
         let letting_go = async {
