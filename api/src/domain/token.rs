@@ -1,6 +1,7 @@
 //! Signed tokens: access tokens and one-time tickets (API.md section 3). Says what a
 //! token proves, not whether its device is still signed in.
 
+mod guess;
 mod hs256;
 mod keys;
 
