@@ -246,11 +246,22 @@ pub trait MailTokenStore: Send + Sync {
     async fn verify_email(&self, token: SecretHash, now: OffsetDateTime) -> Result<bool, StoreError>;
 }
 
+/// What became of [`ProfileStore::change_profile`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Changed {
+    /// It stands.
+    Done,
+    /// Somebody has the address.
+    EmailTaken,
+    /// There is no such account.
+    NoAccount,
+}
+
 /// What an account changes about itself.
 #[async_trait]
 pub trait ProfileStore: Send + Sync {
-    /// Changes an account; false if somebody has the address.
-    async fn change_profile(&self, id: UserId, change: &ProfileChange) -> Result<bool, StoreError>;
+    /// Changes an account.
+    async fn change_profile(&self, id: UserId, change: &ProfileChange) -> Result<Changed, StoreError>;
     /// What an account has set, if it ever has.
     async fn settings(&self, id: UserId) -> Result<Option<Settings>, StoreError>;
     /// Changes settings, from `otherwise` if there are none yet; gives what they are then, none if the account is gone.
@@ -261,8 +272,8 @@ pub trait ProfileStore: Send + Sync {
         otherwise: &Settings,
         now: OffsetDateTime,
     ) -> Result<Option<Settings>, StoreError>;
-    /// Forgets what an account has set.
-    async fn reset_settings(&self, id: UserId) -> Result<(), StoreError>;
+    /// Forgets what an account has set; false if the account is gone.
+    async fn reset_settings(&self, id: UserId) -> Result<bool, StoreError>;
     /// Deletes an account and everything that is its, and notes that what runs of it is to end; false, and nothing is done,
     /// if it has another password than `verified` by now, is closed or gone, or the device `by` is signed out.
     async fn delete_user(

@@ -347,6 +347,49 @@ async fn an_account_whose_node_is_away_is_counted_exported_and_deleted() {
     assert!(!node.is_live(running));
 }
 
+/// The story: an account that was being deleted was told that its new address is taken, that its settings are set back, and
+/// was given a ticket.
+#[tokio::test]
+async fn an_account_that_is_gone_is_signed_out_whatever_it_asks() {
+    let api = Api::new().await;
+    let device = format!("/api/auth/devices/{}", Uuid::nil());
+    let [profile, settings] = ["/api/profile", "/api/profile/settings"];
+    for (method, path, body) in [
+        ("GET", profile, json!({})),
+        ("PUT", profile, json!({})),
+        ("PUT", profile, json!({"display_name": "Ann"})),
+        ("PUT", profile, json!({"email": "ann@new.example"})),
+        ("DELETE", profile, json!({"password": PASSWORD})),
+        ("GET", "/api/profile/stats", json!({})),
+        ("GET", "/api/profile/export", json!({})),
+        ("GET", settings, json!({})),
+        ("PUT", settings, json!({"theme": "light"})),
+        ("POST", "/api/profile/settings/reset", json!({})),
+        ("GET", "/api/auth/me", json!({})),
+        ("GET", "/api/auth/devices", json!({})),
+        ("DELETE", &device, json!({})),
+        ("GET", "/api/auth/account-status", json!({})),
+        ("POST", "/api/auth/ws-ticket", json!({})),
+        ("POST", "/api/auth/logout", json!({})),
+        (
+            "POST",
+            "/api/auth/change-password",
+            json!({"current_password": PASSWORD, "new_password": "Another1!"}),
+        ),
+    ] {
+        let ann = api.register("ann").await;
+        // What is known of her device for less than a second still.
+        assert_eq!(api.me(ann.access()).await.status, StatusCode::OK);
+        api.database.run("delete from users").await;
+        let answer = api.ask_as(ann.access(), method, path, body).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.body["code"]),
+            (401, &json!("token_revoked")),
+            "{method} {path}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn whatever_is_under_a_profile_needs_a_token() {
     let api = Api::new().await;
