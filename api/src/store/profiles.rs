@@ -149,6 +149,29 @@ impl ProfileStore for Database {
         by: DeviceId,
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
+        match self.try_to_delete(id, verified, by, now).await {
+            // It waited for one that waited for it (see `Database::execute`), and nothing of it is done.
+            Err(err) if err.is_deadlock() => self.try_to_delete(id, verified, by, now).await,
+            done => done,
+        }
+    }
+
+    async fn forget_gone(&self, id: UserId) -> Result<(), StoreError> {
+        // Who told it has told one node.
+        let forget = sql("delete from gone_accounts where id = $1 and (select count(*) from nodes) <= 1");
+        self.execute(forget.bind(id)).await?;
+        Ok(())
+    }
+}
+
+impl Database {
+    async fn try_to_delete(
+        &self,
+        id: UserId,
+        verified: Option<&SecretString>,
+        by: DeviceId,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
         // Before the device is looked at: a statement that waited for the account would still see the device as it was
         // before whoever held the account signed it out.
@@ -168,12 +191,5 @@ impl ProfileStore for Database {
         transaction.execute(forget.bind(now - GONE_KEPT)).await?;
         transaction.commit().await?;
         Ok(true)
-    }
-
-    async fn forget_gone(&self, id: UserId) -> Result<(), StoreError> {
-        // Who told it has told one node.
-        let forget = sql("delete from gone_accounts where id = $1 and (select count(*) from nodes) <= 1");
-        self.execute(forget.bind(id)).await?;
-        Ok(())
     }
 }

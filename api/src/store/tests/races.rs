@@ -1,13 +1,15 @@
 //! What every database keeps to when two change one account at once. Who comes first is made sure of where the database
 //! tells who waits; where it does not, what is asserted holds either way.
 
-use devpocket_shared::ids::DeviceId;
+use devpocket_shared::ids::{DeviceId, SessionId, TerminalSize};
+use devpocket_shared::wire::{Limits, Spec};
 use time::Duration;
 use uuid::Uuid;
 
 use super::contract::{HOME, device, successor, user};
 use super::*;
 use crate::domain::secret_token;
+use crate::domain::session::Session;
 
 /// The story: of a login and `revoke-devices` at once, the login could be committed after all devices that were there had
 /// been signed out, and stayed.
@@ -141,4 +143,36 @@ async fn a_device_that_is_being_signed_out_changes_its_account_no_more() {
             assert!(!acted, "{name}: the sign-out came first");
         }
     }
+}
+
+/// The story: what an operator's `end-sessions --all` locks, a deletion's cascade locks too, in another order: each waited for
+/// the other until PostgreSQL gave one of them up, which was answered with 503.
+#[tokio::test]
+async fn what_waits_for_a_deletion_that_waits_for_it_is_done_all_the_same() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let ann = user(&database, "ann").await;
+    for name in ["first", "second"] {
+        let spec = Spec {
+            name: Some(name.to_owned()),
+            command: Vec::new(),
+            working_directory: None,
+            environment: Vec::new(),
+            size: TerminalSize::DEFAULT,
+        };
+        let session = Session::new(SessionId::new(Uuid::now_v7()), ann.id, &spec, Limits::default(), t0());
+        assert_eq!(database.add_session(&session).await.unwrap(), Added::Done);
+    }
+    let mut cascade = database.begin().await.unwrap();
+    cascade.execute(sql("delete from sessions where name = 'second'")).await.unwrap();
+    let other_way_round = async {
+        database.waiters(1).await;
+        // Whichever of the two is given up.
+        if cascade.execute(sql("delete from sessions where name = 'first'")).await.is_ok() {
+            cascade.commit().await.unwrap();
+        }
+    };
+    let (ended, ()) = tokio::join!(database.want_end(Ending::All, t0()), other_way_round);
+    let left = database.count("select count(*) from sessions").await;
+    assert_eq!(i64::try_from(ended.unwrap().len()).unwrap(), left);
 }
