@@ -7,8 +7,9 @@ SHELL := /bin/bash
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 WEB_SOURCES := $(shell find web/src web/public web/*.html web/vite.config.ts web/tsconfig.json -type f)
-# What the second run of the suite, on PostgreSQL and Redis, leaves out: what names its databases itself, or has none.
-ON_POSTGRES := package(devpocket-tests) and kind(test) and not (binary(postgres) or binary(redis) or binary(outages) or binary(standalone) or binary(harness))
+# What the second run of the suite, on PostgreSQL and Redis, leaves out: whose every test names its databases itself, or has
+# none of them (standalone keeps SQLite, harness and arrows start nothing).
+ON_POSTGRES := package(devpocket-tests) and kind(test) and not (binary(postgres) or binary(redis) or binary(outages) or binary(standalone) or binary(harness) or binary(admin) or binary(mails) or binary(arrows))
 # Arguments for `make run`, such as ARGS=--keep, and for `make bench`.
 ARGS ?=
 

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser, Subcommand};
-use devpocket::admin::{self, AdminArgs};
+use devpocket::admin::{self, AdminArgs, AdminError};
 use devpocket::config::{Config, MigrateArgs, Mode, ServeArgs};
 use devpocket::dotenv;
 use devpocket::http::openapi;
@@ -59,8 +59,20 @@ enum Command {
 fn main() -> anyhow::Result<ExitCode> {
     // What starts ptyd hands nothing of ours on.
     let starts_keeper = std::env::args_os().nth(1).is_some_and(|word| word == "launch-keeper");
-    let unknown = if starts_keeper { Vec::new() } else { dotenv::load(&variables(&Cli::command()))? };
-    match Cli::parse().command {
+    let unknown = if starts_keeper { Ok(Vec::new()) } else { dotenv::load(&variables(&Cli::command())) };
+    let unknown = match unknown {
+        Ok(unknown) => unknown,
+        Err(err) if asks_for_json() => return Ok(refuse(&bad_value(&err), true)),
+        Err(err) => return Err(err.into()),
+    };
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(err) if err.use_stderr() && asks_for_json() => {
+            return Ok(refuse(&AdminError::BadValue(first_words(&err.to_string())), true));
+        }
+        Err(err) => err.exit(),
+    };
+    match cli.command {
         Command::Serve(args) => {
             umask(FileMode::S_IRWXG | FileMode::S_IRWXO);
             let (log, log_dir) = (args.log.clone(), args.log_dir.clone());
@@ -128,25 +140,46 @@ fn warn_of(unknown: &[String]) {
 /// Exit codes: 0 done, 1 failed, 2 a bad value, 3 nothing by that name, 4 refused, 5 noted and not done yet.
 fn administer(args: AdminArgs, unknown: &[String]) -> anyhow::Result<ExitCode> {
     umask(FileMode::S_IRWXG | FileMode::S_IRWXO);
-    telemetry::init(&args.log).context("LOG")?;
-    warn_of(unknown);
     let json = args.json;
+    if let Err(err) = telemetry::init(&args.log).context("LOG") {
+        return Ok(refuse(&bad_value(&*err), json));
+    }
+    warn_of(unknown);
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     match runtime.block_on(admin::run(args, OffsetDateTime::now_utc())) {
         Ok(outcome) => {
             print(&if json { admin::written_out(&outcome.json) } else { outcome.text });
             Ok(if outcome.complete { ExitCode::SUCCESS } else { ExitCode::from(5) })
         }
-        Err(err) => {
-            let said = if json {
-                admin::written_out(&err.to_json())
-            } else {
-                format!("Error: {}", devpocket_shared::chain(&err))
-            };
-            let _unheard = stderr().write_all(format!("{said}\n").as_bytes());
-            Ok(ExitCode::from(err.exit_code()))
-        }
+        Err(err) => Ok(refuse(&err, json)),
     }
+}
+
+fn refuse(err: &AdminError, json: bool) -> ExitCode {
+    let said = if json {
+        admin::written_out(&err.to_json())
+    } else {
+        format!("Error: {}", devpocket_shared::chain(err))
+    };
+    let _unheard = stderr().write_all(format!("{said}\n").as_bytes());
+    ExitCode::from(err.exit_code())
+}
+
+fn bad_value(err: &dyn std::error::Error) -> AdminError {
+    AdminError::BadValue(devpocket_shared::chain(err))
+}
+
+/// Whether it is `devpocket admin .. --json`, however bad the rest is: a script reads JSON then, of a bad value too.
+fn asks_for_json() -> bool {
+    let mut arguments = std::env::args_os().skip(1);
+    arguments.next().is_some_and(|command| command == "admin") && arguments.any(|word| word == "--json")
+}
+
+/// What is wrong, without how to use the command, in the words of the parser of flags.
+fn first_words(complaint: &str) -> String {
+    let first = complaint.split("\n\n").next().unwrap_or(complaint);
+    let words: Vec<&str> = first.split_whitespace().collect();
+    words.join(" ").trim_start_matches("error: ").to_owned()
 }
 
 /// Serves until SIGINT or SIGTERM; a second one does not wait for anybody.

@@ -24,7 +24,7 @@ use secrecy::SecretString;
 use time::{Duration, OffsetDateTime};
 
 use crate::domain::profile::{ProfileChange, Settings, SettingsChange};
-use crate::domain::secret_token::SecretHash;
+use crate::domain::secret_token::{Salt, SecretHash};
 use crate::domain::user::{Device, Email, LoginName, MailPurpose, NewDevice, Tier, User, Username};
 
 pub use admin::{AdminStore, Ending, Grant, ListedSession};
@@ -112,12 +112,22 @@ pub struct NewRefresh {
     pub expires_at: OffsetDateTime,
 }
 
+/// What follows a refresh token that is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Successor {
+    /// The token itself.
+    pub refresh: NewRefresh,
+    /// How it comes from the one it follows.
+    pub salt: Salt,
+}
+
 /// What became of a refresh token that was shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Rotation {
-    /// It is spent, and its successor stands. Also the answer when it was spent within the grace time: the successor
-    /// stands already.
+    /// It is spent, and the successor that came with it stands.
     Spent(UserId, DeviceId),
+    /// It was spent within the grace time: the successor by this salt stands already.
+    SpentBefore(UserId, DeviceId, Salt),
     /// It was spent longer ago: somebody has a copy. Its device is signed out.
     Reused(DeviceId),
     /// It is unknown, has ended, or its device is signed out or account closed.
@@ -154,13 +164,11 @@ pub trait DeviceStore: Send + Sync {
     async fn rotate(
         &self,
         spent: SecretHash,
-        next: NewRefresh,
+        next: Successor,
         grace: Duration,
         address: IpAddr,
         now: OffsetDateTime,
     ) -> Result<Rotation, StoreError>;
-    /// Whether a refresh token is known.
-    async fn has_refresh(&self, token: SecretHash) -> Result<bool, StoreError>;
     /// Whether a device of an account is signed in.
     async fn standing(
         &self,
@@ -238,11 +246,22 @@ pub trait MailTokenStore: Send + Sync {
     async fn verify_email(&self, token: SecretHash, now: OffsetDateTime) -> Result<bool, StoreError>;
 }
 
+/// What became of [`ProfileStore::change_profile`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Changed {
+    /// It stands.
+    Done,
+    /// Somebody has the address.
+    EmailTaken,
+    /// There is no such account.
+    NoAccount,
+}
+
 /// What an account changes about itself.
 #[async_trait]
 pub trait ProfileStore: Send + Sync {
-    /// Changes an account; false if somebody has the address.
-    async fn change_profile(&self, id: UserId, change: &ProfileChange) -> Result<bool, StoreError>;
+    /// Changes an account.
+    async fn change_profile(&self, id: UserId, change: &ProfileChange) -> Result<Changed, StoreError>;
     /// What an account has set, if it ever has.
     async fn settings(&self, id: UserId) -> Result<Option<Settings>, StoreError>;
     /// Changes settings, from `otherwise` if there are none yet; gives what they are then, none if the account is gone.
@@ -253,8 +272,8 @@ pub trait ProfileStore: Send + Sync {
         otherwise: &Settings,
         now: OffsetDateTime,
     ) -> Result<Option<Settings>, StoreError>;
-    /// Forgets what an account has set.
-    async fn reset_settings(&self, id: UserId) -> Result<(), StoreError>;
+    /// Forgets what an account has set; false if the account is gone.
+    async fn reset_settings(&self, id: UserId) -> Result<bool, StoreError>;
     /// Deletes an account and everything that is its, and notes that what runs of it is to end; false, and nothing is done,
     /// if it has another password than `verified` by now, is closed or gone, or the device `by` is signed out.
     async fn delete_user(

@@ -98,6 +98,20 @@ async fn an_operator_makes_accounts_and_gives_them_tiers() {
         let refused = stack.admin_command(&["set-tier", "nobody", "pro", "--json"]);
         let error: Value = serde_json::from_str(&refused.complained).expect("JSON");
         assert_eq!(error["error"]["code"], "not_found");
+        // Also where the flags are not even read.
+        for (bad, says) in [
+            (vec!["set-tier", "bob", "gold", "--json"], "free, pro, team or enterprise"),
+            (vec!["--json", "list-users", "--limit", "0"], "--limit"),
+            (vec!["set-tier", "--json"], "<USER>"),
+            (vec!["no-such-command", "--json"], "no-such-command"),
+            (vec!["list-users", "--log", "no=such=level", "--json"], "LOG"),
+        ] {
+            let refused = stack.admin_command(&bad);
+            let error: Value = serde_json::from_str(&refused.complained).expect("JSON");
+            let message = error["error"]["message"].as_str().expect("a message");
+            assert_eq!((refused.code, &error["error"]["code"]), (2, &json!("bad_value")), "{refused:?}");
+            assert!(message.contains(says) && !message.contains("Usage"), "{message}");
+        }
     }
 }
 

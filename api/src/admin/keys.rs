@@ -80,6 +80,14 @@ pub(super) fn rotate(
     if args.drop_old {
         keys.keep_last();
     }
+    // As a production api takes it or not: which of them reads the file is not known here.
+    if keys.check().is_err() {
+        return Err(AdminError::Refused(format!(
+            "{} holds a key that can be guessed, so that no api in production takes the file: --drop-old replaces all keys \
+             in it at once",
+            path.display()
+        )));
+    }
     if keys.accepted() > MAX_KEYS {
         let problem = format!(
             "{} has {MAX_KEYS} keys whose tokens are good still: try again later, or --drop-old",
@@ -152,7 +160,7 @@ mod tests {
 
     use super::*;
 
-    const FIRST: &str = "0123456789abcdef0123456789abcdef";
+    const FIRST: &str = "5f1c0e9ab37d4268a1c93e07d24f6b58";
 
     fn args(path: &Path) -> RotateKeys {
         RotateKeys {
@@ -206,6 +214,22 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), before);
         assert!(matches!(rotate(&args(&dir.path().join("none")), None, t0()), Err(AdminError::File { .. })));
     }
+
+    /// The story: the new key was said to sign, and no api in production took the file, for a key in it that can be guessed.
+    #[test]
+    fn a_file_that_no_api_would_take_is_left_and_made_good_by_dropping_its_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("jwt.key");
+        let text = format!("{FIRST}\n2027-01-15T07:59:10Z change-me-change-me-0123456789-abcdef\n");
+        fs::write(&path, &text).unwrap();
+        let refused = rotate(&args(&path), None, t0()).unwrap_err();
+        assert!(refused.exit_code() == 4 && refused.to_string().contains("--drop-old"), "{refused}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        let outcome = rotate(&RotateKeys { drop_old: true, ..args(&path) }, None, t0()).unwrap();
+        assert_eq!(outcome.json["accepted"], 1);
+        assert!(KeyList::accept(&fs::read_to_string(&path).unwrap().into(), true).is_ok());
+    }
+
     /// The story: the new keys were written to `jwt.new`, whatever lay there. A link of the api's user to a file of root's
     /// made root write to that, and give it away.
     #[test]

@@ -26,7 +26,7 @@ use crate::store::{SessionStore, StoreError};
 
 pub use batch::{BatchAction, Outcome};
 pub use find::{Overview, Shown, Wanted};
-pub use known::Known;
+pub use known::{Further, Known};
 pub use look::{Health, Lines, Picture};
 pub use make::NewSession;
 pub use reconcile::Roll;

@@ -1,6 +1,7 @@
-//! Signed tokens: access tokens and one-time tickets (API.md section 3), and the chain of refresh tokens. Says what a
+//! Signed tokens: access tokens and one-time tickets (API.md section 3). Says what a
 //! token proves, not whether its device is still signed in.
 
+mod guess;
 mod hs256;
 mod keys;
 
@@ -66,15 +67,6 @@ struct Key {
     signs_from: Option<OffsetDateTime>,
     signing: EncodingKey,
     checking: DecodingKey,
-    refresh_chain: Hmac<Sha256>,
-}
-
-/// What may follow a refresh token.
-pub struct Successors {
-    /// The one that follows it now.
-    pub next: SecretString,
-    /// Those that would have followed it under another key.
-    pub others: Vec<SecretString>,
 }
 
 /// A token could not be signed.
@@ -110,18 +102,13 @@ enum Kind {
 impl Key {
     fn new(listed: &keys::ListedKey) -> Self {
         let secret = listed.secret.expose_secret().as_bytes();
-        let subkey = |purpose: &str| keyed(secret).chain_update(purpose).finalize().into_bytes();
+        let named = keyed(secret).chain_update("devpocket key id").finalize().into_bytes();
         Self {
-            id: hex(&Sha256::digest(subkey("devpocket key id"))[..8]),
+            id: hex(&Sha256::digest(named)[..8]),
             signs_from: listed.signs_from,
             signing: EncodingKey::from_secret(secret),
             checking: DecodingKey::from_secret(secret),
-            refresh_chain: keyed(&subkey("devpocket refresh chain")),
         }
-    }
-
-    fn successor(&self, spent: &SecretString) -> SecretString {
-        hex(&self.refresh_chain.clone().chain_update(spent.expose_secret()).finalize().into_bytes()).into()
     }
 }
 
@@ -184,16 +171,6 @@ impl Tokens {
         }
         let access = AccessToken { user_id: claims.sub, device_id: claims.sid, expires_at };
         Ok(Ticket { id: claims.jti, gone_at: at(claims.exp)? + LEEWAY, access })
-    }
-
-    /// The refresh token that follows `spent`: always the same one, so that a lost answer can be given again without
-    /// keeping any token, unless the keys were changed in between. Only who has a signing secret can compute it.
-    pub fn refresh_after(&self, spent: &SecretString, now: OffsetDateTime) -> Successors {
-        let keys = self.keys();
-        let signing = signing_of(&keys, now);
-        let others = keys.iter().enumerate().filter(|(index, _)| *index != signing);
-        let others = others.map(|(_, key)| key.successor(spent)).collect();
-        Successors { next: keys[signing].successor(spent), others }
     }
 
     fn sign(

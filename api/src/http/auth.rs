@@ -124,7 +124,7 @@ pub async fn ws_ticket(
     State(state): State<AppState>,
     CurrentUser(identity): CurrentUser,
 ) -> Result<Json<TicketView>, Problem> {
-    Ok(Json(state.accounts.issue_ticket(&identity)?.into()))
+    Ok(Json(state.accounts.issue_ticket(&identity).await?.into()))
 }
 
 /// Sets a new password.
@@ -228,8 +228,8 @@ pub async fn account_status(
     State(state): State<AppState>,
     CurrentUser(identity): CurrentUser,
     PeerAddress(address): PeerAddress,
-) -> Json<StatusView> {
-    Json(state.accounts.account_status(&identity, address).await.into())
+) -> Result<Json<StatusView>, Problem> {
+    Ok(Json(state.accounts.account_status(&identity, address).await?.into()))
 }
 
 /// The signed-in devices, last seen first.

@@ -1,16 +1,18 @@
 //! `/api/profile`: what an account changes about itself, thin (API.md section 4).
 
 mod bodies;
+mod export;
 mod requests;
 mod views;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::CONTENT_DISPOSITION;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::export::Reader;
 use self::views::{ExportView, SettingsView, StatsView};
 use super::auth::{Message, UserView};
 use super::current_user::CurrentUser;
@@ -21,9 +23,6 @@ use crate::domain::identity::AuthError;
 use crate::domain::sessions::Caller;
 use crate::problem::Problem;
 use crate::state::AppState;
-
-/// Most sessions in an export; nobody has so many.
-const EXPORTED_SESSIONS: i64 = 10_000;
 
 /// The routes below `/api/profile`.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -137,8 +136,11 @@ pub async fn export(
     CurrentUser(identity): CurrentUser,
     request_id: RequestId,
 ) -> Result<impl IntoResponse, Problem> {
-    let caller = Caller { owner: identity.user_id, request_id: request_id.as_str() };
-    let sessions = state.sessions.list_known(caller, EXPORTED_SESSIONS).await?;
-    let export = ExportView::new(state.accounts.export(&identity).await?, &sessions);
-    Ok(([(CONTENT_DISPOSITION, "attachment; filename=\"devpocket-export.json\"")], Json(export)))
+    let export = ExportView::without_sessions(state.accounts.export(&identity).await?);
+    let reader = Reader { sessions: state.sessions, owner: identity.user_id, request_id };
+    let headers = [
+        (CONTENT_TYPE, "application/json"),
+        (CONTENT_DISPOSITION, "attachment; filename=\"devpocket-export.json\""),
+    ];
+    Ok((headers, reader.write(&export).await?))
 }

@@ -68,11 +68,18 @@ impl Database {
         }
     }
 
-    /// Runs a statement; how many rows it changed.
+    /// Runs a statement; how many rows it changed. One that locks rows of many accounts may meet the deletion of one of them,
+    /// which locks the same in another order, and be given up by PostgreSQL: it is run again, once.
     pub(super) async fn execute(&self, statement: Statement) -> Result<u64, StoreError> {
         match &self.pool {
             Pool::Postgres(pool) => {
-                Connection::Postgres(&mut *pool.acquire().await?).execute(statement).await
+                let connection = &mut *pool.acquire().await?;
+                match Connection::Postgres(connection).execute(statement.clone()).await {
+                    Err(err) if err.is_deadlock() => {
+                        Connection::Postgres(connection).execute(statement).await
+                    }
+                    done => done,
+                }
             }
             Pool::Sqlite(pool) => Connection::Sqlite(&mut *pool.acquire().await?).execute(statement).await,
         }
@@ -88,10 +95,16 @@ impl Database {
         }
     }
 
-    /// Every row.
+    /// Every row; as [`Database::execute`], if PostgreSQL gives it up.
     pub(super) async fn all<R: Row>(&self, statement: Statement) -> Result<Vec<R>, StoreError> {
         match &self.pool {
-            Pool::Postgres(pool) => Connection::Postgres(&mut *pool.acquire().await?).all(statement).await,
+            Pool::Postgres(pool) => {
+                let connection = &mut *pool.acquire().await?;
+                match Connection::Postgres(connection).all(statement.clone()).await {
+                    Err(err) if err.is_deadlock() => Connection::Postgres(connection).all(statement).await,
+                    done => done,
+                }
+            }
             Pool::Sqlite(pool) => Connection::Sqlite(&mut *pool.acquire().await?).all(statement).await,
         }
     }

@@ -12,8 +12,10 @@ use uuid::Uuid;
 
 use super::database::Transaction;
 use super::statement::{sql, timed_out};
-use super::{Database, DeviceStore, NewRefresh, Part, Rotation, Standing, StoreError, from_micros};
-use crate::domain::secret_token::SecretHash;
+use super::{
+    Database, DeviceStore, NewRefresh, Part, Rotation, Standing, StoreError, Successor, from_micros,
+};
+use crate::domain::secret_token::{Salt, SecretHash};
 use crate::domain::user::{Device, DeviceInfo, DeviceKind, NewDevice, Tier};
 
 /// How long a device is kept that cannot go on: whoever looks into what happened has a month.
@@ -29,6 +31,7 @@ struct ChainRow {
     device_id: Uuid,
     expires_at: i64,
     spent_at: Option<i64>,
+    successor_salt: Option<Vec<u8>>,
 }
 
 #[derive(FromRow)]
@@ -86,7 +89,7 @@ impl DeviceStore for Database {
     async fn rotate(
         &self,
         spent: SecretHash,
-        next: NewRefresh,
+        next: Successor,
         grace: Duration,
         address: IpAddr,
         now: OffsetDateTime,
@@ -101,7 +104,8 @@ impl DeviceStore for Database {
         let lock = sql("update refresh_tokens set spent_at = spent_at where token_hash = $1");
         transaction.execute(lock.bind(spent.as_bytes())).await?;
         let select = sql(
-            "select devices.user_id, refresh_tokens.device_id, refresh_tokens.expires_at, refresh_tokens.spent_at
+            "select devices.user_id, refresh_tokens.device_id, refresh_tokens.expires_at, refresh_tokens.spent_at,
+                 refresh_tokens.successor_salt
              from refresh_tokens
              join devices on devices.id = refresh_tokens.device_id
              join users on users.id = devices.user_id
@@ -109,23 +113,32 @@ impl DeviceStore for Database {
         );
         let row: Option<ChainRow> = transaction.optional(select.bind(spent.as_bytes())).await?;
         let Some(row) = row else { return Ok(Rotation::Refused) };
-        let device_id = DeviceId::new(row.device_id);
-        let rotation = Rotation::Spent(UserId::new(row.user_id), device_id);
+        let (user_id, device_id) = (UserId::new(row.user_id), DeviceId::new(row.device_id));
         if from_micros(row.expires_at)? <= now {
             return Ok(Rotation::Refused);
         }
         if let Some(spent_at) = row.spent_at {
             if from_micros(spent_at)? + grace > now {
-                return Ok(rotation);
+                // A release that knows no salts spent it: its successor cannot be told.
+                let salt = row.successor_salt.as_deref().and_then(Salt::from_bytes);
+                return Ok(
+                    salt.map_or(Rotation::Refused, |salt| Rotation::SpentBefore(user_id, device_id, salt))
+                );
             }
             let update = sql("update devices set revoked_at = $2 where id = $1 and revoked_at is null");
             transaction.execute(update.bind(device_id).bind(now)).await?;
             transaction.commit().await?;
             return Ok(Rotation::Reused(device_id));
         }
-        let update = sql("update refresh_tokens set spent_at = $2 where token_hash = $1");
-        transaction.execute(update.bind(spent.as_bytes()).bind(now)).await?;
-        insert_refresh(&mut transaction, device_id, next, now).await?;
+        // Nobody is given those any more, and with an old token they would lead to the newest.
+        let forget =
+            sql("update refresh_tokens set successor_salt = null where device_id = $1 and spent_at <= $2");
+        transaction.execute(forget.bind(device_id).bind(now - grace)).await?;
+        let update =
+            sql("update refresh_tokens set spent_at = $2, successor_salt = $3 where token_hash = $1");
+        let update = update.bind(spent.as_bytes()).bind(now).bind(next.salt.as_bytes());
+        transaction.execute(update).await?;
+        insert_refresh(&mut transaction, device_id, next.refresh, now).await?;
         let update = sql("update devices set last_seen_at = $2, address = $3 where id = $1");
         let address = address.to_canonical().to_string();
         transaction.execute(update.bind(device_id).bind(now).bind(address)).await?;
@@ -133,12 +146,7 @@ impl DeviceStore for Database {
         let delete = sql("delete from refresh_tokens where device_id = $1 and expires_at <= $2");
         transaction.execute(delete.bind(device_id).bind(now)).await?;
         transaction.commit().await?;
-        Ok(rotation)
-    }
-
-    async fn has_refresh(&self, token: SecretHash) -> Result<bool, StoreError> {
-        let select = sql("select true from refresh_tokens where token_hash = $1");
-        Ok(self.optional::<(bool,)>(select.bind(token.as_bytes())).await?.is_some())
+        Ok(Rotation::Spent(user_id, device_id))
     }
 
     async fn standing(
@@ -165,9 +173,15 @@ impl DeviceStore for Database {
         device_id: DeviceId,
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        // What the device does to its account at this moment comes before this, or after, and is refused.
+        let lock = sql("select 1 from users where id = $1 for no key update");
+        transaction.lock_in_postgres(lock.bind(user_id)).await?;
         let update =
             sql("update devices set revoked_at = $3 where id = $1 and user_id = $2 and revoked_at is null");
-        Ok(self.execute(update.bind(device_id).bind(user_id).bind(now)).await? > 0)
+        let signed_out = transaction.execute(update.bind(device_id).bind(user_id).bind(now)).await?;
+        transaction.commit().await?;
+        Ok(signed_out > 0)
     }
 
     async fn devices(

@@ -27,6 +27,16 @@ impl StoreError {
         Self::Failed(sqlx::Error::Decode(what.into()))
     }
 
+    /// Whether the statement was given up, because it and another transaction's waited for each other (SQLSTATE 40P01).
+    pub(super) fn is_deadlock(&self) -> bool {
+        match self {
+            Self::Unavailable(err) => {
+                err.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code == "40P01")
+            }
+            Self::Failed(_) | Self::Migrate(_) | Self::Outdated => false,
+        }
+    }
+
     /// Whether a row was refused because another has the same key.
     pub(super) fn is_duplicate(&self) -> bool {
         match self {

@@ -8,7 +8,7 @@ use sqlx::FromRow;
 use time::{Duration, OffsetDateTime};
 
 use super::statement::sql;
-use super::{Database, ProfileStore, StoreError};
+use super::{Changed, Database, ProfileStore, StoreError};
 use crate::domain::profile::{Preferences, ProfileChange, Settings, SettingsChange};
 
 /// How long a node that could not be told that an account is gone may stay away.
@@ -47,11 +47,13 @@ impl TryFrom<SettingsRow> for Settings {
 
 #[async_trait]
 impl ProfileStore for Database {
-    async fn change_profile(&self, id: UserId, change: &ProfileChange) -> Result<bool, StoreError> {
+    async fn change_profile(&self, id: UserId, change: &ProfileChange) -> Result<Changed, StoreError> {
         let mut transaction = self.begin().await?;
         if let Some(name) = &change.display_name {
             let update = sql("update users set display_name = $2 where id = $1");
-            transaction.execute(update.bind(id).bind(name.as_deref())).await?;
+            if transaction.execute(update.bind(id).bind(name.as_deref())).await? == 0 {
+                return Ok(Changed::NoAccount);
+            }
         }
         if let Some(email) = &change.email {
             // Its own address in other letters is no new one.
@@ -60,16 +62,20 @@ impl ProfileStore for Database {
                  where id = $1 and not exists (select 1 from users where email_key = $3 and id <> $1)");
             match transaction.execute(update.bind(id).bind(email.as_str()).bind(email.key())).await {
                 Ok(1..) => {}
-                Ok(0) => return Ok(false),
+                Ok(0) => {
+                    let account = sql("select true from users where id = $1").bind(id);
+                    let is_there = transaction.optional::<(bool,)>(account).await?.is_some();
+                    return Ok(if is_there { Changed::EmailTaken } else { Changed::NoAccount });
+                }
                 // Of two accounts that take an address at once the constraint lets one have it.
-                Err(err) if err.is_duplicate() => return Ok(false),
+                Err(err) if err.is_duplicate() => return Ok(Changed::EmailTaken),
                 Err(err) => return Err(err),
             }
             let delete = sql("delete from mail_tokens where user_id = $1 and email_key <> $2");
             transaction.execute(delete.bind(id).bind(email.key())).await?;
         }
         transaction.commit().await?;
-        Ok(true)
+        Ok(Changed::Done)
     }
 
     async fn settings(&self, id: UserId) -> Result<Option<Settings>, StoreError> {
@@ -129,9 +135,11 @@ impl ProfileStore for Database {
         }
     }
 
-    async fn reset_settings(&self, id: UserId) -> Result<(), StoreError> {
+    async fn reset_settings(&self, id: UserId) -> Result<bool, StoreError> {
+        // Waits for the account's deletion, if that is under way: then it is gone.
         self.execute(sql("delete from user_settings where user_id = $1").bind(id)).await?;
-        Ok(())
+        let account = sql("select true from users where id = $1").bind(id);
+        Ok(self.optional::<(bool,)>(account).await?.is_some())
     }
 
     async fn delete_user(
@@ -141,7 +149,34 @@ impl ProfileStore for Database {
         by: DeviceId,
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
+        match self.try_to_delete(id, verified, by, now).await {
+            // It waited for one that waited for it (see `Database::execute`), and nothing of it is done.
+            Err(err) if err.is_deadlock() => self.try_to_delete(id, verified, by, now).await,
+            done => done,
+        }
+    }
+
+    async fn forget_gone(&self, id: UserId) -> Result<(), StoreError> {
+        // Who told it has told one node.
+        let forget = sql("delete from gone_accounts where id = $1 and (select count(*) from nodes) <= 1");
+        self.execute(forget.bind(id)).await?;
+        Ok(())
+    }
+}
+
+impl Database {
+    async fn try_to_delete(
+        &self,
+        id: UserId,
+        verified: Option<&SecretString>,
+        by: DeviceId,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
+        // Before the device is looked at: a statement that waited for the account would still see the device as it was
+        // before whoever held the account signed it out.
+        let lock = sql("select 1 from users where id = $1 for update");
+        transaction.lock_in_postgres(lock.bind(id)).await?;
         // Every table that holds something of an account refers to it, and goes with it.
         let delete = sql("delete from users
              where id = $1 and is_active and password_hash is not distinct from $2
@@ -156,12 +191,5 @@ impl ProfileStore for Database {
         transaction.execute(forget.bind(now - GONE_KEPT)).await?;
         transaction.commit().await?;
         Ok(true)
-    }
-
-    async fn forget_gone(&self, id: UserId) -> Result<(), StoreError> {
-        // Who told it has told one node.
-        let forget = sql("delete from gone_accounts where id = $1 and (select count(*) from nodes) <= 1");
-        self.execute(forget.bind(id)).await?;
-        Ok(())
     }
 }

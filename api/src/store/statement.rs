@@ -29,6 +29,7 @@ pub(super) trait Row:
 impl<R> Row for R where R: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin {}
 
 /// A value of a statement. `None` of a type is that type's null. No `Debug`: it may be a secret.
+#[derive(Clone)]
 pub(super) enum Value {
     Uuid(Option<Uuid>),
     Text(Option<String>),
@@ -38,6 +39,7 @@ pub(super) enum Value {
 }
 
 /// A text and the values it needs.
+#[derive(Clone)]
 pub(super) struct Statement {
     text: &'static str,
     values: Vec<Value>,

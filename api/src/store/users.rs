@@ -164,6 +164,10 @@ impl UserStore for Database {
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
+        // Before the device is looked at: a statement that waited for the account would still see the device as it was
+        // before whoever held the account signed it out.
+        let lock = sql("select 1 from users where id = $1 for no key update");
+        transaction.lock_in_postgres(lock.bind(id)).await?;
         let update = sql("update users set password_hash = $3
              where id = $1 and is_active and password_hash is not distinct from $2
                  and exists (select 1 from devices where id = $4 and user_id = $1 and revoked_at is null)");

@@ -46,7 +46,8 @@ impl Accounts {
     }
 
     /// A ticket that opens one socket as `identity`.
-    pub fn issue_ticket(&self, identity: &Identity) -> Result<IssuedTicket, AccountError> {
+    pub async fn issue_ticket(&self, identity: &Identity) -> Result<IssuedTicket, AccountError> {
+        self.look_again(identity).await?;
         let access = AccessToken {
             user_id: identity.user_id,
             device_id: identity.device_id,
@@ -82,6 +83,16 @@ impl Accounts {
         }
     }
 
+    /// Whether the device of `identity` is signed in still, by the database and not by what it said a moment ago: for answers
+    /// that need nothing else of it. With the database down it counts as it did.
+    pub(super) async fn look_again(&self, identity: &Identity) -> Result<(), AuthError> {
+        let Identity { user_id, device_id, .. } = *identity;
+        match self.ask_standing(user_id, device_id).await {
+            Ok(Standing::SignedOut) => Err(AuthError::SignedOut),
+            Ok(Standing::SignedIn { .. }) | Err(_) => Ok(()),
+        }
+    }
+
     /// The account behind `identity`.
     pub async fn me(&self, identity: &Identity) -> Result<Option<User>, AccountError> {
         Ok(self.users.user(identity.user_id).await?)
@@ -109,6 +120,10 @@ impl Accounts {
         if let Some(standing) = self.standings.fresh(user_id, device_id) {
             return Ok(standing);
         }
+        self.ask_standing(user_id, device_id).await
+    }
+
+    async fn ask_standing(&self, user_id: UserId, device_id: DeviceId) -> Result<Standing, StoreError> {
         let asked = Instant::now();
         match self.devices.standing(user_id, device_id, self.clock.now()).await {
             Ok(standing) => {

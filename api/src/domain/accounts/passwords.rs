@@ -19,7 +19,7 @@ impl Accounts {
         new: SecretString,
         address: IpAddr,
     ) -> Result<(), AccountError> {
-        let user = self.users.user(identity.user_id).await?.ok_or(AccountError::WrongCurrentPassword)?;
+        let user = self.known(identity).await?;
         if user.password_hash.is_some() {
             let current = current.ok_or(AccountError::WrongCurrentPassword)?;
             let attempt = Attempt::at_account(user.id, address);

@@ -14,7 +14,7 @@ use crate::domain::identity::{AuthError, Identity};
 use crate::domain::profile::{ProfileChange, Settings, SettingsChange};
 use crate::domain::user::{Device, User};
 use crate::link::LinkError;
-use crate::store::Part;
+use crate::store::{Changed, Part};
 
 /// The sessions of an account, wherever they run.
 #[async_trait]
@@ -51,8 +51,10 @@ impl Accounts {
         change: ProfileChange,
     ) -> Result<User, AccountError> {
         let before = self.known(identity).await?;
-        if !self.profiles.change_profile(before.id, &change).await? {
-            return Err(AccountError::EmailTaken);
+        match self.profiles.change_profile(before.id, &change).await? {
+            Changed::Done => {}
+            Changed::EmailTaken => return Err(AccountError::EmailTaken),
+            Changed::NoAccount => return Err(AuthError::SignedOut.into()),
         }
         if let Some(email) = change.email
             && !before.email.eq_ignore_ascii_case(email.as_str())
@@ -68,7 +70,11 @@ impl Accounts {
 
     /// What the account has set.
     pub async fn settings(&self, identity: &Identity) -> Result<Settings, AccountError> {
-        Ok(self.profiles.settings(identity.user_id).await?.unwrap_or_default())
+        match self.profiles.settings(identity.user_id).await? {
+            Some(settings) => Ok(settings),
+            // It has never set any, or is gone.
+            None => self.known(identity).await.map(|_| Settings::default()),
+        }
     }
 
     /// Changes some of it.
@@ -84,7 +90,9 @@ impl Accounts {
 
     /// Sets everything back.
     pub async fn reset_settings(&self, identity: &Identity) -> Result<Settings, AccountError> {
-        self.profiles.reset_settings(identity.user_id).await?;
+        if !self.profiles.reset_settings(identity.user_id).await? {
+            return Err(AuthError::SignedOut.into());
+        }
         Ok(Settings::default())
     }
 
@@ -136,7 +144,7 @@ impl Accounts {
         Ok(())
     }
 
-    async fn known(&self, identity: &Identity) -> Result<User, AccountError> {
+    pub(super) async fn known(&self, identity: &Identity) -> Result<User, AccountError> {
         Ok(self.me(identity).await?.ok_or(AuthError::SignedOut)?)
     }
 }

@@ -74,19 +74,26 @@ impl Accounts {
 
     /// Signs the device of `identity` out: its tokens end at once here, elsewhere within a second.
     pub async fn logout(&self, identity: &Identity) -> Result<(), AccountError> {
-        self.devices.sign_out(identity.user_id, identity.device_id, self.clock.now()).await?;
+        if !self.devices.sign_out(identity.user_id, identity.device_id, self.clock.now()).await? {
+            self.known(identity).await?;
+        }
         self.standings.signed_out(identity.device_id);
         Ok(())
     }
 
     /// Whether logins to the account of `identity` from this address are locked.
-    pub async fn account_status(&self, identity: &Identity, address: IpAddr) -> AccountStatus {
+    pub async fn account_status(
+        &self,
+        identity: &Identity,
+        address: IpAddr,
+    ) -> Result<AccountStatus, AccountError> {
+        self.look_again(identity).await?;
         let attempt = Attempt::at_account(identity.user_id, address);
         let failures = self.around.coordination.failures(&attempt.key()).await;
-        AccountStatus {
+        Ok(AccountStatus {
             failed_attempts: failures.count,
             locked_until: failures.closed_for.map(|left| self.clock.now() + left),
-        }
+        })
     }
 
     /// Whether `password` is that of `user`, counting failures. Locked: an error, however right it is.

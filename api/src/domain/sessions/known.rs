@@ -1,5 +1,7 @@
 //! What is known of an account's sessions, whether their ptyd can be reached or not: for what must be answered in any case.
 
+use time::{Duration, OffsetDateTime};
+
 use super::{Caller, SessionError, Sessions, Shown, Wanted};
 use crate::domain::session::Status;
 use crate::store::SessionFilter;
@@ -13,17 +15,57 @@ pub struct Known {
     pub live: u64,
 }
 
+/// A place among sessions, newest first; the default is before all of them. By their times: what is made or deleted while
+/// they are read moves nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Further {
+    /// Those made before this time,
+    before: Option<OffsetDateTime>,
+    /// without the first so many of them, which are as old as each other.
+    skip: i64,
+}
+
+impl Further {
+    fn after(self, page: &[Shown]) -> Option<Self> {
+        let last = page.last()?.session.created_at;
+        // Times are kept in microseconds.
+        let before = Some(last + Duration::MICROSECOND);
+        let as_old = page.iter().rev().take_while(|shown| shown.session.created_at == last).count();
+        let skipped = if self.before == before { self.skip } else { 0 };
+        Some(Self { before, skip: skipped + i64::try_from(as_old).unwrap_or(i64::MAX) })
+    }
+}
+
 impl Sessions {
-    /// The newest sessions, at most `limit`. Of a ptyd that cannot be reached, what the books have.
-    pub async fn list_known(&self, caller: Caller<'_>, limit: i64) -> Result<Vec<Shown>, SessionError> {
+    /// Sessions from a place on, newest first, at most `limit`, and the place after them, if there may be more. Of a ptyd
+    /// that cannot be reached, what the books have.
+    pub async fn list_known(
+        &self,
+        caller: Caller<'_>,
+        from: Further,
+        limit: i64,
+    ) -> Result<(Vec<Shown>, Option<Further>), SessionError> {
+        let filter = SessionFilter { created_before: from.before, ..SessionFilter::default() };
+        let page = self.known(caller, filter, from.skip, limit).await?;
+        let further = from.after(&page).filter(|_| i64::try_from(page.len()) == Ok(limit));
+        Ok((page, further))
+    }
+
+    async fn known(
+        &self,
+        caller: Caller<'_>,
+        filter: SessionFilter,
+        offset: i64,
+        limit: i64,
+    ) -> Result<Vec<Shown>, SessionError> {
         if self.link.answers().await {
-            match self.list(caller, Wanted::Filtered(SessionFilter::default()), 0, limit).await {
+            match self.list(caller, Wanted::Filtered(filter.clone()), offset, limit).await {
                 Ok((sessions, _)) => return Ok(sessions),
                 Err(SessionError::Link(_)) => {}
                 Err(err) => return Err(err),
             }
         }
-        let (sessions, _) = self.store.sessions(caller.owner, &SessionFilter::default(), 0, limit).await?;
+        let (sessions, _) = self.store.sessions(caller.owner, &filter, offset, limit).await?;
         Ok(sessions.into_iter().map(|session| Shown { session, attached_clients: 0 }).collect())
     }
 

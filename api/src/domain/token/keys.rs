@@ -1,21 +1,14 @@
 //! The secrets that sign tokens: which of them signs when, and which are accepted. Knows no token and no file.
 
-use std::collections::BTreeSet;
-
 use secrecy::{ExposeSecret, SecretString};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use super::MIN_SECRET_BYTES;
+use super::guess::can_be_guessed;
 
-/// Most keys of a list: each is tried for every refresh token that comes twice.
+/// Most keys of a list: far more than a deployment that rotates them every few minutes has.
 pub const MAX_KEYS: usize = 16;
-
-/// What keys hold that were copied from some documentation and never changed, in lower case.
-const SAMPLES: [&str; 6] =
-    ["change-me", "change_me", "changeme", "your-secret", "example", "the-first-key-of-at-least-32-bytes"];
-/// Of 32 random hex digits more are different but once in many billions.
-const MIN_DIFFERENT_BYTES: usize = 6;
 
 /// The keys of a deployment, as every api of it is told them: one a line, with the time from which it signs before it if
 /// there was a key before it. All that are listed are accepted.
@@ -81,13 +74,20 @@ impl KeyList {
         }
     }
 
-    /// As [`KeyList::parse`]. With `strict`, a key that strangers try is refused: one out of some documentation, or a few
-    /// characters over and over.
+    /// As [`KeyList::parse`]. With `strict`, a key that strangers would try is refused, as [`KeyList::check`] does.
     pub fn accept(text: &SecretString, strict: bool) -> Result<Self, BadKeys> {
         let list = Self::parse(text)?;
-        match list.0.iter().position(ListedKey::is_weak) {
-            Some(index) if strict => Err(BadKeys::Weak { number: index + 1 }),
-            Some(_) | None => Ok(list),
+        if strict {
+            list.check()?;
+        }
+        Ok(list)
+    }
+
+    /// Refuses a key that strangers would try: one out of some documentation, a few characters over and over, runs, words.
+    pub fn check(&self) -> Result<(), BadKeys> {
+        match self.0.iter().position(|key| can_be_guessed(key.secret.expose_secret())) {
+            Some(index) => Err(BadKeys::Weak { number: index + 1 }),
+            None => Ok(()),
         }
     }
 
@@ -128,14 +128,6 @@ impl KeyList {
 
     pub(super) fn keys(&self) -> &[ListedKey] {
         &self.0
-    }
-}
-
-impl ListedKey {
-    fn is_weak(&self) -> bool {
-        let key = self.secret.expose_secret().to_lowercase();
-        let different: BTreeSet<u8> = key.bytes().collect();
-        different.len() < MIN_DIFFERENT_BYTES || SAMPLES.iter().any(|sample| key.contains(sample))
     }
 }
 

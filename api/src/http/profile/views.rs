@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::domain::accounts::{Export, Figures};
 use crate::domain::profile::{Preferences, Settings};
-use crate::domain::sessions::{Known, Shown};
+use crate::domain::sessions::Known;
 use crate::domain::user::Device;
 use crate::http::auth::{DeviceView, UserView};
 use crate::http::sessions::SessionView;
@@ -86,13 +86,25 @@ struct ExportedDeviceView {
     signed_out_at: Option<OffsetDateTime>,
 }
 
+/// The account, and what is kept of it beside.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ExportedUser)]
+struct ExportedUserView {
+    #[serde(flatten)]
+    user: UserView,
+    /// Until when the tier is paid for, or was; null: for good.
+    #[serde(with = "time::serde::rfc3339::option")]
+    subscription_expires_at: Option<OffsetDateTime>,
+}
+
 /// Everything kept of an account.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Export)]
 pub(super) struct ExportView {
-    user: UserView,
+    user: ExportedUserView,
     settings: SettingsView,
     devices: Vec<ExportedDeviceView>,
+    // Last: they are written as they are read.
     sessions: Vec<SessionView>,
 }
 
@@ -103,13 +115,16 @@ impl From<&Device> for ExportedDeviceView {
 }
 
 impl ExportView {
-    /// What is kept of the account, and its sessions as the books have them.
-    pub(super) fn new(export: Export, sessions: &[Shown]) -> Self {
+    /// What is kept of the account beside its sessions.
+    pub(super) fn without_sessions(export: Export) -> Self {
         Self {
-            user: (&export.user).into(),
+            user: ExportedUserView {
+                user: (&export.user).into(),
+                subscription_expires_at: export.user.tier_until,
+            },
             settings: export.settings.into(),
             devices: export.devices.iter().map(ExportedDeviceView::from).collect(),
-            sessions: sessions.iter().map(SessionView::from).collect(),
+            sessions: Vec::new(),
         }
     }
 }

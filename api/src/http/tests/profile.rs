@@ -173,6 +173,32 @@ async fn an_export_holds_what_is_the_accounts_and_no_secret() {
     assert_eq!(stats.body["devices"], 1);
 }
 
+/// The story: an export ended after ten thousand sessions without a word, and did not say until when the tier was paid for.
+#[tokio::test]
+async fn an_export_holds_all_sessions_however_many_and_the_end_of_the_subscription() {
+    let api = Api::new().await;
+    let ann = api.register("ann").await;
+    api.database.run("update users set subscription_expires_at = 1800000000000000").await;
+    // 1,000 to each time, so that pages begin and end within one.
+    let random = if api.database.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
+    let insert = format!(
+        "with recursive n (i) as (select 1 union all select i + 1 from n where i < 10001)
+         insert into sessions (id, owner_id, status, command, rows, cols, created_at, ended_at, bytes_out, search_text)
+         select {random}, (select id from users), 'exited', '[]', 24, 80, i / 1000, 1, 0, '' from n"
+    );
+    api.database.run(insert.leak()).await;
+    let export = api.get_as(ann.access(), "/api/profile/export").await;
+    assert_eq!(
+        (export.status, &export.headers["content-type"]),
+        (StatusCode::OK, &"application/json".parse().unwrap())
+    );
+    assert_eq!(export.body["user"]["subscription_expires_at"], "2027-01-15T08:00:00Z");
+    let sessions = export.body["sessions"].as_array().unwrap();
+    let different: std::collections::BTreeSet<&str> =
+        sessions.iter().map(|session| session["id"].as_str().unwrap()).collect();
+    assert_eq!((sessions.len(), different.len()), (10_001, 10_001));
+}
+
 /// Every table is filled for bob before he goes: a table that this test does not fill fails it, so that whoever adds one
 /// says here what becomes of it.
 #[tokio::test]
@@ -319,6 +345,49 @@ async fn an_account_whose_node_is_away_is_counted_exported_and_deleted() {
         later.compare(&mut missed).await.unwrap();
     }
     assert!(!node.is_live(running));
+}
+
+/// The story: an account that was being deleted was told that its new address is taken, that its settings are set back, and
+/// was given a ticket.
+#[tokio::test]
+async fn an_account_that_is_gone_is_signed_out_whatever_it_asks() {
+    let api = Api::new().await;
+    let device = format!("/api/auth/devices/{}", Uuid::nil());
+    let [profile, settings] = ["/api/profile", "/api/profile/settings"];
+    for (method, path, body) in [
+        ("GET", profile, json!({})),
+        ("PUT", profile, json!({})),
+        ("PUT", profile, json!({"display_name": "Ann"})),
+        ("PUT", profile, json!({"email": "ann@new.example"})),
+        ("DELETE", profile, json!({"password": PASSWORD})),
+        ("GET", "/api/profile/stats", json!({})),
+        ("GET", "/api/profile/export", json!({})),
+        ("GET", settings, json!({})),
+        ("PUT", settings, json!({"theme": "light"})),
+        ("POST", "/api/profile/settings/reset", json!({})),
+        ("GET", "/api/auth/me", json!({})),
+        ("GET", "/api/auth/devices", json!({})),
+        ("DELETE", &device, json!({})),
+        ("GET", "/api/auth/account-status", json!({})),
+        ("POST", "/api/auth/ws-ticket", json!({})),
+        ("POST", "/api/auth/logout", json!({})),
+        (
+            "POST",
+            "/api/auth/change-password",
+            json!({"current_password": PASSWORD, "new_password": "Another1!"}),
+        ),
+    ] {
+        let ann = api.register("ann").await;
+        // What is known of her device for less than a second still.
+        assert_eq!(api.me(ann.access()).await.status, StatusCode::OK);
+        api.database.run("delete from users").await;
+        let answer = api.ask_as(ann.access(), method, path, body).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.body["code"]),
+            (401, &json!("token_revoked")),
+            "{method} {path}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::profile::{Settings, SettingsChange};
-use crate::domain::secret_token;
+use crate::domain::secret_token::{self, Salt};
 use crate::domain::user::{DeviceInfo, DeviceKind};
 
 pub(super) const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -43,6 +43,11 @@ pub(super) async fn device(database: &Database, owner: &User) -> (DeviceId, Secr
     let device = NewDevice { id, user_id: owner.id, info, address: HOME, password_hash };
     assert!(database.sign_in(&device, refresh, t0()).await.unwrap());
     (id, refresh.hash)
+}
+
+pub(super) fn successor() -> Successor {
+    let (secret, salt) = (secret_token::random().unwrap(), Salt::random().unwrap());
+    Successor { refresh: refresh_of(secret_token::hash(&secret)), salt }
 }
 
 pub(super) fn refresh_of(hash: SecretHash) -> NewRefresh {
@@ -209,13 +214,15 @@ async fn a_token_shown_twenty_times_at_once_is_spent_once() {
     let database = place.open().await;
     let ann = user(&database, "ann").await;
     let (phone, first) = device(&database, &ann).await;
-    let next = secret_token::hash(&secret_token::random().unwrap());
     let grace = Duration::seconds(60);
     let now = t0() + Duration::minutes(1);
-    let spent = join_all((0..20).map(|_| database.rotate(first, refresh_of(next), grace, HOME, now))).await;
-    for rotation in spent {
-        assert_eq!(rotation.unwrap(), Rotation::Spent(ann.id, phone));
-    }
+    let successors: Vec<Successor> = (0..20).map(|_| successor()).collect();
+    let shown = successors.iter().map(|next| database.rotate(first, *next, grace, HOME, now));
+    let shown: Vec<Rotation> = join_all(shown).await.into_iter().map(Result::unwrap).collect();
+    let spent = shown.iter().position(|rotation| *rotation == Rotation::Spent(ann.id, phone)).unwrap();
+    let (next, salt) = (successors[spent].refresh.hash, successors[spent].salt);
+    let before = shown.iter().filter(|shown| **shown == Rotation::SpentBefore(ann.id, phone, salt));
+    assert_eq!(before.count(), 19, "{shown:?}");
     assert_eq!(database.count("select count(*) from refresh_tokens").await, 2);
     assert_eq!(
         database.standing(ann.id, phone, t0()).await.unwrap(),
@@ -224,19 +231,34 @@ async fn a_token_shown_twenty_times_at_once_is_spent_once() {
 
     // Of copies used late, at once, all are refused and the family is gone.
     let late = now + grace;
-    let other = secret_token::hash(&secret_token::random().unwrap());
-    let reused = join_all((0..8).map(|_| database.rotate(first, refresh_of(other), grace, HOME, late))).await;
+    let reused = join_all((0..8).map(|_| database.rotate(first, successor(), grace, HOME, late))).await;
     let found_out = reused
         .iter()
         .filter(|rotation| matches!(rotation, Ok(Rotation::Reused(device)) if *device == phone))
         .count();
     assert!(found_out >= 1, "{reused:?}");
     assert!(
-        reused.iter().all(|rotation| !matches!(rotation, Ok(Rotation::Spent(..)) | Err(_))),
+        reused.iter().all(|rotation| matches!(rotation, Ok(Rotation::Reused(_) | Rotation::Refused))),
         "{reused:?}"
     );
     assert_eq!(database.standing(ann.id, phone, t0()).await.unwrap(), Standing::SignedOut);
-    assert_eq!(database.rotate(next, refresh_of(other), grace, HOME, late).await.unwrap(), Rotation::Refused);
+    assert_eq!(database.rotate(next, successor(), grace, HOME, late).await.unwrap(), Rotation::Refused);
+}
+
+#[tokio::test]
+async fn what_leads_from_a_token_to_its_successor_is_forgotten_by_the_next_refresh() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let ann = user(&database, "ann").await;
+    let (_, mut token) = device(&database, &ann).await;
+    let grace = Duration::seconds(60);
+    let salts = "select count(*) from refresh_tokens where successor_salt is not null";
+    for (after, kept) in [(0, 1), (59, 2), (60, 2), (200, 1)] {
+        let next = successor();
+        database.rotate(token, next, grace, HOME, t0() + Duration::seconds(after)).await.unwrap();
+        token = next.refresh.hash;
+        assert_eq!(database.count(salts).await, kept, "after {after} s");
+    }
 }
 
 #[tokio::test]
@@ -254,8 +276,7 @@ async fn a_standing_is_that_of_the_devices_own_account() {
         Standing::SignedIn { is_admin: false, tier: Tier::Free }
     );
     assert_eq!(database.standing(ann.id, laptop, t0()).await.unwrap(), Standing::SignedOut);
-    let next = refresh_of(secret_token::hash(&secret_token::random().unwrap()));
-    let rotation = database.rotate(token, next, Duration::seconds(60), HOME, t0()).await.unwrap();
+    let rotation = database.rotate(token, successor(), Duration::seconds(60), HOME, t0()).await.unwrap();
     assert_eq!(rotation, Rotation::Refused);
     assert!(!database.sign_out(bob.id, phone, t0()).await.unwrap());
     assert!(database.sign_out(ann.id, phone, t0()).await.unwrap());

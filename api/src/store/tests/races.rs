@@ -1,13 +1,15 @@
 //! What every database keeps to when two change one account at once. Who comes first is made sure of where the database
 //! tells who waits; where it does not, what is asserted holds either way.
 
-use devpocket_shared::ids::DeviceId;
+use devpocket_shared::ids::{DeviceId, SessionId, TerminalSize};
+use devpocket_shared::wire::{Limits, Spec};
 use time::Duration;
 use uuid::Uuid;
 
-use super::contract::{HOME, device, refresh_of, user};
+use super::contract::{HOME, device, successor, user};
 use super::*;
 use crate::domain::secret_token;
+use crate::domain::session::Session;
 
 /// The story: of a login and `revoke-devices` at once, the login could be committed after all devices that were there had
 /// been signed out, and stayed.
@@ -81,8 +83,7 @@ async fn a_refresh_and_a_deletion_at_once_do_not_wait_for_each_other() {
     let (phone, token) = device(&database, &ann).await;
     let mut held = database.begin().await.unwrap();
     held.execute(sql("update refresh_tokens set spent_at = spent_at")).await.unwrap();
-    let next = refresh_of(secret_token::hash(&secret_token::random().unwrap()));
-    let refresh = database.rotate(token, next, Duration::seconds(60), HOME, t0());
+    let refresh = database.rotate(token, successor(), Duration::seconds(60), HOME, t0());
     let deletion = async {
         database.waiters(1).await;
         let letting_go = async {
@@ -96,4 +97,82 @@ async fn a_refresh_and_a_deletion_at_once_do_not_wait_for_each_other() {
     assert!(expected.contains(&refreshed.unwrap()));
     assert!(deleted.unwrap());
     assert_eq!(database.count("select count(*) from refresh_tokens").await, 0);
+}
+
+/// The story: a password was changed, and an account deleted, from a device that had just been signed out. The statement
+/// that did it waited for whoever signed the device out, and saw the device as it had been before; and who signed out one
+/// device alone did not wait for it at all.
+#[tokio::test]
+async fn a_device_that_is_being_signed_out_changes_its_account_no_more() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    for (name, all, delete) in
+        [("ann", true, false), ("bob", true, true), ("cid", false, false), ("dan", false, true)]
+    {
+        let owner = user(&database, name).await;
+        let (phone, _) = device(&database, &owner).await;
+        let mut refresh = database.begin().await.unwrap();
+        refresh.execute(sql("update devices set last_seen_at = last_seen_at")).await.unwrap();
+        let signing_out = async {
+            if all {
+                database.sign_out_all(owner.id, t0()).await.unwrap() == 1
+            } else {
+                database.sign_out(owner.id, phone, t0()).await.unwrap()
+            }
+        };
+        let acting = async {
+            database.waiters(1).await;
+            let letting_go = async {
+                database.waiters(2).await;
+                refresh.commit().await.unwrap();
+            };
+            let (old, new) = (owner.password_hash.as_ref(), "new".into());
+            let act = async {
+                if delete {
+                    database.delete_user(owner.id, old, phone, t0()).await.unwrap()
+                } else {
+                    database.change_password(owner.id, old, &new, phone, t0()).await.unwrap()
+                }
+            };
+            tokio::join!(act, letting_go).0
+        };
+        let (signed_out, acted) = tokio::join!(signing_out, acting);
+        assert!(signed_out || (delete && acted), "{name}");
+        assert_eq!(database.standing(owner.id, phone, t0()).await.unwrap(), Standing::SignedOut, "{name}");
+        if database.is_postgres() {
+            assert!(!acted, "{name}: the sign-out came first");
+        }
+    }
+}
+
+/// The story: what an operator's `end-sessions --all` locks, a deletion's cascade locks too, in another order: each waited for
+/// the other until PostgreSQL gave one of them up, which was answered with 503.
+#[tokio::test]
+async fn what_waits_for_a_deletion_that_waits_for_it_is_done_all_the_same() {
+    let place = Kept::make().await;
+    let database = place.open().await;
+    let ann = user(&database, "ann").await;
+    for name in ["first", "second"] {
+        let spec = Spec {
+            name: Some(name.to_owned()),
+            command: Vec::new(),
+            working_directory: None,
+            environment: Vec::new(),
+            size: TerminalSize::DEFAULT,
+        };
+        let session = Session::new(SessionId::new(Uuid::now_v7()), ann.id, &spec, Limits::default(), t0());
+        assert_eq!(database.add_session(&session).await.unwrap(), Added::Done);
+    }
+    let mut cascade = database.begin().await.unwrap();
+    cascade.execute(sql("delete from sessions where name = 'second'")).await.unwrap();
+    let other_way_round = async {
+        database.waiters(1).await;
+        // Whichever of the two is given up.
+        if cascade.execute(sql("delete from sessions where name = 'first'")).await.is_ok() {
+            cascade.commit().await.unwrap();
+        }
+    };
+    let (ended, ()) = tokio::join!(database.want_end(Ending::All, t0()), other_way_round);
+    let left = database.count("select count(*) from sessions").await;
+    assert_eq!(i64::try_from(ended.unwrap().len()).unwrap(), left);
 }
