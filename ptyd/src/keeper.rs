@@ -47,7 +47,7 @@ use reexec::Reexec;
 use session::Sessions;
 use shutdown::Shutdown;
 use sockets::Sockets;
-use state_dir::StateDir;
+use state_dir::{Secrets, StateDir};
 use sys::Millis;
 use users::Users;
 use worker::Worker;
@@ -109,6 +109,8 @@ struct Keeper {
     users: Users,
     /// The one account served, once there is one.
     owner: Option<UserId>,
+    /// The link's, for every worker.
+    secrets: Secrets,
     lang: String,
     limits: Limits,
     tasks: TaskCount,

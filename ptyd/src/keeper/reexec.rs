@@ -15,9 +15,10 @@ use nix::unistd::{Pid, fexecve};
 use ptyd_session::LayoutMark;
 
 use super::Keeper;
-use super::saved::{Saved, SavedError, SavedKeeper, SavedSession, SavedWorker};
+use super::saved::{Saved, SavedError, SavedFinds, SavedKeeper, SavedSession, SavedWorker};
 use super::sys::child::{self, EXTRA, Plan, Program};
 use super::sys::{self, Millis};
+use super::users::Account;
 use crate::chain;
 use crate::handover::ExitStatus;
 
@@ -186,7 +187,16 @@ impl Keeper {
             cgroup: self.cgroups.as_ref().map(|cgroups| bytes(cgroups.base())),
             sessions: u32::try_from(sessions.len()).unwrap_or(u32::MAX),
         };
-        Saved { keeper, sessions }
+        let finds = SavedFinds {
+            owner: self.owner,
+            secrets: self.secrets.to_vec(),
+            shell: self.users.shell.saved(),
+            worker: self.users.worker.saved(),
+            link: self.users.link.as_ref().map(Account::saved),
+            tty_gid: self.users.tty_gid,
+            by_root: self.users.by_root,
+        };
+        Saved { keeper, finds: Some(finds), sessions }
     }
 }
 

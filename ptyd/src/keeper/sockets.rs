@@ -2,7 +2,7 @@
 //! the key files that go with them. Knows nothing of what is said on them.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use devpocket_shared::certificates::{CA_FILE, MAKE_COMMAND, Role};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::stat::{Mode, SFlag, fstat, umask};
 use nix::unistd::{Uid, fchownat};
 
-use super::state_dir::{StateDir, StateDirError};
+use super::state_dir::Secrets;
 use super::users::Account;
 use crate::handover::Descriptor;
 
@@ -46,9 +47,9 @@ pub enum SocketError {
     /// A key file cannot be opened.
     #[error("cannot open {}{}", .path.display(), hint(.source))]
     KeyFile { path: PathBuf, source: io::Error },
-    /// The secrets cannot be opened.
-    #[error(transparent)]
-    Secrets(#[from] StateDirError),
+    /// There is no memory to hand keys over in.
+    #[error("keys cannot be handed to a worker")]
+    Memory(#[source] io::Error),
 }
 
 /// The link's bound sockets.
@@ -99,12 +100,13 @@ impl Sockets {
     }
 }
 
-/// What a worker gets beside the sockets, opened afresh for each: renewed certificates count from the next one on.
+/// What a worker gets beside the sockets; certificates are opened afresh for each: renewed ones count from the next
+/// worker on.
 pub(super) fn key_files(
-    state_dir: &StateDir,
+    secrets: &Secrets,
     certificates: Option<&Path>,
 ) -> Result<Vec<(Descriptor, File)>, SocketError> {
-    let mut files = vec![(Descriptor::LinkSecrets, state_dir.link_secrets()?)];
+    let mut files = vec![(Descriptor::LinkSecrets, in_memory(secrets)?)];
     let names = [
         (Descriptor::LinkCa, CA_FILE),
         (Descriptor::LinkCertificate, Role::Ptyd.certificate_file()),
@@ -118,6 +120,15 @@ pub(super) fn key_files(
         }
     }
     Ok(files)
+}
+
+/// A file that is nowhere, so that a worker has no path to ours, and what becomes of ours is nothing to it.
+fn in_memory(content: &[u8]) -> Result<File, SocketError> {
+    let memory = memfd_create(c"ptyd-keys", MFdFlags::MFD_CLOEXEC)
+        .map_err(|errno| SocketError::Memory(errno.into()))?;
+    let mut file = File::from(memory);
+    file.write_all(content).map_err(SocketError::Memory)?;
+    Ok(file)
 }
 
 /// What an operator does about a file of the link's certificates that is not there.

@@ -25,7 +25,7 @@ use super::reexec::Reexec;
 use super::saved::{Inherited, Saved, SavedError, SavedSession};
 use super::session::{Kill, Session, Sessions};
 use super::sockets::{SocketError, Sockets, key_files};
-use super::state_dir::StateDir;
+use super::state_dir::{self, Secrets, StateDir};
 use super::sys::child::{self, Plan, Program};
 use super::sys::{self, Millis};
 use super::users::Users;
@@ -78,25 +78,20 @@ impl Keeper {
             .map_err(os("signalfd"))?;
         let null = OpenOptions::new().read(true).write(true).open("/dev/null");
         let null = null.map_err(|error| os("opening /dev/null")(errno(&error)))?.into();
-        let users = Users::find(&config)?;
         match config.resume_state {
-            None => Self::afresh(config, users, signals, null),
-            Some(fd) => Self::resume(config, users, signals, null, fd),
+            None => Self::afresh(config, signals, null),
+            Some(fd) => Self::resume(config, signals, null, fd),
         }
     }
 
-    fn afresh(
-        config: KeeperConfig,
-        users: Users,
-        signals: SignalFd,
-        null: OwnedFd,
-    ) -> Result<Self, KeeperError> {
+    fn afresh(config: KeeperConfig, signals: SignalFd, null: OwnedFd) -> Result<Self, KeeperError> {
         let log = Log::new(&config.log);
+        let users = Users::find(&config)?;
         let path = config.state_dir.clone().ok_or(KeeperError::Missing("PTYD_STATE_DIR"))?;
         let state_dir = StateDir::open(&path)?;
-        let (node_id, owner) = (state_dir.node_id()?, state_dir.owner()?);
+        let (node_id, owner, secrets) = (state_dir.node_id()?, state_dir.owner()?, state_dir.link_secrets()?);
         make_certificates(&config, &state_dir, &log)?;
-        key_files(&state_dir, certificates(&config, &state_dir).as_deref())?;
+        key_files(&secrets, certificates(&config, &state_dir).as_deref())?;
         let socket = config.socket.clone().unwrap_or_else(|| state_dir.path().join("ptyd.sock"));
         let sockets = Sockets::bind(&socket, state_dir.path(), users.link.as_ref(), config.link_listen)?;
         let executable = std::env::current_exe()
@@ -113,6 +108,7 @@ impl Keeper {
             sockets,
             users,
             owner,
+            secrets,
             lang: super::environment::host_lang(),
             limits,
             tasks: TaskCount::default(),
@@ -143,16 +139,13 @@ impl Keeper {
         Ok(keeper)
     }
 
-    fn resume(
-        config: KeeperConfig,
-        users: Users,
-        signals: SignalFd,
-        null: OwnedFd,
-        fd: i32,
-    ) -> Result<Self, KeeperError> {
+    /// There is no way back from here, and an error would end every session: what was found well a moment ago, by
+    /// [`check`] or by the keeper before, is asked for again, but gone on without.
+    fn resume(config: KeeperConfig, signals: SignalFd, null: OwnedFd, fd: i32) -> Result<Self, KeeperError> {
         let log = Log::new(&config.log);
         let mut inherited = Inherited::default();
-        let Saved { keeper: saved, sessions: saved_sessions } = Saved::read(File::from(inherited.take(fd)?))?;
+        let Saved { keeper: saved, finds, sessions: saved_sessions } =
+            Saved::read(File::from(inherited.take(fd)?))?;
         let state_dir = StateDir::resume(path(saved.state_dir), inherited.take(saved.lock)?);
         let sockets = Sockets {
             listener: inherited.take(saved.listener)?,
@@ -175,9 +168,25 @@ impl Keeper {
                 }
             }
         }
-        let limits = Limits::raise(Some(saved.inherited_files))
-            .map_err(|source| KeeperError::Os { what: "raising the open-files limit", source })?;
-        let owner = state_dir.owner()?;
+        let limits = Limits::resume(saved.inherited_files);
+        let users = match (Users::find(&config), &finds) {
+            (Ok(users), _) => users,
+            (Err(error), Some(finds)) => {
+                log.error("going on with the users of before", &[("error", &chain(&error))]);
+                Users::resume(finds)
+            }
+            (Err(error), None) => return Err(error.into()),
+        };
+        let (owner, secrets) = (state_dir.owner(), state_dir.link_secrets());
+        for error in [owner.as_ref().err(), secrets.as_ref().err()].into_iter().flatten() {
+            log.error("going on with what the state directory held before", &[("error", &chain(error))]);
+        }
+        let owner = match &finds {
+            Some(finds) => finds.owner,
+            None => owner.unwrap_or_else(|_| sessions.iter().next().map(|(_, session)| session.owner)),
+        };
+        let saved_secrets = finds.and_then(|finds| Secrets::try_from(finds.secrets).ok());
+        let secrets = saved_secrets.or(secrets.ok()).unwrap_or_else(state_dir::fresh_secrets);
         if let Err(error) = make_certificates(&config, &state_dir, &log) {
             log.error("the link's certificates are not renewed", &[("error", &chain(&error))]);
         }
@@ -200,6 +209,7 @@ impl Keeper {
             sockets,
             users,
             owner,
+            secrets,
             lang: super::environment::host_lang(),
             limits,
             tasks: TaskCount::default(),
@@ -237,7 +247,7 @@ impl Keeper {
 
     fn try_start_worker(&self) -> Result<(Pid, OwnedFd), WorkerError> {
         let os = |what| move |source| WorkerError::Os { what, source };
-        let files = key_files(&self.state_dir, certificates(&self.config, &self.state_dir).as_deref())?;
+        let files = key_files(&self.secrets, certificates(&self.config, &self.state_dir).as_deref())?;
         // Not what lies at our path by now: a worker of another release may not fit the sessions' memory, which is checked
         // when we are replaced ourselves.
         let ourselves = Path::new("/proc/self/exe");

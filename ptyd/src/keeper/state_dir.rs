@@ -2,7 +2,7 @@
 //! nothing of sessions.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,8 @@ use uuid::Uuid;
 
 /// QUIC's reset key, then its connection-id key.
 const SECRET_BYTES: usize = 64;
+/// See [`StateDir::link_secrets`].
+pub(super) type Secrets = [u8; SECRET_BYTES];
 
 /// The state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -88,22 +90,25 @@ impl StateDir {
         self.write("owner", 0o600, format!("{owner}\n").as_bytes())
     }
 
-    /// The link's secrets, opened for reading; made at the first start.
-    pub(super) fn link_secrets(&self) -> Result<File, StateDirError> {
+    /// The link's secrets; made at the first start.
+    pub(super) fn link_secrets(&self) -> Result<Secrets, StateDirError> {
         let path = self.path.join("link_secrets");
         let io = |source| StateDirError::Io { path: path.clone(), source };
-        let file = match open_private(OpenOptions::new().read(true), &path) {
+        let mut file = match open_private(OpenOptions::new().read(true), &path) {
+            Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut secrets = [0; SECRET_BYTES];
-                getrandom::fill(&mut secrets).map_err(|error| io(error.into()))?;
+                let secrets = fresh_secrets();
                 self.write("link_secrets", 0o600, &secrets)?;
-                open_private(OpenOptions::new().read(true), &path)
+                return Ok(secrets);
             }
-            opened => opened,
+            Err(error) => return Err(io(error)),
+        };
+        if file.metadata().map_err(io)?.len() != SECRET_BYTES as u64 {
+            return Err(StateDirError::Damaged { path, what: "64 secret bytes" });
         }
-        .map_err(io)?;
-        let damaged = file.metadata().map_err(io)?.len() != SECRET_BYTES as u64;
-        if damaged { Err(StateDirError::Damaged { path, what: "64 secret bytes" }) } else { Ok(file) }
+        let mut secrets = [0; SECRET_BYTES];
+        file.read_exact(&mut secrets).map_err(io)?;
+        Ok(secrets)
     }
 
     /// Where the link's certificates are that ptyd makes for itself.
@@ -148,6 +153,14 @@ impl StateDir {
     }
 }
 
+/// Secrets that nobody had before.
+#[expect(clippy::expect_used, reason = "the kernel's generator is long since seeded when any service starts")]
+pub(super) fn fresh_secrets() -> Secrets {
+    let mut secrets = [0; SECRET_BYTES];
+    getrandom::fill(&mut secrets).expect("random bytes");
+    secrets
+}
+
 fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     options.mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)
 }
@@ -161,12 +174,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/state");
         let state = StateDir::open(&path).unwrap();
-        let (node, secrets) =
-            (state.node_id().unwrap(), io::read_to_string(Hex(state.link_secrets().unwrap())).unwrap());
+        let (node, secrets) = (state.node_id().unwrap(), state.link_secrets().unwrap());
         drop(state);
         let state = StateDir::open(&path).unwrap();
         assert_eq!(state.node_id().unwrap(), node);
-        assert_eq!(io::read_to_string(Hex(state.link_secrets().unwrap())).unwrap(), secrets);
+        assert_eq!(state.link_secrets().unwrap(), secrets);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(fs::metadata(path.join("link_secrets")).unwrap().permissions().mode() & 0o777, 0o600);
     }
@@ -186,18 +198,5 @@ mod tests {
         fs::write(dir.path().join("link_secrets"), "short").unwrap();
         assert!(matches!(state.node_id(), Err(StateDirError::Damaged { .. })));
         assert!(matches!(state.link_secrets(), Err(StateDirError::Damaged { .. })));
-    }
-
-    /// Reads bytes as characters of one byte each.
-    struct Hex(File);
-
-    impl io::Read for Hex {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let mut raw = vec![0; buffer.len() / 2];
-            let read = self.0.read(&mut raw)?;
-            let text: String = raw.iter().take(read).map(|byte| format!("{byte:02x}")).collect();
-            buffer[..text.len()].copy_from_slice(text.as_bytes());
-            Ok(text.len())
-        }
     }
 }
