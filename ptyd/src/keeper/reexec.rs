@@ -8,11 +8,13 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::uio::pread;
-use nix::unistd::{Pid, fexecve};
+use nix::unistd::{Pid, fexecve, pipe2, read};
 use ptyd_session::LayoutMark;
+use ring::digest;
 
 use super::Keeper;
 use super::saved::{Saved, SavedError, SavedFinds, SavedKeeper, SavedSession, SavedWorker};
@@ -21,6 +23,9 @@ use super::sys::{self, Millis};
 use super::users::Account;
 use crate::chain;
 use crate::handover::ExitStatus;
+
+/// A digest in hexadecimal digits, and the line's end.
+pub(super) type Answer = [u8; 2 * digest::SHA256_OUTPUT_LEN + 1];
 
 /// How long a new binary may take to check the state.
 const CHECK_PATIENCE: Millis = 10_000;
@@ -48,7 +53,7 @@ pub(super) enum Reexec {
     /// Asked for; waits until the state can be written.
     Wanted,
     /// The new binary looks at a copy of the state.
-    Checking { binary: File, pid: Pid, deadline: Millis },
+    Checking { binary: File, pid: Pid, deadline: Millis, answer: OwnedFd, expected: Answer },
     /// It can take over; waits until the state can be written.
     Checked { binary: File },
 }
@@ -97,8 +102,9 @@ impl Keeper {
     /// Takes note that process `pid` was reaped, if it was checking the state.
     pub(super) fn check_reaped(&mut self, pid: Pid, exit: ExitStatus) -> bool {
         match std::mem::take(&mut self.reexec) {
-            Reexec::Checking { binary, pid: checking, .. } if checking == pid => {
-                if exit == ExitStatus::Code(0) {
+            Reexec::Checking { binary, pid: checking, answer, expected, .. } if checking == pid => {
+                // A program that is no ptyd may end well too.
+                if exit == ExitStatus::Code(0) && given(&answer) == Some(expected) {
                     self.reexec = Reexec::Checked { binary };
                 } else {
                     self.log.error("the new binary refused the state; going on with the old one", &[]);
@@ -115,11 +121,15 @@ impl Keeper {
     fn start_check(&self, now: Millis) -> Result<Reexec, ReexecError> {
         let os = |what| move |source| ReexecError::Os { what, source };
         let binary = File::open(&self.executable).map_err(ReexecError::Open)?;
-        let state = write_memfd(&self.saved())?;
+        let saved = self.saved();
+        let state = write_memfd(&saved)?;
+        let mut bytes = Vec::new();
+        saved.write(&mut bytes)?;
+        let (answer, theirs) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(os("pipe"))?;
         let arguments = arguments("--check-state", EXTRA);
         let stderr = io::stderr();
         let pid = child::start(&Plan {
-            standard: [self.null.as_fd(), stderr.as_fd(), stderr.as_fd()],
+            standard: [self.null.as_fd(), theirs.as_fd(), stderr.as_fd()],
             terminal: false,
             extra: Some(state.as_fd()),
             report: None,
@@ -133,7 +143,13 @@ impl Keeper {
             environment: &own_environment(),
         })
         .map_err(os("fork"))?;
-        Ok(Reexec::Checking { binary, pid, deadline: now + CHECK_PATIENCE })
+        Ok(Reexec::Checking {
+            binary,
+            pid,
+            deadline: now + CHECK_PATIENCE,
+            answer,
+            expected: answer_to(&bytes),
+        })
     }
 
     /// Becomes `binary`; returns only if that fails, with everything as before.
@@ -198,6 +214,23 @@ impl Keeper {
         };
         Saved { keeper, finds: Some(finds), sessions }
     }
+}
+
+/// What a program that can take over the state in `bytes` says on its standard output: only one that has read it can.
+pub(super) fn answer_to(bytes: &[u8]) -> Answer {
+    let digest = digest::digest(&digest::SHA256, bytes);
+    let mut answer: Answer = [b'\n'; _];
+    for (to, byte) in answer.chunks_exact_mut(2).zip(digest.as_ref()) {
+        to.copy_from_slice(format!("{byte:02x}").as_bytes());
+    }
+    answer
+}
+
+/// What a checking program that has ended said, if it is as long as it should be.
+fn given(answer: &OwnedFd) -> Option<Answer> {
+    let mut bytes = [0; size_of::<Answer>() + 1];
+    let length = read(answer, &mut bytes).ok()?;
+    bytes.get(..length)?.try_into().ok()
 }
 
 /// What a session's memory begins with. Zeros if that cannot be read: then its worker will say what is wrong.

@@ -3,7 +3,7 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::cgroup::Cgroups;
 use super::limits::{self, Limits, TaskCount};
 use super::log::Log;
-use super::reexec::Reexec;
+use super::reexec::{self, Reexec};
 use super::saved::{Inherited, Saved, SavedError, SavedSession};
 use super::session::{Kill, Session, Sessions};
 use super::sockets::{SocketError, Sockets, key_files};
@@ -54,10 +54,12 @@ enum WorkerError {
 
 /// Says whether this binary, configured like this, could take over the state in `fd`.
 pub(super) fn check(config: &KeeperConfig, fd: i32) -> Result<(), KeeperError> {
-    let state = Inherited::default().take(fd)?;
-    Saved::read(File::from(state))?.check_layouts()?;
+    let mut state = Vec::new();
+    File::from(Inherited::default().take(fd)?).read_to_end(&mut state).map_err(SavedError::Io)?;
+    Saved::read(&state[..])?.check_layouts()?;
     Users::find(config)?;
-    Ok(())
+    let said = io::stdout().write_all(&reexec::answer_to(&state));
+    said.map_err(|error| KeeperError::Os { what: "answering", source: errno(&error) })
 }
 
 impl Keeper {
