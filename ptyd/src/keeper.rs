@@ -2,6 +2,7 @@
 //! One thread, one poll(2) loop, no network. It must not know tokio, the worker's code, or what flows through a
 //! terminal: it never reads one and never maps a ring.
 
+mod certificates;
 mod cgroup;
 mod ending;
 mod environment;
@@ -32,6 +33,7 @@ use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use nix::sys::wait::waitpid;
 
+pub use certificates::LinkCertificateError;
 pub use saved::SavedError;
 pub use sockets::SocketError;
 pub use state_dir::StateDirError;
@@ -40,6 +42,7 @@ pub use users::UserError;
 use crate::chain;
 use crate::config::KeeperConfig;
 use crate::handover::socket::HandoverError;
+use certificates::Certificates;
 use cgroup::Cgroups;
 use limits::{Limits, TaskCount};
 use log::Log;
@@ -70,12 +73,12 @@ pub enum KeeperError {
     /// A configured user cannot be used.
     #[error(transparent)]
     User(#[from] UserError),
-    /// A socket cannot be bound, or a key file opened.
+    /// A socket cannot be bound.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// The link's certificates cannot be made.
-    #[error("the link's certificates cannot be made or renewed")]
-    Certificates(#[from] devpocket_shared::certificates::CertificateError),
+    /// The link's certificates cannot be used.
+    #[error(transparent)]
+    Certificates(#[from] LinkCertificateError),
     /// The state of the keeper before cannot be taken over.
     #[error(transparent)]
     Saved(#[from] SavedError),
@@ -111,6 +114,8 @@ struct Keeper {
     owner: Option<UserId>,
     /// The link's, for every worker.
     secrets: Secrets,
+    /// The link's over QUIC.
+    certificates: Option<Certificates>,
     lang: String,
     limits: Limits,
     tasks: TaskCount,

@@ -121,6 +121,10 @@ impl Keeper {
     fn start_check(&self, now: Millis) -> Result<Reexec, ReexecError> {
         let os = |what| move |source| ReexecError::Os { what, source };
         let binary = File::open(&self.executable).map_err(ReexecError::Open)?;
+        // Here and not in the new program: with no files to write it cannot fail, and the check sees what it will find.
+        if let Some(certificates) = &self.certificates {
+            certificates.renew(self.log);
+        }
         let saved = self.saved();
         let state = write_memfd(&saved)?;
         let mut bytes = Vec::new();

@@ -8,7 +8,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use devpocket_shared::certificates::{CertificateError, make_all};
 use devpocket_shared::ids::{BootId, SessionId};
 use nix::errno::Errno;
 use nix::sys::prctl;
@@ -18,13 +17,14 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::Pid;
 use uuid::Uuid;
 
+use super::certificates::Certificates;
 use super::cgroup::Cgroups;
 use super::limits::{self, Limits, TaskCount};
 use super::log::Log;
 use super::reexec::{self, Reexec};
 use super::saved::{Inherited, Saved, SavedError, SavedSession};
 use super::session::{Kill, Session, Sessions};
-use super::sockets::{SocketError, Sockets, key_files};
+use super::sockets::{Sockets, key_file};
 use super::state_dir::{self, Secrets, StateDir};
 use super::sys::child::{self, Plan, Program};
 use super::sys::{self, Millis};
@@ -44,8 +44,8 @@ const WORKER_PATH: &str = "PATH=/usr/local/bin:/usr/bin:/bin";
 enum WorkerError {
     #[error("the worker's program cannot be opened")]
     Open(#[source] io::Error),
-    #[error(transparent)]
-    KeyFiles(#[from] SocketError),
+    #[error("the link's keys cannot be handed over")]
+    Keys(#[source] io::Error),
     #[error("{what} failed")]
     Os { what: &'static str, source: Errno },
     #[error("the worker cannot be welcomed")]
@@ -56,8 +56,11 @@ enum WorkerError {
 pub(super) fn check(config: &KeeperConfig, fd: i32) -> Result<(), KeeperError> {
     let mut state = Vec::new();
     File::from(Inherited::default().take(fd)?).read_to_end(&mut state).map_err(SavedError::Io)?;
-    Saved::read(&state[..])?.check_layouts()?;
+    let saved = Saved::read(&state[..])?;
+    saved.check_layouts()?;
     Users::find(config)?;
+    let own = state_dir::link_certificates(&path(saved.keeper.state_dir));
+    Certificates::of(config, own).map_or(Ok(()), |mut certificates| certificates.load())?;
     let said = io::stdout().write_all(&reexec::answer_to(&state));
     said.map_err(|error| KeeperError::Os { what: "answering", source: errno(&error) })
 }
@@ -92,8 +95,12 @@ impl Keeper {
         let path = config.state_dir.clone().ok_or(KeeperError::Missing("PTYD_STATE_DIR"))?;
         let state_dir = StateDir::open(&path)?;
         let (node_id, owner, secrets) = (state_dir.node_id()?, state_dir.owner()?, state_dir.link_secrets()?);
-        make_certificates(&config, &state_dir, &log)?;
-        key_files(&secrets, certificates(&config, &state_dir).as_deref())?;
+        let mut certificates = Certificates::of(&config, state_dir::link_certificates(state_dir.path()));
+        if let Some(certificates) = &mut certificates {
+            certificates.renew(log);
+            certificates.load()?;
+            certificates.warn_of_end(log);
+        }
         let socket = config.socket.clone().unwrap_or_else(|| state_dir.path().join("ptyd.sock"));
         let sockets = Sockets::bind(&socket, state_dir.path(), users.link.as_ref(), config.link_listen)?;
         let executable = std::env::current_exe()
@@ -111,6 +118,7 @@ impl Keeper {
             users,
             owner,
             secrets,
+            certificates,
             lang: super::environment::host_lang(),
             limits,
             tasks: TaskCount::default(),
@@ -189,9 +197,8 @@ impl Keeper {
         };
         let saved_secrets = finds.and_then(|finds| Secrets::try_from(finds.secrets).ok());
         let secrets = saved_secrets.or(secrets.ok()).unwrap_or_else(state_dir::fresh_secrets);
-        if let Err(error) = make_certificates(&config, &state_dir, &log) {
-            log.error("the link's certificates are not renewed", &[("error", &chain(&error))]);
-        }
+        // Read for the first worker, which is started at once.
+        let certificates = Certificates::of(&config, state_dir::link_certificates(state_dir.path()));
         // The worker that runs is of the old binary: the next one takes over from it.
         worker.stop(now);
         log.info(
@@ -212,6 +219,7 @@ impl Keeper {
             users,
             owner,
             secrets,
+            certificates,
             lang: super::environment::host_lang(),
             limits,
             tasks: TaskCount::default(),
@@ -232,6 +240,12 @@ impl Keeper {
 
     /// Starts a worker, or says when the next attempt is.
     pub(super) fn start_worker(&mut self, now: Millis) {
+        if let Some(Err(error)) = self.certificates.as_mut().map(Certificates::load) {
+            self.log.error(
+                "the link's certificates are bad; the worker gets the last good ones",
+                &[("error", &chain(&error))],
+            );
+        }
         match self.try_start_worker() {
             Ok((pid, socket)) => {
                 self.log.info("the worker is started", &[("worker.pid", &pid)]);
@@ -249,7 +263,13 @@ impl Keeper {
 
     fn try_start_worker(&self) -> Result<(Pid, OwnedFd), WorkerError> {
         let os = |what| move |source| WorkerError::Os { what, source };
-        let files = key_files(&self.secrets, certificates(&self.config, &self.state_dir).as_deref())?;
+        let contents = self.certificates.iter().flat_map(Certificates::contents);
+        let files = [(Descriptor::LinkSecrets, &self.secrets[..])]
+            .into_iter()
+            .chain(contents)
+            .map(|(descriptor, content)| Ok((descriptor, key_file(content)?)))
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(WorkerError::Keys)?;
         // Not what lies at our path by now: a worker of another release may not fit the sessions' memory, which is checked
         // when we are replaced ourselves.
         let ourselves = Path::new("/proc/self/exe");
@@ -312,27 +332,6 @@ fn session(saved: SavedSession, inherited: &mut Inherited) -> Result<(SessionId,
         process_limit: saved.process_limit,
     };
     Ok((saved.session_id, session))
-}
-
-/// The directory of the link's certificates, if the link uses them: the operator's, or else one of our own.
-fn certificates(config: &KeeperConfig, state_dir: &StateDir) -> Option<PathBuf> {
-    config.link_listen?;
-    Some(config.link_cert_dir.clone().unwrap_or_else(|| state_dir.link_certificates()))
-}
-
-/// Makes and renews what is in the directory of our own; an operator's is left as it is.
-fn make_certificates(config: &KeeperConfig, state_dir: &StateDir, log: &Log) -> Result<(), CertificateError> {
-    if config.link_listen.is_none() || config.link_cert_dir.is_some() {
-        return Ok(());
-    }
-    let directory = state_dir.link_certificates();
-    if !make_all(&directory)?.is_empty() {
-        log.info(
-            "made the link's certificates; an api needs ca.pem, api.pem and api.key of them",
-            &[("directory", &directory.display())],
-        );
-    }
-    Ok(())
 }
 
 fn path(bytes: Vec<u8>) -> PathBuf {

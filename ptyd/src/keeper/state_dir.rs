@@ -111,11 +111,6 @@ impl StateDir {
         Ok(secrets)
     }
 
-    /// Where the link's certificates are that ptyd makes for itself.
-    pub(super) fn link_certificates(&self) -> PathBuf {
-        self.path.join("link")
-    }
-
     /// Says which process keeps this directory.
     pub(super) fn write_pid(&self) -> Result<(), StateDirError> {
         self.write("keeper.pid", 0o644, format!("{}\n", std::process::id()).as_bytes())
@@ -151,6 +146,11 @@ impl StateDir {
         })();
         written.map_err(|source| StateDirError::Io { path, source })
     }
+}
+
+/// Where in the state directory at `path` the link's certificates are that ptyd makes for itself.
+pub(super) fn link_certificates(path: &Path) -> PathBuf {
+    path.join("link")
 }
 
 /// Secrets that nobody had before.

@@ -2,25 +2,24 @@
 
 use std::fs::{self, File};
 use std::net::UdpSocket;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use devpocket_shared::certificates::make_all;
 use nix::unistd::User;
 use ptyd::handover::{Descriptor, ToKeeper};
 
+use crate::certificates::content;
 use crate::node::{Node, SHELL_USER, is_root, put, shell_user, wait_until};
 use crate::worker::Session;
 
 #[test]
 fn a_worker_is_given_sockets_keys_and_nothing_else() {
     let certificates = tempfile::tempdir().unwrap();
-    for name in ["ca.pem", "ptyd.pem", "ptyd.key"] {
-        fs::write(certificates.path().join(name), name).unwrap();
-        fs::set_permissions(certificates.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
-    }
+    make_all(certificates.path()).unwrap();
     let node = Node::start_with(|command| {
         command.args(["--link-listen", "127.0.0.1:0", "--link-cert-dir"]).arg(certificates.path());
     });
@@ -45,16 +44,12 @@ fn a_worker_is_given_sockets_keys_and_nothing_else() {
     let _client = UnixStream::connect(node.state_dir().join("ptyd.sock")).unwrap();
     listener.accept().unwrap();
     assert_ne!(UdpSocket::from(descriptors.next().unwrap()).local_addr().unwrap().port(), 0);
-    let read = |file: File| {
-        let mut bytes = vec![0; 100];
-        let length = file.read_at(&mut bytes, 0).unwrap();
-        bytes.truncate(length);
-        bytes
-    };
-    let files: Vec<Vec<u8>> = descriptors.map(|descriptor| read(descriptor.into())).collect();
+    let files: Vec<Vec<u8>> = descriptors.map(|descriptor| content(&File::from(descriptor))).collect();
     assert_eq!(files[0], fs::read(node.state_dir().join("link_secrets")).unwrap());
     assert_eq!(files[0].len(), 64);
-    assert_eq!(files[1..], [b"ca.pem".to_vec(), b"ptyd.pem".to_vec(), b"ptyd.key".to_vec()]);
+    let made =
+        ["ca.pem", "ptyd.pem", "ptyd.key"].map(|name| fs::read(certificates.path().join(name)).unwrap());
+    assert_eq!(files[1..], made);
 
     // The process itself: its standard descriptors and the one to the test, by which it lets go of the keeper's.
     let open = || fs::read_dir(format!("/proc/{}/fd", worker.pid)).unwrap().count();
