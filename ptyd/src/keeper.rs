@@ -57,6 +57,8 @@ use worker::Worker;
 
 /// How often old tombstones and empty control groups are looked for, in milliseconds.
 const HOUSEKEEPING: Millis = 60_000;
+/// How often it is looked whether certificates are near their end, in milliseconds.
+const CERTIFICATES: Millis = 24 * 3600 * 1000;
 /// How often, and with what pauses in milliseconds, emptying control groups are tried to be removed at the end.
 const CGROUP_TRIES: u32 = 50;
 const CGROUP_PAUSE: u8 = 10;
@@ -133,6 +135,7 @@ struct Keeper {
     shutdown: Option<Shutdown>,
     settle_at: Millis,
     housekeeping_at: Millis,
+    certificates_at: Millis,
 }
 
 /// What poll(2) said of the worker's socket.
@@ -182,6 +185,10 @@ impl Keeper {
         if self.housekeeping_at <= now {
             self.housekeeping_at = now + HOUSEKEEPING;
             self.drop_old(now);
+            if let Some(certificates) = self.certificates.as_ref().filter(|_| self.certificates_at <= now) {
+                self.certificates_at = now + CERTIFICATES;
+                certificates.warn_of_end(self.log);
+            }
             if let Some(cgroups) = &self.cgroups {
                 cgroups.sweep(&self.sessions.ids());
             }

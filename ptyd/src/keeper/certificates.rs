@@ -13,6 +13,7 @@ use devpocket_shared::certificates::{
 use nix::libc;
 
 use super::log::Log;
+use super::state_dir::{StateDirError, only_ours_to_write};
 use crate::chain;
 use crate::config::KeeperConfig;
 use crate::handover::Descriptor;
@@ -26,6 +27,9 @@ pub enum LinkCertificateError {
     /// A file cannot be opened.
     #[error("cannot open {}{}", .path.display(), hint(.source))]
     File { path: PathBuf, source: io::Error },
+    /// The directory is not for this.
+    #[error("the link's certificates cannot be trusted")]
+    Directory(#[from] StateDirError),
     /// They do not do for a ptyd.
     #[error("the link's certificates in {} cannot be used", .directory.display())]
     Unusable { directory: PathBuf, source: CertificateError },
@@ -82,6 +86,9 @@ impl Certificates {
 
     /// Reads the files afresh: renewed ones count from the next worker on. On an error the last good ones stay.
     pub(super) fn load(&mut self) -> Result<(), LinkCertificateError> {
+        if self.directory.exists() {
+            only_ours_to_write(&self.directory)?;
+        }
         let read = |name| {
             let path = self.directory.join(name);
             read(&path).map_err(|source| LinkCertificateError::File { path, source })

@@ -140,6 +140,7 @@ impl Keeper {
             cgroup: None,
             oom_score: None,
             limits: &[],
+            confined: false,
             identity: None,
             home: None,
             directory: None,

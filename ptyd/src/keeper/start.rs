@@ -30,7 +30,7 @@ use super::sys::child::{self, Plan, Program};
 use super::sys::{self, Millis};
 use super::users::Users;
 use super::worker::Worker;
-use super::{HOUSEKEEPING, Keeper, KeeperError};
+use super::{Keeper, KeeperError};
 use crate::chain;
 use crate::config::KeeperConfig;
 use crate::handover::socket::{self, HandoverError};
@@ -99,7 +99,6 @@ impl Keeper {
         if let Some(certificates) = &mut certificates {
             certificates.renew(log);
             certificates.load()?;
-            certificates.warn_of_end(log);
         }
         let socket = config.socket.clone().unwrap_or_else(|| state_dir.path().join("ptyd.sock"));
         let sockets = Sockets::bind(&socket, state_dir.path(), users.link.as_ref(), config.link_listen)?;
@@ -132,7 +131,8 @@ impl Keeper {
             reexec: Reexec::Idle,
             shutdown: None,
             settle_at: 0,
-            housekeeping_at: now + HOUSEKEEPING,
+            housekeeping_at: now,
+            certificates_at: now,
             config,
         };
         keeper.state_dir.write_pid()?;
@@ -233,7 +233,8 @@ impl Keeper {
             reexec: Reexec::Idle,
             shutdown: None,
             settle_at: 0,
-            housekeeping_at: now + HOUSEKEEPING,
+            housekeeping_at: now,
+            certificates_at: now,
             config,
         })
     }
@@ -308,6 +309,7 @@ impl Keeper {
             cgroup: None,
             oom_score: self.oom_score,
             limits: &[limits::NO_CORE],
+            confined: true,
             identity: self.users.by_root.then(|| self.users.worker.identity()),
             home: Some(c"/"),
             directory: None,

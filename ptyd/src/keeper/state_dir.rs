@@ -4,12 +4,13 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use devpocket_shared::ids::{NodeId, UserId};
 use nix::libc;
+use nix::unistd::geteuid;
 use uuid::Uuid;
 
 /// QUIC's reset key, then its connection-id key.
@@ -23,6 +24,15 @@ pub enum StateDirError {
     /// Another keeper holds it.
     #[error("another keeper runs on {}", .0.display())]
     Taken(PathBuf),
+    /// It is somebody else's.
+    #[error("{} belongs to user {owner}, not to {wanted}, as whom ptyd runs", .path.display())]
+    Foreign { path: PathBuf, owner: u32, wanted: u32 },
+    /// Others could put files of theirs there.
+    #[error("others may write to {}: ptyd keeps and believes nothing there (chmod go-w)", .0.display())]
+    Writable(PathBuf),
+    /// It is used for something else, and ptyd closes its directory to everybody else.
+    #[error("{} is not empty and holds no node: PTYD_STATE_DIR must be a directory of its own", .0.display())]
+    NotOurs(PathBuf),
     /// Something in it cannot be read or written.
     #[error("cannot use {} in the state directory", .path.display())]
     Io { path: PathBuf, source: io::Error },
@@ -43,6 +53,10 @@ impl StateDir {
     pub(super) fn open(path: &Path) -> Result<Self, StateDirError> {
         let io = |source| StateDirError::Io { path: path.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
+        only_ours_to_write(path)?;
+        if !holds_nothing_else(path).map_err(io)? {
+            return Err(StateDirError::NotOurs(path.to_owned()));
+        }
         fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(io)?;
         let path = path.canonicalize().map_err(io)?;
         let lock_path = path.join("keeper.lock");
@@ -148,6 +162,36 @@ impl StateDir {
     }
 }
 
+/// Says what is wrong with a directory that holds what ptyd believes, if others could put something there.
+pub(super) fn only_ours_to_write(path: &Path) -> Result<(), StateDirError> {
+    let metadata =
+        fs::metadata(path).map_err(|source| StateDirError::Io { path: path.to_owned(), source })?;
+    let (owner, wanted) = (metadata.uid(), geteuid().as_raw());
+    // What is root's, root could do anyway.
+    if owner != wanted && owner != 0 {
+        return Err(StateDirError::Foreign { path: path.to_owned(), owner, wanted });
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err(StateDirError::Writable(path.to_owned()));
+    }
+    Ok(())
+}
+
+/// Whether a directory is a node's, or can become one: a first start may have come to its end anywhere.
+fn holds_nothing_else(path: &Path) -> io::Result<bool> {
+    const BEFORE_THE_ID: [&str; 4] = ["keeper.lock", ".node_id.new", "link", "lost+found"];
+    if path.join("node_id").exists() {
+        return Ok(true);
+    }
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        if !BEFORE_THE_ID.iter().any(|ours| name == *ours) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Where in the state directory at `path` the link's certificates are that ptyd makes for itself.
 pub(super) fn link_certificates(path: &Path) -> PathBuf {
     path.join("link")
@@ -188,6 +232,27 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let _first = StateDir::open(dir.path()).unwrap();
         assert!(matches!(StateDir::open(dir.path()), Err(StateDirError::Taken(_))));
+    }
+
+    /// `PTYD_STATE_DIR=/tmp` once closed /tmp to everybody.
+    #[test]
+    fn a_directory_that_is_used_otherwise_is_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |mode| fs::set_permissions(dir.path(), Permissions::from_mode(mode)).unwrap();
+        let refused = |with_mode: u32| {
+            mode(with_mode);
+            let error = StateDir::open(dir.path()).unwrap_err();
+            assert_eq!(fs::metadata(dir.path()).unwrap().mode() & 0o7777, with_mode);
+            error
+        };
+        assert!(matches!(refused(0o1777), StateDirError::Writable(_)));
+        assert!(matches!(refused(0o770), StateDirError::Writable(_)));
+        fs::write(dir.path().join("somebody's"), "").unwrap();
+        assert!(matches!(refused(0o755), StateDirError::NotOurs(_)));
+        fs::rename(dir.path().join("somebody's"), dir.path().join("lost+found")).unwrap();
+        StateDir::open(dir.path()).unwrap().node_id().unwrap();
+        fs::write(dir.path().join("a note"), "").unwrap();
+        StateDir::open(dir.path()).unwrap();
     }
 
     #[test]

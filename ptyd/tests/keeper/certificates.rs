@@ -1,9 +1,9 @@
 //! The link's certificates in disorder: no session may be lost by it, nor the way to it over the Unix socket.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
@@ -116,6 +116,8 @@ fn what_ptyd_cannot_do_without_stops_it_at_its_start() {
         fs::copy(dir.join("api.key"), dir.join("ptyd.key")).unwrap();
     };
     check(&wrong_role, "cannot be used");
+    let open = |dir: &Path| fs::set_permissions(dir, Permissions::from_mode(0o777)).unwrap();
+    check(&open, "others may write to");
 }
 
 /// A worker that could not set QUIC up once ended, and the Unix socket was served by nobody.

@@ -64,6 +64,20 @@ fn a_worker_is_given_sockets_keys_and_nothing_else() {
     assert_eq!(owner, expected.unwrap().unwrap().uid.as_raw());
 }
 
+/// It reads what anybody sends: whoever gets hold of it must not get further by a set-user-id program.
+#[test]
+fn a_worker_can_gain_no_rights_and_a_shell_can() {
+    let node = Node::start();
+    let mut worker = node.serving();
+    let status = |pid| fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let of_worker = status(worker.pid);
+    assert!(of_worker.contains("NoNewPrivs:\t1\n"), "{of_worker}");
+    assert!(!is_root() || of_worker.contains("CapBnd:\t0000000000000000\n"), "{of_worker}");
+    let shell = worker.sh("exec cat");
+    // Sudo is a shell's user's own affair.
+    assert!(!status(shell.pid).contains("NoNewPrivs:\t1\n"));
+}
+
 #[test]
 fn state_and_socket_are_for_the_owner_alone() {
     let node = Node::start();
