@@ -136,6 +136,10 @@ impl Keeper {
             config,
         };
         keeper.state_dir.write_pid()?;
+        let left = keeper.cgroups.as_ref().map_or(0, Cgroups::kill_lost);
+        if left > 0 {
+            keeper.log.warn(format_args!("ended {left} processes of sessions that were lost"), &[]);
+        }
         let cgroups = keeper.cgroups.is_some();
         keeper.log.info(
             format_args!("keeping sessions as node {node_id}"),

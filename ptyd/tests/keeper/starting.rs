@@ -13,7 +13,7 @@ use nix::unistd::User;
 use ptyd::handover::{Descriptor, ToKeeper};
 
 use crate::certificates::content;
-use crate::node::{Node, SHELL_USER, is_root, put, shell_user, wait_until};
+use crate::node::{Node, SHELL_USER, is_root, put, runs, shell_user, wait_until};
 use crate::worker::Session;
 
 #[test]
@@ -103,6 +103,30 @@ fn after_a_killed_keeper_the_next_one_starts() {
     node.ended();
     let mut next = Node::command(node.dir(), &node.dir().join("ptyd")).spawn().unwrap();
     node.serving().sh("exec cat");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(next.id()).unwrap());
+    wait_until("the next one ends", || {
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        next.try_wait().unwrap().is_some()
+    });
+}
+
+#[test]
+fn what_a_killed_keepers_sessions_left_running_is_ended_by_the_next_one() {
+    let mut node = Node::start();
+    if node.log().contains("\"cgroups\":\"false\"") {
+        // Nobody can tell then whose they were.
+        return;
+    }
+    let mut worker = node.serving();
+    let shell = worker.sh("trap '' HUP; setsid sleep 1000 & echo \"left=$!=\"; exec cat");
+    let output = shell.output_with("=\r");
+    let left = output.split('=').nth(1).unwrap().parse().unwrap();
+    let left = nix::unistd::Pid::from_raw(left);
+    node.signal(nix::sys::signal::Signal::SIGKILL);
+    node.ended();
+    assert!(runs(left));
+    let mut next = Node::command(node.dir(), &node.dir().join("ptyd")).spawn().unwrap();
+    wait_until("it is ended", || !runs(left));
     let pid = nix::unistd::Pid::from_raw(i32::try_from(next.id()).unwrap());
     wait_until("the next one ends", || {
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
