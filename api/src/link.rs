@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use devpocket_shared::certificates::{self, CA_FILE, CertificateError, MAKE_COMMAND, Role};
+use devpocket_shared::certificates::{self, CA_FILE, CertificateError, MAKE_COMMAND, RENEW_AHEAD, Role};
 use devpocket_shared::ids::NodeId;
 use devpocket_shared::wire::message::LINK_VERSION;
 use devpocket_shared::wire::stream::{self, FrameReader, FrameWriter, StreamError};
@@ -19,6 +19,7 @@ use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
+use tracing::warn;
 
 use quic::Quic;
 
@@ -145,11 +146,17 @@ impl Link {
                     let path = directory.join(name);
                     std::fs::read(&path).map_err(|source| LinkSetupError::Read { path, source })
                 };
-                let tls = certificates::client_config(
-                    &read(CA_FILE)?,
-                    &read(Role::Api.certificate_file())?,
-                    &read(Role::Api.key_file())?,
-                )?;
+                let ca = read(CA_FILE)?;
+                let (certificate, key) = (read(Role::Api.certificate_file())?, read(Role::Api.key_file())?);
+                let check = |ahead| certificates::check(Role::Api, &ca, &certificate, &key, ahead);
+                // TLS itself does not look at what it shows: no ptyd would let us in, and none of our logs would say why.
+                check(Duration::ZERO)?;
+                if check(RENEW_AHEAD).is_err() {
+                    warn!(
+                        "the api's certificate in LINK_CERT_DIR ends in less than 90 days: renew it (docs/operations.md)"
+                    );
+                }
+                let tls = certificates::client_config(&ca, &certificate, &key)?;
                 Target::Quic(Quic::new(address, tls)?)
             }
         };
@@ -278,5 +285,23 @@ async fn patiently<T, F: Future<Output = Result<T, LinkError>>>(
 impl From<io::Error> for LinkError {
     fn from(err: io::Error) -> Self {
         Self::Transport(err.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It once started, and every ptyd turned it away without a word in its log.
+    #[test]
+    fn a_certificate_that_is_not_an_apis_is_refused_at_the_start() {
+        let dir = tempfile::tempdir().unwrap();
+        certificates::make_all(dir.path()).unwrap();
+        for (from, to) in [("ptyd.pem", "api.pem"), ("ptyd.key", "api.key")] {
+            std::fs::copy(dir.path().join(from), dir.path().join(to)).unwrap();
+        }
+        let address = PtydAddress::Quic("localhost:1".to_owned());
+        let refused = Link::from_config(address, Some(dir.path()), TaskTracker::new());
+        assert!(matches!(refused, Err(LinkSetupError::Certificates(_))), "{refused:?}");
     }
 }

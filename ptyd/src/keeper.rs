@@ -2,6 +2,7 @@
 //! One thread, one poll(2) loop, no network. It must not know tokio, the worker's code, or what flows through a
 //! terminal: it never reads one and never maps a ring.
 
+mod certificates;
 mod cgroup;
 mod ending;
 mod environment;
@@ -32,6 +33,7 @@ use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use nix::sys::wait::waitpid;
 
+pub use certificates::LinkCertificateError;
 pub use saved::SavedError;
 pub use sockets::SocketError;
 pub use state_dir::StateDirError;
@@ -40,6 +42,7 @@ pub use users::UserError;
 use crate::chain;
 use crate::config::KeeperConfig;
 use crate::handover::socket::HandoverError;
+use certificates::Certificates;
 use cgroup::Cgroups;
 use limits::{Limits, TaskCount};
 use log::Log;
@@ -47,13 +50,15 @@ use reexec::Reexec;
 use session::Sessions;
 use shutdown::Shutdown;
 use sockets::Sockets;
-use state_dir::StateDir;
+use state_dir::{Secrets, StateDir};
 use sys::Millis;
 use users::Users;
 use worker::Worker;
 
 /// How often old tombstones and empty control groups are looked for, in milliseconds.
 const HOUSEKEEPING: Millis = 60_000;
+/// How often it is looked whether certificates are near their end, in milliseconds.
+const CERTIFICATES: Millis = 24 * 3600 * 1000;
 /// How often, and with what pauses in milliseconds, emptying control groups are tried to be removed at the end.
 const CGROUP_TRIES: u32 = 50;
 const CGROUP_PAUSE: u8 = 10;
@@ -70,12 +75,12 @@ pub enum KeeperError {
     /// A configured user cannot be used.
     #[error(transparent)]
     User(#[from] UserError),
-    /// A socket cannot be bound, or a key file opened.
+    /// A socket cannot be bound.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// The link's certificates cannot be made.
-    #[error("the link's certificates cannot be made or renewed")]
-    Certificates(#[from] devpocket_shared::certificates::CertificateError),
+    /// The link's certificates cannot be used.
+    #[error(transparent)]
+    Certificates(#[from] LinkCertificateError),
     /// The state of the keeper before cannot be taken over.
     #[error(transparent)]
     Saved(#[from] SavedError),
@@ -109,6 +114,10 @@ struct Keeper {
     users: Users,
     /// The one account served, once there is one.
     owner: Option<UserId>,
+    /// The link's, for every worker.
+    secrets: Secrets,
+    /// The link's over QUIC.
+    certificates: Option<Certificates>,
     lang: String,
     limits: Limits,
     tasks: TaskCount,
@@ -126,6 +135,7 @@ struct Keeper {
     shutdown: Option<Shutdown>,
     settle_at: Millis,
     housekeeping_at: Millis,
+    certificates_at: Millis,
 }
 
 /// What poll(2) said of the worker's socket.
@@ -175,6 +185,10 @@ impl Keeper {
         if self.housekeeping_at <= now {
             self.housekeeping_at = now + HOUSEKEEPING;
             self.drop_old(now);
+            if let Some(certificates) = self.certificates.as_ref().filter(|_| self.certificates_at <= now) {
+                self.certificates_at = now + CERTIFICATES;
+                certificates.warn_of_end(self.log);
+            }
             if let Some(cgroups) = &self.cgroups {
                 cgroups.sweep(&self.sessions.ids());
             }

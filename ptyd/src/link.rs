@@ -9,6 +9,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use devpocket_shared::certificates::CertificateError;
+use tokio::sync::Semaphore;
+use tracing::error;
 
 use crate::handover::Descriptor;
 use crate::worker::{Context, WorkerError};
@@ -72,18 +74,28 @@ impl Sockets {
     }
 }
 
-/// Serves the link on every socket there is.
-pub(crate) fn listen(sockets: Sockets, context: &Arc<Context>) -> Result<(), LinkError> {
-    let permits = Arc::new(tokio::sync::Semaphore::new(MAX_STREAMS));
-    if let Some(listener) = sockets.listener {
+/// Serves the link on every socket there is. Without QUIC the apis of this host still come in.
+pub(crate) fn listen(mut sockets: Sockets, context: &Arc<Context>) -> Result<(), LinkError> {
+    let permits = Arc::new(Semaphore::new(MAX_STREAMS));
+    if let Some(listener) = sockets.listener.take() {
         unix::listen(listener, context, &permits)?;
     }
-    if let Some(udp) = sockets.udp {
-        let tls =
-            devpocket_shared::certificates::server_config(&sockets.ca, &sockets.certificate, &sockets.key)?;
-        quic::listen(udp, tls, &sockets.secrets, context, &permits)?;
+    if let Some(udp) = sockets.udp.take()
+        && let Err(err) = listen_on_quic(udp, &sockets, context, &permits)
+    {
+        error!(err = %crate::chain(&err), "the link is not served over QUIC: {err}");
     }
     Ok(())
+}
+
+fn listen_on_quic(
+    udp: OwnedFd,
+    keys: &Sockets,
+    context: &Arc<Context>,
+    permits: &Arc<Semaphore>,
+) -> Result<(), LinkError> {
+    let tls = devpocket_shared::certificates::server_config(&keys.ca, &keys.certificate, &keys.key)?;
+    quic::listen(udp, tls, &keys.secrets, context, permits)
 }
 
 /// Reads a file from its start: its position is shared with every worker that had it before.

@@ -8,9 +8,12 @@ mod issue;
 mod tls;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-pub use issue::make_all;
+pub use issue::{Made, RENEW_AHEAD, make_all, make_all_at_once};
 pub use tls::{client_config, server_config};
+
+use rustls_pki_types::UnixTime;
 
 /// The name in every api's certificate.
 pub const API_NAME: &str = "api.devpocket.internal";
@@ -62,6 +65,18 @@ impl Role {
     }
 }
 
+/// Says why a leaf and its key would not do for `role`, `ahead` of now; `Ok` if they would.
+pub fn check(
+    role: Role,
+    ca_pem: &[u8],
+    cert_pem: &[u8],
+    key_pem: &[u8],
+    ahead: Duration,
+) -> Result<(), CertificateError> {
+    let now = Duration::from_secs(UnixTime::now().as_secs());
+    tls::check_leaf(role, ca_pem, cert_pem, key_pem, UnixTime::since_unix_epoch(now + ahead))
+}
+
 /// Certificates could not be made or used.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
@@ -90,10 +105,64 @@ pub enum CertificateError {
     /// No verifier could be built from the CA certificate.
     #[error("CA certificate not usable")]
     Verifier(#[from] rustls::client::VerifierBuilderError),
+    /// Another process makes certificates there.
+    #[error("{} is in use by another process that makes certificates", path.display())]
+    Busy {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A symbolic link leads nowhere.
+    #[error("{} is a symbolic link to a file that is not there", path.display())]
+    Dangling {
+        /// The link.
+        path: PathBuf,
+    },
+    /// The CA's file does not hold a CA's certificate.
+    #[error("{} holds no CA certificate", path.display())]
+    Ca {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: Box<CertificateError>,
+    },
+    /// The CA's key file does not hold a key.
+    #[error("{} holds no usable private key", path.display())]
+    CaKey {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: rcgen::Error,
+    },
+    /// The CA is gone, but not what it signed.
+    #[error(
+        "{} is missing, and so is ca.key, but there are certificates of that CA: bring ca.pem back from any host that has \
+         a copy, or remove all certificates here for a new CA, which every host then needs",
+        path.display()
+    )]
+    CaLost {
+        /// Where the CA's certificate should be.
+        path: PathBuf,
+    },
+    /// The CA's key is of another CA.
+    #[error("{} does not belong to ca.pem", path.display())]
+    ForeignKey {
+        /// The key's file.
+        path: PathBuf,
+        /// What is wrong with a leaf of it.
+        source: Box<CertificateError>,
+    },
+    /// A leaf is not there, and the CA's key is kept elsewhere.
+    #[error("{} or its key is missing, and there is no ca.key to make it with", path.display())]
+    CannotMake {
+        /// The certificate in question.
+        path: PathBuf,
+    },
     /// A leaf must be renewed, but the CA's key is kept elsewhere.
     #[error("{} has expired, is about to, or does not fit its CA, and there is no ca.key to renew it with", path.display())]
     CannotRenew {
         /// The certificate in question.
         path: PathBuf,
+        /// What is wrong with it, or soon will be.
+        source: Box<CertificateError>,
     },
 }

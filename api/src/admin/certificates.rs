@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use devpocket_shared::certificates::{CA_FILE, Role, make_all};
+use devpocket_shared::certificates::{CA_FILE, Made, Role, make_all};
 use serde_json::json;
 
 use super::{AdminError, Outcome};
@@ -17,14 +17,15 @@ pub struct MakeLinkCertificates {
 }
 
 pub(super) fn make(args: &MakeLinkCertificates) -> Result<Outcome, AdminError> {
-    let issued = make_all(&args.directory)?;
+    let issued: Vec<_> = make_all(&args.directory)?.into_iter().map(Made::certificate_file).collect();
     let directory = args.directory.display();
-    let news = match issued.as_slice() {
-        [] => format!("{directory}: all certificates are good for 90 days or more; none was made"),
-        roles => {
-            let files: Vec<_> = roles.iter().map(|role| role.certificate_file()).collect();
-            format!("{directory}: made {}, good for two years", files.join(" and "))
-        }
+    let news = if issued.is_empty() {
+        format!("{directory}: all certificates are good for 90 days or more; none was made")
+    } else {
+        format!(
+            "{directory}: made {} (the CA is good for twenty years, the others for two)",
+            issued.join(", ")
+        )
     };
     let files = |role: Role| [CA_FILE, role.certificate_file(), role.key_file()];
     let (apis, ptyd) = (files(Role::Api), files(Role::Ptyd));
@@ -33,6 +34,5 @@ pub(super) fn make(args: &MakeLinkCertificates) -> Result<Outcome, AdminError> {
         apis.join(" "),
         ptyd.join(" ")
     );
-    let issued: Vec<_> = issued.iter().map(|role| role.certificate_file()).collect();
     Ok(Outcome::done(text, json!({"directory": args.directory, "issued": issued, "api": apis, "ptyd": ptyd})))
 }

@@ -7,12 +7,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use devpocket_shared::ids::{NodeId, SessionId};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::limits;
 
 const V1_ROOT: &str = "/sys/fs/cgroup/pids";
 const V2_ROOT: &str = "/sys/fs/cgroup";
+/// How often what a lost session left is looked for, at most.
+const KILL_ROUNDS: u32 = 8;
 
 /// The group that holds the groups of this node's sessions.
 #[derive(Clone, Debug)]
@@ -57,6 +60,24 @@ impl Cgroups {
         text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 1).map(Pid::from_raw).collect()
     }
 
+    /// Kills what is left of sessions of a keeper before that was killed itself, and says how many processes: nobody can
+    /// reach them, and who waits for their end waits in vain. Only the one keeper of the node may.
+    pub(super) fn kill_lost(&self) -> usize {
+        let mut killed = BTreeSet::new();
+        // Again, for those that made others meanwhile.
+        for _ in 0..KILL_ROUNDS {
+            let lost: Vec<Pid> = self.sessions().flat_map(|session_id| self.members(session_id)).collect();
+            if lost.is_empty() {
+                break;
+            }
+            for pid in lost {
+                let _ended = kill(pid, Signal::SIGKILL);
+                killed.insert(pid);
+            }
+        }
+        killed.len()
+    }
+
     /// Removes a session's group, if nobody is left in it.
     pub(super) fn remove(&self, session_id: SessionId) {
         // Who is left in it keeps it: `sweep` comes again.
@@ -65,12 +86,15 @@ impl Cgroups {
 
     /// Removes the groups of all sessions but these that nobody is left in.
     pub(super) fn sweep(&self, held: &BTreeSet<SessionId>) {
-        for entry in fs::read_dir(&self.base).into_iter().flatten().flatten() {
-            let session_id = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            if let Some(session_id) = session_id.filter(|session_id| !held.contains(session_id)) {
-                self.remove(session_id);
-            }
+        for session_id in self.sessions().filter(|session_id| !held.contains(session_id)) {
+            self.remove(session_id);
         }
+    }
+
+    /// The sessions that have a group.
+    fn sessions(&self) -> impl Iterator<Item = SessionId> {
+        let groups = fs::read_dir(&self.base).into_iter().flatten().flatten();
+        groups.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
     }
 
     /// Removes the node's group, if nobody is left in any session's; says whether it is gone.

@@ -38,6 +38,12 @@ impl Limits {
         Ok(Self { inherited_files: inherited_files.unwrap_or(soft), files: hard })
     }
 
+    /// As [`Self::raise`] did for the keeper before this one in the same process, whose limits this one has: if they cannot
+    /// be read again, they are taken to be as low as they were then.
+    pub(super) fn resume(inherited_files: u64) -> Self {
+        Self::raise(Some(inherited_files)).unwrap_or(Self { inherited_files, files: inherited_files })
+    }
+
     /// The soft limit of open files for a session's programs: select(2) and loops over all descriptors fail above.
     pub(super) fn session_files(self) -> (u64, u64) {
         (self.inherited_files.max(OPEN_FILES_SOFT).min(self.files), self.files)

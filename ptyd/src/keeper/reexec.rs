@@ -8,18 +8,24 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::uio::pread;
-use nix::unistd::{Pid, fexecve};
+use nix::unistd::{Pid, fexecve, pipe2, read};
 use ptyd_session::LayoutMark;
+use ring::digest;
 
 use super::Keeper;
-use super::saved::{Saved, SavedError, SavedKeeper, SavedSession, SavedWorker};
+use super::saved::{Saved, SavedError, SavedFinds, SavedKeeper, SavedSession, SavedWorker};
 use super::sys::child::{self, EXTRA, Plan, Program};
 use super::sys::{self, Millis};
+use super::users::Account;
 use crate::chain;
 use crate::handover::ExitStatus;
+
+/// A digest in hexadecimal digits, and the line's end.
+pub(super) type Answer = [u8; 2 * digest::SHA256_OUTPUT_LEN + 1];
 
 /// How long a new binary may take to check the state.
 const CHECK_PATIENCE: Millis = 10_000;
@@ -47,7 +53,7 @@ pub(super) enum Reexec {
     /// Asked for; waits until the state can be written.
     Wanted,
     /// The new binary looks at a copy of the state.
-    Checking { binary: File, pid: Pid, deadline: Millis },
+    Checking { binary: File, pid: Pid, deadline: Millis, answer: OwnedFd, expected: Answer },
     /// It can take over; waits until the state can be written.
     Checked { binary: File },
 }
@@ -96,8 +102,9 @@ impl Keeper {
     /// Takes note that process `pid` was reaped, if it was checking the state.
     pub(super) fn check_reaped(&mut self, pid: Pid, exit: ExitStatus) -> bool {
         match std::mem::take(&mut self.reexec) {
-            Reexec::Checking { binary, pid: checking, .. } if checking == pid => {
-                if exit == ExitStatus::Code(0) {
+            Reexec::Checking { binary, pid: checking, answer, expected, .. } if checking == pid => {
+                // A program that is no ptyd may end well too.
+                if exit == ExitStatus::Code(0) && given(&answer) == Some(expected) {
                     self.reexec = Reexec::Checked { binary };
                 } else {
                     self.log.error("the new binary refused the state; going on with the old one", &[]);
@@ -114,17 +121,26 @@ impl Keeper {
     fn start_check(&self, now: Millis) -> Result<Reexec, ReexecError> {
         let os = |what| move |source| ReexecError::Os { what, source };
         let binary = File::open(&self.executable).map_err(ReexecError::Open)?;
-        let state = write_memfd(&self.saved())?;
+        // Here and not in the new program: with no files to write it cannot fail, and the check sees what it will find.
+        if let Some(certificates) = &self.certificates {
+            certificates.renew(self.log);
+        }
+        let saved = self.saved();
+        let state = write_memfd(&saved)?;
+        let mut bytes = Vec::new();
+        saved.write(&mut bytes)?;
+        let (answer, theirs) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(os("pipe"))?;
         let arguments = arguments("--check-state", EXTRA);
         let stderr = io::stderr();
         let pid = child::start(&Plan {
-            standard: [self.null.as_fd(), stderr.as_fd(), stderr.as_fd()],
+            standard: [self.null.as_fd(), theirs.as_fd(), stderr.as_fd()],
             terminal: false,
             extra: Some(state.as_fd()),
             report: None,
             cgroup: None,
             oom_score: None,
             limits: &[],
+            confined: false,
             identity: None,
             home: None,
             directory: None,
@@ -132,7 +148,13 @@ impl Keeper {
             environment: &own_environment(),
         })
         .map_err(os("fork"))?;
-        Ok(Reexec::Checking { binary, pid, deadline: now + CHECK_PATIENCE })
+        Ok(Reexec::Checking {
+            binary,
+            pid,
+            deadline: now + CHECK_PATIENCE,
+            answer,
+            expected: answer_to(&bytes),
+        })
     }
 
     /// Becomes `binary`; returns only if that fails, with everything as before.
@@ -186,8 +208,34 @@ impl Keeper {
             cgroup: self.cgroups.as_ref().map(|cgroups| bytes(cgroups.base())),
             sessions: u32::try_from(sessions.len()).unwrap_or(u32::MAX),
         };
-        Saved { keeper, sessions }
+        let finds = SavedFinds {
+            owner: self.owner,
+            secrets: self.secrets.to_vec(),
+            shell: self.users.shell.saved(),
+            worker: self.users.worker.saved(),
+            link: self.users.link.as_ref().map(Account::saved),
+            tty_gid: self.users.tty_gid,
+            by_root: self.users.by_root,
+        };
+        Saved { keeper, finds: Some(finds), sessions }
     }
+}
+
+/// What a program that can take over the state in `bytes` says on its standard output: only one that has read it can.
+pub(super) fn answer_to(bytes: &[u8]) -> Answer {
+    let digest = digest::digest(&digest::SHA256, bytes);
+    let mut answer: Answer = [b'\n'; _];
+    for (to, byte) in answer.chunks_exact_mut(2).zip(digest.as_ref()) {
+        to.copy_from_slice(format!("{byte:02x}").as_bytes());
+    }
+    answer
+}
+
+/// What a checking program that has ended said, if it is as long as it should be.
+fn given(answer: &OwnedFd) -> Option<Answer> {
+    let mut bytes = [0; size_of::<Answer>() + 1];
+    let length = read(answer, &mut bytes).ok()?;
+    bytes.get(..length)?.try_into().ok()
 }
 
 /// What a session's memory begins with. Zeros if that cannot be read: then its worker will say what is wrong.

@@ -17,7 +17,9 @@ use crate::handover::ExitStatus;
 const MAGIC: [u8; 8] = *b"ptydkeep";
 /// The version written. Every version that a neighbouring release may write is read; a change of the structs below is a
 /// new version with structs of its own.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+/// The version without [`SavedFinds`].
+const VERSION_WITHOUT_FINDS: u32 = 2;
 
 /// A state cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +52,8 @@ pub enum SavedError {
 pub(super) struct Saved {
     /// All but the sessions.
     pub(super) keeper: SavedKeeper,
+    /// What the keeper found in files and databases, which may be in disorder by the time its successor looks.
+    pub(super) finds: Option<SavedFinds>,
     /// The sessions.
     pub(super) sessions: Vec<SavedSession>,
 }
@@ -70,6 +74,30 @@ pub(super) struct SavedKeeper {
     pub(super) oom_protected: bool,
     pub(super) cgroup: Option<Vec<u8>>,
     pub(super) sessions: u32,
+}
+
+/// What a keeper once found elsewhere and goes on with if it is not to be found again: after the exec there is no way
+/// back, and every session hangs on the keeper.
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+pub(super) struct SavedFinds {
+    pub(super) owner: Option<UserId>,
+    pub(super) secrets: Vec<u8>,
+    pub(super) shell: SavedAccount,
+    pub(super) worker: SavedAccount,
+    pub(super) link: Option<SavedAccount>,
+    pub(super) tty_gid: Option<u32>,
+    pub(super) by_root: bool,
+}
+
+/// A user.
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+pub(super) struct SavedAccount {
+    pub(super) name: String,
+    pub(super) home: Vec<u8>,
+    pub(super) shell: Vec<u8>,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) groups: Vec<u32>,
 }
 
 /// A running worker that knows all sessions.
@@ -114,8 +142,12 @@ impl Saved {
     /// Writes it.
     pub(super) fn write(&self, mut to: impl Write) -> Result<(), SavedError> {
         to.write_all(&MAGIC)?;
-        to.write_all(&VERSION.to_le_bytes())?;
+        let version = if self.finds.is_some() { VERSION } else { VERSION_WITHOUT_FINDS };
+        to.write_all(&version.to_le_bytes())?;
         write_part(&mut to, &self.keeper)?;
+        if let Some(finds) = &self.finds {
+            write_part(&mut to, finds)?;
+        }
         for session in &self.sessions {
             write_part(&mut to, session)?;
         }
@@ -130,13 +162,15 @@ impl Saved {
         if magic != MAGIC {
             return Err(SavedError::Foreign);
         }
-        match u32::from_le_bytes(version) {
-            VERSION => {}
+        let with_finds = match u32::from_le_bytes(version) {
+            VERSION => true,
+            VERSION_WITHOUT_FINDS => false,
             other => return Err(SavedError::Version(other)),
-        }
+        };
         let keeper: SavedKeeper = read_part(&mut from)?;
+        let finds = if with_finds { Some(read_part(&mut from)?) } else { None };
         let sessions = (0..keeper.sessions).map(|_| read_part(&mut from)).collect::<Result<_, _>>()?;
-        Ok(Self { keeper, sessions })
+        Ok(Self { keeper, finds, sessions })
     }
 }
 
@@ -179,10 +213,17 @@ mod tests {
 
     use super::*;
 
-    const GOLDEN: &str = "\
+    const GOLDEN_TWO: &str = "\
         707479646b65657002000000380000000000000000000000000000000000000100000000000000000000000000000002\
         022f7306022f7808022f6c00010e0afb00040101022f6301420000000000000000000000000000000000000a00000000\
         0000000000000000000000038c104450524547494f4e020000000000000001120201010101120501060101fb0002";
+
+    const GOLDEN_THREE: &str = "\
+        707479646b65657003000000380000000000000000000000000000000000000100000000000000000000000000000002\
+        022f7306022f7808022f6c00010e0afb00040101022f6301330000000100000000000000000000000000000003030909\
+        090173022f68022f621f150215160177022f68022f622015021516000105014200000000000000000000000000000000\
+        00000a000000000000000000000000000000038c104450524547494f4e02000000000000000112020101010112050106\
+        0101fb0002";
 
     fn saved() -> Saved {
         let keeper = SavedKeeper {
@@ -212,7 +253,24 @@ mod tests {
             kill: Some((6, 1)),
             process_limit: Some(512),
         };
-        Saved { keeper, sessions: vec![session(10), session(11)] }
+        let account = |name: &str, uid| SavedAccount {
+            name: name.to_owned(),
+            home: b"/h".to_vec(),
+            shell: b"/b".to_vec(),
+            uid,
+            gid: 21,
+            groups: vec![21, 22],
+        };
+        let finds = SavedFinds {
+            owner: Some(UserId::new(Uuid::from_u128(3))),
+            secrets: vec![9; 3],
+            shell: account("s", 31),
+            worker: account("w", 32),
+            link: None,
+            tty_gid: Some(5),
+            by_root: true,
+        };
+        Saved { keeper, finds: Some(finds), sessions: vec![session(10), session(11)] }
     }
 
     fn bytes() -> Vec<u8> {
@@ -238,8 +296,8 @@ mod tests {
     #[test]
     fn a_foreign_or_newer_state_is_refused() {
         let mut newer = bytes();
-        newer[8] = 3;
-        assert!(matches!(Saved::read(&newer[..]), Err(SavedError::Version(3))));
+        newer[8] = 4;
+        assert!(matches!(Saved::read(&newer[..]), Err(SavedError::Version(4))));
         newer[0] = b'X';
         assert!(matches!(Saved::read(&newer[..]), Err(SavedError::Foreign)));
     }
@@ -256,15 +314,21 @@ mod tests {
     }
 
     #[test]
-    fn version_two_keeps_its_bytes() {
+    fn both_versions_keep_their_bytes() {
         let mut saved = saved();
         saved.sessions.truncate(1);
         saved.keeper.sessions = 1;
         saved.sessions[0].record.truncate(2);
-        let mut bytes = Vec::new();
-        saved.write(&mut bytes).unwrap();
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, GOLDEN);
+        let check = |saved: &Saved, golden: &str| {
+            let mut bytes = Vec::new();
+            saved.write(&mut bytes).unwrap();
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(hex, golden);
+            assert_eq!(&Saved::read(&bytes[..]).unwrap(), saved);
+        };
+        check(&saved, GOLDEN_THREE);
+        saved.finds = None;
+        check(&saved, GOLDEN_TWO);
     }
 
     #[test]

@@ -1,29 +1,27 @@
 //! The link's sockets, bound before any worker runs and handed to each, so that connections wait for the next one; and
-//! the key files that go with them. Knows nothing of what is said on them.
+//! how keys go with them. Knows nothing of what is said on them.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use devpocket_shared::certificates::{CA_FILE, MAKE_COMMAND, Role};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::stat::{Mode, SFlag, fstat, umask};
 use nix::unistd::{Uid, fchownat};
 
-use super::state_dir::{StateDir, StateDirError};
 use super::users::Account;
-use crate::handover::Descriptor;
 
 /// Receive and send buffer asked for on the UDP socket, in bytes: room for a window while the worker is replaced.
 const UDP_BUFFER_BYTES: usize = 2 << 20;
 
-/// A socket cannot be bound, or a key file opened.
+/// A socket cannot be bound.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     /// Somebody listens there.
@@ -43,12 +41,6 @@ pub enum SocketError {
     /// The address cannot be bound.
     #[error("cannot bind PTYD_LINK_LISTEN {address}")]
     Udp { address: SocketAddr, source: io::Error },
-    /// A key file cannot be opened.
-    #[error("cannot open {}{}", .path.display(), hint(.source))]
-    KeyFile { path: PathBuf, source: io::Error },
-    /// The secrets cannot be opened.
-    #[error(transparent)]
-    Secrets(#[from] StateDirError),
 }
 
 /// The link's bound sockets.
@@ -99,34 +91,11 @@ impl Sockets {
     }
 }
 
-/// What a worker gets beside the sockets, opened afresh for each: renewed certificates count from the next one on.
-pub(super) fn key_files(
-    state_dir: &StateDir,
-    certificates: Option<&Path>,
-) -> Result<Vec<(Descriptor, File)>, SocketError> {
-    let mut files = vec![(Descriptor::LinkSecrets, state_dir.link_secrets()?)];
-    let names = [
-        (Descriptor::LinkCa, CA_FILE),
-        (Descriptor::LinkCertificate, Role::Ptyd.certificate_file()),
-        (Descriptor::LinkKey, Role::Ptyd.key_file()),
-    ];
-    if let Some(directory) = certificates {
-        for (descriptor, name) in names {
-            let path = directory.join(name);
-            let file = File::open(&path).map_err(|source| SocketError::KeyFile { path, source })?;
-            files.push((descriptor, file));
-        }
-    }
-    Ok(files)
-}
-
-/// What an operator does about a file of the link's certificates that is not there.
-fn hint(error: &io::Error) -> String {
-    if error.kind() == io::ErrorKind::NotFound {
-        format!(": `{MAKE_COMMAND} DIR` makes the link's certificates (docs/operations.md)")
-    } else {
-        String::new()
-    }
+/// A file that is nowhere, so that a worker has no path to ours, and what becomes of ours is nothing to it.
+pub(super) fn key_file(content: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create(c"ptyd-keys", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(content)?;
+    Ok(file)
 }
 
 fn bind_udp(address: SocketAddr) -> io::Result<OwnedFd> {

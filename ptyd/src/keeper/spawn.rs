@@ -226,6 +226,7 @@ impl Keeper {
             cgroup: cgroup.map(AsFd::as_fd),
             oom_score: self.oom_score,
             limits: &limits,
+            confined: false,
             identity: self.users.by_root.then(|| user.identity()),
             home: Some(&home),
             directory: directory.as_deref(),

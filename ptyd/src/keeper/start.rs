@@ -3,12 +3,11 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use devpocket_shared::certificates::{CertificateError, make_all};
 use devpocket_shared::ids::{BootId, SessionId};
 use nix::errno::Errno;
 use nix::sys::prctl;
@@ -18,19 +17,20 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::Pid;
 use uuid::Uuid;
 
+use super::certificates::Certificates;
 use super::cgroup::Cgroups;
 use super::limits::{self, Limits, TaskCount};
 use super::log::Log;
-use super::reexec::Reexec;
+use super::reexec::{self, Reexec};
 use super::saved::{Inherited, Saved, SavedError, SavedSession};
 use super::session::{Kill, Session, Sessions};
-use super::sockets::{SocketError, Sockets, key_files};
-use super::state_dir::StateDir;
+use super::sockets::{Sockets, key_file};
+use super::state_dir::{self, Secrets, StateDir};
 use super::sys::child::{self, Plan, Program};
 use super::sys::{self, Millis};
 use super::users::Users;
 use super::worker::Worker;
-use super::{HOUSEKEEPING, Keeper, KeeperError};
+use super::{Keeper, KeeperError};
 use crate::chain;
 use crate::config::KeeperConfig;
 use crate::handover::socket::{self, HandoverError};
@@ -44,8 +44,8 @@ const WORKER_PATH: &str = "PATH=/usr/local/bin:/usr/bin:/bin";
 enum WorkerError {
     #[error("the worker's program cannot be opened")]
     Open(#[source] io::Error),
-    #[error(transparent)]
-    KeyFiles(#[from] SocketError),
+    #[error("the link's keys cannot be handed over")]
+    Keys(#[source] io::Error),
     #[error("{what} failed")]
     Os { what: &'static str, source: Errno },
     #[error("the worker cannot be welcomed")]
@@ -54,10 +54,15 @@ enum WorkerError {
 
 /// Says whether this binary, configured like this, could take over the state in `fd`.
 pub(super) fn check(config: &KeeperConfig, fd: i32) -> Result<(), KeeperError> {
-    let state = Inherited::default().take(fd)?;
-    Saved::read(File::from(state))?.check_layouts()?;
+    let mut state = Vec::new();
+    File::from(Inherited::default().take(fd)?).read_to_end(&mut state).map_err(SavedError::Io)?;
+    let saved = Saved::read(&state[..])?;
+    saved.check_layouts()?;
     Users::find(config)?;
-    Ok(())
+    let own = state_dir::link_certificates(&path(saved.keeper.state_dir));
+    Certificates::of(config, own).map_or(Ok(()), |mut certificates| certificates.load())?;
+    let said = io::stdout().write_all(&reexec::answer_to(&state));
+    said.map_err(|error| KeeperError::Os { what: "answering", source: errno(&error) })
 }
 
 impl Keeper {
@@ -78,25 +83,23 @@ impl Keeper {
             .map_err(os("signalfd"))?;
         let null = OpenOptions::new().read(true).write(true).open("/dev/null");
         let null = null.map_err(|error| os("opening /dev/null")(errno(&error)))?.into();
-        let users = Users::find(&config)?;
         match config.resume_state {
-            None => Self::afresh(config, users, signals, null),
-            Some(fd) => Self::resume(config, users, signals, null, fd),
+            None => Self::afresh(config, signals, null),
+            Some(fd) => Self::resume(config, signals, null, fd),
         }
     }
 
-    fn afresh(
-        config: KeeperConfig,
-        users: Users,
-        signals: SignalFd,
-        null: OwnedFd,
-    ) -> Result<Self, KeeperError> {
+    fn afresh(config: KeeperConfig, signals: SignalFd, null: OwnedFd) -> Result<Self, KeeperError> {
         let log = Log::new(&config.log);
+        let users = Users::find(&config)?;
         let path = config.state_dir.clone().ok_or(KeeperError::Missing("PTYD_STATE_DIR"))?;
         let state_dir = StateDir::open(&path)?;
-        let (node_id, owner) = (state_dir.node_id()?, state_dir.owner()?);
-        make_certificates(&config, &state_dir, &log)?;
-        key_files(&state_dir, certificates(&config, &state_dir).as_deref())?;
+        let (node_id, owner, secrets) = (state_dir.node_id()?, state_dir.owner()?, state_dir.link_secrets()?);
+        let mut certificates = Certificates::of(&config, state_dir::link_certificates(state_dir.path()));
+        if let Some(certificates) = &mut certificates {
+            certificates.renew(log);
+            certificates.load()?;
+        }
         let socket = config.socket.clone().unwrap_or_else(|| state_dir.path().join("ptyd.sock"));
         let sockets = Sockets::bind(&socket, state_dir.path(), users.link.as_ref(), config.link_listen)?;
         let executable = std::env::current_exe()
@@ -113,6 +116,8 @@ impl Keeper {
             sockets,
             users,
             owner,
+            secrets,
+            certificates,
             lang: super::environment::host_lang(),
             limits,
             tasks: TaskCount::default(),
@@ -126,10 +131,15 @@ impl Keeper {
             reexec: Reexec::Idle,
             shutdown: None,
             settle_at: 0,
-            housekeeping_at: now + HOUSEKEEPING,
+            housekeeping_at: now,
+            certificates_at: now,
             config,
         };
         keeper.state_dir.write_pid()?;
+        let left = keeper.cgroups.as_ref().map_or(0, Cgroups::kill_lost);
+        if left > 0 {
+            keeper.log.warn(format_args!("ended {left} processes of sessions that were lost"), &[]);
+        }
         let cgroups = keeper.cgroups.is_some();
         keeper.log.info(
             format_args!("keeping sessions as node {node_id}"),
@@ -143,16 +153,13 @@ impl Keeper {
         Ok(keeper)
     }
 
-    fn resume(
-        config: KeeperConfig,
-        users: Users,
-        signals: SignalFd,
-        null: OwnedFd,
-        fd: i32,
-    ) -> Result<Self, KeeperError> {
+    /// There is no way back from here, and an error would end every session: what was found well a moment ago, by
+    /// [`check`] or by the keeper before, is asked for again, but gone on without.
+    fn resume(config: KeeperConfig, signals: SignalFd, null: OwnedFd, fd: i32) -> Result<Self, KeeperError> {
         let log = Log::new(&config.log);
         let mut inherited = Inherited::default();
-        let Saved { keeper: saved, sessions: saved_sessions } = Saved::read(File::from(inherited.take(fd)?))?;
+        let Saved { keeper: saved, finds, sessions: saved_sessions } =
+            Saved::read(File::from(inherited.take(fd)?))?;
         let state_dir = StateDir::resume(path(saved.state_dir), inherited.take(saved.lock)?);
         let sockets = Sockets {
             listener: inherited.take(saved.listener)?,
@@ -175,12 +182,27 @@ impl Keeper {
                 }
             }
         }
-        let limits = Limits::raise(Some(saved.inherited_files))
-            .map_err(|source| KeeperError::Os { what: "raising the open-files limit", source })?;
-        let owner = state_dir.owner()?;
-        if let Err(error) = make_certificates(&config, &state_dir, &log) {
-            log.error("the link's certificates are not renewed", &[("error", &chain(&error))]);
+        let limits = Limits::resume(saved.inherited_files);
+        let users = match (Users::find(&config), &finds) {
+            (Ok(users), _) => users,
+            (Err(error), Some(finds)) => {
+                log.error("going on with the users of before", &[("error", &chain(&error))]);
+                Users::resume(finds)
+            }
+            (Err(error), None) => return Err(error.into()),
+        };
+        let (owner, secrets) = (state_dir.owner(), state_dir.link_secrets());
+        for error in [owner.as_ref().err(), secrets.as_ref().err()].into_iter().flatten() {
+            log.error("going on with what the state directory held before", &[("error", &chain(error))]);
         }
+        let owner = match &finds {
+            Some(finds) => finds.owner,
+            None => owner.unwrap_or_else(|_| sessions.iter().next().map(|(_, session)| session.owner)),
+        };
+        let saved_secrets = finds.and_then(|finds| Secrets::try_from(finds.secrets).ok());
+        let secrets = saved_secrets.or(secrets.ok()).unwrap_or_else(state_dir::fresh_secrets);
+        // Read for the first worker, which is started at once.
+        let certificates = Certificates::of(&config, state_dir::link_certificates(state_dir.path()));
         // The worker that runs is of the old binary: the next one takes over from it.
         worker.stop(now);
         log.info(
@@ -200,6 +222,8 @@ impl Keeper {
             sockets,
             users,
             owner,
+            secrets,
+            certificates,
             lang: super::environment::host_lang(),
             limits,
             tasks: TaskCount::default(),
@@ -213,13 +237,20 @@ impl Keeper {
             reexec: Reexec::Idle,
             shutdown: None,
             settle_at: 0,
-            housekeeping_at: now + HOUSEKEEPING,
+            housekeeping_at: now,
+            certificates_at: now,
             config,
         })
     }
 
     /// Starts a worker, or says when the next attempt is.
     pub(super) fn start_worker(&mut self, now: Millis) {
+        if let Some(Err(error)) = self.certificates.as_mut().map(Certificates::load) {
+            self.log.error(
+                "the link's certificates are bad; the worker gets the last good ones",
+                &[("error", &chain(&error))],
+            );
+        }
         match self.try_start_worker() {
             Ok((pid, socket)) => {
                 self.log.info("the worker is started", &[("worker.pid", &pid)]);
@@ -237,7 +268,13 @@ impl Keeper {
 
     fn try_start_worker(&self) -> Result<(Pid, OwnedFd), WorkerError> {
         let os = |what| move |source| WorkerError::Os { what, source };
-        let files = key_files(&self.state_dir, certificates(&self.config, &self.state_dir).as_deref())?;
+        let contents = self.certificates.iter().flat_map(Certificates::contents);
+        let files = [(Descriptor::LinkSecrets, &self.secrets[..])]
+            .into_iter()
+            .chain(contents)
+            .map(|(descriptor, content)| Ok((descriptor, key_file(content)?)))
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(WorkerError::Keys)?;
         // Not what lies at our path by now: a worker of another release may not fit the sessions' memory, which is checked
         // when we are replaced ourselves.
         let ourselves = Path::new("/proc/self/exe");
@@ -276,6 +313,7 @@ impl Keeper {
             cgroup: None,
             oom_score: self.oom_score,
             limits: &[limits::NO_CORE],
+            confined: true,
             identity: self.users.by_root.then(|| self.users.worker.identity()),
             home: Some(c"/"),
             directory: None,
@@ -300,27 +338,6 @@ fn session(saved: SavedSession, inherited: &mut Inherited) -> Result<(SessionId,
         process_limit: saved.process_limit,
     };
     Ok((saved.session_id, session))
-}
-
-/// The directory of the link's certificates, if the link uses them: the operator's, or else one of our own.
-fn certificates(config: &KeeperConfig, state_dir: &StateDir) -> Option<PathBuf> {
-    config.link_listen?;
-    Some(config.link_cert_dir.clone().unwrap_or_else(|| state_dir.link_certificates()))
-}
-
-/// Makes and renews what is in the directory of our own; an operator's is left as it is.
-fn make_certificates(config: &KeeperConfig, state_dir: &StateDir, log: &Log) -> Result<(), CertificateError> {
-    if config.link_listen.is_none() || config.link_cert_dir.is_some() {
-        return Ok(());
-    }
-    let directory = state_dir.link_certificates();
-    if !make_all(&directory)?.is_empty() {
-        log.info(
-            "made the link's certificates; an api needs ca.pem, api.pem and api.key of them",
-            &[("directory", &directory.display())],
-        );
-    }
-    Ok(())
 }
 
 fn path(bytes: Vec<u8>) -> PathBuf {

@@ -2,18 +2,21 @@
 //! nothing of sessions.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use devpocket_shared::ids::{NodeId, UserId};
 use nix::libc;
+use nix::unistd::geteuid;
 use uuid::Uuid;
 
 /// QUIC's reset key, then its connection-id key.
 const SECRET_BYTES: usize = 64;
+/// See [`StateDir::link_secrets`].
+pub(super) type Secrets = [u8; SECRET_BYTES];
 
 /// The state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +24,15 @@ pub enum StateDirError {
     /// Another keeper holds it.
     #[error("another keeper runs on {}", .0.display())]
     Taken(PathBuf),
+    /// It is somebody else's.
+    #[error("{} belongs to user {owner}, not to {wanted}, as whom ptyd runs", .path.display())]
+    Foreign { path: PathBuf, owner: u32, wanted: u32 },
+    /// Others could put files of theirs there.
+    #[error("others may write to {}: ptyd keeps and believes nothing there (chmod go-w)", .0.display())]
+    Writable(PathBuf),
+    /// It is used for something else, and ptyd closes its directory to everybody else.
+    #[error("{} is not empty and holds no node: PTYD_STATE_DIR must be a directory of its own", .0.display())]
+    NotOurs(PathBuf),
     /// Something in it cannot be read or written.
     #[error("cannot use {} in the state directory", .path.display())]
     Io { path: PathBuf, source: io::Error },
@@ -41,6 +53,10 @@ impl StateDir {
     pub(super) fn open(path: &Path) -> Result<Self, StateDirError> {
         let io = |source| StateDirError::Io { path: path.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
+        only_ours_to_write(path)?;
+        if !holds_nothing_else(path).map_err(io)? {
+            return Err(StateDirError::NotOurs(path.to_owned()));
+        }
         fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(io)?;
         let path = path.canonicalize().map_err(io)?;
         let lock_path = path.join("keeper.lock");
@@ -88,27 +104,25 @@ impl StateDir {
         self.write("owner", 0o600, format!("{owner}\n").as_bytes())
     }
 
-    /// The link's secrets, opened for reading; made at the first start.
-    pub(super) fn link_secrets(&self) -> Result<File, StateDirError> {
+    /// The link's secrets; made at the first start.
+    pub(super) fn link_secrets(&self) -> Result<Secrets, StateDirError> {
         let path = self.path.join("link_secrets");
         let io = |source| StateDirError::Io { path: path.clone(), source };
-        let file = match open_private(OpenOptions::new().read(true), &path) {
+        let mut file = match open_private(OpenOptions::new().read(true), &path) {
+            Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut secrets = [0; SECRET_BYTES];
-                getrandom::fill(&mut secrets).map_err(|error| io(error.into()))?;
+                let secrets = fresh_secrets();
                 self.write("link_secrets", 0o600, &secrets)?;
-                open_private(OpenOptions::new().read(true), &path)
+                return Ok(secrets);
             }
-            opened => opened,
+            Err(error) => return Err(io(error)),
+        };
+        if file.metadata().map_err(io)?.len() != SECRET_BYTES as u64 {
+            return Err(StateDirError::Damaged { path, what: "64 secret bytes" });
         }
-        .map_err(io)?;
-        let damaged = file.metadata().map_err(io)?.len() != SECRET_BYTES as u64;
-        if damaged { Err(StateDirError::Damaged { path, what: "64 secret bytes" }) } else { Ok(file) }
-    }
-
-    /// Where the link's certificates are that ptyd makes for itself.
-    pub(super) fn link_certificates(&self) -> PathBuf {
-        self.path.join("link")
+        let mut secrets = [0; SECRET_BYTES];
+        file.read_exact(&mut secrets).map_err(io)?;
+        Ok(secrets)
     }
 
     /// Says which process keeps this directory.
@@ -148,6 +162,49 @@ impl StateDir {
     }
 }
 
+/// Says what is wrong with a directory that holds what ptyd believes, if others could put something there.
+pub(super) fn only_ours_to_write(path: &Path) -> Result<(), StateDirError> {
+    let metadata =
+        fs::metadata(path).map_err(|source| StateDirError::Io { path: path.to_owned(), source })?;
+    let (owner, wanted) = (metadata.uid(), geteuid().as_raw());
+    // What is root's, root could do anyway.
+    if owner != wanted && owner != 0 {
+        return Err(StateDirError::Foreign { path: path.to_owned(), owner, wanted });
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err(StateDirError::Writable(path.to_owned()));
+    }
+    Ok(())
+}
+
+/// Whether a directory is a node's, or can become one: a first start may have come to its end anywhere.
+fn holds_nothing_else(path: &Path) -> io::Result<bool> {
+    const BEFORE_THE_ID: [&str; 4] = ["keeper.lock", ".node_id.new", "link", "lost+found"];
+    if path.join("node_id").exists() {
+        return Ok(true);
+    }
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        if !BEFORE_THE_ID.iter().any(|ours| name == *ours) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Where in the state directory at `path` the link's certificates are that ptyd makes for itself.
+pub(super) fn link_certificates(path: &Path) -> PathBuf {
+    path.join("link")
+}
+
+/// Secrets that nobody had before.
+#[expect(clippy::expect_used, reason = "the kernel's generator is long since seeded when any service starts")]
+pub(super) fn fresh_secrets() -> Secrets {
+    let mut secrets = [0; SECRET_BYTES];
+    getrandom::fill(&mut secrets).expect("random bytes");
+    secrets
+}
+
 fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     options.mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)
 }
@@ -161,12 +218,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/state");
         let state = StateDir::open(&path).unwrap();
-        let (node, secrets) =
-            (state.node_id().unwrap(), io::read_to_string(Hex(state.link_secrets().unwrap())).unwrap());
+        let (node, secrets) = (state.node_id().unwrap(), state.link_secrets().unwrap());
         drop(state);
         let state = StateDir::open(&path).unwrap();
         assert_eq!(state.node_id().unwrap(), node);
-        assert_eq!(io::read_to_string(Hex(state.link_secrets().unwrap())).unwrap(), secrets);
+        assert_eq!(state.link_secrets().unwrap(), secrets);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(fs::metadata(path.join("link_secrets")).unwrap().permissions().mode() & 0o777, 0o600);
     }
@@ -178,6 +234,27 @@ mod tests {
         assert!(matches!(StateDir::open(dir.path()), Err(StateDirError::Taken(_))));
     }
 
+    /// `PTYD_STATE_DIR=/tmp` once closed /tmp to everybody.
+    #[test]
+    fn a_directory_that_is_used_otherwise_is_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |mode| fs::set_permissions(dir.path(), Permissions::from_mode(mode)).unwrap();
+        let refused = |with_mode: u32| {
+            mode(with_mode);
+            let error = StateDir::open(dir.path()).unwrap_err();
+            assert_eq!(fs::metadata(dir.path()).unwrap().mode() & 0o7777, with_mode);
+            error
+        };
+        assert!(matches!(refused(0o1777), StateDirError::Writable(_)));
+        assert!(matches!(refused(0o770), StateDirError::Writable(_)));
+        fs::write(dir.path().join("somebody's"), "").unwrap();
+        assert!(matches!(refused(0o755), StateDirError::NotOurs(_)));
+        fs::rename(dir.path().join("somebody's"), dir.path().join("lost+found")).unwrap();
+        StateDir::open(dir.path()).unwrap().node_id().unwrap();
+        fs::write(dir.path().join("a note"), "").unwrap();
+        StateDir::open(dir.path()).unwrap();
+    }
+
     #[test]
     fn damage_is_said_and_not_papered_over() {
         let dir = tempfile::tempdir().unwrap();
@@ -186,18 +263,5 @@ mod tests {
         fs::write(dir.path().join("link_secrets"), "short").unwrap();
         assert!(matches!(state.node_id(), Err(StateDirError::Damaged { .. })));
         assert!(matches!(state.link_secrets(), Err(StateDirError::Damaged { .. })));
-    }
-
-    /// Reads bytes as characters of one byte each.
-    struct Hex(File);
-
-    impl io::Read for Hex {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let mut raw = vec![0; buffer.len() / 2];
-            let read = self.0.read(&mut raw)?;
-            let text: String = raw.iter().take(read).map(|byte| format!("{byte:02x}")).collect();
-            buffer[..text.len()].copy_from_slice(text.as_bytes());
-            Ok(text.len())
-        }
     }
 }

@@ -1,12 +1,14 @@
 //! As whom shells and workers run. As root each is a user of its own, looked up once at start; without root all of it
 //! is whoever runs ptyd. Knows nothing of what they do.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::unistd::{Group, User, geteuid, getgrouplist, getuid};
 
+use super::saved::{SavedAccount, SavedFinds};
 use super::sys::child::Identity;
 use crate::config::KeeperConfig;
 
@@ -79,6 +81,29 @@ impl Account {
     pub(super) fn identity(&self) -> Identity<'_> {
         Identity { uid: self.uid, gid: self.gid, groups: &self.groups }
     }
+
+    /// It in writing.
+    pub(super) fn saved(&self) -> SavedAccount {
+        SavedAccount {
+            name: self.name.clone(),
+            home: self.home.as_os_str().as_bytes().to_vec(),
+            shell: self.shell.as_os_str().as_bytes().to_vec(),
+            uid: self.uid,
+            gid: self.gid,
+            groups: self.groups.clone(),
+        }
+    }
+
+    fn resume(saved: &SavedAccount) -> Self {
+        Self {
+            name: saved.name.clone(),
+            home: OsString::from_vec(saved.home.clone()).into(),
+            shell: OsString::from_vec(saved.shell.clone()).into(),
+            uid: saved.uid,
+            gid: saved.gid,
+            groups: saved.groups.clone(),
+        }
+    }
 }
 
 /// Everyone the keeper deals with.
@@ -97,6 +122,17 @@ pub(super) struct Users {
 }
 
 impl Users {
+    /// Everyone as the keeper before knew them.
+    pub(super) fn resume(saved: &SavedFinds) -> Self {
+        Self {
+            shell: Account::resume(&saved.shell),
+            worker: Account::resume(&saved.worker),
+            link: saved.link.as_ref().map(Account::resume),
+            tty_gid: saved.tty_gid,
+            by_root: saved.by_root,
+        }
+    }
+
     /// Looks everyone up.
     pub(super) fn find(config: &KeeperConfig) -> Result<Self, UserError> {
         let tty_gid = Group::from_name("tty").ok().flatten().map(|group| group.gid.as_raw());

@@ -2,7 +2,7 @@
 //! connection-id keys outlive the worker, so that connections of the one before are answered with a reset at once.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use devpocket_shared::wire::stream::{self, MAX_UDP_PAYLOAD};
@@ -10,7 +10,8 @@ use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, EndpointConfig, IdleTimeout, Incoming, TransportConfig, VarInt};
 use quinn_proto::HashedConnectionIdGenerator;
 use tokio::sync::Semaphore;
-use tracing::{debug, info};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
 
 use super::LinkError;
 use crate::worker::{Context, serve};
@@ -25,6 +26,8 @@ const UNPROVED_HANDSHAKES: usize = 8;
 const MAX_CONNECTIONS: usize = 256;
 /// Without a sign of life for this long a connection is over.
 const IDLE_MS: u32 = 20_000;
+/// Least time between two warnings of peers turned away.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
 const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 const MAX_STREAMS_PER_CONNECTION: u32 = 4096;
@@ -73,6 +76,7 @@ fn transport() -> TransportConfig {
 }
 
 async fn accept(endpoint: Endpoint, context: Arc<Context>, permits: Arc<Semaphore>) {
+    let turned_away = Arc::new(TurnedAway::default());
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     loop {
         let incoming = tokio::select! {
@@ -97,8 +101,9 @@ async fn accept(endpoint: Endpoint, context: Arc<Context>, permits: Arc<Semaphor
             continue;
         }
         let (serving, permits) = (Arc::clone(&context), Arc::clone(&permits));
+        let turned_away = Arc::clone(&turned_away);
         context.tasks.spawn(async move {
-            let connection = connect(incoming).await;
+            let connection = connect(incoming, &turned_away).await;
             drop(handshake);
             if let Some(connection) = connection {
                 serve_connection(connection, serving, permits).await;
@@ -109,12 +114,40 @@ async fn accept(endpoint: Endpoint, context: Arc<Context>, permits: Arc<Semaphor
     endpoint.wait_idle().await;
 }
 
-async fn connect(incoming: Incoming) -> Option<quinn::Connection> {
+/// Peers whose handshake failed. An operator must hear of an api that is turned away, but anybody can knock at the port.
+#[derive(Debug, Default)]
+struct TurnedAway {
+    /// When it was last said, and how many came since.
+    said: Mutex<(Option<Instant>, u32)>,
+}
+
+impl TurnedAway {
+    /// Takes note of one. If it is time to say so: how many came unsaid before it.
+    fn note(&self, now: Instant) -> Option<u32> {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, unsaid) = &mut *said;
+        if last.is_some_and(|last| now < last + SAY_AGAIN) {
+            *unsaid = unsaid.saturating_add(1);
+            return None;
+        }
+        *last = Some(now);
+        Some(std::mem::take(unsaid))
+    }
+}
+
+async fn connect(incoming: Incoming, turned_away: &TurnedAway) -> Option<quinn::Connection> {
     let from = incoming.remote_address();
     match tokio::time::timeout(HANDSHAKE, async { incoming.accept()?.await }).await {
         Ok(Ok(connection)) => Some(connection),
         Ok(Err(err)) => {
-            debug!(%err, "a peer was turned away from the link");
+            match turned_away.note(Instant::now()) {
+                Some(unsaid) => warn!(
+                    %err,
+                    unsaid,
+                    "a peer was turned away from the link, and {unsaid} since this was last said: {err}"
+                ),
+                None => debug!(%err, "a peer was turned away from the link"),
+            }
             None
         }
         Err(_) => {
@@ -138,5 +171,20 @@ async fn serve_connection(connection: quinn::Connection, context: Arc<Context>, 
             serving.await;
             drop(permit);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_turned_away_are_told_of_once_a_minute_with_their_number() {
+        let (turned_away, t0) = (TurnedAway::default(), Instant::now());
+        assert_eq!(turned_away.note(t0), Some(0));
+        assert_eq!(turned_away.note(t0), None);
+        assert_eq!(turned_away.note(t0 + SAY_AGAIN - Duration::from_millis(1)), None);
+        assert_eq!(turned_away.note(t0 + SAY_AGAIN), Some(2));
+        assert_eq!(turned_away.note(t0 + 2 * SAY_AGAIN), Some(0));
     }
 }

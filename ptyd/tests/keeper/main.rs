@@ -5,6 +5,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "whatever else comes fails the test")]
 #![allow(unreachable_pub, reason = "a test is nobody's library")]
 
+mod certificates;
 mod ending;
 mod handing_over;
 mod node;

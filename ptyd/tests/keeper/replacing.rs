@@ -78,7 +78,9 @@ fn a_binary_that_refuses_the_state_changes_nothing() {
     let shell = worker.sh("exec cat");
     let binary = node.dir().join("ptyd");
     let inode = fs::metadata(&binary).unwrap().ino();
-    for (refusing, reason) in [("/bin/false", "refused the state"), ("/etc/passwd", "refused the state")] {
+    // One that ends well without a look at the state once took the keeper's place.
+    for refusing in ["/bin/false", "/etc/passwd", "/bin/true", "/bin/echo"] {
+        let reason = "refused the state";
         let before = node.log().len();
         put(Path::new(refusing), &binary);
         node.signal(Signal::SIGHUP);
@@ -126,6 +128,41 @@ fn a_termination_goes_on_over_a_replacement() {
     worker.leave();
     let mut worker = node.serving();
     assert_eq!(worker.exit_of(stubborn.id), ExitStatus::Signal(Signal::SIGKILL as i32));
+}
+
+/// A damaged file of the state directory once ended the new program after it had taken the place of the old one, and
+/// every session with it.
+#[test]
+fn a_state_directory_in_any_disorder_costs_no_session() {
+    let node = Node::start();
+    let mut worker = node.serving();
+    let shell = worker.sh("while read x; do echo \"<$x>\"; done");
+    for (file, content) in [
+        ("owner", Some("")),
+        ("owner", Some("nonsense")),
+        ("node_id", Some("")),
+        ("link_secrets", Some("short")),
+        ("link_secrets", None),
+        ("keeper.pid", None),
+        ("keeper.lock", None),
+        ("owner", None),
+    ] {
+        let path = node.state_dir().join(file);
+        match content {
+            Some(content) => fs::write(path, content).unwrap(),
+            None => fs::remove_file(path).unwrap(),
+        }
+        node.signal(Signal::SIGHUP);
+        until_stop(&mut worker);
+        worker.leave();
+        worker = node.worker();
+        let (_, _, sessions) = worker.take_over();
+        assert_eq!(sessions[0].pid, shell.pid, "{file}");
+        sessions[0].type_text(&format!("{file}\n"));
+        sessions[0].output_with(&format!("<{file}>"));
+    }
+    // Whose the node is, is not forgotten either.
+    worker.sh("exec cat");
 }
 
 fn until_stop(worker: &mut Worker) {

@@ -2,25 +2,24 @@
 
 use std::fs::{self, File};
 use std::net::UdpSocket;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use devpocket_shared::certificates::make_all;
 use nix::unistd::User;
 use ptyd::handover::{Descriptor, ToKeeper};
 
-use crate::node::{Node, SHELL_USER, is_root, put, shell_user, wait_until};
+use crate::certificates::content;
+use crate::node::{Node, SHELL_USER, is_root, put, runs, shell_user, wait_until};
 use crate::worker::Session;
 
 #[test]
 fn a_worker_is_given_sockets_keys_and_nothing_else() {
     let certificates = tempfile::tempdir().unwrap();
-    for name in ["ca.pem", "ptyd.pem", "ptyd.key"] {
-        fs::write(certificates.path().join(name), name).unwrap();
-        fs::set_permissions(certificates.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
-    }
+    make_all(certificates.path()).unwrap();
     let node = Node::start_with(|command| {
         command.args(["--link-listen", "127.0.0.1:0", "--link-cert-dir"]).arg(certificates.path());
     });
@@ -45,16 +44,12 @@ fn a_worker_is_given_sockets_keys_and_nothing_else() {
     let _client = UnixStream::connect(node.state_dir().join("ptyd.sock")).unwrap();
     listener.accept().unwrap();
     assert_ne!(UdpSocket::from(descriptors.next().unwrap()).local_addr().unwrap().port(), 0);
-    let read = |file: File| {
-        let mut bytes = vec![0; 100];
-        let length = file.read_at(&mut bytes, 0).unwrap();
-        bytes.truncate(length);
-        bytes
-    };
-    let files: Vec<Vec<u8>> = descriptors.map(|descriptor| read(descriptor.into())).collect();
+    let files: Vec<Vec<u8>> = descriptors.map(|descriptor| content(&File::from(descriptor))).collect();
     assert_eq!(files[0], fs::read(node.state_dir().join("link_secrets")).unwrap());
     assert_eq!(files[0].len(), 64);
-    assert_eq!(files[1..], [b"ca.pem".to_vec(), b"ptyd.pem".to_vec(), b"ptyd.key".to_vec()]);
+    let made =
+        ["ca.pem", "ptyd.pem", "ptyd.key"].map(|name| fs::read(certificates.path().join(name)).unwrap());
+    assert_eq!(files[1..], made);
 
     // The process itself: its standard descriptors and the one to the test, by which it lets go of the keeper's.
     let open = || fs::read_dir(format!("/proc/{}/fd", worker.pid)).unwrap().count();
@@ -67,6 +62,20 @@ fn a_worker_is_given_sockets_keys_and_nothing_else() {
     let expected =
         if is_root() { User::from_name("devpocket-worker") } else { User::from_uid(nix::unistd::geteuid()) };
     assert_eq!(owner, expected.unwrap().unwrap().uid.as_raw());
+}
+
+/// It reads what anybody sends: whoever gets hold of it must not get further by a set-user-id program.
+#[test]
+fn a_worker_can_gain_no_rights_and_a_shell_can() {
+    let node = Node::start();
+    let mut worker = node.serving();
+    let status = |pid| fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let of_worker = status(worker.pid);
+    assert!(of_worker.contains("NoNewPrivs:\t1\n"), "{of_worker}");
+    assert!(!is_root() || of_worker.contains("CapBnd:\t0000000000000000\n"), "{of_worker}");
+    let shell = worker.sh("exec cat");
+    // Sudo is a shell's user's own affair.
+    assert!(!status(shell.pid).contains("NoNewPrivs:\t1\n"));
 }
 
 #[test]
@@ -94,6 +103,30 @@ fn after_a_killed_keeper_the_next_one_starts() {
     node.ended();
     let mut next = Node::command(node.dir(), &node.dir().join("ptyd")).spawn().unwrap();
     node.serving().sh("exec cat");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(next.id()).unwrap());
+    wait_until("the next one ends", || {
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        next.try_wait().unwrap().is_some()
+    });
+}
+
+#[test]
+fn what_a_killed_keepers_sessions_left_running_is_ended_by_the_next_one() {
+    let mut node = Node::start();
+    if node.log().contains("\"cgroups\":\"false\"") {
+        // Nobody can tell then whose they were.
+        return;
+    }
+    let mut worker = node.serving();
+    let shell = worker.sh("trap '' HUP; setsid sleep 1000 & echo \"left=$!=\"; exec cat");
+    let output = shell.output_with("=\r");
+    let left = output.split('=').nth(1).unwrap().parse().unwrap();
+    let left = nix::unistd::Pid::from_raw(left);
+    node.signal(nix::sys::signal::Signal::SIGKILL);
+    node.ended();
+    assert!(runs(left));
+    let mut next = Node::command(node.dir(), &node.dir().join("ptyd")).spawn().unwrap();
+    wait_until("it is ended", || !runs(left));
     let pid = nix::unistd::Pid::from_raw(i32::try_from(next.id()).unwrap());
     wait_until("the next one ends", || {
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();

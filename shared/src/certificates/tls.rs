@@ -63,19 +63,24 @@ pub(super) fn check_leaf(
     at: UnixTime,
 ) -> Result<(), CertificateError> {
     let chain = chain(cert_pem)?;
-    let leaf = chain.first().cloned().ok_or(rustls::Error::NoCertificatesPresented)?;
-    CertifiedKey::from_der(chain, key(key_pem)?, &provider())?;
+    let (leaf, between) = chain.split_first().ok_or(rustls::Error::NoCertificatesPresented)?;
+    CertifiedKey::from_der(chain.clone(), key(key_pem)?, &provider())?;
     match role {
         Role::Api => {
-            ApiVerifier::new(ca_pem)?.verify_client_cert(&leaf, &[], at)?;
+            ApiVerifier::new(ca_pem)?.verify_client_cert(leaf, between, at)?;
         }
         Role::Ptyd => {
             let verifier =
                 WebPkiServerVerifier::builder_with_provider(Arc::new(roots(ca_pem)?), provider()).build()?;
-            verifier.verify_server_cert(&leaf, &[], &name(PTYD_NAME), &[], at)?;
+            verifier.verify_server_cert(leaf, between, &name(PTYD_NAME), &[], at)?;
         }
     }
     Ok(())
+}
+
+/// Says why a CA's certificate could not be used at all.
+pub(super) fn check_ca(ca_pem: &[u8]) -> Result<(), CertificateError> {
+    ApiVerifier::new(ca_pem).map(drop)
 }
 
 /// webpki's check of a client certificate (chain, dates, clientAuth), and that its name is an api's.

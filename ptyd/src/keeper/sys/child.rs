@@ -34,6 +34,8 @@ pub(in crate::keeper) struct Plan<'a> {
     pub(in crate::keeper) oom_score: Option<&'a CStr>,
     /// Resource, soft limit, hard limit.
     pub(in crate::keeper) limits: &'a [(libc::__rlimit_resource_t, u64, u64)],
+    /// It and its children can never have more rights than it begins with.
+    pub(in crate::keeper) confined: bool,
     /// Whom to become.
     pub(in crate::keeper) identity: Option<Identity<'a>>,
     /// Where to go by default, if that is possible at all.
@@ -179,6 +181,9 @@ unsafe fn run(
             check(libc::setrlimit(resource, &raw const limit)).map_err(at(Step::SetUp))?;
         }
         libc::umask(0o022);
+        if plan.confined {
+            confine().map_err(at(Step::SetUp))?;
+        }
         if let Some(identity) = plan.identity {
             become_user(identity).map_err(at(Step::Identity))?;
         }
@@ -268,6 +273,20 @@ unsafe fn away(fd: BorrowedFd<'_>) -> Result<RawFd, Errno> {
 unsafe fn place(fd: RawFd, number: RawFd, flags: libc::c_int) -> Result<(), Errno> {
     // SAFETY: replaces a descriptor in this child's table only.
     check(unsafe { libc::dup3(fd, number, flags) }).map(drop)
+}
+
+/// Gives up the ways to more rights: set-user-id programs and file capabilities (prctl(2)).
+unsafe fn confine() -> Result<(), Errno> {
+    /// More than any kernel has: it refuses the numbers above its own.
+    const CAPABILITIES: libc::c_ulong = 64;
+    // SAFETY: flags of this child only; no memory is touched.
+    unsafe {
+        for capability in 0..CAPABILITIES {
+            // Only root may, and who is not root has none to lose: the call below is what binds everybody.
+            libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0);
+        }
+        check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)).map(drop)
+    }
 }
 
 unsafe fn become_user(identity: Identity<'_>) -> Result<(), Errno> {

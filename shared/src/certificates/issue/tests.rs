@@ -153,9 +153,104 @@ fn what_a_crash_left_half_done_is_mended() {
         make_all(dir.path()).unwrap();
         handshake((&dir, Role::Api), (&dir, Role::Ptyd)).unwrap();
     }
+}
+
+#[test]
+fn what_is_made_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = make_all(dir.path()).unwrap();
+    assert_eq!(made, [Made::Ca, Made::Leaf(Role::Api), Made::Leaf(Role::Ptyd)]);
+    assert_eq!(make_all(dir.path()).unwrap(), []);
+    fs::remove_file(dir.path().join("ptyd.key")).unwrap();
+    assert_eq!(make_all(dir.path()).unwrap(), [Made::Leaf(Role::Ptyd)]);
+}
+
+/// A lost ca.pem once made a new CA, which locked out every api with a certificate of the old one.
+#[test]
+fn a_lost_ca_certificate_is_signed_again_by_its_key() {
+    let (dir, copy) = (made(), tempfile::tempdir().unwrap());
+    for file in ["ca.pem", "api.pem", "api.key"] {
+        fs::copy(dir.path().join(file), copy.path().join(file)).unwrap();
+    }
+    let others = ["ca.key", "api.pem", "api.key", "ptyd.pem", "ptyd.key"];
+    let before = others.map(|file| bytes(&dir, file));
     fs::remove_file(dir.path().join("ca.pem")).unwrap();
-    make_all(dir.path()).unwrap();
+    assert_eq!(make_all(dir.path()).unwrap(), [Made::Ca]);
+    assert_eq!(others.map(|file| bytes(&dir, file)), before);
+    handshake((&copy, Role::Api), (&dir, Role::Ptyd)).unwrap();
+}
+
+#[test]
+fn what_cannot_be_made_well_is_said_with_its_cause_and_left_alone() {
+    let check = |damage: &dyn Fn(&Path), expected: &str| {
+        let dir = made();
+        let leaf = bytes(&dir, "ptyd.pem");
+        damage(dir.path());
+        let error = make_all(dir.path()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert!(fs::read(dir.path().join("ptyd.pem")).is_ok_and(|now| now == leaf));
+    };
+    let remove = |dir: &Path, names: &[&str]| {
+        for name in names {
+            fs::remove_file(dir.join(name)).unwrap();
+        }
+    };
+    check(&|dir| remove(dir, &["ca.pem", "ca.key"]), "ca.pem is missing, and so is ca.key");
+    check(&|dir| fs::write(dir.join("ca.pem"), "").unwrap(), "ca.pem holds no CA certificate");
+    check(&|dir| fs::write(dir.join("ca.pem"), "garbage").unwrap(), "ca.pem holds no CA certificate");
+    check(&|dir| remove(dir, &["api.pem", "ca.key"]), "api.pem or its key is missing");
+    let garbage = |dir: &Path, file: &str| fs::write(dir.join(file), "garbage").unwrap();
+    let keyless_garbage = |dir: &Path| {
+        garbage(dir, "api.pem");
+        remove(dir, &["ca.key"]);
+    };
+    check(&keyless_garbage, "api.pem has expired, is about to, or does not fit its CA");
+    let bad_key = |dir: &Path| {
+        garbage(dir, "ca.key");
+        remove(dir, &["api.pem"]);
+    };
+    check(&bad_key, "ca.key holds no usable private key");
+    let foreign_key = |dir: &Path| {
+        fs::write(dir.join("ca.key"), bytes(&made(), "ca.key")).unwrap();
+        remove(dir, &["api.pem"]);
+    };
+    check(&foreign_key, "ca.key does not belong to ca.pem");
+    let dangling = |dir: &Path| {
+        remove(dir, &["ca.pem"]);
+        std::os::unix::fs::symlink("/no/such/file", dir.join("ca.pem")).unwrap();
+    };
+    check(&dangling, "ca.pem is a symbolic link to a file that is not there");
+}
+
+/// A certificate made while the clock ran ahead was once taken for good, although nobody takes it yet.
+#[test]
+fn a_leaf_that_is_not_good_yet_is_renewed() {
+    let dir = made();
+    let ahead = OffsetDateTime::now_utc() + Duration::from_secs(30 * 24 * 3600);
+    fs::remove_file(dir.path().join("ptyd.pem")).unwrap();
+    make_all_at(dir.path(), ahead).unwrap();
+    assert_eq!(make_all(dir.path()).unwrap(), [Made::Leaf(Role::Ptyd)]);
     handshake((&dir, Role::Api), (&dir, Role::Ptyd)).unwrap();
+}
+
+#[test]
+fn one_roles_trouble_does_not_keep_the_other_from_being_renewed() {
+    let dir = made();
+    fs::remove_file(dir.path().join("api.pem")).unwrap();
+    fs::create_dir(dir.path().join("api.pem")).unwrap();
+    fs::remove_file(dir.path().join("ptyd.pem")).unwrap();
+    assert!(make_all(dir.path()).is_err());
+    assert!(dir.path().join("ptyd.pem").exists());
+}
+
+#[test]
+fn who_must_not_wait_is_told_that_another_is_at_it() {
+    let dir = made();
+    let other = File::open(dir.path()).unwrap();
+    other.lock().unwrap();
+    assert!(matches!(make_all_at_once(dir.path()), Err(CertificateError::Busy { .. })));
+    drop(other);
+    assert_eq!(make_all_at_once(dir.path()).unwrap(), []);
 }
 
 #[test]
