@@ -15,6 +15,7 @@ mod sessions;
 mod sqlite;
 mod statement;
 mod users;
+mod wishes;
 
 use std::net::IpAddr;
 
@@ -33,8 +34,9 @@ pub use database::Database;
 pub use error::StoreError;
 pub use location::{BadLocation, Location};
 pub use migrations::Applied;
-pub use nodes::NodeStore;
+pub use nodes::{ApiId, NodeStore, SeenNode};
 pub use sessions::{Added, Count, Described, SessionFilter, SessionStore, Unended};
+pub use wishes::{Unwanted, WantedEnd, WishStore};
 
 /// What is done about the schema when a database is opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
