@@ -5,6 +5,7 @@ mod answers;
 mod database;
 mod devices;
 mod error;
+mod gone;
 mod location;
 mod mail_tokens;
 mod migrations;
@@ -32,6 +33,7 @@ pub use admin::{AdminStore, Ending, Grant, ListedSession};
 pub use answers::{AnswerKey, AnswerStore, Attempt, Begun, KeptAnswer};
 pub use database::Database;
 pub use error::StoreError;
+pub use gone::GoneStore;
 pub use location::{BadLocation, Location};
 pub use migrations::Applied;
 pub use nodes::{ApiId, NodeStore, SeenNode};
@@ -242,7 +244,7 @@ pub trait MailTokenStore: Send + Sync {
 
 /// What an account changes about itself.
 #[async_trait]
-pub trait ProfileStore: Send + Sync {
+pub trait ProfileStore: GoneStore {
     /// Changes an account; false if somebody has the address.
     async fn change_profile(&self, id: UserId, change: &ProfileChange) -> Result<bool, StoreError>;
     /// What an account has set, if it ever has.
@@ -266,8 +268,6 @@ pub trait ProfileStore: Send + Sync {
         by: DeviceId,
         now: OffsetDateTime,
     ) -> Result<bool, StoreError>;
-    /// Nothing runs of a deleted account at a node any more; while others are known the note stays for them.
-    async fn forget_gone(&self, id: UserId) -> Result<(), StoreError>;
 }
 
 fn micros(at: OffsetDateTime) -> i64 {

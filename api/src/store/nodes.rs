@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::statement::sql;
 use super::{Database, StoreError, from_micros};
 
-/// How long a node is remembered that does not answer: longer than anybody waits for what it had.
+/// How long what is to be done at a node that does not answer is remembered, and it: longer than anybody waits for it.
 const KEPT: Duration = Duration::days(30);
 /// How long an api is remembered that is not seen.
 const API_KEPT: Duration = Duration::days(1);
@@ -48,6 +48,8 @@ pub trait NodeStore: Send + Sync {
     async fn note_api(&self, api: ApiId, now: OffsetDateTime) -> Result<(), StoreError>;
     /// Apis, and when they noted last that they run.
     async fn seen_apis(&self) -> Result<Vec<(ApiId, OffsetDateTime)>, StoreError>;
+    /// Forgets what was noted too long ago to matter: nodes, apis, and what was to be done at nodes that never came back.
+    async fn forget_old(&self, now: OffsetDateTime) -> Result<(), StoreError>;
     /// Gives up what a node that is gone for good had, and forgets it: how many sessions live no more; none: nothing is known
     /// of it.
     async fn forget_node(
@@ -65,8 +67,6 @@ impl NodeStore for Database {
         let note = sql("insert into nodes (id, seen_at, first_at) values ($1, $2, $2)
              on conflict (id) do update set seen_at = excluded.seen_at");
         self.execute(note.bind(node).bind(now)).await?;
-        self.execute(sql("delete from nodes where seen_at <= $1").bind(now - KEPT)).await?;
-        self.execute(sql("delete from unwanted_sessions where noted_at <= $1").bind(now - KEPT)).await?;
         Ok(())
     }
 
@@ -92,13 +92,24 @@ impl NodeStore for Database {
         let note = sql("insert into apis (id, seen_at) values ($1, $2)
              on conflict (id) do update set seen_at = excluded.seen_at");
         self.execute(note.bind(api.0).bind(now)).await?;
-        self.execute(sql("delete from apis where seen_at <= $1").bind(now - API_KEPT)).await?;
         Ok(())
     }
 
     async fn seen_apis(&self) -> Result<Vec<(ApiId, OffsetDateTime)>, StoreError> {
         let rows: Vec<(Uuid, i64)> = self.all(sql("select id, seen_at from apis")).await?;
         rows.into_iter().map(|(id, seen_at)| Ok((ApiId(id), from_micros(seen_at)?))).collect()
+    }
+
+    async fn forget_old(&self, now: OffsetDateTime) -> Result<(), StoreError> {
+        self.execute(sql("delete from apis where seen_at <= $1").bind(now - API_KEPT)).await?;
+        for delete in [
+            sql("delete from nodes where seen_at <= $1"),
+            sql("delete from unwanted_sessions where noted_at <= $1"),
+            sql("delete from gone_accounts where gone_at <= $1"),
+        ] {
+            self.execute(delete.bind(now - KEPT)).await?;
+        }
+        Ok(())
     }
 
     async fn forget_node(
@@ -113,6 +124,9 @@ impl NodeStore for Database {
         let lost = transaction.execute(update.bind(node).bind(message).bind(now)).await?;
         let unwanted = sql("delete from unwanted_sessions where node_id = $1").bind(node);
         let unwanted = transaction.execute(unwanted).await?;
+        // Who is noted for no node is forgotten at the next look at any.
+        let told = sql("delete from gone_account_nodes where node_id = $1").bind(node);
+        transaction.execute(told).await?;
         let known = transaction.execute(sql("delete from nodes where id = $1").bind(node)).await?;
         transaction.commit().await?;
         Ok((known + unwanted + lost > 0).then_some(lost))

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use self::row::SessionRow;
 pub(super) use self::row::status as row_status;
 use super::statement::{Statement, sql};
-use super::{Database, NodeStore, StoreError, WishStore, from_micros, micros};
+use super::{Database, GoneStore, NodeStore, StoreError, WishStore, from_micros, micros};
 use crate::domain::session::{Changes, Session, Status};
 
 /// Which sessions of an owner.
@@ -76,13 +76,11 @@ pub struct Count {
 
 /// Sessions, the nodes that they are on, and what is wished of them.
 #[async_trait]
-pub trait SessionStore: NodeStore + WishStore {
+pub trait SessionStore: NodeStore + WishStore + GoneStore {
     /// Adds a session whose name is to be its own among the living.
     async fn add_session(&self, session: &Session) -> Result<Added, StoreError>;
     /// Whether there is an account of this id.
     async fn has_owner(&self, owner: UserId) -> Result<bool, StoreError>;
-    /// Whether an account of this id was deleted, and what runs of it is to end.
-    async fn noted_gone(&self, owner: UserId) -> Result<bool, StoreError>;
     /// Adds a session that its ptyd has made already, under whatever name. One that was believed lost lives again. Nothing
     /// if its owner is gone, or has deleted it.
     async fn adopt_session(&self, session: &Session) -> Result<(), StoreError>;
@@ -146,11 +144,6 @@ impl SessionStore for Database {
 
     async fn has_owner(&self, owner: UserId) -> Result<bool, StoreError> {
         let select = sql("select true from users where id = $1").bind(owner);
-        Ok(self.optional::<(bool,)>(select).await?.is_some())
-    }
-
-    async fn noted_gone(&self, owner: UserId) -> Result<bool, StoreError> {
-        let select = sql("select true from gone_accounts where id = $1").bind(owner);
         Ok(self.optional::<(bool,)>(select).await?.is_some())
     }
 

@@ -19,6 +19,8 @@ const UNHEARD_OF: Duration = Duration::minutes(30);
 const NOTED_EVERY: Duration = Duration::minutes(10);
 /// How often an api notes that it runs.
 const SEEN_EVERY: Duration = Duration::seconds(15);
+/// How often what was noted long ago is forgotten.
+const SWEPT_EVERY: Duration = Duration::hours(1);
 /// How long an api may note nothing until it counts as gone.
 const ALONE: Duration = Duration::minutes(1);
 
@@ -28,6 +30,8 @@ pub(super) struct Nodes {
     me: ApiId,
     /// When this api noted last that it runs.
     seen: Option<OffsetDateTime>,
+    /// When it forgot last what was noted long ago.
+    swept: Option<OffsetDateTime>,
     /// Those that have answered over this api's link.
     here: BTreeSet<NodeId>,
     /// The one that was noted last, and when.
@@ -43,6 +47,7 @@ impl Default for Nodes {
         Self {
             me: ApiId::random(),
             seen: None,
+            swept: None,
             here: BTreeSet::new(),
             noted: None,
             apis: Watch::default(),
@@ -74,14 +79,17 @@ impl Sessions {
     /// Notes that this api runs.
     pub(crate) async fn be_seen(&self) -> Result<(), SessionError> {
         let now = self.clock.now();
-        let (me, seen) = {
+        let (me, seen, swept) = {
             let nodes = self.nodes();
-            (nodes.me, nodes.seen)
+            (nodes.me, nodes.seen, nodes.swept)
         };
-        // A clock that was put back is no reason to fall silent.
-        if seen.is_none_or(|seen| !(seen..seen + SEEN_EVERY).contains(&now)) {
+        if is_due(seen, SEEN_EVERY, now) {
             self.store.note_api(me, now).await?;
             self.nodes().seen = Some(now);
+        }
+        if is_due(swept, SWEPT_EVERY, now) {
+            self.store.forget_old(now).await?;
+            self.nodes().swept = Some(now);
         }
         Ok(())
     }
@@ -96,7 +104,7 @@ impl Sessions {
         let is_noted = {
             let mut nodes = self.nodes();
             nodes.here.insert(node);
-            nodes.noted.is_some_and(|(noted, at)| noted == node && (at..at + NOTED_EVERY).contains(&now))
+            nodes.noted.is_some_and(|(noted, at)| noted == node && !is_due(Some(at), NOTED_EVERY, now))
         };
         if !is_noted {
             self.store.note_node(node, now).await?;
@@ -163,4 +171,9 @@ impl Sessions {
         // Whatever panicked left what was seen.
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether what was done then is to be done again. A clock that was put back is no reason to wait.
+fn is_due(done: Option<OffsetDateTime>, every: Duration, now: OffsetDateTime) -> bool {
+    done.is_none_or(|done| !(done..done + every).contains(&now))
 }

@@ -1,5 +1,6 @@
 //! Ends that are noted in the books, carried out at the real sessions by whichever api reaches their node, now or when one is
-//! started: an operator's (`devpocket admin end-sessions`), and those of an owner whose session's node could not be reached.
+//! started: an operator's (`devpocket admin end-sessions`), an owner's whose session's node could not be reached, and those of accounts that
+//! were deleted.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,9 +25,13 @@ impl Sessions {
     pub async fn carry_out_ends(&self, stop: CancellationToken) {
         let mut tick = interval(EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut told, mut failing) = (BTreeSet::new(), false);
+        let (mut told, mut told_gone, mut failing) = (BTreeSet::new(), BTreeSet::new(), false);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
-            let Some(done) = stop.run_until_cancelled(self.end_wanted(&mut told)).await else { return };
+            let doing = async {
+                self.end_wanted(&mut told).await?;
+                self.end_gone(&mut told_gone).await
+            };
+            let Some(done) = stop.run_until_cancelled(doing).await else { return };
             if let Err(err) = &done
                 && !failing
             {
