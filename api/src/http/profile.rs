@@ -18,9 +18,10 @@ use super::fields::Fields;
 use super::peer::PeerAddress;
 use super::request::RequestId;
 use crate::domain::identity::AuthError;
-use crate::domain::sessions::Caller;
+use crate::domain::sessions::{Caller, Wanted};
 use crate::problem::Problem;
 use crate::state::AppState;
+use crate::store::SessionFilter;
 
 /// Most sessions in an export; nobody has so many.
 const EXPORTED_SESSIONS: i64 = 10_000;
@@ -138,7 +139,8 @@ pub async fn export(
     request_id: RequestId,
 ) -> Result<impl IntoResponse, Problem> {
     let caller = Caller { owner: identity.user_id, request_id: request_id.as_str() };
-    let sessions = state.sessions.list_known(caller, EXPORTED_SESSIONS).await?;
+    let all = Wanted::Filtered(SessionFilter::default());
+    let (sessions, _) = state.sessions.list(caller, all, 0, EXPORTED_SESSIONS).await?;
     let export = ExportView::new(state.accounts.export(&identity).await?, &sessions);
     Ok(([(CONTENT_DISPOSITION, "attachment; filename=\"devpocket-export.json\"")], Json(export)))
 }

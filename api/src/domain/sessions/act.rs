@@ -16,7 +16,7 @@ impl Sessions {
         id: SessionId,
         changes: Changes,
     ) -> Result<Shown, SessionError> {
-        let Shown { session, .. } = self.show(caller, id).await?;
+        let Shown { session, is_answered, .. } = self.show(caller, id).await?;
         let update = &changes.update;
         let acts = update.size.is_some()
             || !update.idle_timeout_secs.is_keep()
@@ -25,6 +25,10 @@ impl Sessions {
             return Err(SessionError::Ended);
         }
         let names = !update.name.is_keep();
+        // Before the books have it: what its node cannot be told is not done by half.
+        if !session.has_ended() && !is_answered && (acts || names) {
+            return Err(SessionError::Elsewhere);
+        }
         match self.store.describe(caller.owner, id, &changes).await? {
             Described::Done => {}
             Described::NameTaken => return Err(SessionError::NameTaken),
@@ -102,7 +106,7 @@ impl Sessions {
                 // Who looks for it finds it as it was last seen, until its node is back and ends it.
                 let session = self.booked(caller, id).await?.ok_or(err)?;
                 self.store.want_end_of(caller.owner, id, self.clock.now()).await?;
-                Ok(Shown { session, attached_clients: 0 })
+                Ok(Shown::unasked(session))
             }
             Err(err) => Err(err),
         }

@@ -1,8 +1,7 @@
 //! What is known of an account's sessions, whether their ptyd can be reached or not: for what must be answered in any case.
 
-use super::{Caller, SessionError, Sessions, Shown, Wanted};
+use super::{Caller, Roll, SessionError, Sessions};
 use crate::domain::session::Status;
-use crate::store::SessionFilter;
 
 /// An account's sessions in numbers.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -14,27 +13,9 @@ pub struct Known {
 }
 
 impl Sessions {
-    /// The newest sessions, at most `limit`. Of a ptyd that cannot be reached, what the books have.
-    pub async fn list_known(&self, caller: Caller<'_>, limit: i64) -> Result<Vec<Shown>, SessionError> {
-        if self.link.answers().await {
-            match self.list(caller, Wanted::Filtered(SessionFilter::default()), 0, limit).await {
-                Ok((sessions, _)) => return Ok(sessions),
-                Err(SessionError::Link(_)) => {}
-                Err(err) => return Err(err),
-            }
-        }
-        let (sessions, _) = self.store.sessions(caller.owner, &SessionFilter::default(), 0, limit).await?;
-        Ok(sessions.into_iter().map(|session| Shown { session, attached_clients: 0 }).collect())
-    }
-
     /// How many sessions there are, by the books, which follow a ptyd that can be reached.
     pub async fn count_known(&self, caller: Caller<'_>) -> Result<Known, SessionError> {
-        if self.link.answers().await {
-            match self.reconcile(Some(caller.owner), caller.request_id).await {
-                Ok(_) | Err(SessionError::Link(_)) => {}
-                Err(err) => return Err(err),
-            }
-        }
+        self.reached(caller).await?;
         let mut known = Known::default();
         for count in self.store.count_sessions(caller.owner).await? {
             let sessions = u64::try_from(count.sessions).unwrap_or(0);
@@ -44,5 +25,18 @@ impl Sessions {
             }
         }
         Ok(known)
+    }
+
+    /// The roll of an owner at the node here, which the books have followed; none: it does not answer, as is known within a
+    /// second or so.
+    pub(super) async fn reached(&self, caller: Caller<'_>) -> Result<Option<Roll>, SessionError> {
+        if !self.link.answers().await {
+            return Ok(None);
+        }
+        match self.reconcile(Some(caller.owner), caller.request_id).await {
+            Ok(roll) => Ok(Some(roll)),
+            Err(SessionError::Link(_)) => Ok(None),
+            Err(err) => Err(err),
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use devpocket_shared::ids::{NodeId, SessionId, UserId};
+use devpocket_shared::wire::{Change, Update};
 use time::{Duration, OffsetDateTime};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -13,8 +14,8 @@ use uuid::Uuid;
 use super::Api;
 use super::node::Node;
 use crate::domain::clock::Clock;
-use crate::domain::session::Status;
-use crate::domain::sessions::{Caller, SessionError, Sessions};
+use crate::domain::session::{Changes, Status};
+use crate::domain::sessions::{BatchAction, Caller, Outcome, SessionError, Sessions, Wanted};
 use crate::link::{Link, Target};
 use crate::store::tests::owner;
 use crate::store::{SessionFilter, SessionStore};
@@ -189,4 +190,45 @@ async fn what_is_ended_or_deleted_while_its_node_cannot_be_reached_is_once_it_is
     left.compare().await;
     left.sessions.end_wanted(&mut told).await.unwrap();
     assert!(!node.is_live(mine[0]) && !node.is_live(mine[1]));
+}
+
+/// The story: a list showed two sessions, of which a filter found one and the counts another number; health said of one that
+/// nobody had asked that it is well; a change was refused after it had been made, and one id spoilt a whole batch.
+#[tokio::test]
+async fn at_an_api_that_leads_to_another_node_lists_counts_and_acts_agree() {
+    let api = Api::new().await;
+    let seconds = Arc::new(AtomicI64::new(0));
+    let (left, right) = (Side::new(&api, &seconds), Side::new(&api, &seconds));
+    let ann = owner(&api.database, "ann").await;
+    let caller = Caller { owner: ann, request_id: "test" };
+    let node = Node::listen_as(left.place.path(), node_id(), super::node::Held::default());
+    let other = Node::listen_as(right.place.path(), node_id(), super::node::Held::default());
+    let (here, there) = (node.start(ann), other.start(ann));
+    left.compare().await;
+    right.compare().await;
+
+    let all = SessionFilter::default;
+    let live = |attached| Wanted::Live { filter: all(), attached };
+    for (wanted, expected) in [(Wanted::Filtered(all()), 2), (live(false), 2), (live(true), 0)] {
+        let (listed, total) = left.sessions.list(caller, wanted, 0, 10).await.unwrap();
+        assert_eq!((listed.len(), total), (usize::try_from(expected).unwrap(), expected));
+    }
+    let overview = left.sessions.overview(caller).await.unwrap();
+    assert_eq!((overview.active, overview.detached), (0, 2));
+    assert_eq!(overview.by_status[&Status::Running], 2);
+    let known = left.sessions.count_known(caller).await.unwrap();
+    assert_eq!((known.all, known.live), (2, 2));
+    for (id, answered) in [(here, true), (there, false)] {
+        assert_eq!(left.sessions.health(caller, id).await.unwrap().shown.is_answered, answered);
+    }
+    let name = Update { name: Change::Set("another".to_owned()), ..Update::default() };
+    let changes = Changes { update: name, ..Changes::default() };
+    let refused = left.sessions.change(caller, there, changes).await;
+    assert!(matches!(refused, Err(SessionError::Elsewhere)), "{refused:?}");
+    let booked = api.database.session(ann, there).await.unwrap().unwrap();
+    assert_eq!(booked.name.as_deref(), Some("work"));
+    let ids = [there, SessionId::new(Uuid::new_v4()), here];
+    let outcomes = left.sessions.batch(caller, BatchAction::Terminate, &ids).await.unwrap();
+    assert_eq!(outcomes, [Outcome::Done, Outcome::NotFound, Outcome::Done]);
+    assert!(!node.is_live(here));
 }

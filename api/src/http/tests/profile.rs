@@ -316,6 +316,17 @@ async fn an_account_whose_node_is_away_is_counted_exported_and_deleted() {
     let export = api.get_as(ann.access(), "/api/profile/export").await;
     assert_eq!(export.status, StatusCode::OK, "{export:?}");
     assert_eq!(export.body["sessions"][0]["id"], json!(running.uuid()));
+    for (path, part, expected) in [
+        ("", "total", json!(1)),
+        ("?status=detached", "total", json!(1)),
+        ("/active/count", "count", json!(1)),
+        ("/stats/overview", "detached", json!(1)),
+        (&format!("/{running}"), "status", json!("detached")),
+        (&format!("/{running}/health"), "healthy", json!(false)),
+    ] {
+        let answer = api.get_as(ann.access(), &format!("/api/sessions{path}")).await;
+        assert_eq!((answer.status, &answer.body[part]), (StatusCode::OK, &expected), "{path}: {answer:?}");
+    }
     let answer = api.ask_as(ann.access(), "DELETE", "/api/profile", json!({"password": PASSWORD})).await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     api.login("ann", PASSWORD).await.is_problem(401, "invalid_credentials");
