@@ -58,7 +58,8 @@ pub(super) async fn note_gone(
     transaction.execute(note.bind(id).bind(now)).await?;
     let nodes = sql("insert into gone_account_nodes (account_id, node_id)
          select owner_id, node_id from sessions
-         where owner_id = $1 and node_id is not null and (ended_at is null or status = 'lost')
+         where owner_id = $1 and node_id is not null
+             and (ended_at is null or (status = 'lost' and node_id in (select id from nodes)))
          union
          select owner_id, node_id from unwanted_sessions where owner_id = $1 and node_id is not null");
     transaction.execute(nodes.bind(id)).await?;

@@ -60,7 +60,8 @@ impl Sessions {
         let was_there = match self.ask_now(caller, &request).await {
             Ok(_) => true,
             Err(SessionError::NotFound) => match self.show(caller, id).await {
-                Ok(shown) if !shown.session.has_ended() => {
+                // What is over elsewhere, or lost, may turn up again.
+                Ok(Shown { session, .. }) if !session.has_ended() || self.is_elsewhere(session.node) => {
                     return self.delete_later(caller, id, SessionError::Elsewhere).await;
                 }
                 Ok(_) | Err(SessionError::NotFound) => false,

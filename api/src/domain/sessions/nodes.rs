@@ -146,6 +146,12 @@ impl Sessions {
         self.nodes().noted.map(|(node, _)| node)
     }
 
+    /// Whether this node, if it is any, is not the one that answered last over this api's link.
+    pub(super) fn is_elsewhere(&self, node: Option<NodeId>) -> bool {
+        let here = self.node_here();
+        here.is_some() && node.is_some() && node != here
+    }
+
     /// Whether a session was where nothing runs now: at the end of this api's link.
     pub(super) async fn is_from_here(&self, session: &Session) -> Result<bool, SessionError> {
         let Some(node) = session.node else { return Ok(true) };

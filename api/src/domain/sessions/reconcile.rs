@@ -159,8 +159,13 @@ impl Sessions {
         node: Option<NodeId>,
         now: OffsetDateTime,
     ) -> Result<(), SessionError> {
+        let is_late = session.created_at + STARTING < now;
         let message = match session.node {
-            None if session.created_at + STARTING < now => "the server stopped while it was being started",
+            Some(_) if session.status == Status::Starting && !is_late => return Ok(()),
+            None if is_late => "the server stopped while it was being started",
+            Some(its_node) if Some(its_node) == node && session.status == Status::Starting => {
+                "the server stopped while it was being started"
+            }
             Some(its_node) if Some(its_node) == node => "its node does not know it any more",
             // If it comes back after all, the session is taken up again.
             Some(its_node) if node.is_some() && self.is_replaced(its_node) => {

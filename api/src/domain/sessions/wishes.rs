@@ -48,10 +48,8 @@ impl Sessions {
     pub(crate) async fn end_wanted(&self, told: &mut BTreeSet<SessionId>) -> Result<(), SessionError> {
         let wanted = self.store.wanted_ends().await?;
         told.retain(|id| wanted.iter().any(|wanted| wanted.id == *id));
-        let here = self.node_here();
         for WantedEnd { owner, id, node } in wanted {
-            let is_elsewhere = here.is_some() && node.is_some() && node != here;
-            if is_elsewhere || told.contains(&id) {
+            if self.is_elsewhere(node) || told.contains(&id) {
                 continue;
             }
             match self.ask("admin", &Request::Terminate { owner, session_id: id }).await {

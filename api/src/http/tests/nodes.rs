@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use devpocket_shared::ids::{NodeId, SessionId, UserId};
-use devpocket_shared::wire::{Change, Update};
+use devpocket_shared::ids::{NodeId, SessionId, TerminalSize, UserId};
+use devpocket_shared::wire::{Change, Limits, Spec, Update};
+use devpocket_tests::wait_for;
 use time::{Duration, OffsetDateTime};
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -15,7 +17,7 @@ use super::Api;
 use super::node::Node;
 use crate::domain::clock::Clock;
 use crate::domain::session::{Changes, Status};
-use crate::domain::sessions::{BatchAction, Caller, Outcome, SessionError, Sessions, Wanted};
+use crate::domain::sessions::{BatchAction, Caller, NewSession, Outcome, SessionError, Sessions, Wanted};
 use crate::link::{Link, Target};
 use crate::store::tests::owner;
 use crate::store::{SessionFilter, SessionStore};
@@ -231,4 +233,41 @@ async fn at_an_api_that_leads_to_another_node_lists_counts_and_acts_agree() {
     let outcomes = left.sessions.batch(caller, BatchAction::Terminate, &ids).await.unwrap();
     assert_eq!(outcomes, [Outcome::Done, Outcome::NotFound, Outcome::Done]);
     assert!(!node.is_live(here));
+}
+
+/// The story: a creation whose api died half way was gone on with at the api of another node, where it made a second session
+/// of the same id.
+#[tokio::test]
+async fn a_creation_is_gone_on_with_at_the_node_alone_that_it_began_at() {
+    let api = Api::new().await;
+    let seconds = Arc::new(AtomicI64::new(0));
+    let (left, right) = (Side::new(&api, &seconds), Side::new(&api, &seconds));
+    let ann = owner(&api.database, "ann").await;
+    let caller = Caller { owner: ann, request_id: "test" };
+    let (here, say_so) = (node_id(), Arc::new(Notify::new()));
+    let node = Node::listen_and_make_as(left.place.path(), here, say_so.clone());
+    let other = Node::listen_and_make_as(right.place.path(), node_id(), Arc::new(Notify::new()));
+    let id = SessionId::new(Uuid::now_v7());
+    let new = || {
+        let (size, command) = (TerminalSize::DEFAULT, Vec::new());
+        let spec = Spec { name: None, command, working_directory: None, environment: Vec::new(), size };
+        NewSession { spec, description: None, limits: Limits::default() }
+    };
+    let meanwhile = async {
+        wait_for("the node made it", std::time::Duration::from_secs(20), async || {
+            (node.count() == 1).then_some(())
+        })
+        .await;
+        let begun = api.database.session(ann, id).await.unwrap().unwrap();
+        assert_eq!((begun.status, begun.node), (Status::Starting, Some(here)));
+        right.compare().await;
+        let elsewhere = right.sessions.create(caller, id, new()).await;
+        assert!(matches!(elsewhere, Err(SessionError::Elsewhere)), "{elsewhere:?}");
+        assert_eq!((status(&api, ann, id).await, other.count()), (Status::Starting, 0));
+        say_so.notify_one();
+    };
+    let (made, ()) = tokio::join!(left.sessions.create(caller, id, new()), meanwhile);
+    assert_eq!(made.unwrap().session.status, Status::Running);
+    let found = right.sessions.create(caller, id, new()).await.unwrap();
+    assert_eq!((found.session.node, other.count()), (Some(here), 0));
 }
