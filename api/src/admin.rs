@@ -60,6 +60,8 @@ pub enum AdminCommand {
     ListSessions(sessions::ListSessions),
     /// End sessions, the programs in them too; where no api runs, as soon as one does.
     EndSessions(sessions::EndSessions),
+    /// Say that a node is gone for good: its sessions are lost at once.
+    ForgetNode(sessions::ForgetNode),
     /// Make a new key for signing tokens; nobody is signed out.
     RotateKeys(keys::RotateKeys),
     /// Make the certificates of the link between apis and a ptyd on another host, or renew them.
@@ -203,6 +205,7 @@ pub async fn run(mut args: AdminArgs, now: OffsetDateTime) -> Result<Outcome, Ad
         AdminCommand::RevokeDevices(revoke) => devices::revoke(&database, &revoke, now).await,
         AdminCommand::ListSessions(list) => sessions::list(&database, &list).await,
         AdminCommand::EndSessions(end) => sessions::end(&database, &end, now).await,
+        AdminCommand::ForgetNode(forget) => sessions::forget_node(&database, &forget, now).await,
         AdminCommand::RotateKeys(_) | AdminCommand::MakeLinkCertificates(_) => {
             Err(AdminError::BadValue("keys are no matter of the database".into()))
         }

@@ -5,6 +5,7 @@ mod answers;
 mod database;
 mod devices;
 mod error;
+mod gone;
 mod location;
 mod mail_tokens;
 mod migrations;
@@ -15,6 +16,7 @@ mod sessions;
 mod sqlite;
 mod statement;
 mod users;
+mod wishes;
 
 use std::net::IpAddr;
 
@@ -31,10 +33,12 @@ pub use admin::{AdminStore, Ending, Grant, ListedSession};
 pub use answers::{AnswerKey, AnswerStore, Attempt, Begun, KeptAnswer};
 pub use database::Database;
 pub use error::StoreError;
+pub use gone::GoneStore;
 pub use location::{BadLocation, Location};
 pub use migrations::Applied;
-pub use nodes::NodeStore;
+pub use nodes::{ApiId, NodeStore, SeenNode};
 pub use sessions::{Added, Count, Described, SessionFilter, SessionStore, Unended};
+pub use wishes::{Unwanted, WantedEnd, WishStore};
 
 /// What is done about the schema when a database is opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -259,7 +263,7 @@ pub enum Changed {
 
 /// What an account changes about itself.
 #[async_trait]
-pub trait ProfileStore: Send + Sync {
+pub trait ProfileStore: GoneStore {
     /// Changes an account.
     async fn change_profile(&self, id: UserId, change: &ProfileChange) -> Result<Changed, StoreError>;
     /// What an account has set, if it ever has.
@@ -283,8 +287,6 @@ pub trait ProfileStore: Send + Sync {
         by: DeviceId,
         now: OffsetDateTime,
     ) -> Result<bool, StoreError>;
-    /// Nothing runs of a deleted account at a node any more; while others are known the note stays for them.
-    async fn forget_gone(&self, id: UserId) -> Result<(), StoreError>;
 }
 
 fn micros(at: OffsetDateTime) -> i64 {

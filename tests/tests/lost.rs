@@ -134,3 +134,65 @@ async fn a_node_that_comes_back_with_another_state_directory_has_lost_what_the_o
         assert_ne!(made["node"], json!(before), "{made}");
     }
 }
+
+/// The story: its sessions could not be ended or deleted for a day, and kept their names.
+#[tokio::test]
+async fn what_a_node_had_that_was_replaced_together_with_its_api_can_be_deleted_at_once_and_is_lost_soon() {
+    let mut stack = Stack::start().await;
+    let mut data = command(&["cat"]);
+    data["name"] = json!("work");
+    let [deleted, ended, left] = ["work", "other", "left"].map(|name| {
+        let mut data = data.clone();
+        data["name"] = json!(name);
+        data
+    });
+    let mut ids = Vec::new();
+    for data in [&deleted, &ended, &left] {
+        let made = rest(&stack).post("/api/sessions", data).await.expect(201);
+        ids.push(made["id"].as_str().expect("an id").to_owned());
+    }
+    let node = booked(&stack, ids[0].parse().expect("an id")).await["node"].clone();
+    stack.kill_api(0);
+    stack.kill_keeper().await;
+    fs::remove_dir_all(stack.place.path("ptyd")).expect("the state directory can be removed");
+    stack.start_keeper().await;
+    stack.start_api(0);
+    stack.api_ready(0).await;
+
+    let rest = rest(&stack);
+    let path = |index: usize| format!("/api/sessions/{}", ids[index]);
+    rest.delete(&path(0)).await.expect(204);
+    rest.get(&path(0)).await.is_problem(404, "session_not_found");
+    let shown = rest.post(&format!("{}/terminate", path(1)), &json!({})).await.expect(200);
+    assert_eq!(shown["id"], ids[1]);
+    for data in [&deleted, &ended] {
+        rest.post("/api/sessions", data).await.expect(201);
+    }
+    // The new node has been there for a minute and nobody else says that the old one is.
+    let said = stack.admin_command(&["forget-node", &Uuid::new_v4().to_string()]);
+    said.is_refused(3, "no such node");
+    wait_for("what is left is lost", Duration::from_secs(120), async || {
+        (rest.get(&path(2)).await.body["status"] == "lost").then_some(())
+    })
+    .await;
+    let told = attach_for_good(&stack, Framing::Json, ids[2].parse().expect("an id")).await;
+    assert_eq!(told.status(), Some("lost"), "{}", told.body);
+    rest.post("/api/sessions", &left).await.expect(201);
+    let said = stack.admin_command(&["--json", "forget-node", node.as_str().expect("a node")]);
+    assert!(said.json()["lost"] == 0, "{said:?}");
+}
+
+#[tokio::test]
+async fn an_operator_says_that_a_node_is_gone() {
+    let mut stack = Stack::start().await;
+    let made = rest(&stack).post("/api/sessions", &command(&["cat"])).await.expect(201);
+    let id: Uuid = made["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+    let node = made["node"].as_str().expect("a node").to_owned();
+    stack.kill_api(0);
+    stack.kill_keeper().await;
+    let said = stack.admin_command(&["--json", "forget-node", &node]);
+    assert!(said.json()["lost"] == 1, "{said:?}");
+    stack.start_api(0);
+    stack.api_ready(0).await;
+    assert_eq!(booked(&stack, id).await["status"], "lost");
+}

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use devpocket_shared::ids::SessionId;
+use devpocket_shared::ids::{NodeId, SessionId};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::{AdminError, Outcome, Page, find_user, table, written};
-use crate::store::{AdminStore, Database, Ending, ListedSession, Part, SessionStore};
+use crate::store::{AdminStore, Database, Ending, ListedSession, NodeStore, Part, WishStore};
 
 /// How often it is looked whether the sessions have ended.
 const LOOK: Duration = Duration::from_millis(200);
@@ -44,6 +44,13 @@ pub struct EndSessions {
     /// How many seconds to wait until they have ended; exit code 5 tells that not all had.
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=3600))]
     wait: u64,
+}
+
+/// `forget-node`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ForgetNode {
+    /// Its id, as sessions show it.
+    id: Uuid,
 }
 
 pub(super) async fn list(database: &Database, args: &ListSessions) -> Result<Outcome, AdminError> {
@@ -84,7 +91,7 @@ pub(super) async fn end(
             .wanted_ends()
             .await?
             .into_iter()
-            .map(|(_, id)| id)
+            .map(|wanted| wanted.id)
             .filter(|id| noted.contains(id))
             .collect();
         if left.is_empty() || Instant::now() >= deadline {
@@ -95,7 +102,10 @@ pub(super) async fn end(
     let ended: Vec<SessionId> = noted.into_iter().filter(|id| !left.contains(id)).collect();
     let mut text = format!("{} sessions have ended", ended.len());
     if !left.is_empty() {
-        text.push_str(&format!("; {} have not yet: an api ends them as soon as it runs", left.len()));
+        text.push_str(&format!(
+            "; {} have not yet: an api ends them as soon as it reaches their node",
+            left.len()
+        ));
     }
     Ok(Outcome {
         text,
@@ -127,6 +137,20 @@ async fn note(
         noted.extend(database.want_end(Ending::One(SessionId::new(*id)), now).await?);
     }
     Ok(noted)
+}
+
+pub(super) async fn forget_node(
+    database: &Database,
+    args: &ForgetNode,
+    now: OffsetDateTime,
+) -> Result<Outcome, AdminError> {
+    let message = "its node is gone, an operator said";
+    let lost = database.forget_node(NodeId::new(args.id), message, now).await?;
+    let lost = lost.ok_or_else(|| AdminError::NotFound { kind: "node", name: args.id.to_string() })?;
+    Ok(Outcome::done(
+        format!("node {} is forgotten, and {lost} sessions are lost with it", args.id),
+        json!({"node": args.id, "lost": lost}),
+    ))
 }
 
 fn view(session: &ListedSession) -> Value {

@@ -10,6 +10,7 @@ mod make;
 mod nodes;
 mod orphans;
 mod reconcile;
+mod watch;
 mod wishes;
 
 use std::collections::{BTreeSet, VecDeque};

@@ -1,7 +1,7 @@
 //! An account's sessions, asked of the ptyd that runs them.
 
 use async_trait::async_trait;
-use devpocket_shared::ids::UserId;
+use devpocket_shared::ids::{NodeId, UserId};
 use devpocket_shared::wire::{Answer, Request};
 
 use super::{Link, LinkError};
@@ -9,11 +9,12 @@ use crate::domain::accounts::LiveSessions;
 
 #[async_trait]
 impl LiveSessions for Link {
-    async fn end_all(&self, owner: UserId) -> Result<(), LinkError> {
+    async fn end_all(&self, owner: UserId) -> Result<Option<NodeId>, LinkError> {
         if !self.answers().await {
             return Err(LinkError::Away);
         }
-        let (Answer::Sessions(sessions), _) = self.request("list", &Request::List { owner }).await? else {
+        let (Answer::Sessions(sessions), stream) = self.request("list", &Request::List { owner }).await?
+        else {
             return Err(LinkError::Closed);
         };
         for session in sessions.into_iter().filter(|session| session.exit.is_none()) {
@@ -21,6 +22,6 @@ impl LiveSessions for Link {
             // Whatever it answers it was told; one that has ended meanwhile is not found.
             self.request("terminate", &request).await?;
         }
-        Ok(())
+        Ok(stream.node_id)
     }
 }

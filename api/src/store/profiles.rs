@@ -5,14 +5,12 @@ use devpocket_shared::ids::{DeviceId, UserId};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value as Json};
 use sqlx::FromRow;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
+use super::gone::note_gone;
 use super::statement::sql;
 use super::{Changed, Database, ProfileStore, StoreError};
 use crate::domain::profile::{Preferences, ProfileChange, Settings, SettingsChange};
-
-/// How long a node that could not be told that an account is gone may stay away.
-const GONE_KEPT: Duration = Duration::days(30);
 
 #[derive(FromRow)]
 struct SettingsRow {
@@ -155,13 +153,6 @@ impl ProfileStore for Database {
             done => done,
         }
     }
-
-    async fn forget_gone(&self, id: UserId) -> Result<(), StoreError> {
-        // Who told it has told one node.
-        let forget = sql("delete from gone_accounts where id = $1 and (select count(*) from nodes) <= 1");
-        self.execute(forget.bind(id)).await?;
-        Ok(())
-    }
 }
 
 impl Database {
@@ -177,6 +168,7 @@ impl Database {
         // before whoever held the account signed it out.
         let lock = sql("select 1 from users where id = $1 for update");
         transaction.lock_in_postgres(lock.bind(id)).await?;
+        note_gone(&mut transaction, id, now).await?;
         // Every table that holds something of an account refers to it, and goes with it.
         let delete = sql("delete from users
              where id = $1 and is_active and password_hash is not distinct from $2
@@ -185,10 +177,6 @@ impl Database {
         if transaction.execute(delete.bind(id).bind(verified).bind(by)).await? == 0 {
             return Ok(false);
         }
-        let note = sql("insert into gone_accounts (id, gone_at) values ($1, $2) on conflict do nothing");
-        transaction.execute(note.bind(id).bind(now)).await?;
-        let forget = sql("delete from gone_accounts where gone_at <= $1");
-        transaction.execute(forget.bind(now - GONE_KEPT)).await?;
         transaction.commit().await?;
         Ok(true)
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use self::row::SessionRow;
 pub(super) use self::row::status as row_status;
 use super::statement::{Statement, sql};
-use super::{Database, NodeStore, StoreError, from_micros, micros};
+use super::{Database, GoneStore, NodeStore, StoreError, WishStore, from_micros, micros};
 use crate::domain::session::{Changes, Session, Status};
 
 /// Which sessions of an owner.
@@ -74,17 +74,15 @@ pub struct Count {
     pub bytes_out: i64,
 }
 
-/// Sessions, and the nodes that they are on.
+/// Sessions, the nodes that they are on, and what is wished of them.
 #[async_trait]
-pub trait SessionStore: NodeStore {
+pub trait SessionStore: NodeStore + WishStore + GoneStore {
     /// Adds a session whose name is to be its own among the living.
     async fn add_session(&self, session: &Session) -> Result<Added, StoreError>;
     /// Whether there is an account of this id.
     async fn has_owner(&self, owner: UserId) -> Result<bool, StoreError>;
-    /// Whether an account of this id was deleted, and what runs of it is to end.
-    async fn noted_gone(&self, owner: UserId) -> Result<bool, StoreError>;
     /// Adds a session that its ptyd has made already, under whatever name. One that was believed lost lives again. Nothing
-    /// if its owner is gone.
+    /// if its owner is gone, or has deleted it.
     async fn adopt_session(&self, session: &Session) -> Result<(), StoreError>;
     /// A session that was starting runs.
     async fn session_started(
@@ -127,8 +125,6 @@ pub trait SessionStore: NodeStore {
     ) -> Result<Described, StoreError>;
     /// Deletes a session of an owner; false if there is none.
     async fn delete_session(&self, owner: UserId, id: SessionId) -> Result<bool, StoreError>;
-    /// Sessions that have not ended and that an operator wants to end.
-    async fn wanted_ends(&self) -> Result<Vec<(UserId, SessionId)>, StoreError>;
     /// An owner's sessions by status.
     async fn count_sessions(&self, owner: UserId) -> Result<Vec<Count>, StoreError>;
 }
@@ -148,11 +144,6 @@ impl SessionStore for Database {
 
     async fn has_owner(&self, owner: UserId) -> Result<bool, StoreError> {
         let select = sql("select true from users where id = $1").bind(owner);
-        Ok(self.optional::<(bool,)>(select).await?.is_some())
-    }
-
-    async fn noted_gone(&self, owner: UserId) -> Result<bool, StoreError> {
-        let select = sql("select true from gone_accounts where id = $1").bind(owner);
         Ok(self.optional::<(bool,)>(select).await?.is_some())
     }
 
@@ -349,13 +340,6 @@ impl SessionStore for Database {
         Ok(self.execute(delete.bind(owner).bind(id)).await? > 0)
     }
 
-    async fn wanted_ends(&self) -> Result<Vec<(UserId, SessionId)>, StoreError> {
-        let select =
-            sql("select owner_id, id from sessions where end_wanted_at is not null and ended_at is null");
-        let rows: Vec<(Uuid, Uuid)> = self.all(select).await?;
-        Ok(rows.into_iter().map(|(owner, id)| (UserId::new(owner), SessionId::new(id))).collect())
-    }
-
     async fn count_sessions(&self, owner: UserId) -> Result<Vec<Count>, StoreError> {
         let select = sql("select status, count(*), cast(coalesce(sum(bytes_out), 0) as bigint) from sessions
              where owner_id = $1 group by status");
@@ -372,7 +356,7 @@ const INSERT_NEW: &str = "insert into sessions
         (id, owner_id, node_id, name, name_key, description, command, working_directory, rows, cols, idle_timeout,
          max_duration, status, created_at, started_at, bytes_out, search_text)
      select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, $16
-     where exists (select 1 from users where id = $2)
+     where exists (select 1 from users where id = $2) and not exists (select 1 from unwanted_sessions where id = $1)
      on conflict do nothing
      returning id";
 
@@ -380,11 +364,12 @@ const INSERT_OR_REVIVE: &str = "insert into sessions
         (id, owner_id, node_id, name, name_key, description, command, working_directory, rows, cols, idle_timeout,
          max_duration, status, created_at, started_at, bytes_out, search_text)
      select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, $16
-     where exists (select 1 from users where id = $2)
+     where exists (select 1 from users where id = $2) and not exists (select 1 from unwanted_sessions where id = $1)
      on conflict (id) do update set
          command = coalesce(sessions.command, excluded.command),
          working_directory = coalesce(sessions.working_directory, excluded.working_directory),
-         node_id = coalesce(sessions.node_id, excluded.node_id),
+         node_id = case when sessions.status in ('starting', 'lost') then coalesce(excluded.node_id, sessions.node_id)
+             else coalesce(sessions.node_id, excluded.node_id) end,
          started_at = coalesce(sessions.started_at, excluded.started_at),
          status = case when sessions.status in ('starting', 'lost') then 'running' else sessions.status end,
          ended_at = case when sessions.status = 'lost' then null else sessions.ended_at end,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use async_trait::async_trait;
-use devpocket_shared::ids::UserId;
+use devpocket_shared::ids::{NodeId, UserId};
 use secrecy::SecretString;
 use tracing::warn;
 
@@ -19,8 +19,8 @@ use crate::store::{Changed, Part};
 /// The sessions of an account, wherever they run.
 #[async_trait]
 pub trait LiveSessions: Send + Sync {
-    /// Asks each that runs to end. Does not wait for a node that is away.
-    async fn end_all(&self, owner: UserId) -> Result<(), LinkError>;
+    /// Asks each that runs to end; which node was asked, if it said so. Does not wait for a node that is away.
+    async fn end_all(&self, owner: UserId) -> Result<Option<NodeId>, LinkError>;
 }
 
 /// Everything kept of an account but its sessions.
@@ -135,11 +135,19 @@ impl Accounts {
         }
         self.standings.forget_user(user.id);
         // Nobody can make another now, and if this process ends here the wish for it is in the database.
-        if let Err(err) = sessions.end_all(user.id).await {
-            let error = &err as &dyn std::error::Error;
-            warn!(error, "what runs of a deleted account is ended when its node is back: {err}");
-        } else if let Err(err) = self.profiles.forget_gone(user.id).await {
-            warn!(error = &err as &dyn std::error::Error, "a deleted account is still noted as one: {err}");
+        match sessions.end_all(user.id).await {
+            Ok(node) => {
+                if let Err(err) = self.profiles.forget_gone(user.id, node).await {
+                    warn!(
+                        error = &err as &dyn std::error::Error,
+                        "a deleted account is still noted as one: {err}"
+                    );
+                }
+            }
+            Err(err) => {
+                let error = &err as &dyn std::error::Error;
+                warn!(error, "what runs of a deleted account is ended when its node is back: {err}");
+            }
         }
         Ok(())
     }

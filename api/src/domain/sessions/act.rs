@@ -5,6 +5,7 @@ use devpocket_shared::wire::{Request, Update};
 
 use super::{Caller, SessionError, Sessions, Shown, done};
 use crate::domain::session::Changes;
+use crate::link::LinkError;
 use crate::store::Described;
 
 impl Sessions {
@@ -15,7 +16,7 @@ impl Sessions {
         id: SessionId,
         changes: Changes,
     ) -> Result<Shown, SessionError> {
-        let Shown { session, .. } = self.show(caller, id).await?;
+        let Shown { session, is_answered, .. } = self.show(caller, id).await?;
         let update = &changes.update;
         let acts = update.size.is_some()
             || !update.idle_timeout_secs.is_keep()
@@ -24,6 +25,10 @@ impl Sessions {
             return Err(SessionError::Ended);
         }
         let names = !update.name.is_keep();
+        // Before the books have it: what its node cannot be told is not done by half.
+        if !session.has_ended() && !is_answered && (acts || names) {
+            return Err(SessionError::Elsewhere);
+        }
         match self.store.describe(caller.owner, id, &changes).await? {
             Described::Done => {}
             Described::NameTaken => return Err(SessionError::NameTaken),
@@ -48,17 +53,21 @@ impl Sessions {
         self.end(caller, id, &request).await
     }
 
-    /// Ends a session and forgets it everywhere.
+    /// Ends a session and forgets it everywhere; at a node that cannot be reached, once it is.
     pub async fn delete(&self, caller: Caller<'_>, id: SessionId) -> Result<(), SessionError> {
         // First where it lives: whoever fails half way may try again.
         let request = Request::Discard { owner: caller.owner, session_id: id };
-        let was_there = match self.ask(caller.request_id, &request).await {
+        let was_there = match self.ask_now(caller, &request).await {
             Ok(_) => true,
             Err(SessionError::NotFound) => match self.show(caller, id).await {
-                Ok(shown) if !shown.session.has_ended() => return Err(SessionError::Elsewhere),
+                // What is over elsewhere, or lost, may turn up again.
+                Ok(Shown { session, .. }) if !session.has_ended() || self.is_elsewhere(session.node) => {
+                    return self.delete_later(caller, id, SessionError::Elsewhere).await;
+                }
                 Ok(_) | Err(SessionError::NotFound) => false,
                 Err(err) => return Err(err),
             },
+            Err(err @ SessionError::Link(_)) => return self.delete_later(caller, id, err).await,
             Err(err) => return Err(err),
         };
         let was_booked = self.store.delete_session(caller.owner, id).await?;
@@ -84,14 +93,42 @@ impl Sessions {
     }
 
     async fn end(&self, caller: Caller<'_>, id: SessionId, request: &Request) -> Result<Shown, SessionError> {
-        match self.ask(caller.request_id, request).await {
+        match self.ask_now(caller, request).await {
             Ok(_) => self.show(caller, id).await,
             // Ended and forgotten there, perhaps: the books tell.
             Err(SessionError::NotFound) => {
                 let shown = self.show(caller, id).await?;
-                if shown.session.has_ended() { Ok(shown) } else { Err(SessionError::Elsewhere) }
+                if !shown.session.has_ended() {
+                    self.store.want_end_of(caller.owner, id, self.clock.now()).await?;
+                }
+                Ok(shown)
+            }
+            Err(err @ SessionError::Link(_)) => {
+                // Who looks for it finds it as it was last seen, until its node is back and ends it.
+                let session = self.booked(caller, id).await?.ok_or(err)?;
+                self.store.want_end_of(caller.owner, id, self.clock.now()).await?;
+                Ok(Shown::unasked(session))
             }
             Err(err) => Err(err),
         }
+    }
+
+    /// Forgets a session whose node cannot be reached, and notes that it is to be ended there.
+    async fn delete_later(
+        &self,
+        caller: Caller<'_>,
+        id: SessionId,
+        otherwise: SessionError,
+    ) -> Result<(), SessionError> {
+        let was_booked = self.store.unwant_session(caller.owner, id, self.clock.now()).await?;
+        if was_booked { Ok(()) } else { Err(otherwise) }
+    }
+
+    /// Asks what can be noted for later if the node does not answer.
+    async fn ask_now(&self, caller: Caller<'_>, request: &Request) -> Result<(), SessionError> {
+        if !self.link.answers().await {
+            return Err(SessionError::Link(LinkError::Away));
+        }
+        self.ask(caller.request_id, request).await.map(|_| ())
     }
 }

@@ -5,6 +5,7 @@ use time::Duration;
 
 use super::{Caller, SessionError, Sessions};
 use crate::domain::session::at_ms;
+use crate::link::LinkError;
 
 /// What is done with each.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,13 +25,15 @@ pub enum Outcome {
     Done,
     /// The account has no such session.
     NotFound,
+    /// Its node cannot be reached, and the books do not know it.
+    Unavailable,
 }
 
 impl Sessions {
     /// Does it with each in turn.
     ///
     /// # Errors
-    /// The node or the database is away: what was done already stays done, and may be asked for again.
+    /// The database is away: what was done already stays done, and may be asked for again.
     pub async fn batch(
         &self,
         caller: Caller<'_>,
@@ -47,6 +50,7 @@ impl Sessions {
             outcomes.push(match done {
                 Ok(()) => Outcome::Done,
                 Err(SessionError::NotFound) => Outcome::NotFound,
+                Err(SessionError::Link(_) | SessionError::Elsewhere) => Outcome::Unavailable,
                 Err(err) => return Err(err),
             });
         }
@@ -59,7 +63,7 @@ impl Sessions {
         caller: Caller<'_>,
         quiet: Duration,
     ) -> Result<Vec<SessionId>, SessionError> {
-        let roll = self.reconcile(Some(caller.owner), caller.request_id).await?;
+        let roll = self.reached(caller).await?.ok_or(SessionError::Link(LinkError::Away))?;
         let detached = roll.live().filter(|entry| entry.attached_clients == 0);
         let detached: Vec<SessionId> = detached.map(|entry| entry.session_id).collect();
         let since = self.clock.now() - quiet;

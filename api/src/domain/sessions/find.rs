@@ -17,8 +17,17 @@ const MAX_LIVE: i64 = 10_000;
 pub struct Shown {
     /// As the books and its ptyd have it.
     pub session: Session,
-    /// Clients attached now.
+    /// Clients attached now, as far as its node was asked.
     pub attached_clients: u32,
+    /// Whether its node was asked and knows it; else it is as it was last seen, or over.
+    pub is_answered: bool,
+}
+
+impl Shown {
+    /// One that is over, or as it was last seen.
+    pub(super) fn unasked(session: Session) -> Self {
+        Self { session, attached_clients: 0, is_answered: false }
+    }
 }
 
 /// Which sessions are wanted.
@@ -40,7 +49,7 @@ pub enum Wanted {
 pub struct Overview {
     /// Living sessions with clients.
     pub active: u64,
-    /// Living sessions without.
+    /// Living sessions without, or whose node cannot be asked.
     pub detached: u64,
     /// All sessions in the books, by what became of them.
     pub by_status: BTreeMap<Status, u64>,
@@ -49,7 +58,8 @@ pub struct Overview {
 }
 
 impl Sessions {
-    /// Sessions, newest first: `limit` of them after the first `offset`, and how many there are.
+    /// Sessions, newest first: `limit` of them after the first `offset`, and how many there are. What is on a node that cannot
+    /// be reached is as it was last seen.
     pub async fn list(
         &self,
         caller: Caller<'_>,
@@ -57,20 +67,27 @@ impl Sessions {
         offset: i64,
         limit: i64,
     ) -> Result<(Vec<Shown>, i64), SessionError> {
-        let roll = self.reconcile(Some(caller.owner), caller.request_id).await?;
+        let reached = self.reached(caller).await?;
+        let is_reached = reached.is_some();
+        let roll = reached.unwrap_or_default();
         let (page, total) = match wanted {
             Wanted::Filtered(filter) => self.store.sessions(caller.owner, &filter, offset, limit).await?,
             Wanted::Live { filter, attached } => {
                 let filter = SessionFilter { live_only: true, ..filter };
                 let (mut all, _) = self.store.sessions(caller.owner, &filter, 0, MAX_LIVE).await?;
-                all.retain(|session| is_attached(&roll, session.id) == Some(attached));
+                all.retain(|session| is_attached(&roll, session) == Some(attached));
                 let total = i64::try_from(all.len()).unwrap_or(i64::MAX);
                 let (skip, take) = (usize::try_from(offset), usize::try_from(limit));
                 let page = all.into_iter().skip(skip.unwrap_or(usize::MAX)).take(take.unwrap_or(0));
                 (page.collect(), total)
             }
         };
-        Ok((self.with_details(caller, page).await?, total))
+        let shown = if is_reached {
+            self.with_details(caller, page).await?
+        } else {
+            page.into_iter().map(Shown::unasked).collect()
+        };
+        Ok((shown, total))
     }
 
     /// One session, as it is now.
@@ -78,26 +95,31 @@ impl Sessions {
         let Some(session) = self.booked(caller, id).await? else {
             return self.show_unbooked(caller, id).await;
         };
-        if session.has_ended() {
-            return Ok(Shown { session, attached_clients: 0 });
+        if session.has_ended() || !self.link.answers().await {
+            return Ok(Shown::unasked(session));
         }
-        if let Some(details) = self.details(caller, &[id]).await?.pop() {
-            return self.with_truth(session, &details).await;
+        match self.details(caller, &[id]).await {
+            Ok(mut details) => {
+                if let Some(details) = details.pop() {
+                    return self.with_truth(session, &details).await;
+                }
+            }
+            Err(SessionError::Link(_)) => return Ok(Shown::unasked(session)),
+            Err(err) => return Err(err),
         }
-        // Gone from there since: the books are told how, or that it is lost.
-        self.reconcile(Some(caller.owner), caller.request_id).await?;
+        // Gone from there since: the books are told how, or that it is lost. Or it is on another api's node.
+        self.reached(caller).await?;
         let session = self.booked(caller, id).await?.ok_or(SessionError::NotFound)?;
-        Ok(Shown { session, attached_clients: 0 })
+        Ok(Shown::unasked(session))
     }
 
     /// An owner's living sessions, with and without clients.
     pub async fn overview(&self, caller: Caller<'_>) -> Result<Overview, SessionError> {
-        let roll = self.reconcile(Some(caller.owner), caller.request_id).await?;
+        let roll = self.reached(caller).await?.unwrap_or_default();
         let mut overview = Overview::default();
+        let mut attached = 0;
         for entry in roll.live() {
-            let count =
-                if entry.attached_clients > 0 { &mut overview.active } else { &mut overview.detached };
-            *count += 1;
+            attached += u64::from(entry.attached_clients > 0);
             overview.bytes_out += entry.bytes_out;
         }
         for count in self.store.count_sessions(caller.owner).await? {
@@ -105,6 +127,10 @@ impl Sessions {
             // Of those that live the books know nothing yet: it is on the roll.
             overview.bytes_out += u64::try_from(count.bytes_out).unwrap_or(0);
         }
+        // The parts make the whole: what is on other nodes is in the books too, and on no roll here.
+        let running = overview.by_status.get(&Status::Running).copied().unwrap_or(0);
+        overview.active = attached.min(running);
+        overview.detached = running - overview.active;
         Ok(overview)
     }
 
@@ -117,14 +143,18 @@ impl Sessions {
     async fn with_details(&self, caller: Caller<'_>, page: Vec<Session>) -> Result<Vec<Shown>, SessionError> {
         let live: Vec<SessionId> =
             page.iter().filter(|session| !session.has_ended()).map(|session| session.id).collect();
-        let details = self.details(caller, &live).await?;
+        let details = match self.details(caller, &live).await {
+            Ok(details) => details,
+            Err(SessionError::Link(_)) => Vec::new(),
+            Err(err) => return Err(err),
+        };
         let mut details: BTreeMap<SessionId, SessionDetails> =
             details.into_iter().map(|details| (details.info.session_id, details)).collect();
         let mut all = Vec::with_capacity(page.len());
         for session in page {
             all.push(match details.remove(&session.id) {
                 Some(details) => self.with_truth(session, &details).await?,
-                None => Shown { session, attached_clients: 0 },
+                None => Shown::unasked(session),
             });
         }
         Ok(all)
@@ -145,11 +175,13 @@ impl Sessions {
 
 fn shown(session: Session, details: &SessionDetails) -> Shown {
     let attached_clients = if session.has_ended() { 0 } else { details.info.attached_clients };
-    Shown { session, attached_clients }
+    Shown { session, attached_clients, is_answered: true }
 }
 
-/// Whether anybody is attached; none: it does not live.
-fn is_attached(roll: &Roll, id: SessionId) -> Option<bool> {
-    let entry = roll.sessions.get(&id).filter(|entry| entry.exit.is_none())?;
-    Some(entry.attached_clients > 0)
+/// Whether anybody is attached, as far as is known; none: it does not live, or not yet.
+fn is_attached(roll: &Roll, session: &Session) -> Option<bool> {
+    match roll.sessions.get(&session.id) {
+        Some(entry) => entry.exit.is_none().then_some(entry.attached_clients > 0),
+        None => (session.status == Status::Running).then_some(false),
+    }
 }

@@ -2,7 +2,7 @@
 
 use time::{Duration, OffsetDateTime};
 
-use super::{Caller, SessionError, Sessions, Shown, Wanted};
+use super::{Caller, Roll, SessionError, Sessions, Shown, Wanted};
 use crate::domain::session::Status;
 use crate::store::SessionFilter;
 
@@ -46,37 +46,14 @@ impl Sessions {
         limit: i64,
     ) -> Result<(Vec<Shown>, Option<Further>), SessionError> {
         let filter = SessionFilter { created_before: from.before, ..SessionFilter::default() };
-        let page = self.known(caller, filter, from.skip, limit).await?;
+        let (page, _) = self.list(caller, Wanted::Filtered(filter), from.skip, limit).await?;
         let further = from.after(&page).filter(|_| i64::try_from(page.len()) == Ok(limit));
         Ok((page, further))
     }
 
-    async fn known(
-        &self,
-        caller: Caller<'_>,
-        filter: SessionFilter,
-        offset: i64,
-        limit: i64,
-    ) -> Result<Vec<Shown>, SessionError> {
-        if self.link.answers().await {
-            match self.list(caller, Wanted::Filtered(filter.clone()), offset, limit).await {
-                Ok((sessions, _)) => return Ok(sessions),
-                Err(SessionError::Link(_)) => {}
-                Err(err) => return Err(err),
-            }
-        }
-        let (sessions, _) = self.store.sessions(caller.owner, &filter, offset, limit).await?;
-        Ok(sessions.into_iter().map(|session| Shown { session, attached_clients: 0 }).collect())
-    }
-
     /// How many sessions there are, by the books, which follow a ptyd that can be reached.
     pub async fn count_known(&self, caller: Caller<'_>) -> Result<Known, SessionError> {
-        if self.link.answers().await {
-            match self.reconcile(Some(caller.owner), caller.request_id).await {
-                Ok(_) | Err(SessionError::Link(_)) => {}
-                Err(err) => return Err(err),
-            }
-        }
+        self.reached(caller).await?;
         let mut known = Known::default();
         for count in self.store.count_sessions(caller.owner).await? {
             let sessions = u64::try_from(count.sessions).unwrap_or(0);
@@ -86,5 +63,18 @@ impl Sessions {
             }
         }
         Ok(known)
+    }
+
+    /// The roll of an owner at the node here, which the books have followed; none: it does not answer, as is known within a
+    /// second or so.
+    pub(super) async fn reached(&self, caller: Caller<'_>) -> Result<Option<Roll>, SessionError> {
+        if !self.link.answers().await {
+            return Ok(None);
+        }
+        match self.reconcile(Some(caller.owner), caller.request_id).await {
+            Ok(roll) => Ok(Some(roll)),
+            Err(SessionError::Link(_)) => Ok(None),
+            Err(err) => Err(err),
+        }
     }
 }

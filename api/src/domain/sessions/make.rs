@@ -22,7 +22,7 @@ pub struct NewSession {
 
 impl Sessions {
     /// Starts a session that nobody is attached to. One without a name is given one. An api that died half way may have
-    /// begun with the same id: then it is gone on with.
+    /// begun with the same id: then it is gone on with, at the same node alone.
     pub async fn create(
         &self,
         caller: Caller<'_>,
@@ -33,9 +33,14 @@ impl Sessions {
         spec.name.get_or_insert_with(|| made_name(id));
         let mut session = Session::new(id, caller.owner, &spec, limits, self.clock.now());
         session.description = description;
+        // Before it is asked: another node must not make the same session a second time.
+        session.node = self.node_to_ask(caller).await?;
         if !self.add(&session).await? {
             let begun = self.booked(caller, id).await?.ok_or(SessionError::NameTaken)?;
             match begun.status {
+                Status::Starting if begun.node.is_some() && begun.node != session.node => {
+                    return Err(SessionError::Elsewhere);
+                }
                 Status::Starting => {}
                 // Its ptyd had no room, say; now it may have.
                 Status::Failed => {
@@ -71,6 +76,15 @@ impl Sessions {
                 Err(err)
             }
         }
+    }
+
+    /// The node at the end of the link; none: it does not say.
+    async fn node_to_ask(&self, caller: Caller<'_>) -> Result<Option<NodeId>, SessionError> {
+        if let Some(here) = self.node_here() {
+            return Ok(Some(here));
+        }
+        let (_, stream) = self.link.request(caller.request_id, &Request::Info).await?;
+        Ok(stream.node_id)
     }
 
     /// Enters a session that was made over a socket.

@@ -9,6 +9,7 @@ use devpocket_shared::wire::Request;
 use tracing::info;
 
 use super::{Roll, SessionError, Sessions};
+use crate::domain::accounts::LiveSessions;
 
 /// Deleted accounts that are remembered.
 const MAX_GONE: usize = 1000;
@@ -52,6 +53,27 @@ impl Sessions {
                 }
                 Err(SessionError::NotFound | SessionError::Ended) => {}
                 Err(err) => return Err(err),
+            }
+        }
+        let owners: BTreeSet<UserId> = roll.live().map(|entry| entry.owner).collect();
+        for owner in self.store.gone_at(roll.node).await? {
+            if !owners.contains(&owner) {
+                self.store.forget_gone(owner, roll.node).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks what runs here of accounts that were noted as deleted to end, each account once: `told` are those that were asked
+    /// and are noted still. What turns up later is ended with the orphans.
+    pub(crate) async fn end_gone(&self, told: &mut BTreeSet<UserId>) -> Result<(), SessionError> {
+        let Some(here) = self.node_here() else { return Ok(()) };
+        let gone = self.store.gone_at(Some(here)).await?;
+        told.retain(|owner| gone.contains(owner));
+        for owner in gone {
+            if !told.contains(&owner) && !self.store.has_owner(owner).await? {
+                self.link.end_all(owner).await?;
+                told.insert(owner);
             }
         }
         Ok(())

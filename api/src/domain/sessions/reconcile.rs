@@ -69,6 +69,7 @@ impl Sessions {
 
     /// Compares once; `missed` is what the last time left of sessions whose account is gone.
     pub(crate) async fn compare(&self, missed: &mut BTreeSet<SessionId>) -> Result<(), SessionError> {
+        self.be_seen().await?;
         let roll = self.reconcile(None, "books").await?;
         self.end_orphans(&roll, missed).await
     }
@@ -82,8 +83,12 @@ impl Sessions {
         // First the books: what is entered after this is of no concern.
         let booked = self.store.unended_sessions(owner).await?;
         let now = self.clock.now();
-        let roll = self.roll(owner, request_id).await?;
+        let mut roll = self.roll(owner, request_id).await?;
         self.note_node(roll.node, now).await?;
+        if owner.is_none() {
+            self.look_around(&booked, roll.node, now).await?;
+            self.discard_unwanted(&mut roll, now).await?;
+        }
         let known: BTreeSet<SessionId> = booked.iter().map(|session| session.id).collect();
         for session in &booked {
             match roll.sessions.get(&session.id) {
@@ -154,11 +159,16 @@ impl Sessions {
         node: Option<NodeId>,
         now: OffsetDateTime,
     ) -> Result<(), SessionError> {
+        let is_late = session.created_at + STARTING < now;
         let message = match session.node {
-            None if session.created_at + STARTING < now => "the server stopped while it was being started",
+            Some(_) if session.status == Status::Starting && !is_late => return Ok(()),
+            None if is_late => "the server stopped while it was being started",
+            Some(its_node) if Some(its_node) == node && session.status == Status::Starting => {
+                "the server stopped while it was being started"
+            }
             Some(its_node) if Some(its_node) == node => "its node does not know it any more",
             // If it comes back after all, the session is taken up again.
-            Some(its_node) if node.is_some() && self.is_replaced(its_node, now).await? => {
+            Some(its_node) if node.is_some() && self.is_replaced(its_node) => {
                 "another node answers in place of its own"
             }
             // Not started yet, on another api's node, or nobody says who answered.

@@ -31,6 +31,8 @@ pub(super) async fn change(
 }
 
 /// Ends and forgets a session.
+///
+/// If its node cannot be reached, it is forgotten now and ends once the node can.
 #[utoipa::path(delete, path = "/{id}", tag = "sessions", operation_id = "delete_session", params(bodies::SessionPath),
     responses((status = 204, description = "Ended and forgotten")))]
 pub(super) async fn delete(
@@ -44,7 +46,8 @@ pub(super) async fn delete(
 
 /// Ends a session; with `force` at once.
 ///
-/// The answer shows it as it is then: its program may need up to five seconds.
+/// The answer shows it as it is then: its program may need up to five seconds. If its node cannot be reached, it ends once the
+/// node can, and its name is free now.
 #[utoipa::path(post, path = "/{id}/terminate", tag = "sessions", operation_id = "terminate_session", params(bodies::SessionPath),
     request_body = Option<bodies::Termination>,
     responses((status = 200, description = "The session as it is now", body = SessionView)))]

@@ -181,7 +181,7 @@ pub(super) struct HealthView {
     id: Uuid,
     #[schema(schema_with = status_shown)]
     status: &'static str,
-    /// It lives and its node says so.
+    /// It lives and its node says so; false also while its node cannot be asked.
     healthy: bool,
     node: Option<Uuid>,
     attached_clients: u32,
@@ -192,11 +192,11 @@ pub(super) struct HealthView {
 
 impl From<&Health> for HealthView {
     fn from(health: &Health) -> Self {
-        let Shown { session, attached_clients } = &health.shown;
+        let Shown { session, attached_clients, .. } = &health.shown;
         Self {
             id: session.id.uuid(),
             status: status(&health.shown),
-            healthy: session.status == Status::Running,
+            healthy: session.status == Status::Running && health.shown.is_answered,
             node: session.node.map(devpocket_shared::ids::NodeId::uuid),
             attached_clients: *attached_clients,
             last_activity_at: session.last_activity_at,
@@ -274,6 +274,7 @@ impl BatchResult {
         let code = match outcome {
             Outcome::Done => None,
             Outcome::NotFound => Some(ErrorCode::SessionNotFound.as_str()),
+            Outcome::Unavailable => Some(ErrorCode::NodeUnavailable.as_str()),
         };
         Self { session_id, ok: code.is_none(), code }
     }
@@ -339,5 +340,5 @@ pub(super) fn screen_format() -> Object {
 }
 
 fn outcome() -> Object {
-    nullable_word([ErrorCode::SessionNotFound.as_str()])
+    nullable_word([ErrorCode::SessionNotFound.as_str(), ErrorCode::NodeUnavailable.as_str()])
 }

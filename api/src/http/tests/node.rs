@@ -39,6 +39,11 @@ impl Node {
         Self::hold(directory, None, held, Some(id))
     }
 
+    /// The same, one that makes sessions, says which it is, and says that it made one when told to.
+    pub(super) fn listen_and_make_as(directory: &Path, id: NodeId, say_so: Arc<Notify>) -> Self {
+        Self::hold(directory, Some(say_so), Held::default(), Some(id))
+    }
+
     /// It is away, and what it had is kept for [`Node::come_back`].
     pub(super) fn leave(self) -> Held {
         self.held.clone()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use devpocket_shared::ids::{SessionId, TerminalSize, UserId};
+use devpocket_shared::ids::{NodeId, SessionId, TerminalSize, UserId};
 use devpocket_shared::wire::{Limits, Spec};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::super::node::Node;
 use super::*;
 use crate::domain::sessions::{Caller, NewSession, SessionError};
+use crate::store::NodeStore;
 
 fn id_of(answer: &Answer) -> UserId {
     UserId::new(answer.body["user"]["id"].as_str().unwrap().parse::<Uuid>().unwrap())
@@ -229,7 +230,9 @@ async fn a_deleted_account_leaves_no_row_in_any_table() {
     };
     for (table, count) in rows(&during) {
         // Of accounts that are there it holds nothing.
-        if ["gone_accounts", "nodes"].contains(&table.as_str()) {
+        if ["gone_accounts", "gone_account_nodes", "nodes", "apis", "unwanted_sessions"]
+            .contains(&table.as_str())
+        {
             continue;
         }
         assert!(count > before[&table].len(), "{table} holds nothing of bob: fill it in this test");
@@ -253,7 +256,11 @@ async fn a_deleted_account_leaves_no_row_in_any_table() {
 }
 
 fn sessions(api: &Api) -> Sessions {
-    let link = Link::new(Target::Unix(api.directory.path().join("ptyd.sock")), TaskTracker::new());
+    sessions_at(api, api.directory.path())
+}
+
+fn sessions_at(api: &Api, directory: &std::path::Path) -> Sessions {
+    let link = Link::new(Target::Unix(directory.join("ptyd.sock")), TaskTracker::new());
     Sessions::new(Arc::new(api.database.clone()), Arc::new(link), Clock::system())
 }
 
@@ -335,6 +342,17 @@ async fn an_account_whose_node_is_away_is_counted_exported_and_deleted() {
     let export = api.get_as(ann.access(), "/api/profile/export").await;
     assert_eq!(export.status, StatusCode::OK, "{export:?}");
     assert_eq!(export.body["sessions"][0]["id"], json!(running.uuid()));
+    for (path, part, expected) in [
+        ("", "total", json!(1)),
+        ("?status=detached", "total", json!(1)),
+        ("/active/count", "count", json!(1)),
+        ("/stats/overview", "detached", json!(1)),
+        (&format!("/{running}"), "status", json!("detached")),
+        (&format!("/{running}/health"), "healthy", json!(false)),
+    ] {
+        let answer = api.get_as(ann.access(), &format!("/api/sessions{path}")).await;
+        assert_eq!((answer.status, &answer.body[part]), (StatusCode::OK, &expected), "{path}: {answer:?}");
+    }
     let answer = api.ask_as(ann.access(), "DELETE", "/api/profile", json!({"password": PASSWORD})).await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     api.login("ann", PASSWORD).await.is_problem(401, "invalid_credentials");
@@ -345,6 +363,58 @@ async fn an_account_whose_node_is_away_is_counted_exported_and_deleted() {
         later.compare(&mut missed).await.unwrap();
     }
     assert!(!node.is_live(running));
+    later.compare(&mut missed).await.unwrap();
+    assert_eq!(api.database.count("select count(*) from gone_accounts").await, 0);
+}
+
+/// The story: the id of a deleted account stayed for a month, and longer where nobody else was deleted.
+#[tokio::test]
+async fn the_note_of_a_deleted_account_goes_once_each_node_that_had_something_of_it_has_ended_that() {
+    let api = Api::new().await;
+    let ids = [(); 3].map(|()| NodeId::new(Uuid::new_v4()));
+    let node = Node::listen_as(api.directory.path(), ids[0], super::super::node::Held::default());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = Node::listen_as(elsewhere.path(), ids[1], super::super::node::Held::default());
+    // One that had nothing of anybody, and never answers again.
+    api.database.note_node(ids[2], OffsetDateTime::now_utc()).await.unwrap();
+    let ann = api.register("ann").await;
+    let (here, there) = (node.start(id_of(&ann)), other.start(id_of(&ann)));
+    let apis = [api.directory.path(), elsewhere.path()].map(|place| sessions_at(&api, place));
+    let mut missed = [(); 2].map(|()| std::collections::BTreeSet::new());
+    for (api, missed) in apis.iter().zip(&mut missed) {
+        api.compare(missed).await.unwrap();
+    }
+    let held = node.leave();
+    let answer = api.ask_as(ann.access(), "DELETE", "/api/profile", json!({"password": PASSWORD})).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let noted = async |table: &'static str| api.database.count(table).await;
+    let (accounts, nodes) = ("select count(*) from gone_accounts", "select count(*) from gone_account_nodes");
+    assert_eq!((noted(accounts).await, noted(nodes).await), (1, 2));
+
+    let mut told = std::collections::BTreeSet::new();
+    apis[1].end_gone(&mut told).await.unwrap();
+    assert!(!other.is_live(there), "within a second");
+    apis[1].compare(&mut missed[1]).await.unwrap();
+    assert_eq!((noted(accounts).await, noted(nodes).await), (1, 1));
+    let node = Node::listen_as(api.directory.path(), ids[0], held);
+    for _ in 0..3 {
+        apis[0].compare(&mut missed[0]).await.unwrap();
+    }
+    assert!(!node.is_live(here));
+    assert_eq!((noted(accounts).await, noted(nodes).await), (0, 0));
+}
+
+#[tokio::test]
+async fn the_note_of_a_deleted_account_whose_node_never_comes_back_goes_after_a_month() {
+    let api = Api::new().await;
+    let ann = api.register("ann").await;
+    let answer = api.ask_as(ann.access(), "DELETE", "/api/profile", json!({"password": PASSWORD})).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let month = OffsetDateTime::now_utc() + Duration::days(30);
+    for (now, left) in [(month - Duration::hours(1), 1), (month + Duration::hours(1), 0)] {
+        api.database.forget_old(now).await.unwrap();
+        assert_eq!(api.database.count("select count(*) from gone_accounts").await, left);
+    }
 }
 
 /// The story: an account that was being deleted was told that its new address is taken, that its settings are set back, and
