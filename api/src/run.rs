@@ -232,7 +232,7 @@ mod tests {
 
     /// What may be done by whoever comes: register, and be the administrator.
     fn check(listen: &str, flags: &[&str], open: bool, first: FirstAccount) {
-        let secret = "0123456789abcdef0123456789abcdef";
+        let secret = "9b2f4c7e1d8a036592c1f7e4ab5d0836";
         let needed = ["devpocket", "--jwt-secret-key", secret, "--ptyd-address", "unix:/run/ptyd.sock"];
         let cli = Cli::try_parse_from([&needed, flags].concat()).unwrap();
         let config = Config::new(cli.serve, Mode::Served).unwrap();

@@ -104,7 +104,7 @@ async fn an_operator_makes_accounts_and_gives_them_tiers() {
             (vec!["--json", "list-users", "--limit", "0"], "--limit"),
             (vec!["set-tier", "--json"], "<USER>"),
             (vec!["no-such-command", "--json"], "no-such-command"),
-            (vec!["list-users", "--log", "no=such=level", "--json"], "LOG"),
+            (vec!["--log", "no=such=level", "list-users", "--json"], "LOG"),
         ] {
             let refused = stack.admin_command(&bad);
             let error: Value = serde_json::from_str(&refused.complained).expect("JSON");

@@ -29,7 +29,13 @@ impl Sessions {
         if !session.has_ended() && !is_answered && (acts || names) {
             return Err(SessionError::Elsewhere);
         }
-        match self.store.describe(caller.owner, id, &changes).await? {
+        let mut described = self.store.describe(caller.owner, id, &changes).await?;
+        if matches!(described, Described::NotFound) {
+            // Made over a socket a moment ago, perhaps, and not in the books yet.
+            self.reached(caller).await?;
+            described = self.store.describe(caller.owner, id, &changes).await?;
+        }
+        match described {
             Described::Done => {}
             Described::NameTaken => return Err(SessionError::NameTaken),
             Described::NotFound => return Err(SessionError::NotFound),
