@@ -10,6 +10,17 @@ use super::contract::{HOME, device, successor, user};
 use super::*;
 use crate::domain::secret_token;
 use crate::domain::session::Session;
+use crate::store::database::Transaction;
+
+/// What `second` gives, begun once another waits for what `held` locks; that is let go once both wait.
+async fn as_second<T>(database: &Database, held: Transaction, second: impl Future<Output = T>) -> T {
+    database.waiters(1).await;
+    let letting_go = async {
+        database.waiters(2).await;
+        held.commit().await.unwrap();
+    };
+    tokio::join!(second, letting_go).0
+}
 
 /// The story: of a login and `revoke-devices` at once, the login could be committed after all devices that were there had
 /// been signed out, and stayed.
@@ -56,14 +67,8 @@ async fn of_a_reset_and_a_deletion_at_once_the_first_is_done_and_the_other_refus
     held.execute(sql("update mail_tokens set expires_at = expires_at")).await.unwrap();
     let new = "new".into();
     let reset = database.reset_password(token.hash, &new, t0());
-    let deletion = async {
-        database.waiters(1).await;
-        let letting_go = async {
-            database.waiters(2).await;
-            held.commit().await.unwrap();
-        };
-        tokio::join!(database.delete_user(ann.id, ann.password_hash.as_ref(), phone, t0()), letting_go).0
-    };
+    let deleting = database.delete_user(ann.id, ann.password_hash.as_ref(), phone, t0());
+    let deletion = as_second(&database, held, deleting);
     let (reset, deleted) = tokio::join!(reset, deletion);
     let (reset, deleted) = (reset.unwrap(), deleted.unwrap());
     assert_eq!(reset.is_none(), deleted, "one of them, not both: {reset:?}");
@@ -84,14 +89,8 @@ async fn a_refresh_and_a_deletion_at_once_do_not_wait_for_each_other() {
     let mut held = database.begin().await.unwrap();
     held.execute(sql("update refresh_tokens set spent_at = spent_at")).await.unwrap();
     let refresh = database.rotate(token, successor(), Duration::seconds(60), HOME, t0());
-    let deletion = async {
-        database.waiters(1).await;
-        let letting_go = async {
-            database.waiters(2).await;
-            held.commit().await.unwrap();
-        };
-        tokio::join!(database.delete_user(ann.id, ann.password_hash.as_ref(), phone, t0()), letting_go).0
-    };
+    let deleting = database.delete_user(ann.id, ann.password_hash.as_ref(), phone, t0());
+    let deletion = as_second(&database, held, deleting);
     let (refreshed, deleted) = tokio::join!(refresh, deletion);
     let expected = [Rotation::Spent(ann.id, phone), Rotation::Refused];
     assert!(expected.contains(&refreshed.unwrap()));
@@ -121,11 +120,6 @@ async fn a_device_that_is_being_signed_out_changes_its_account_no_more() {
             }
         };
         let acting = async {
-            database.waiters(1).await;
-            let letting_go = async {
-                database.waiters(2).await;
-                refresh.commit().await.unwrap();
-            };
             let (old, new) = (owner.password_hash.as_ref(), "new".into());
             let act = async {
                 if delete {
@@ -134,7 +128,7 @@ async fn a_device_that_is_being_signed_out_changes_its_account_no_more() {
                     database.change_password(owner.id, old, &new, phone, t0()).await.unwrap()
                 }
             };
-            tokio::join!(act, letting_go).0
+            as_second(&database, refresh, act).await
         };
         let (signed_out, acted) = tokio::join!(signing_out, acting);
         assert!(signed_out || (delete && acted), "{name}");
