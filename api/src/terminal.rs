@@ -1,7 +1,6 @@
 //! The terminal stream: WebSocket clients on one side, attachments at a ptyd on the other (PROTOCOL.md). A socket is a pump
 //! between the two; nothing about a session is kept here that is not also at its ptyd.
 
-mod decoders;
 mod deflate;
 mod gate;
 mod inbound;
@@ -9,6 +8,7 @@ mod message;
 mod outbound;
 mod reply;
 mod sink;
+mod socket;
 mod text;
 mod upgrade;
 

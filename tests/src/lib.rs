@@ -2,9 +2,11 @@
 //! written from docs/protocol.md alone, and a proxy that breaks connections. Knows no code of `api` or `ptyd`.
 
 pub mod client;
+pub mod coloured;
 pub mod corpus;
 pub mod flood;
 pub mod mail_sink;
+pub mod metrics;
 pub mod proxy;
 pub mod random;
 pub mod rest;

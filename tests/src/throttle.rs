@@ -1,7 +1,10 @@
 //! A TCP proxy that carries so many bytes per second and no more, each way, as a slow network does. Must not know what the
 //! bytes mean.
 
+use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
@@ -21,7 +24,15 @@ const BUFFER_BYTES: usize = 16 << 10;
 pub struct Throttle {
     /// Where it listens.
     pub address: SocketAddr,
+    back: Arc<Back>,
     stop: CancellationToken,
+}
+
+/// The way back, from the server to all clients.
+#[derive(Default)]
+struct Back {
+    carried_bytes: AtomicU64,
+    is_stalled: AtomicBool,
 }
 
 impl Throttle {
@@ -31,6 +42,8 @@ impl Throttle {
         let address = listener.local_addr().expect("an address");
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (stopped, connections) = (stop.clone(), tasks.clone());
+        let back = Arc::<Back>::default();
+        let way_back = Arc::clone(&back);
         tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
             while let Ok((client, _peer)) = listener.accept().await {
                 let Ok(server) = TcpStream::connect(target).await else { continue };
@@ -40,13 +53,25 @@ impl Throttle {
                 }
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
-                for (from, to) in [(from_client, to_server), (from_server, to_client)] {
-                    let carrying = carry(from, to, bytes_per_second);
+                let ways =
+                    [(from_client, to_server, None), (from_server, to_client, Some(Arc::clone(&way_back)))];
+                for (from, to, back) in ways {
+                    let carrying = carry(from, to, bytes_per_second, back);
                     connections.spawn(stopped.clone().run_until_cancelled_owned(carrying));
                 }
             }
         }));
-        Self { address, stop }
+        Self { address, back, stop }
+    }
+
+    /// Bytes carried from the server to clients so far.
+    pub fn carried_back(&self) -> u64 {
+        self.back.carried_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Carries nothing more from the server to clients, whose connections stay.
+    pub fn stall(&self) {
+        self.back.is_stalled.store(true, Ordering::Relaxed);
     }
 }
 
@@ -57,7 +82,12 @@ impl Drop for Throttle {
 }
 
 /// Carries one direction to its end: each byte arrives when the last of those before it and its own time have passed.
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, bytes_per_second: u32) {
+async fn carry(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    bytes_per_second: u32,
+    back: Option<Arc<Back>>,
+) {
     let at_a_time = (f64::from(bytes_per_second) * AT_A_TIME.as_secs_f64()).ceil();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a u32")]
     let mut chunk = vec![0; at_a_time as usize];
@@ -69,6 +99,12 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, bytes_per_second
         let takes = Duration::from_secs(1) * read_bytes / bytes_per_second;
         free_at = free_at.max(Instant::now()) + takes;
         sleep_until(free_at).await;
+        if let Some(back) = &back {
+            if back.is_stalled.load(Ordering::Relaxed) {
+                pending::<()>().await;
+            }
+            back.carried_bytes.fetch_add(u64::from(read_bytes), Ordering::Relaxed);
+        }
         if to.write_all(&chunk[..read]).await.is_err() {
             return;
         }

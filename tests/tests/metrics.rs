@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use devpocket_tests::client::Framing;
 use devpocket_tests::client::start::{raw_script, session};
+use devpocket_tests::metrics::value;
 use devpocket_tests::stack::{Options, Stack, place};
 use devpocket_tests::{wait_for, wait_until};
 use reqwest::StatusCode;
@@ -18,11 +19,6 @@ async fn page(address: SocketAddr, headers: &[(&'static str, &str)]) -> Option<(
     }
     let response = request.send().await.ok()?;
     Some((response.status(), response.text().await.ok()?))
-}
-
-/// The value of a metric with exactly these labels; none if it is not on the page.
-fn value(page: &str, metric: &str) -> Option<f64> {
-    page.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' ')?.parse().ok())
 }
 
 #[tokio::test]

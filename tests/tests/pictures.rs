@@ -1,13 +1,12 @@
 //! Large pictures: ten thousand coloured lines, attached to many times at once. Everybody gets the right one, nobody else waits
 //! for them, and those who do not read them cost little.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use devpocket_tests::Throttle;
 use devpocket_tests::client::{Credential, Event, Framing, Opening, Socket};
+use devpocket_tests::coloured::{LINES, coloured, print_coloured};
 use devpocket_tests::stack::{Account, Options, Stack, proc};
-use futures_util::future::join_all;
 use nix::unistd::Pid;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -15,7 +14,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-const LINES: u64 = 10_000;
 /// What all of it may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 /// What an attach to another session, or a key in it, may take on a busy machine. It failed after ten seconds.
@@ -36,34 +34,11 @@ const MORE_THAN_FIT: u64 = 24;
 const MOST_BYTES: u64 = 128 << 20;
 /// So many large snapshots are all the memory kept for them.
 const SLOW_READERS: usize = 16;
-const JSON_SESSIONS: usize = 3;
 const SLOW_BYTES_PER_SECOND: u32 = 90_000;
 /// Sixteen of these together are slower than what a node waits for.
 const SLOWEST_BYTES_PER_SECOND: u32 = 15_000;
 /// How the screen alone begins behind what was sent of a whole snapshot.
 const ANEW: &str = "\x1bc\x1b[3J";
-
-/// Prints ten thousand lines in which each letter has another colour, and `then`.
-async fn coloured(stack: &Stack, then: &str) -> Uuid {
-    let opening = stack.opening(0, Framing::Binary);
-    let (mut socket, session) = print_coloured(&opening, then).await;
-    socket.ask(json!({"type": "detach", "session_id": session})).await;
-    session
-}
-
-/// The same, with whoever opened it still there.
-async fn print_coloured(opening: &Opening, then: &str) -> (Socket, Uuid) {
-    let script = format!(
-        "awk 'BEGIN {{ for (i = 0; i < {}; i++) {{ s = \"\"; for (j = 0; j < 70; j++) \
-         s = s sprintf(\"\\033[3%dm%c\", j % 8, 97 + (i + j) % 26); print s \"\\033[m\" }} }}'; printf printed; {then}",
-        LINES + 100,
-    );
-    let mut socket = Socket::must_open(opening).await;
-    let data = json!({"session_type": "local", "command": ["sh", "-c", script], "delivery": "lossless"});
-    let session = socket.connect(data).await.session;
-    socket.read_until(session, "printed").await;
-    (socket, session)
-}
 
 /// Attaches, and reads the whole snapshot and what comes after it: that goes on where the snapshot ends.
 async fn read(opening: Opening, session: Uuid, delivery: &str) -> usize {
@@ -151,28 +126,6 @@ async fn many_pages_asked_for_at_once_all_come_and_keep_no_key_waiting() {
     }
 }
 
-/// In JSON a snapshot is one message: those of a socket's sessions are put together one after the other.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_json_client_has_the_large_snapshots_of_all_its_sessions() {
-    let stack = Stack::start().await;
-    let opening = stack.opening(0, Framing::Binary);
-    let printed = join_all((0..JSON_SESSIONS).map(|_| print_coloured(&opening, "exec cat"))).await;
-    let mut socket = Socket::must_open(&stack.opening(0, Framing::Json)).await;
-    for (_, session) in &printed {
-        let data = json!({"scrollback": LINES, "mode": "view"});
-        socket.send(&json!({"type": "attach", "session_id": session, "data": data}));
-    }
-    let mut missing: BTreeSet<Uuid> = printed.iter().map(|(_, session)| *session).collect();
-    while !missing.is_empty() {
-        let event = timeout(LIMIT, socket.next_event()).await.expect("each has its snapshot");
-        if let Event::Snapshot { session, bytes, .. } = event {
-            let text = String::from_utf8_lossy(&bytes);
-            assert!(bytes.len() > LARGE_BYTES && text.contains("printed"), "{} bytes", bytes.len());
-            assert!(missing.remove(&session), "one each");
-        }
-    }
-}
-
 /// What the worker has grown by since `before`, in bytes, once a client that reads has its whole snapshot.
 async fn growth_when_read(opening: &Opening, session: Uuid, lines: u64, worker: Pid, before: u64) -> u64 {
     let reading = read_large_snapshot(opening, session, lines);
@@ -210,8 +163,6 @@ async fn slow_reader(opening: Opening, session: Uuid, lines: u64, began: mpsc::S
             if !more {
                 return bytes;
             }
-            // The api's own pings wait behind what it has not read yet, and who is silent is dropped.
-            socket.send(&json!({"type": "ping", "data": {}}));
         }
     }
 }

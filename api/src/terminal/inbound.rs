@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocket};
 use bytes::{Buf, Bytes, BytesMut};
 use devpocket_shared::ids::{Offset, Seq, SessionId};
 use devpocket_shared::wire::stream::FrameWriter;
@@ -22,18 +21,20 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
-use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 use openings::{Opened, Openings, Subject, Waiting};
 pub(super) use tags::Tags;
 
 use super::message::{self, Body, ClientMessage};
 use super::outbound::{Out, code};
+use super::socket::{Socket, Taken};
 use super::upgrade::MAX_MESSAGE_BYTES;
 use super::{Channel, Credential, Encoding, Names, Terminal, reply};
 use crate::domain::identity::Identity;
 
-/// A peer that is silent for this long is dropped (PROTOCOL section 1).
+/// A peer that says nothing and takes nothing for this long is dropped (PROTOCOL section 1). One that is sent much over a slow
+/// network answers a ping only once it has all that was sent before.
 const SILENCE: Duration = Duration::from_secs(45);
 /// How often a socket asks whether its device is still signed in.
 const RECHECK: Duration = Duration::from_millis(200);
@@ -93,6 +94,7 @@ struct Inbound<'a> {
     complaints: u32,
     complaints_since: Instant,
     expiry_told: bool,
+    taken: Taken,
 }
 
 /// A session attached on this socket.
@@ -111,7 +113,8 @@ pub(super) async fn run(
     terminal: &Arc<Terminal>,
     identity: Identity,
     encoding: Encoding,
-    mut stream: SplitStream<WebSocket>,
+    mut stream: SplitStream<Socket>,
+    taken: Taken,
     to_client: mpsc::Sender<Out>,
 ) {
     let mut inbound = Inbound {
@@ -129,6 +132,7 @@ pub(super) async fn run(
         complaints: 0,
         complaints_since: Instant::now(),
         expiry_told: false,
+        taken,
     };
     let end = inbound.serve(&mut stream).await;
     if let Err(End::Close(code, reason)) = end {
@@ -140,14 +144,17 @@ pub(super) async fn run(
 }
 
 /// The close that fits a broken rule of WebSocket itself (RFC 6455 section 7.4.1).
-fn violation(err: &axum::Error) -> End {
-    let cause = std::error::Error::source(err).and_then(|cause| cause.downcast_ref::<tungstenite::Error>());
-    match cause {
-        Some(tungstenite::Error::Capacity(_)) => End::Close(code::TOO_BIG, "message_too_big"),
-        Some(tungstenite::Error::Utf8(_)) => End::Close(code::NOT_UTF8, "invalid_utf8"),
-        Some(tungstenite::Error::Protocol(_)) => End::Close(code::PROTOCOL, "protocol_error"),
-        _ => End::Left,
+const fn violation(err: &tungstenite::Error) -> End {
+    if matches!(err, tungstenite::Error::Capacity(_)) {
+        return End::Close(code::TOO_BIG, "message_too_big");
     }
+    if matches!(err, tungstenite::Error::Utf8(_)) {
+        return End::Close(code::NOT_UTF8, "invalid_utf8");
+    }
+    if matches!(err, tungstenite::Error::Protocol(_)) {
+        return End::Close(code::PROTOCOL, "protocol_error");
+    }
+    End::Left
 }
 
 /// Completes when a socket has to end whatever it is doing: its device is signed out, or the api goes away. Beside what the
@@ -165,6 +172,17 @@ async fn ended(terminal: Arc<Terminal>, identity: Identity) -> End {
     }
 }
 
+/// Completes when a client has said nothing since `heard`, and taken nothing that waited for it, for too long.
+async fn silence(heard: Instant, taken: Taken) {
+    loop {
+        let until = heard.max(taken.last()) + SILENCE;
+        if until <= Instant::now() {
+            return;
+        }
+        sleep_until(until).await;
+    }
+}
+
 /// Which opening a message has to wait for, should it run.
 fn subject(message: &ClientMessage) -> Option<Subject> {
     match (&message.body, message.session_id) {
@@ -176,7 +194,7 @@ fn subject(message: &ClientMessage) -> Option<Subject> {
 }
 
 impl Inbound<'_> {
-    async fn serve(&mut self, stream: &mut SplitStream<WebSocket>) -> Result<(), End> {
+    async fn serve(&mut self, stream: &mut SplitStream<Socket>) -> Result<(), End> {
         let mut recheck = interval(RECHECK);
         recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
@@ -197,18 +215,20 @@ impl Inbound<'_> {
                     }
                 }
                 (opened, waiting) = self.openings.next() => Event::Opened(Box::new(opened), waiting),
-                () = sleep_until(heard + SILENCE) => return Err(End::Left),
+                () = silence(heard, self.taken.clone()) => return Err(End::Left),
                 _ = recheck.tick() => {
                     self.check_expiry().await?;
                     continue;
                 }
                 end = &mut watch => return Err(end),
             };
+            let silent = silence(heard, self.taken.clone());
             tokio::select! {
                 biased;
                 // A message may wait for a client that does not read: a device signed out meanwhile does not.
                 handled = self.handle(event) => handled?,
                 end = &mut watch => return Err(end),
+                () = silent => return Err(End::Left),
             }
         }
     }
@@ -264,7 +284,7 @@ impl Inbound<'_> {
                 self.handle_binary(bytes).await
             }
             // The library answers pings and closes; it goes on being read until there is nothing more.
-            Message::Ping(_) | Message::Pong(_) | Message::Close(_) => Ok(()),
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => Ok(()),
         }
     }
 

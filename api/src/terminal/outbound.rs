@@ -1,6 +1,9 @@
 //! Writes one client's socket: replies, and the frames of every session attached on it, as each can be sent. It never
 //! waits for the client to say something.
 
+mod pieces;
+
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,16 +13,18 @@ use bytes::{BufMut, BytesMut};
 use devpocket_shared::ids::SessionId;
 use devpocket_shared::wire::stream::{FrameReader, StreamError};
 use devpocket_shared::wire::{Frame, FrameError, FrameKind, ToApi};
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, OptionFuture};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_tungstenite::tungstenite::Error;
 
-use super::decoders::Decoders;
+use self::pieces::Sending;
 use super::inbound::Tags;
 use super::reply::{self, Echoing, Reply};
 use super::sink::ClientSink;
+use super::text::TextDecoder;
 use super::{Channel, Encoding, Names};
 use crate::link::quic::Presence;
 
@@ -27,8 +32,10 @@ use crate::link::quic::Presence;
 const QUEUE: usize = 64;
 /// How often a client is pinged (PROTOCOL section 1).
 const PING: Duration = Duration::from_secs(20);
-/// Frames taken from one session before the others get their turn.
+/// Frames taken from one session before the others, and pings, get their turn; and bytes, since a slow client may take
+/// seconds for a large frame.
 const FRAMES_PER_TURN: usize = 16;
+const BYTES_PER_TURN: usize = 64 << 10;
 
 /// Close codes (PROTOCOL section 8).
 pub(super) mod code {
@@ -75,21 +82,36 @@ type NextFrame = Result<Option<Frame>, StreamError>;
 
 /// Writes until the socket is closed, or nobody has anything to say any more.
 pub(super) async fn run(sink: ClientSink, mut outgoing: mpsc::Receiver<Out>, encoding: Encoding) {
-    let (feeds, decoders) = (FuturesUnordered::new(), Decoders::default());
-    let mut writer = Writer { sink, encoding, feeds, decoders, parked: Vec::new(), flush_at: None };
+    let mut writer = Writer {
+        sink,
+        encoding,
+        feeds: FuturesUnordered::new(),
+        texts: BTreeMap::new(),
+        sending: None,
+        next_part: None.into(),
+        flush_at: None,
+    };
     let mut ping = interval(PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ping.reset();
     loop {
         let result = tokio::select! {
+            // That a session was left is known before its feed ends.
+            biased;
             out = outgoing.recv() => match out {
                 Some(Out::Close(code, reason)) => return writer.sink.close(code, reason).await,
-                Some(out) => writer.write(out).await,
+                Some(out) => writer.take(out).await,
                 None => return writer.sink.close(1000, "").await,
             },
-            Some((feed, frame)) = writer.feeds.next(), if !writer.feeds.is_empty() => writer.pass_on(feed, frame).await,
-            () = at(writer.flush_at) => writer.flush().await,
             _ = ping.tick() => writer.sink.ping().await,
+            () = at(writer.flush_at) => writer.flush().await,
+            Some((feed, frame)) = &mut writer.next_part => {
+                writer.next_part = None.into();
+                writer.pass_on(feed, frame).await
+            }
+            Some((feed, frame)) = writer.feeds.next(), if writer.sending.is_none() && !writer.feeds.is_empty() => {
+                writer.pass_on(feed, frame).await
+            }
         };
         if result.is_err() {
             // The client is gone; the inbound side sees that too, and closes the queue.
@@ -106,14 +128,19 @@ async fn at(time: Option<Instant>) {
     }
 }
 
+/// The next frame of a feed, with the feed.
+type Coming = BoxFuture<'static, (Feed, NextFrame)>;
+
 struct Writer {
     sink: ClientSink,
     encoding: Encoding,
-    feeds: FuturesUnordered<BoxFuture<'static, (Feed, NextFrame)>>,
-    /// Which channels are attached, and what is kept of each to make text of it.
-    decoders: Decoders,
-    /// Feeds with the next part of a snapshot, for JSON clients, that waits for that of another session.
-    parked: Vec<(Feed, NextFrame)>,
+    feeds: FuturesUnordered<Coming>,
+    /// The attached channels, and what is kept of each to make text of its output.
+    texts: BTreeMap<Channel, TextDecoder>,
+    /// The snapshot that is being sent in pieces, if one is: everything else waits for its end.
+    sending: Option<Sending>,
+    /// Where its next part comes from.
+    next_part: OptionFuture<Coming>,
     /// When frames that were fed are flushed, if they wait for others.
     flush_at: Option<Instant>,
 }
@@ -126,12 +153,27 @@ enum Feeding {
 }
 
 impl Writer {
-    async fn flush(&mut self) -> Result<(), axum::Error> {
+    async fn flush(&mut self) -> Result<(), Error> {
         self.flush_at = None;
         self.sink.flush().await
     }
 
-    async fn write(&mut self, out: Out) -> Result<(), axum::Error> {
+    /// Does what the inbound side asks for, behind the snapshot that is being sent.
+    async fn take(&mut self, out: Out) -> Result<(), Error> {
+        if let Out::Left(channel) = out {
+            self.texts.remove(&channel);
+            return self.stop_sending(channel).await;
+        }
+        match &mut self.sending {
+            Some(sending) => {
+                sending.put_off(out);
+                Ok(())
+            }
+            None => self.write(out).await,
+        }
+    }
+
+    async fn write(&mut self, out: Out) -> Result<(), Error> {
         match out {
             Out::Reply(text, _room) => {
                 self.sink.text(text).await?;
@@ -140,41 +182,40 @@ impl Writer {
             Out::Attached { reply, feed } => {
                 self.sink.text(reply.into_text()).await?;
                 self.sink.note_attach().await?;
-                self.decoders.attach(feed.names.channel);
+                self.texts.insert(feed.names.channel, TextDecoder::default());
                 self.listen(*feed);
                 self.flush().await
             }
-            Out::Left(channel) => {
-                self.decoders.leave(channel);
-                self.go_on_with_parked();
-                Ok(())
-            }
-            Out::Close(..) => Ok(()),
+            Out::Left(_) | Out::Close(..) => Ok(()),
         }
     }
 
     fn listen(&mut self, mut feed: Feed) {
+        let channel = feed.names.channel;
         let next = async move {
             let frame = feed.reader.next().await;
             (feed, frame)
         };
-        self.feeds.push(next.boxed());
+        match &self.sending {
+            Some(sending) if sending.is_of(channel) => self.next_part = Some(next.boxed()).into(),
+            Some(_) | None => self.feeds.push(next.boxed()),
+        }
     }
 
     /// Passes on a frame, and those that came with it.
-    async fn pass_on(&mut self, mut feed: Feed, first: NextFrame) -> Result<(), axum::Error> {
+    async fn pass_on(&mut self, mut feed: Feed, first: NextFrame) -> Result<(), Error> {
         let mut next = first;
+        let mut bytes = 0;
         for turn in 1.. {
-            if !self.decoders.is_attached(feed.names.channel) {
+            if !self.texts.contains_key(&feed.names.channel) {
                 // Left while this frame was on its way.
                 return Ok(());
             }
-            if self.must_wait(&feed, &next) {
-                self.parked.push((feed, next));
-                return self.flush().await;
-            }
             let feeding = match next {
-                Ok(Some(frame)) => self.pass_on_frame(&feed, frame).await?,
+                Ok(Some(frame)) => {
+                    bytes += frame.payload().len();
+                    self.pass_on_frame(&feed, frame).await?
+                }
                 // Ended without a word: the node's worker was killed, most likely.
                 Ok(None) | Err(_) => Err(FrameError::Malformed),
             };
@@ -182,6 +223,7 @@ impl Writer {
                 Ok(Feeding::GoesOn) => {}
                 Ok(Feeding::Over) => return self.end(&feed).await,
                 Err(_) => {
+                    self.stop_sending(feed.names.channel).await?;
                     let session_id = Some(feed.names.session_id);
                     let message = "the session's node was cut off; attach again to go on, or to be told that it is lost";
                     let status = reply::status("interrupted", session_id, message, None);
@@ -189,7 +231,7 @@ impl Writer {
                     return self.end(&feed).await;
                 }
             }
-            if turn >= FRAMES_PER_TURN || self.sink.is_full() {
+            if turn >= FRAMES_PER_TURN || bytes >= BYTES_PER_TURN || self.sink.is_full() {
                 break;
             }
             next = match feed.reader.next_ready() {
@@ -206,25 +248,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Whether this begins a snapshot in parts for a JSON client while another one is put together.
-    fn must_wait(&self, feed: &Feed, next: &NextFrame) -> bool {
-        let Ok(Some(frame)) = next else { return false };
-        self.encoding == Encoding::Json
-            && frame.kind == FrameKind::Snapshot
-            && frame.snapshot().is_ok_and(|(header, _)| self.decoders.must_wait(feed.names.channel, header))
-    }
-
-    /// Has feeds that waited for a snapshot go on, if that is whole or gone.
-    fn go_on_with_parked(&mut self) {
-        if self.decoders.is_free() {
-            self.feeds.extend(self.parked.drain(..).map(|parked| std::future::ready(parked).boxed()));
-        }
-    }
-
-    async fn end(&mut self, feed: &Feed) -> Result<(), axum::Error> {
+    async fn end(&mut self, feed: &Feed) -> Result<(), Error> {
         feed.over.store(true, Ordering::Release);
-        self.decoders.leave(feed.names.channel);
-        self.go_on_with_parked();
+        self.texts.remove(&feed.names.channel);
         self.flush().await
     }
 
@@ -232,9 +258,9 @@ impl Writer {
         &mut self,
         feed: &Feed,
         frame: Frame,
-    ) -> Result<Result<Feeding, FrameError>, axum::Error> {
+    ) -> Result<Result<Feeding, FrameError>, Error> {
         let Names { session_id, channel } = feed.names;
-        let reply = match (frame.kind, self.encoding) {
+        let decoded = match (frame.kind, self.encoding) {
             (FrameKind::Output, Encoding::Binary) => {
                 self.sink.frame(frame.into_channel_frame(0x01, channel.0)).await?;
                 return Ok(Ok(Feeding::GoesOn));
@@ -243,34 +269,25 @@ impl Writer {
                 self.sink.frame(frame.into_channel_frame(0x02, channel.0)).await?;
                 return Ok(Ok(Feeding::GoesOn));
             }
-            (FrameKind::Output, Encoding::Json) => {
-                let decoded =
-                    frame.output().map(|(offset, bytes)| self.decoders.output(channel, offset, bytes));
-                decoded.map(|decoded| decoded.map(|text| reply::output(session_id, text)))
-            }
-            (FrameKind::Snapshot, Encoding::Json) => {
-                let put_together = frame.snapshot().and_then(|(header, bytes)| {
-                    let whole = self.decoders.add_snapshot(channel, header, bytes)?;
-                    Ok(whole.map(|text| reply::snapshot(session_id, header, text)))
-                });
-                self.go_on_with_parked();
-                put_together
-            }
+            (FrameKind::Snapshot, Encoding::Json) => return self.pass_on_snapshot(feed, &frame).await,
             (FrameKind::Control, _) => match frame.control::<ToApi>() {
                 Ok(control) => return self.pass_on_control(feed, control).await.map(Ok),
-                Err(err) => Err(err),
+                Err(err) => return Ok(Err(err)),
             },
-            (FrameKind::Input, _) => Err(FrameError::Malformed),
+            (FrameKind::Output, Encoding::Json) if self.sending.is_none() => frame.output(),
+            (FrameKind::Output, Encoding::Json) | (FrameKind::Input, _) => Err(FrameError::Malformed),
         };
-        match reply {
-            Ok(Some(reply)) => self.sink.text(reply.into_text()).await?,
-            Ok(None) => {}
+        let (offset, bytes) = match decoded {
+            Ok(decoded) => decoded,
             Err(err) => return Ok(Err(err)),
+        };
+        if let Some(text) = self.texts.entry(channel).or_default().decode(offset, bytes) {
+            self.sink.text(reply::output(session_id, text).into_text()).await?;
         }
         Ok(Ok(Feeding::GoesOn))
     }
 
-    async fn pass_on_control(&mut self, feed: &Feed, control: ToApi) -> Result<Feeding, axum::Error> {
+    async fn pass_on_control(&mut self, feed: &Feed, control: ToApi) -> Result<Feeding, Error> {
         let Names { session_id, channel } = feed.names;
         let goes_on = |reply| (reply, Feeding::GoesOn);
         let (reply, feeding) = match control {
@@ -316,12 +333,15 @@ impl Writer {
                 (reply::status("interrupted", Some(session_id), message, None), Feeding::Over)
             }
         };
-        self.sink.text(reply.into_text()).await?;
+        if feeding == Feeding::Over {
+            self.stop_sending(channel).await?;
+        }
+        self.say(reply).await?;
         Ok(feeding)
     }
 
-    async fn finish_text(&mut self, session_id: SessionId, channel: Channel) -> Result<(), axum::Error> {
-        let last = self.decoders.finish(channel);
+    async fn finish_text(&mut self, session_id: SessionId, channel: Channel) -> Result<(), Error> {
+        let last = self.texts.get_mut(&channel).and_then(TextDecoder::finish);
         match last {
             Some(last) if self.encoding == Encoding::Json => {
                 self.sink.text(reply::output(session_id, last).into_text()).await

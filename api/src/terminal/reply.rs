@@ -33,6 +33,11 @@ impl Reply {
         self
     }
 
+    /// The `request_id` it repeats.
+    pub(super) fn answered(&self) -> Option<String> {
+        self.envelope.get("request_id").and_then(Value::as_str).map(str::to_owned)
+    }
+
     fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.envelope.insert(field.to_owned(), value.into());
         self
@@ -117,6 +122,36 @@ pub(super) fn snapshot(session_id: SessionId, header: SnapshotHeader, text: Stri
         .with("offset", header.offset.0)
         .with("terminal_size", size(header.size))
         .with("reason", reason)
+}
+
+/// How a `snapshot` begins whose text follows in pieces, each [`snapshot_piece`]. What it is of is told at its end alone:
+/// by then it may have turned out to be none.
+pub(super) const SNAPSHOT_START: &str = r#"{"data":""#;
+
+/// A piece of a snapshot's text.
+pub(super) fn snapshot_piece(text: &str) -> String {
+    let mut quoted = Value::from(text).to_string();
+    quoted.pop();
+    quoted.remove(0);
+    quoted
+}
+
+/// The end of a `snapshot` in pieces.
+pub(super) fn snapshot_end(session_id: SessionId, header: SnapshotHeader) -> String {
+    end_of_pieces(snapshot(session_id, header, String::new()))
+}
+
+/// The end of one that is not to be whole: a message that says nothing.
+pub(super) fn snapshot_cut(session_id: SessionId) -> String {
+    end_of_pieces(Reply::new("snapshot_cut", Some(session_id), Value::Null))
+}
+
+/// Everything but the data, which stands before it.
+fn end_of_pieces(mut reply: Reply) -> String {
+    reply.envelope.remove("data");
+    let mut text = reply.into_text();
+    text.replace_range(..1, "\",");
+    text
 }
 
 /// `input_ack`.
@@ -231,6 +266,26 @@ mod tests {
             said("bell", SESSION, String::new()),
             &json!({ "type": "bell", "session_id": SESSION, "data": "" }),
         );
+    }
+
+    #[test]
+    fn a_snapshot_in_pieces_is_the_message_in_one_piece_or_one_that_says_nothing() {
+        let header = SnapshotHeader {
+            offset: Offset(9),
+            size: TerminalSize::DEFAULT,
+            reason: SnapshotReason::Lagged,
+            more: false,
+        };
+        let pieces = ["\u{1b}[1m\"", "漢\\", "\u{1F600}\r\n"];
+        let started =
+            pieces.iter().fold(SNAPSHOT_START.to_owned(), |text, piece| text + &snapshot_piece(piece));
+        let message = |end: String| serde_json::from_str::<Value>(&(started.clone() + &end)).unwrap();
+        let whole = snapshot(SESSION, header, pieces.concat()).envelope;
+        let mut got = message(snapshot_end(SESSION, header));
+        got["timestamp"] = whole["timestamp"].clone();
+        assert_eq!(got, Value::Object(whole));
+        let cut = message(snapshot_cut(SESSION));
+        assert_eq!((&cut["type"], &cut["session_id"]), (&json!("snapshot_cut"), &json!(SESSION)));
     }
 
     #[test]

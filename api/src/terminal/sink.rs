@@ -1,16 +1,20 @@
 //! One client's socket for writing: text messages and binary frames in the order they are given, compressed if that was
 //! agreed on. Knows no session.
 
+use std::io;
 use std::time::Duration;
 
-use axum::Error;
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use bytes::Bytes;
 use futures_util::SinkExt;
 use futures_util::stream::SplitSink;
 use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::deflate::Deflate;
+use super::socket::Socket;
 
 /// How long the close of a socket may take to be written.
 const CLOSE: Duration = Duration::from_secs(5);
@@ -23,9 +27,17 @@ const PIECE_BYTES: usize = 128;
 
 /// A client's socket. What was fed is sent with the next flush at the latest.
 pub(super) struct ClientSink {
-    socket: SplitSink<WebSocket, Message>,
+    socket: SplitSink<Socket, Message>,
     deflate: Option<Deflate>,
     pieces: Pieces,
+}
+
+/// Which piece of a message it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Piece {
+    First,
+    Middle,
+    Last,
 }
 
 /// Pieces of output that were sent compressed, one close behind the other.
@@ -55,7 +67,7 @@ impl Pieces {
 
 impl ClientSink {
     /// `deflate`: how binary frames are compressed; none: they are messages as they are.
-    pub(super) const fn new(socket: SplitSink<WebSocket, Message>, deflate: Option<Deflate>) -> Self {
+    pub(super) const fn new(socket: SplitSink<Socket, Message>, deflate: Option<Deflate>) -> Self {
         Self { socket, deflate, pieces: Pieces { last: None, gathering: None } }
     }
 
@@ -63,6 +75,14 @@ impl ClientSink {
     pub(super) async fn text(&mut self, text: String) -> Result<(), Error> {
         self.end_message().await?;
         self.socket.feed(Message::Text(text.into())).await
+    }
+
+    /// Feeds a piece of a text message (RFC 6455 section 5.4). Until its last one nothing else but pings is fed.
+    pub(super) async fn text_piece(&mut self, text: String, piece: Piece) -> Result<(), Error> {
+        self.end_message().await?;
+        let kind = if piece == Piece::First { Data::Text } else { Data::Continue };
+        let frame = Frame::message(text, OpCode::Data(kind), piece == Piece::Last);
+        self.socket.feed(Message::Frame(frame)).await
     }
 
     /// Feeds a binary frame.
@@ -111,7 +131,7 @@ impl ClientSink {
 
     /// Closes the socket. A client that reads nothing does not get to keep the task.
     pub(super) async fn close(&mut self, code: u16, reason: &'static str) {
-        let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+        let frame = CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) };
         let closing = self.socket.send(Message::Close(Some(frame)));
         drop(tokio::time::timeout(CLOSE, closing).await);
     }
@@ -119,7 +139,7 @@ impl ClientSink {
     async fn end_message(&mut self) -> Result<(), Error> {
         let Some(deflate) = &mut self.deflate else { return Ok(()) };
         self.pieces.note_sent(deflate.gathered(), Instant::now());
-        match deflate.take().map_err(Error::new)? {
+        match deflate.take().map_err(io::Error::from)? {
             Some(message) => self.socket.feed(Message::Binary(message)).await,
             None => Ok(()),
         }

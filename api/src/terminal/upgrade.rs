@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
-use axum::extract::{Query, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use devpocket_shared::wire::frame::MAX_SNAPSHOT_BYTES;
+use axum::response::Response;
+use devpocket_shared::wire::codec::MAX_CONTROL_BYTES;
 use serde::Deserialize;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use utoipa::IntoParams;
 
 use super::deflate::{Compressors, Deflate};
 use super::sink::ClientSink;
-use super::{Credential, Encoding, Terminal, inbound, outbound};
+use super::{Credential, Encoding, Terminal, inbound, outbound, socket};
 use crate::http::current_user::bearer;
 use crate::http::metrics::OpenSocket;
 use crate::problem::Problem;
@@ -34,9 +34,9 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const READ_BUFFER_BYTES: usize = 8 << 10;
 /// Bytes waiting for a client's socket; the outbound task waits when they are there.
 const WRITE_BUFFER_BYTES: usize = 64 << 10;
-/// A message that does not fit ends the socket, so this is beyond the largest: a snapshot as JSON, in which a byte takes
-/// up to six.
-const MAX_WRITE_BUFFER_BYTES: usize = 6 * MAX_SNAPSHOT_BYTES + (1 << 20);
+/// A message that does not fit ends the socket, so this is beyond the largest: a page of history as JSON, in which a byte
+/// takes up to six.
+const MAX_WRITE_BUFFER_BYTES: usize = 6 * MAX_CONTROL_BYTES + (1 << 20);
 
 /// The query of a terminal socket.
 #[derive(Deserialize, IntoParams)]
@@ -62,7 +62,7 @@ pub(super) async fn upgrade(
     State(terminal): State<Arc<Terminal>>,
     Query(opening): Query<Opening>,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    mut request: Request,
 ) -> Result<Response, Problem> {
     let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("null"));
     if !terminal.gate.origin_allowed(text(header::ORIGIN), text(header::HOST)) {
@@ -76,35 +76,39 @@ pub(super) async fn upgrade(
         );
     }
     let identity = terminal.gate.identify(credential(&headers, &opening)?).await?;
-    let upgrade = match upgrade {
-        Ok(upgrade) => upgrade,
-        Err(rejection) => return Ok(rejection.into_response()),
-    };
+    let mut handshake = socket::shake_hands(&mut request)?;
     let offered =
         headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     let agreed = agree(offered.flat_map(|value| value.split(',')).map(str::trim), &terminal.compressors);
     let encoding = if agreed.protocol.is_some() { Encoding::Binary } else { Encoding::Json };
-    let upgrade = upgrade
-        .protocols(agreed.protocol)
-        .max_message_size(MAX_READ_BYTES)
-        .max_frame_size(MAX_READ_BYTES)
+    if let Some(protocol) = agreed.protocol {
+        handshake.speak(protocol);
+    }
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MAX_READ_BYTES))
+        .max_frame_size(Some(MAX_READ_BYTES))
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES);
-    Ok(upgrade.on_upgrade(move |socket: WebSocket| async move {
+    let tasks = terminal.tasks.clone();
+    tasks.spawn(async move {
+        // A client that left meanwhile is no event of ours.
+        let Ok(connection) = handshake.upgrade.await else { return };
         let _counted = OpenSocket::count();
+        let (socket, taken) = socket::open(connection, config).await;
         let (sink, stream) = futures_util::StreamExt::split(socket);
         let (to_client, outgoing) = outbound::queue();
         let writing =
             terminal.tasks.spawn(outbound::run(ClientSink::new(sink, agreed.deflate), outgoing, encoding));
-        inbound::run(&terminal, identity, encoding, stream, to_client).await;
+        inbound::run(&terminal, identity, encoding, stream, taken, to_client).await;
         // The outbound task ends when everything that was to be said is said; a client that does not read is not waited
         // for, least of all one whose device was signed out.
         let abort = writing.abort_handle();
         if tokio::time::timeout(FAREWELL, writing).await.is_err() {
             abort.abort();
         }
-    }))
+    });
+    Ok(handshake.answer)
 }
 
 /// What server and client speak.

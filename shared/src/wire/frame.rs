@@ -28,7 +28,7 @@ pub const INPUT_HEADER_BYTES: usize = 12;
 pub const MAX_INPUT_BYTES: usize = 1 << 20;
 /// Most terminal bytes in one output or snapshot frame: small enough that acks and other sessions get their turn.
 pub const MAX_OUTPUT_BYTES: usize = 64 << 10;
-/// Most terminal bytes in all parts of one snapshot together: what an api keeps for a client that needs it in one piece.
+/// Most terminal bytes in all parts of one snapshot together.
 pub const MAX_SNAPSHOT_BYTES: usize = 16 << 20;
 /// Bit of the reason byte that says the snapshot goes on in the next frame.
 pub const SNAPSHOT_MORE: u8 = 0x80;

@@ -76,9 +76,10 @@ impl Inbound<'_> {
     ) -> Result<(), End> {
         if let Some(mut attached) = self.attached.remove(&session_id) {
             self.by_channel.remove(&attached.names.channel);
+            // First, so that the feed's end is no interruption.
+            self.out(Out::Left(attached.names.channel)).await?;
             // If that fails the node is restarting, and the client is gone from it anyway.
             drop(attached.writer.send(&ToPtyd::Detach).await);
-            self.out(Out::Left(attached.names.channel)).await?;
         }
         let status = reply::status("detached", Some(session_id), "the session lives on", None);
         Ok(self.reply(status.answering(request_id)).await?)
