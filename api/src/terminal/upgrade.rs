@@ -50,7 +50,7 @@ pub(super) struct Opening {
 
 /// Opens a socket of the terminal stream.
 #[utoipa::path(get, path = "/ws/terminal", tag = "terminal", operation_id = "open_terminal", security((), ("bearer" = [])),
-    params(Opening),
+    params(Opening, ("device_id" = Option<String>, Query, description = "Has no meaning: the device is the one that signed in")),
     responses(
         (status = 101, description = "A WebSocket"),
         (status = 400, description = "No WebSocket was asked for"),
