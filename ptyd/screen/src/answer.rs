@@ -64,7 +64,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                 | Event::Ascii(_)
                 | Event::Invalid
                 | Event::Pending
-                | Event::Ignored => None,
+                | Event::Ignored
+                | Event::Broken => None,
             };
             if let Some(answer) = answer {
                 return Some(answer.into_bytes());

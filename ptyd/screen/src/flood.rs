@@ -114,7 +114,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                         | Event::Csi(_)
                         | Event::String(_)
                         | Event::Pending
-                        | Event::Ignored) => {
+                        | Event::Ignored
+                        | Event::Broken) => {
                             self.end_flood(flood);
                             self.take_event(used, other, effects);
                             return bytes.len() - rest.len();

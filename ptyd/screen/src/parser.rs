@@ -50,6 +50,9 @@ pub enum Event<'a> {
     Pending,
     /// A malformed or cancelled sequence ended here.
     Ignored,
+    /// So did one that a character broke off which has no place in it, or a byte that is no UTF-8; that is gone with it. A terminal
+    /// that drops such bytes before it looks at sequences goes on with it.
+    Broken,
 }
 
 /// A control sequence, or the head of a device control string.
@@ -119,6 +122,7 @@ enum Emit {
     Csi,
     String(StringKind),
     Ignored,
+    Broken,
     /// A character of so many bytes.
     Character(usize),
     Invalid,
@@ -290,7 +294,7 @@ impl Parser {
             | State::DcsParam
             | State::DcsIntermediate => {
                 self.state = State::Ground;
-                Emit::Ignored
+                Emit::Broken
             }
         }
     }
@@ -309,7 +313,7 @@ impl Parser {
             | State::DcsParam
             | State::DcsIntermediate => {
                 self.state = State::Ground;
-                Emit::Ignored
+                Emit::Broken
             }
         }
     }
@@ -507,6 +511,7 @@ impl Parser {
                 })
             }
             Emit::Ignored => Event::Ignored,
+            Emit::Broken => Event::Broken,
             Emit::Character(len) => Event::Text(str::from_utf8(&self.character[..len]).unwrap_or_default()),
             Emit::Invalid => Event::Invalid,
         }

@@ -4,11 +4,16 @@
 pub use crate::answer::most_answers;
 use crate::parser::{Event, Sequence, StringKind, StringSequence};
 
-/// Numbers of operating system commands for colours, font, and whatever else is asked by a question mark.
+/// Numbers of operating system commands for colours, font, and whatever else is asked by a question mark before or behind
+/// something. All others are taken to be asked by a question mark that stands alone, as those of urxvt (39, 49, 701 to 708) and
+/// mintty (7770, 7771) are, but for [`SILENT`].
 const ASKED_BY_QUESTION_MARK: &[&[u8]] = &[
     b"4", b"5", b"7", b"9", b"10", b"11", b"12", b"13", b"14", b"15", b"16", b"17", b"18", b"19", b"21",
-    b"22", b"50", b"52", b"60", b"61", b"133", b"633", b"1337",
+    b"22", b"50", b"52", b"133", b"633", b"1337",
 ];
+/// Those with text of which a question mark may be a whole field: titles, X properties, links, notifications (99 has its own
+/// rule).
+const SILENT: &[&[u8]] = &[b"0", b"1", b"2", b"3", b"8", b"99", b"777"];
 /// Digits of the longest number of an operating system command that asks.
 const MAX_NUMBER_DIGITS: usize = 4;
 
@@ -59,7 +64,8 @@ pub fn is_query(event: &Event<'_>) -> bool {
         | Event::Ascii(_)
         | Event::Invalid
         | Event::Pending
-        | Event::Ignored => false,
+        | Event::Ignored
+        | Event::Broken => false,
     }
 }
 
@@ -68,11 +74,13 @@ fn csi_asks(csi: &Sequence<'_>) -> bool {
     match (csi.prefix, csi.intermediates, csi.final_byte) {
         // Device attributes, device status, terminal parameters.
         (None | Some(b'>' | b'='), [], b'c') | (None | Some(b'?'), [], b'n') | (None, [], b'x') => true,
-        // XTVERSION, kitty keyboard flags, modifyOtherKeys, XTSMGRAPHICS.
-        (Some(b'>'), [], b'q') | (Some(b'?'), [], b'u' | b'm' | b'S') => true,
+        // XTVERSION, kitty keyboard flags, modifyOtherKeys, XTSMGRAPHICS, XTQFMTKEYS.
+        (Some(b'>'), [], b'q') | (Some(b'?'), [], b'u' | b'm' | b'S' | b'g') => true,
         // DECRQM, DECRQPSR, DECRQCRA, DECRQTSR, DECRQUPSS.
         (None | Some(b'?'), [b'$'], b'p') | (None, [b'$'], b'w' | b'u') | (None, [b'*'], b'y') => true,
         (None, [b'&'], b'u') => true,
+        // XTREPORTCOLORS, XTREPORTSGR, DECRQDE, DECRQPKFM, DECSR.
+        (None, [b'#'], b'R' | b'|') | (None, [b'"'], b'v') | (None, [b'+'], b'x' | b'p') => true,
         // Locator position, keyboard and other reports.
         (None, [b'\''], b'|') => true,
         // Window reports.
@@ -86,8 +94,11 @@ fn string_asks(string: &StringSequence<'_>) -> bool {
         StringKind::Osc => osc_asks(string.payload),
         StringKind::Dcs => {
             let Some(head) = string.head else { return false };
-            // DECRQSS, XTGETTCAP, and tmux's own questions.
-            matches!((head.intermediates, head.final_byte), ([b'$' | b'+'], b'q'))
+            // DECRQSS, XTGETTCAP, XTGETXRES, kitty's remote control.
+            matches!(
+                (head.intermediates, head.final_byte),
+                ([b'$' | b'+'], b'q') | ([b'+'], b'Q') | ([], b'@')
+            )
         }
         // kitty's graphics answer unless told not to.
         StringKind::Apc => string.payload.first() == Some(&b'G'),
@@ -135,11 +146,16 @@ fn osc_outlook(payload: &[u8]) -> Outlook {
     };
     if osc_asks(payload) || !is_whole {
         Outlook::MayAsk
-    } else if ASKED_BY_QUESTION_MARK.contains(&number) {
+    } else if is_number(number) && !SILENT.contains(&number) {
         Outlook::AsksByQuestionMark
     } else {
         Outlook::Silent
     }
+}
+
+/// Whether this may be the number of a command of some terminal.
+fn is_number(number: &[u8]) -> bool {
+    (1..=MAX_NUMBER_DIGITS).contains(&number.len()) && number.iter().all(u8::is_ascii_digit)
 }
 
 /// A number as it is read: zeros before it make no difference.
@@ -158,7 +174,8 @@ fn osc_asks(payload: &[u8]) -> bool {
             let head = rest.next().unwrap_or_default();
             head.split(|byte| *byte == b':').any(|part| part == b"p=?" || part.starts_with(b"a=report"))
         }
-        b"5522" => true,
+        // kitty's clipboard and file transfer; what xterm allows.
+        b"5522" | b"5113" | b"60" | b"61" => true,
         number if ASKED_BY_QUESTION_MARK.contains(&number) => {
             let asks = |part: &[u8]| part == b"?" || part.ends_with(b"=?") || part.starts_with(b"?");
             let iterm = number == b"1337"
@@ -172,6 +189,7 @@ fn osc_asks(payload: &[u8]) -> bool {
                 );
             iterm || rest.any(asks)
         }
+        number if is_number(number) && !SILENT.contains(&number) => rest.any(|part| part == b"?"),
         _ => false,
     }
 }
@@ -262,7 +280,7 @@ mod tests {
         assert!(
             asks("\x1b]04;1;?\x07") && asks("\x1b]0010;?\x1b\\") && asks("\x1b]001337;ReportCellSize\x07")
         );
-        assert!(!asks("\x1b]00;what?\x07") && !asks("\x1b]040;?\x07"));
+        assert!(!asks("\x1b]00;what?\x07") && !asks("\x1b]002;?\x07"));
     }
 
     /// The story: a number alone, and the session stood still; with it the node, at its next start.
@@ -312,6 +330,23 @@ mod tests {
             "\x1b]99;i=1:p=?;\x1b\\",
             "\x1b]1337;ReportCellSize\x07",
             "\x1b[?4m",
+            "\x1b[?1g",
+            "\x1b[#R",
+            "\x1b[1;1;1;1#|",
+            "\x1b[\"v",
+            "\x1b[+x",
+            "\x1b[1+p",
+            "\x1bP+Q62\x1b\\",
+            "\x1bP@kitty-cmd{\"cmd\":\"ls\"}\x1b\\",
+            "\x1b]39;?\x07",
+            "\x1b]49;?\x07",
+            "\x1b]702;?\x07",
+            "\x1b]7770;?\x07",
+            "\x1b]7771;?;65\x07",
+            "\x1b]60\x07",
+            "\x1b]61\x07",
+            "\x1b]61;1\x07",
+            "\x1b]5113;ac=send;id=x\x07",
         ] {
             assert!(asks(query), "{query:?}");
         }
@@ -332,6 +367,12 @@ mod tests {
             "\x1b[2 q",
             "\x1b[!p",
             "\x1b]0;what?\x07",
+            "\x1b]2;?\x07",
+            "\x1b]777;notify;?;?\x07",
+            "\x1b]46;file?\x07",
+            "\x1b]12345;?\x07",
+            "\x1b[#P",
+            "\x1b[g",
             "\x1b]11;#ffffff\x07",
             "\x1b]52;c;aGk=\x07",
             "\x1b]8;;http://x/?\x07",

@@ -196,9 +196,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         // Text comes in any pieces, so it earns nothing until it ends.
         match &event {
             Event::Ascii(_) | Event::Text(_) | Event::Invalid | Event::Pending => self.allowance.wait(used),
-            Event::Control(_) | Event::Escape { .. } | Event::Csi(_) | Event::String(_) | Event::Ignored => {
-                self.allowance.earn(used);
-            }
+            Event::Control(_)
+            | Event::Escape { .. }
+            | Event::Csi(_)
+            | Event::String(_)
+            | Event::Ignored
+            | Event::Broken => self.allowance.earn(used),
         }
         match event {
             Event::Ascii(text) => return self.print_ascii_text(text),
@@ -210,7 +213,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             Event::Csi(csi) => self.csi(&csi),
             Event::Escape { intermediates, final_byte } => self.escape(intermediates, final_byte),
             Event::String(string) => self.string(&string, effects),
-            Event::Ignored => {}
+            Event::Ignored | Event::Broken => {}
         }
         self.joins = 0;
     }

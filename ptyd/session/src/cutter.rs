@@ -179,6 +179,7 @@ impl Cutter {
             let asks = query::is_query(&event) && (control.is_some() || self.passing.is_none());
             let tells = query::sets_telling_mode(&event);
             let goes_on = matches!(event, Event::Pending);
+            let is_broken = matches!(event, Event::Broken);
             let terminator = matches!(event, Event::Escape { intermediates: [], final_byte: b'\\' });
             let ended = ended(&event);
             let introducer = match first[..used].last() {
@@ -225,6 +226,10 @@ impl Cutter {
                     *self = Self::at(begun, within);
                     return Cut::Full;
                 }
+            }
+            if is_broken {
+                // Nothing to our screen, but a terminal that drops what is no UTF-8 would go on with it: perhaps to a question.
+                region.blank_query(self.begun, as_usize(self.scanned - self.begun), self.within.is_some());
             }
             if ground {
                 (self.within, self.passing) = (None, None);

@@ -35,7 +35,9 @@ fn words(chunks: &[&[u8]]) -> Vec<String> {
                     String::from_utf8_lossy(csi.intermediates),
                     char::from(csi.final_byte)
                 )),
-                other @ (Event::Invalid | Event::Control(_) | Event::Ignored) => Some(format!("{other:?}")),
+                other @ (Event::Invalid | Event::Control(_) | Event::Ignored | Event::Broken) => {
+                    Some(format!("{other:?}"))
+                }
             };
             if let Some(word) = word {
                 match (words.last_mut(), word.strip_prefix("text ")) {
@@ -65,7 +67,9 @@ fn sequences_are_what_they_are() {
     check("\u{9d}2;t\u{9c}é".as_bytes(), &["Osc 2;t", "text é"]);
     check(b"\xff\x80a", &["Invalid", "Invalid", "text a"]);
     check(b"\xe2\x82a", &["Invalid", "text a"]);
-    check(b"\x1b[1\xc3\xa9x", &["Ignored", "text x"]);
+    check(b"\x1b[1\xc3\xa9x", &["Broken", "text x"]);
+    check(b"\x1b[6\xc2n", &["Broken", "text n"]);
+    check(b"\x1b\xf0Px", &["Broken", "text Px"]);
     check(b"\x1b[1<2mx", &["Ignored", "text x"]);
     check("\x1b]0;ü€\x07".as_bytes(), &["Osc 0;ü€"]);
     check(b"\x1b_Gi=1\x1b\\", &["Apc Gi=1", "esc \\"]);
