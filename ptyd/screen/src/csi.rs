@@ -10,6 +10,7 @@ const MAX_SAVED_MODES: usize = 64;
 
 /// What repeating a character that is no ASCII costs, and each of its marks, in cells moved.
 const REPEATED_IN_CELLS: usize = 24;
+const LETTER_IN_CELLS: usize = 4;
 const MARK_IN_CELLS: usize = 192;
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
@@ -291,8 +292,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
     }
 
-    /// REP, right after a character: at most a row of them, so that a few bytes cannot cost much; of what is more than a
-    /// letter, and so costs more, only as many as the stream can afford.
+    /// REP, right after a character: a row of letters in any case, and of what is more, or more than a letter and so costs more,
+    /// as many as the stream can afford: a few bytes cannot cost much.
     fn repeat(&mut self, count: usize) {
         let (joins, x) = (usize::from(self.joins), self.side.x);
         if joins == 0 || self.joins == NO_ROOM || x < joins {
@@ -301,13 +302,14 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let mut text = String::new();
         let glyph = self.row().get(x - joins).glyph;
         self.clusters.push_text(glyph, &mut text);
-        let times = count.min(self.cols());
         let charsets = std::mem::take(&mut self.charsets);
         if let [letter] = text.as_bytes() {
-            self.print_repeated(*letter, times);
+            let free = count.min(self.cols());
+            let affordable = self.allowance.spend_times(LETTER_IN_CELLS, count - free);
+            self.print_repeated(*letter, free + affordable);
         } else {
             let marks = text.chars().count().saturating_sub(1);
-            let affordable = self.allowance.spend_times(REPEATED_IN_CELLS + marks * MARK_IN_CELLS, times);
+            let affordable = self.allowance.spend_times(REPEATED_IN_CELLS + marks * MARK_IN_CELLS, count);
             self.print(&text.repeat(affordable));
         }
         self.charsets = charsets;

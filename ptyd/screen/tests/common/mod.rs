@@ -153,7 +153,11 @@ pub fn step(random: &mut Random, options: Options) -> String {
         }
         35 if random.chance(8) => "\x1b#8".to_owned(),
         35 => {
-            format!("{}\x1b[{}b", random.pick(&["x", "日", "ab", "e\u{301}"]), random.below(cols.min(10)) + 1)
+            format!(
+                "{}\x1b[{}b",
+                random.pick(&["x", "日", "ab", "e\u{301}"]),
+                if random.chance(6) { random.below(4 * cols) } else { random.below(cols.min(10)) } + 1
+            )
         }
         36 => match random.below(4) {
             0 => "\x1b[22;2t".to_owned(),
