@@ -18,6 +18,7 @@ use self::lag::{Lag, Remedy};
 use self::pace::{Pace, Rate, Sending};
 use self::taken::Taken;
 pub use self::view::View;
+use crate::holds::MOST_HOLD;
 use crate::region::Region;
 
 /// How long a lossless client without progress holds the program back (PROTOCOL section 6).
@@ -75,6 +76,8 @@ pub struct Attachment {
     told_size: TerminalSize,
     /// Since when a lossless client has been behind without progress.
     stalled_since: Option<Instant>,
+    /// Since when its client, over former attachments, has not got further than where this one began.
+    behind_since: Option<Instant>,
     /// The transport has not taken everything that was handed to it.
     in_transport: bool,
     /// What the transport has not taken is a snapshot: as long as it takes of that, the client cannot acknowledge anything.
@@ -101,10 +104,10 @@ impl Attachment {
         fresh: bool,
     ) -> (Self, Resume) {
         let held = region.held();
-        // Without its sizes output cannot be laid out as it was; but what a lossless client asks for are its bytes.
+        // Without all its sizes output cannot be laid out as it was; but what a lossless client asks for are its bytes.
         let replays_from = match attach.delivery {
             Delivery::Lossless => held.start,
-            Delivery::Realtime => region.sizes_known_from(),
+            Delivery::Realtime => region.sizes_followed_from(),
         };
         let (resume, cursor) = match attach.offset {
             _ if fresh => (Resume::Fresh, Offset(0)),
@@ -121,6 +124,7 @@ impl Attachment {
             drawing: None,
             told_size: region.size_at(cursor),
             stalled_since: None,
+            behind_since: None,
             in_transport: false,
             snapshot_in_transport: false,
             released_until: None,
@@ -140,7 +144,7 @@ impl Attachment {
         self.taken.note_taken(bytes as u64, all, now);
         self.in_transport = !all;
         if self.stalled_since.is_some() && self.drawing.is_none() {
-            if !self.holds_from_ack {
+            if self.window.is_none() {
                 self.stalled_since = (!all).then_some(now);
             } else if self.snapshot_in_transport {
                 self.stalled_since = Some(now);
@@ -160,8 +164,9 @@ impl Attachment {
             return;
         }
         self.acked = offset;
+        self.behind_since = None;
         self.window_from = self.window_from.max(offset);
-        if self.holds_from_ack && self.stalled_since.is_some() {
+        if self.window.is_some() && self.stalled_since.is_some() {
             self.stalled_since = (offset < self.cursor).then_some(now);
         }
         if self.window.is_some() {
@@ -207,7 +212,7 @@ impl Attachment {
         }
         if self.delivery == Delivery::Lossless && self.released_until.is_none() {
             // Handed over is not taken: the clock runs until the transport, or an ack, says so.
-            let running = if self.holds_from_ack { self.stalled_since } else { None };
+            let running = self.window.and(self.stalled_since);
             self.stalled_since = Some(running.unwrap_or(now));
         }
         Some(Outgoing::Output { offset, len: crate::ring::as_usize(len) })
@@ -285,6 +290,20 @@ impl Attachment {
             (None, None) => Some(reached),
         };
         from.filter(|_| !self.is_realtime())
+    }
+
+    /// Its client comes back to where it was at `since`, and has not got further: what it holds, it holds for a bounded time over
+    /// all its attachments.
+    pub fn carry_on(&mut self, since: Instant, now: Instant) {
+        self.behind_since = Some(since);
+        if now.saturating_duration_since(since) >= MOST_HOLD {
+            self.released_until = Some(self.cursor);
+        }
+    }
+
+    /// What is held for a client that does not get further, and since when.
+    pub fn behind(&self) -> Option<(Offset, Instant)> {
+        self.lingering_hold().zip(self.behind_since.or(self.stalled_since))
     }
 
     /// The hold that goes on when the connection ends: only where the client can come back to it.
@@ -384,7 +403,7 @@ impl Attachment {
         // Everything handed over is not everything taken: a client that stops just then is stuck all the same.
         let taken = self.holds_from_ack || !self.in_transport;
         if reached >= held.end && taken {
-            self.stalled_since = None;
+            (self.stalled_since, self.behind_since) = (None, None);
         } else if self.delivery == Delivery::Lossless
             && self.released_until.is_none()
             && self.stalled_since.is_none()

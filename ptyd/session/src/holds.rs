@@ -11,11 +11,17 @@ use crate::ledger::Slot;
 /// How long the hold of a client that vanished without `detach` goes on (PROTOCOL section 6).
 pub const LINGER: Duration = Duration::from_secs(10);
 
+/// How long one and the same byte is held for a client over all its attachments: one that comes back again and again and never
+/// gets further does not hold the program for ever.
+pub const MOST_HOLD: Duration = Duration::from_secs(30);
+
 /// All holds on one session.
 #[derive(Debug, Default)]
 pub struct Holds {
     living: BTreeMap<u64, Offset>,
     lingering: BTreeMap<Slot, (Offset, Instant)>,
+    /// Which byte is held for a client that does not get further, and since when.
+    behind: BTreeMap<Slot, (Offset, Instant)>,
 }
 
 impl Holds {
@@ -32,6 +38,19 @@ impl Holds {
         self.lingering.insert(slot, (offset, now + LINGER));
     }
 
+    /// Notes which byte is held for a client that does not get further, and since when; none: it has all, or nothing is held.
+    pub fn note_behind(&mut self, slot: Slot, behind: Option<(Offset, Instant)>) {
+        match behind {
+            Some(behind) => drop(self.behind.insert(slot, behind)),
+            None => drop(self.behind.remove(&slot)),
+        }
+    }
+
+    /// Since when a client that comes back to `cursor` has not got further.
+    pub fn behind_since(&self, slot: Slot, cursor: Offset) -> Option<Instant> {
+        self.behind.get(&slot).filter(|(offset, _)| cursor <= *offset).map(|(_, since)| *since)
+    }
+
     /// Ends the lingering hold of a client: it is back, or has left on purpose.
     pub fn release_client(&mut self, slot: Slot) {
         self.lingering.remove(&slot);
@@ -43,6 +62,7 @@ impl Holds {
             self.lingering.iter().filter(|(_, (_, until))| *until <= now).map(|(slot, _)| *slot).collect();
         for slot in &over {
             self.lingering.remove(slot);
+            self.behind.remove(slot);
         }
         over
     }

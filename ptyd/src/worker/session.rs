@@ -275,7 +275,11 @@ impl Session {
         }
         let number = shared.next_attachment;
         shared.next_attachment += 1;
-        let (attachment, resume) = Attachment::new(attach, &shared.region, fresh);
+        let (mut attachment, resume) = Attachment::new(attach, &shared.region, fresh);
+        let behind = known.filter(|_| resume == Resume::Replay);
+        if let Some(since) = behind.and_then(|slot| shared.holds.behind_since(slot, attachment.cursor())) {
+            attachment.carry_on(since, now);
+        }
         numbers::attached(resume);
         let holder = match &attach.client_id {
             Some(client) => Holder::Client(client.clone()),
@@ -356,6 +360,7 @@ impl Session {
                 shared.input.client_left(&shared.region, slot, now);
             }
             let lingering = attachment.lingering_hold().filter(|_| left == Left::Lost && !shared.ended);
+            shared.holds.note_behind(slot, lingering.and_then(|_| attachment.behind()));
             match lingering {
                 Some(offset) => shared.holds.linger(slot, offset, now),
                 None => {
@@ -481,6 +486,7 @@ impl Shared {
         }
         self.holds.set(number, attachment.hold());
         if let Some(slot) = slot {
+            self.holds.note_behind(slot, attachment.behind());
             let hold = attachment.lingering_hold();
             let acked = hold.unwrap_or_else(|| self.region.acked(slot));
             if self.region.acked(slot) != acked || hold.is_some() != self.region.holds(slot) {

@@ -3,6 +3,7 @@ use devpocket_shared::wire::AttachMode;
 use proptest::prelude::*;
 
 use super::*;
+use crate::holds::MOST_HOLD;
 use crate::region::{MIN_RING_BYTES, region_bytes};
 use crate::test_clock::t0;
 
@@ -64,6 +65,66 @@ fn a_stuck_lossless_client_holds_the_program_back_for_ten_seconds_only() {
     // Caught up, it is lossless again.
     phone.handle_ack(Offset(1500), t0());
     assert_eq!(phone.hold(), Some(Offset(1500)));
+}
+
+/// The story: with a window and no client id, each answer that the client's connection took began the ten seconds anew.
+#[test]
+fn what_else_a_client_takes_is_no_progress_where_it_has_a_window() {
+    let mut phone = fresh(&Attach { client_id: None, ..windowed(1000) });
+    let view = held(0..5000);
+    assert_eq!(phone.poll_send(&view, 1000, t0()), output(0, 1000));
+    for second in 0..10 {
+        // All of it is taken, and answers with it.
+        let now = t0() + Duration::from_secs(second);
+        phone.handle_written(1000, true, now);
+        assert_eq!(phone.poll_send(&view, 1000, now), None);
+        assert_eq!(phone.hold(), Some(Offset(1000)), "after {second} s");
+    }
+    assert_eq!(phone.poll_timeout(), Some(t0() + STALL_LIMIT));
+    phone.handle_timeout(t0() + STALL_LIMIT);
+    assert_eq!(phone.hold(), None);
+}
+
+/// The story: a client that came back every five seconds and never acknowledged held the program for ever.
+#[test]
+fn a_client_that_comes_back_without_getting_further_holds_for_a_bounded_time() {
+    let (view, mut now, mut behind) = (held(0..5000), t0(), None);
+    let mut held_for = Duration::ZERO;
+    while held_for < 2 * MOST_HOLD {
+        let mut phone = fresh(&windowed(1000));
+        if let Some((offset, since)) = behind {
+            assert_eq!(offset, Offset(0));
+            phone.carry_on(since, now);
+        }
+        phone.poll_send(&view, 1000, now);
+        if phone.hold().is_none() {
+            break;
+        }
+        now += Duration::from_secs(5);
+        held_for = now.duration_since(t0());
+        behind = phone.behind();
+    }
+    assert_eq!(held_for, MOST_HOLD);
+    // One that gets further is given its time anew; so is one that had all there was.
+    let mut phone = fresh(&windowed(1000));
+    phone.carry_on(t0(), t0() + Duration::from_secs(1));
+    phone.poll_send(&view, 1000, now);
+    phone.handle_ack(Offset(10), now);
+    assert_eq!(phone.behind(), Some((Offset(10), now)));
+    phone.handle_ack(Offset(1000), now);
+    phone.poll_send(&held(0..1000), 1000, now);
+    assert_eq!(phone.behind(), None);
+}
+
+/// One that has all there is waits for nothing, however rarely it acknowledges.
+#[test]
+fn who_has_everything_is_not_stuck() {
+    let mut phone = fresh(&Attach { client_id: None, ..windowed(1000) });
+    let view = held(0..500);
+    assert_eq!(phone.poll_send(&view, 1000, t0()), output(0, 500));
+    phone.handle_written(500, true, t0());
+    assert_eq!(phone.poll_send(&view, 1000, t0()), None);
+    assert_eq!(phone.poll_timeout(), None);
 }
 
 /// The story: a snapshot counted as drawn, so a stuck client held the program again at each, a ring every ten seconds.
