@@ -34,7 +34,9 @@ fn printable(payload: &[u8], most: usize) -> String {
     let text = String::from_utf8_lossy(payload);
     let directing =
         |c: char| matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-    text.chars().filter(|c| !c.is_control() && !directing(*c)).take(most).collect()
+    // What is not seen makes two titles look the same; the joiners of emoji and scripts stay.
+    let unseen = |c: char| matches!(c, '\u{200B}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2064}' | '\u{FEFF}' | '\u{E0000}'..='\u{E007F}');
+    text.chars().filter(|c| !c.is_control() && !directing(*c) && !unseen(*c)).take(most).collect()
 }
 
 /// The path of an OSC 7 (`file://host/path`, percent-encoded).
@@ -104,6 +106,10 @@ mod tests {
     #[test]
     fn titles_lose_what_deceives_and_paths_are_decoded() {
         assert_eq!(clean_title("a\u{202e}b\nc\x07".as_bytes()), "abc");
+        assert_eq!(
+            clean_title("a\u{200b}b\u{2028}c\u{feff}\u{e0041}👩\u{200d}💻".as_bytes()),
+            "abc👩\u{200d}💻"
+        );
         assert_eq!(clean_title(&[b'x'; 1000]).len(), 256);
         assert_eq!(path_of_url(b"file://host/tmp/a%20b").as_deref(), Some("/tmp/a b"));
         assert_eq!(path_of_url(b"http://host/tmp"), None);
