@@ -7,6 +7,7 @@
 
 pub mod code;
 pub mod codec;
+pub mod commands;
 pub mod details;
 pub mod frame;
 #[cfg(test)]
@@ -16,6 +17,7 @@ pub mod message;
 pub mod stream;
 
 pub use code::ErrorCode;
+pub use commands::{Command, CommandResult};
 pub use details::{Change, Limits, RollEntry, SessionDetails, Update};
 pub use frame::{Frame, FrameError, FrameHeader, FrameKind};
 pub use message::{

@@ -8,12 +8,16 @@
 
 use devpocket_shared::ids::Offset;
 
+use crate::commands::COMMANDS_BYTES;
 use crate::region::fence;
 
-/// Bytes of one place: most of what a screen of 1000 x 1000 cells can need; untouched pages cost nothing.
-pub const PLACE_BYTES: usize = 8 << 20;
+/// From one place to the other.
+const PLACE_BYTES: usize = 8 << 20;
+/// Bytes of one place: most of what a screen of 1000 x 1000 cells can need; untouched pages cost nothing. What is left of the
+/// second one is for the commands, which earlier releases did not keep: so their memory and ours are divided alike.
+const USED_BYTES: usize = PLACE_BYTES - COMMANDS_BYTES;
 /// Bytes of both.
-pub const CHECKPOINTS_BYTES: usize = 2 * PLACE_BYTES;
+pub const CHECKPOINTS_BYTES: usize = PLACE_BYTES + USED_BYTES;
 
 const HEADER_BYTES: usize = 64;
 const NUMBER: usize = 0;
@@ -43,7 +47,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Checkpoints<M> {
 
     /// Keeps a checkpoint in place of the older of two. False: it is too large, and both are as they were.
     pub fn keep(&mut self, offset: Offset, bytes: &[u8]) -> bool {
-        if bytes.len() > PLACE_BYTES - HEADER_BYTES {
+        if bytes.len() > USED_BYTES - HEADER_BYTES {
             return false;
         }
         let (place, number) = match (self.at(0, NUMBER), self.at(1, NUMBER)) {
@@ -67,7 +71,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Checkpoints<M> {
         let older = usize::from(self.at(1, NUMBER) <= self.at(0, NUMBER));
         self.put(older, NUMBER, 0);
         fence();
-        clear(&mut self.memory.as_mut()[older * PLACE_BYTES..(older + 1) * PLACE_BYTES]);
+        let start = older * PLACE_BYTES;
+        clear(&mut self.memory.as_mut()[start..start + USED_BYTES]);
     }
 
     /// The newest checkpoint.
@@ -76,7 +81,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Checkpoints<M> {
         if self.at(place, NUMBER) == 0 {
             return None;
         }
-        let len = crate::ring::as_usize(self.at(place, LEN)).min(PLACE_BYTES - HEADER_BYTES);
+        let len = crate::ring::as_usize(self.at(place, LEN)).min(USED_BYTES - HEADER_BYTES);
         let start = place * PLACE_BYTES + HEADER_BYTES;
         let bytes = self.memory.as_ref().get(start..start + len)?;
         Some(Checkpoint { offset: Offset(self.at(place, OFFSET)), bytes })
@@ -120,7 +125,7 @@ mod tests {
     fn what_does_not_fit_leaves_what_was_there() {
         let mut checkpoints = Checkpoints::new(vec![0; CHECKPOINTS_BYTES]).unwrap();
         assert!(checkpoints.keep(Offset(5), b"small"));
-        assert!(!checkpoints.keep(Offset(6), &vec![1; PLACE_BYTES]));
+        assert!(!checkpoints.keep(Offset(6), &vec![1; USED_BYTES]));
         assert_eq!(checkpoints.newest().map(|kept| kept.offset), Some(Offset(5)));
         assert!(Checkpoints::new(vec![0; 100]).is_none());
     }

@@ -4,10 +4,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use devpocket_shared::ids::Offset;
 use memchr::memchr3;
 use ptyd_screen::parser::{Event, Parser, StringKind};
 use ptyd_screen::query;
 
+use crate::commands::Found;
+use crate::marks;
 use crate::queries::{MAX_QUERY_BYTES, answer_places};
 use crate::region::{Passing, Region};
 use crate::ring::as_usize;
@@ -99,7 +102,17 @@ impl Cutter {
     /// A panic in here costs what was read its cut, and nothing else: it is shown as it is. It must not cost the session, least
     /// of all that of the next worker, which reads the same bytes.
     pub fn cut<M: AsRef<[u8]> + AsMut<[u8]>>(&mut self, region: &mut Region<M>, overflow: Overflow) -> Cut {
-        let cut = catch_unwind(AssertUnwindSafe(|| self.cut_what_is_there(region, overflow)));
+        self.cut_telling(region, overflow, &mut |_, _| {})
+    }
+
+    /// The same; `marks` is told of what a shell said of itself, each before it is visible, and after a kill perhaps again.
+    pub fn cut_telling<M: AsRef<[u8]> + AsMut<[u8]>>(
+        &mut self,
+        region: &mut Region<M>,
+        overflow: Overflow,
+        marks: &mut dyn FnMut(&Region<M>, Found<'_>),
+    ) -> Cut {
+        let cut = catch_unwind(AssertUnwindSafe(|| self.cut_what_is_there(region, overflow, marks)));
         cut.unwrap_or_else(|_| {
             let head = region.head().0;
             *self = Self::at(head, None);
@@ -112,6 +125,7 @@ impl Cutter {
         &mut self,
         region: &mut Region<M>,
         overflow: Overflow,
+        marks: &mut dyn FnMut(&Region<M>, Found<'_>),
     ) -> Cut {
         let mut cut = Cut::Done;
         loop {
@@ -139,7 +153,7 @@ impl Cutter {
                     }
                 }
             }
-            if self.parse(region, overflow) == Cut::Full {
+            if self.parse(region, overflow, marks) == Cut::Full {
                 cut = Cut::Full;
                 break;
             }
@@ -155,7 +169,12 @@ impl Cutter {
     }
 
     /// Has the parser take what is there until it is in ground state again.
-    fn parse<M: AsRef<[u8]> + AsMut<[u8]>>(&mut self, region: &mut Region<M>, overflow: Overflow) -> Cut {
+    fn parse<M: AsRef<[u8]> + AsMut<[u8]>>(
+        &mut self,
+        region: &mut Region<M>,
+        overflow: Overflow,
+        marks: &mut dyn FnMut(&Region<M>, Found<'_>),
+    ) -> Cut {
         loop {
             if self.room() == 0 {
                 if self.decide(region, overflow) == Cut::Full {
@@ -175,6 +194,16 @@ impl Cutter {
             #[cfg(test)]
             assert!(!first.starts_with(tests::FAULT), "a fault, to see what it costs");
             let (used, event) = self.parser.next(first);
+            if let Event::String(string) = &event
+                && string.kind == StringKind::Osc
+                && marks::is_mark(string.payload)
+                && !string.truncated
+            {
+                // Of a terminator of two bytes the second is still to come.
+                let rest = u64::from(first[used - 1] == ESC);
+                let (begins, ends) = (Offset(self.begun), Offset(self.scanned + used as u64 + rest));
+                marks(region, Found { payload: string.payload, begins, ends });
+            }
             let control = if let Event::Control(byte) = event { Some(byte) } else { None };
             let asks = query::is_query(&event) && (control.is_some() || self.passing.is_none());
             let tells = query::sets_telling_mode(&event);

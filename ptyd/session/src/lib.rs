@@ -5,6 +5,7 @@
 
 pub mod attachment;
 pub mod checkpoints;
+pub mod commands;
 pub mod cutter;
 pub mod fill;
 pub mod holds;
@@ -12,6 +13,7 @@ pub mod input;
 pub mod lease;
 pub mod ledger;
 pub mod life;
+pub mod marks;
 pub mod memory;
 pub mod notices;
 mod open_paste;
@@ -25,12 +27,14 @@ pub mod sizes;
 
 pub use attachment::{Attachment, Outgoing, STALL_LIMIT, View};
 pub use checkpoints::Checkpoints;
+pub use commands::{Commands, Integration};
 pub use cutter::{Cut, Cutter, Overflow};
 pub use holds::Holds;
 pub use input::{Accepted, InputQueue, Refused};
 pub use lease::{Holder, Lease};
 pub use ledger::Slot;
 pub use life::Life;
+pub use marks::Nonce;
 pub use memory::{Parts, memory_bytes, parts};
 pub use notices::Notices;
 pub use picture::{Picture, Still, keep_last_screen};

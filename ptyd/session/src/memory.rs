@@ -1,13 +1,14 @@
-//! How a session's memory is divided: the region with its ring, the packed scrollback, the checkpoints. The memory is
+//! How a session's memory is divided: the region with its ring, the packed scrollback, the checkpoints, the commands. The memory is
 //! sparse: what nobody has written costs nothing.
 
 use std::ops::Range;
 
 use crate::checkpoints::CHECKPOINTS_BYTES;
+use crate::commands::COMMANDS_BYTES;
 use crate::picture::SCROLLBACK_BYTES;
 use crate::region::region_bytes;
 
-const BESIDE_REGION: u64 = (SCROLLBACK_BYTES + CHECKPOINTS_BYTES) as u64;
+const BESIDE_REGION: u64 = (SCROLLBACK_BYTES + CHECKPOINTS_BYTES + COMMANDS_BYTES) as u64;
 
 /// The parts of a session's memory, as byte ranges. Each begins at a multiple of the page size if the ring is one.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -18,6 +19,8 @@ pub struct Parts {
     pub scrollback: Range<u64>,
     /// [`crate::checkpoints::Checkpoints`].
     pub checkpoints: Range<u64>,
+    /// [`crate::Commands`].
+    pub commands: Range<u64>,
 }
 
 /// How large a session's memory is for a ring of `ring_bytes`.
@@ -29,7 +32,13 @@ pub const fn memory_bytes(ring_bytes: u64) -> u64 {
 pub fn parts(memory_bytes: u64) -> Option<Parts> {
     let region = memory_bytes.checked_sub(BESIDE_REGION)?;
     let scrollback = region + SCROLLBACK_BYTES as u64;
-    Some(Parts { region: 0..region, scrollback: region..scrollback, checkpoints: scrollback..memory_bytes })
+    let checkpoints = scrollback + CHECKPOINTS_BYTES as u64;
+    Some(Parts {
+        region: 0..region,
+        scrollback: region..scrollback,
+        checkpoints: scrollback..checkpoints,
+        commands: checkpoints..memory_bytes,
+    })
 }
 
 #[cfg(test)]
@@ -44,8 +53,9 @@ mod tests {
             (parts.region.end, parts.scrollback.end),
             (parts.scrollback.start, parts.checkpoints.start)
         );
-        assert_eq!(parts.checkpoints.end, memory_bytes(1 << 20));
-        for part in [parts.region, parts.scrollback, parts.checkpoints] {
+        assert_eq!(parts.checkpoints.end, parts.commands.start);
+        assert_eq!(parts.commands.end, memory_bytes(1 << 20));
+        for part in [parts.region, parts.scrollback, parts.checkpoints, parts.commands] {
             assert!(part.start.is_multiple_of(4096) && part.end.is_multiple_of(4096));
         }
         assert_eq!(super::parts(4096), None);

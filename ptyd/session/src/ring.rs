@@ -59,6 +59,23 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         line.map_or(held.end, |at| Offset(earliest + at as u64 + 1))
     }
 
+    /// The first printed byte behind `from`, control sequences aside; none: there is none, or it is not held.
+    pub(crate) fn first_printed_since(&self, from: u64) -> Option<u8> {
+        const LOOKED_AT: u64 = 64;
+        if !(self.oldest()..=self.head).contains(&from) {
+            return None;
+        }
+        let (first, second) = self.stretches(from, as_usize(LOOKED_AT.min(self.head - from)));
+        let mut bytes = first.iter().chain(second).copied();
+        loop {
+            match bytes.next()? {
+                0x1B => drop(bytes.by_ref().skip(1).find(|byte| (0x40..=0x7E).contains(byte))),
+                0..=0x1F => {}
+                byte => return Some(byte),
+            }
+        }
+    }
+
     /// What was read but not cut yet, from `from` on, as the two stretches it lies in.
     pub(crate) fn uncut(&self, from: u64) -> (&[u8], &[u8]) {
         let (from, len) = (from.min(self.head), as_usize(self.head.saturating_sub(from)));
