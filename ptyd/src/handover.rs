@@ -10,6 +10,7 @@ pub mod socket;
 use bincode::{Decode, Encode};
 use devpocket_shared::ids::{BootId, NodeId, SessionId, UserId};
 use devpocket_shared::wire::{ErrorCode, Spec};
+use ptyd_session::{Integration, Nonce};
 
 /// Sessions handed over before the keeper waits for `BatchTaken`: descriptors in flight count against the open-files
 /// limit of the sender's user.
@@ -38,6 +39,8 @@ pub enum ToWorker {
     Exited { session_id: SessionId, exit: ExitStatus },
     /// Tell clients to come back, then exit: the next worker takes over.
     Stop,
+    /// Answer to `SpawnMarked`, as `Spawned`.
+    SpawnedMarked { request: u32, pid: i32, integration: Integration },
 }
 
 /// What a worker needs to know to begin.
@@ -112,6 +115,9 @@ pub enum ToKeeper {
     Drained { session_id: SessionId },
     /// The tombstone is no longer needed: drop ring and record.
     Forget { session_id: SessionId },
+    /// Start a session whose shell, if it is one that can, signs marks in its output with this. Answer: `SpawnedMarked` or
+    /// `SpawnFailed`.
+    SpawnMarked { spawn: Box<Spawn>, nonce: [u8; Nonce::BYTES] },
 }
 
 /// A session to start.

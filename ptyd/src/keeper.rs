@@ -13,6 +13,7 @@ mod reexec;
 mod requests;
 mod saved;
 mod session;
+mod shell;
 mod shutdown;
 mod sockets;
 mod spawn;
@@ -48,6 +49,7 @@ use limits::{Limits, TaskCount};
 use log::Log;
 use reexec::Reexec;
 use session::Sessions;
+use shell::Scripts;
 use shutdown::Shutdown;
 use sockets::Sockets;
 use state_dir::{Secrets, StateDir};
@@ -119,6 +121,8 @@ struct Keeper {
     /// The link's over QUIC.
     certificates: Option<Certificates>,
     lang: String,
+    /// What shells read to mark their output; none: they cannot be given it.
+    scripts: Option<Scripts>,
     limits: Limits,
     tasks: TaskCount,
     cgroups: Option<Cgroups>,

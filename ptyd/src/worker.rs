@@ -14,6 +14,7 @@ mod registry;
 pub(crate) mod serve;
 mod session;
 mod sys;
+mod told_commands;
 mod wait;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use devpocket_shared::ids::{BootId, NodeId};
+use ptyd_session::Integration;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -172,7 +174,13 @@ async fn adopt_all(context: &Arc<Context>) -> Result<(), WorkerError> {
             (ToWorker::AllAdopted, _) => return Ok(()),
             (ToWorker::Exited { session_id, exit }, _) => context.registry.exited(session_id, exit),
             (ToWorker::Stop, _) => return Err(WorkerError::OutOfTurn("stop before the hand-over was done")),
-            (ToWorker::Welcome(_) | ToWorker::Spawned { .. } | ToWorker::SpawnFailed { .. }, _) => {
+            (
+                ToWorker::Welcome(_)
+                | ToWorker::Spawned { .. }
+                | ToWorker::SpawnedMarked { .. }
+                | ToWorker::SpawnFailed { .. },
+                _,
+            ) => {
                 return Err(WorkerError::OutOfTurn("an answer during the hand-over"));
             }
         }
@@ -194,7 +202,12 @@ async fn follow_keeper(context: &Arc<Context>) -> Result<(), WorkerError> {
     loop {
         tokio::select! {
             message = context.keeper.receive() => match message? {
-                (ToWorker::Spawned { request, pid }, descriptors) => context.keeper.spawned(request, Ok((pid, descriptors))),
+                (ToWorker::SpawnedMarked { request, pid: _, integration }, descriptors) => {
+                    context.keeper.spawned(request, Ok((integration, descriptors)));
+                }
+                (ToWorker::Spawned { request, pid: _ }, descriptors) => {
+                    context.keeper.spawned(request, Ok((Integration::Unknown, descriptors)));
+                }
                 (ToWorker::SpawnFailed { request, code, message }, _) => {
                     context.keeper.spawned(request, Err((code, message)));
                 }

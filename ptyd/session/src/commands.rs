@@ -118,8 +118,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Commands<M> {
     /// [`COMMANDS_BYTES`] long.
     pub fn create(memory: M, nonce: Option<Nonce>, integration: Integration) -> Option<Self> {
         let mut commands = Self::recover(memory)?;
-        commands.state =
-            State { nonce: nonce.map(Nonce::bytes), integration, ..State::default() };
+        commands.state = State { nonce: nonce.map(Nonce::bytes), integration, ..State::default() };
         commands.nonce = nonce;
         commands.keep();
         Some(commands)
@@ -253,7 +252,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Commands<M> {
             ..command
         });
         let before = self.state.first_at;
-        while self.state.kept >= MAX_COMMANDS || !Journal::<M>::fits(&bytes, self.state.first_at, self.state.end_at) {
+        while self.state.kept >= MAX_COMMANDS
+            || !Journal::<M>::fits(&bytes, self.state.first_at, self.state.end_at)
+        {
             let Some(next) = self.journal.next_after(self.state.first_at, self.state.end_at) else { break };
             self.state.first_at = next;
             self.state.kept -= 1;

@@ -19,6 +19,7 @@ pub mod notices;
 mod open_paste;
 pub mod paste;
 pub mod picture;
+mod plain;
 mod prefix;
 pub mod queries;
 pub mod region;
@@ -38,6 +39,7 @@ pub use marks::Nonce;
 pub use memory::{Parts, memory_bytes, parts};
 pub use notices::Notices;
 pub use picture::{Picture, Still, keep_last_screen};
+pub use plain::plain_text;
 pub use region::{LayoutMark, Region, RegionError, knows_layout, region_bytes};
 
 #[cfg(test)]

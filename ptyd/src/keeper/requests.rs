@@ -7,6 +7,7 @@ use devpocket_shared::wire::ErrorCode;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use ptyd_session::{Integration, Nonce};
 
 use super::Keeper;
 use super::session::{MAX_TOMBSTONES, Session};
@@ -23,7 +24,13 @@ impl Keeper {
             ToKeeper::Ready => self.log.info("the worker serves", &[("sessions", &self.sessions.live())]),
             ToKeeper::Spawn(spawn) => {
                 let (request, session_id) = (spawn.request, spawn.session_id);
-                if let Err(refusal) = self.spawn(*spawn, now) {
+                if let Err(refusal) = self.spawn(*spawn, None, now) {
+                    self.refuse(request, session_id, refusal);
+                }
+            }
+            ToKeeper::SpawnMarked { spawn, nonce } => {
+                let (request, session_id) = (spawn.request, spawn.session_id);
+                if let Err(refusal) = self.spawn(*spawn, Some(Nonce::new(nonce)), now) {
                     self.refuse(request, session_id, refusal);
                 }
             }
@@ -53,7 +60,7 @@ impl Keeper {
 
     /// Hears what starting children say, and gives up on those that say nothing.
     pub(super) fn hear_starting(&mut self, now: Millis) {
-        let heard: Vec<(SessionId, u32, Report)> = self
+        let heard: Vec<(SessionId, u32, Option<Integration>, Report)> = self
             .sessions
             .iter()
             .filter_map(|(session_id, session)| {
@@ -62,12 +69,12 @@ impl Keeper {
                     Report::Nothing if starting.deadline > now => return None,
                     report @ (Report::Nothing | Report::Started | Report::Failed(_)) => report,
                 };
-                Some((session_id, starting.request, report))
+                Some((session_id, starting.request, starting.integration, report))
             })
             .collect();
-        for (session_id, request, report) in heard {
+        for (session_id, request, integration, report) in heard {
             match report {
-                Report::Started => self.started(session_id, request),
+                Report::Started => self.started(session_id, request, integration),
                 Report::Failed(failed) => self.abandon(session_id, request, Refusal::failed(failed)),
                 Report::Nothing => {
                     let refusal = Refusal::new(ErrorCode::SpawnFailed, "the program did not start in time");
@@ -123,7 +130,9 @@ impl Keeper {
             if messages.is_empty() {
                 return;
             }
-            for message in messages.into_iter().filter(|message| !matches!(message, ToKeeper::Spawn(_))) {
+            let spawns =
+                |message: &ToKeeper| matches!(message, ToKeeper::Spawn(_) | ToKeeper::SpawnMarked { .. });
+            for message in messages.into_iter().filter(|message| !spawns(message)) {
                 self.handle(message, now);
             }
         }
@@ -164,7 +173,7 @@ impl Keeper {
         }
     }
 
-    fn started(&mut self, session_id: SessionId, request: u32) {
+    fn started(&mut self, session_id: SessionId, request: u32, integration: Option<Integration>) {
         let Some(session) = self.sessions.find_mut(session_id) else { return };
         session.starting = None;
         let (pid, ended) = (session.pid.as_raw(), !session.is_live());
@@ -172,7 +181,11 @@ impl Keeper {
             format_args!("session {session_id} started"),
             &[("session.id", &session_id), ("pid", &pid)],
         );
-        self.worker.tell(&ToWorker::Spawned { request, pid }, Some(session_id));
+        let told = match integration {
+            Some(integration) => ToWorker::SpawnedMarked { request, pid, integration },
+            None => ToWorker::Spawned { request, pid },
+        };
+        self.worker.tell(&told, Some(session_id));
         if ended {
             self.ended(session_id);
         }

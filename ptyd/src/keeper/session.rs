@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 
 use devpocket_shared::ids::{SessionId, UserId};
 use nix::unistd::Pid;
+use ptyd_session::Integration;
 
 use super::sys::Millis;
 use crate::handover::ExitStatus;
@@ -47,6 +48,8 @@ pub(super) struct Starting {
     pub(super) report: OwnedFd,
     /// When patience with it ends.
     pub(super) deadline: Millis,
+    /// Whether its output will be marked, if the worker wants to know.
+    pub(super) integration: Option<Integration>,
 }
 
 /// A session that is being ended by force.
@@ -196,7 +199,8 @@ mod tests {
             sessions.insert(id(number), session(None));
         }
         let report = std::fs::File::open("/dev/null").unwrap().into();
-        sessions.find_mut(id(2)).unwrap().starting = Some(Starting { request: 1, report, deadline: 0 });
+        sessions.find_mut(id(2)).unwrap().starting =
+            Some(Starting { request: 1, report, deadline: 0, integration: None });
         let first = sessions.next_to_adopt(None).map(|(id, _)| id);
         assert_eq!(first, Some(id(1)));
         assert_eq!(sessions.next_to_adopt(first).map(|(id, _)| id), Some(id(3)));

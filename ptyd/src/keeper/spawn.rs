@@ -15,11 +15,12 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::{Mode, fchmod};
 use nix::sys::termios::{InputFlags, SetArg, tcgetattr, tcsetattr};
 use nix::unistd::{Gid, Pid, Uid, fchown, ftruncate, pipe2, read};
+use ptyd_session::{Integration, Nonce};
 
 use super::session::{Session, Starting};
 use super::sys::child::{self, Failed, Plan, Program, Step};
 use super::sys::{self, Millis};
-use super::{Keeper, environment, limits};
+use super::{Keeper, environment, limits, shell};
 use crate::chain;
 use crate::handover::{MAX_RECORD_BYTES, Spawn};
 
@@ -85,8 +86,9 @@ impl Starting {
 }
 
 impl Keeper {
-    /// Starts what `spawn` asks for, as far as that can be done without waiting.
-    pub(super) fn spawn(&mut self, spawn: Spawn, now: Millis) -> Result<(), Refusal> {
+    /// Starts what `spawn` asks for, as far as that can be done without waiting; a shell is to sign marks with `nonce`, if
+    /// there is one.
+    pub(super) fn spawn(&mut self, spawn: Spawn, nonce: Option<Nonce>, now: Millis) -> Result<(), Refusal> {
         self.check(&spawn)?;
         self.claim_owner(&spawn)?;
         let master =
@@ -103,10 +105,11 @@ impl Keeper {
             }
         });
         let process_limit = cgroup.is_none().then(|| self.process_limit(now));
-        let pid = self
-            .start_child(&spawn, &master, &report_end, cgroup.as_ref(), process_limit)
+        let (pid, integration) = self
+            .start_child(&spawn, nonce, &master, &report_end, cgroup.as_ref(), process_limit)
             .map_err(|errno| Refusal::system("no process could be made", errno))?;
-        let starting = Starting { request: spawn.request, report, deadline: now + START_PATIENCE };
+        let deadline = now + START_PATIENCE;
+        let starting = Starting { request: spawn.request, report, deadline, integration };
         let session = Session {
             owner: spawn.owner,
             pid,
@@ -191,11 +194,12 @@ impl Keeper {
     fn start_child(
         &self,
         spawn: &Spawn,
+        nonce: Option<Nonce>,
         master: &OwnedFd,
         report: &OwnedFd,
         cgroup: Option<&File>,
         process_limit: Option<u64>,
-    ) -> Result<Pid, Errno> {
+    ) -> Result<(Pid, Option<Integration>), Errno> {
         let user = &self.users.shell;
         let slave = sys::open_slave(master.as_fd())?;
         if self.users.by_root {
@@ -207,8 +211,15 @@ impl Keeper {
         // Erasing a character of several bytes erases all of them.
         modes.input_flags |= InputFlags::IUTF8;
         tcsetattr(&slave, SetArg::TCSANOW, &modes)?;
-        let variables = environment::variables(user, &self.lang, spawn.session_id, &spawn.spec);
-        let programs = environment::programs(user, &variables, &spawn.spec.command);
+        let mut variables = environment::variables(user, &self.lang, spawn.session_id, &spawn.spec);
+        let mut programs = environment::programs(user, &variables, &spawn.spec.command);
+        let (mut integration, mut scripts) = (nonce.map(|_| Integration::Unavailable), None);
+        if let (Some(nonce), Some(placed)) = (nonce, &self.scripts) {
+            let command = &spawn.spec.command;
+            let (how, needs_scripts) =
+                shell::integrate(&user.shell, command, nonce, &mut programs, &mut variables);
+            (integration, scripts) = (Some(how), needs_scripts.then(|| placed.directory()));
+        }
         let home = CString::new(user.home.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
         let directory = spawn.spec.working_directory.as_deref().map(CString::new);
         let directory = directory.transpose().map_err(|_| Errno::EINVAL)?;
@@ -218,10 +229,10 @@ impl Keeper {
             let (soft, hard) = limits::process_limit(limit, self.users.by_root);
             limits.push((libc::RLIMIT_NPROC, soft, hard));
         }
-        child::start(&Plan {
+        let pid = child::start(&Plan {
             standard: [slave.as_fd(); 3],
             terminal: true,
-            extra: None,
+            extra: scripts,
             report: Some(report.as_fd()),
             cgroup: cgroup.map(AsFd::as_fd),
             oom_score: self.oom_score,
@@ -232,7 +243,8 @@ impl Keeper {
             directory: directory.as_deref(),
             program: Program::Paths(&programs),
             environment: &environment::strings(&variables),
-        })
+        })?;
+        Ok((pid, integration))
     }
 }
 

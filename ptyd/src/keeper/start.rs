@@ -23,7 +23,9 @@ use super::limits::{self, Limits, TaskCount};
 use super::log::Log;
 use super::reexec::{self, Reexec};
 use super::saved::{Inherited, Saved, SavedError, SavedSession};
+
 use super::session::{Kill, Session, Sessions};
+use super::shell::Scripts;
 use super::sockets::{Sockets, key_file};
 use super::state_dir::{self, Secrets, StateDir};
 use super::sys::child::{self, Plan, Program};
@@ -107,6 +109,7 @@ impl Keeper {
         let limits = Limits::raise(None)
             .map_err(|source| KeeperError::Os { what: "raising the open-files limit", source })?;
         let now = sys::monotonic();
+        let scripts = scripts(&state_dir, log);
         let keeper = Self {
             log,
             executable,
@@ -119,6 +122,7 @@ impl Keeper {
             secrets,
             certificates,
             lang: super::environment::host_lang(),
+            scripts,
             limits,
             tasks: TaskCount::default(),
             cgroups: Cgroups::make(node_id),
@@ -203,6 +207,7 @@ impl Keeper {
         let secrets = saved_secrets.or(secrets.ok()).unwrap_or_else(state_dir::fresh_secrets);
         // Read for the first worker, which is started at once.
         let certificates = Certificates::of(&config, state_dir::link_certificates(state_dir.path()));
+        let scripts = scripts(&state_dir, log);
         // The worker that runs is of the old binary: the next one takes over from it.
         worker.stop(now);
         log.info(
@@ -225,6 +230,7 @@ impl Keeper {
             secrets,
             certificates,
             lang: super::environment::host_lang(),
+            scripts,
             limits,
             tasks: TaskCount::default(),
             cgroups: saved.cgroup.map(|base| Cgroups::resume(path(base))),
@@ -323,6 +329,15 @@ impl Keeper {
         .map_err(os("fork"))?;
         Ok((pid, socket))
     }
+}
+
+/// Without scripts sessions lack the marks of their shells, and nothing else.
+fn scripts(state_dir: &StateDir, log: Log) -> Option<Scripts> {
+    let put = Scripts::put(state_dir);
+    if let Err(error) = &put {
+        log.error("shells are started without integration", &[("error", &chain(error))]);
+    }
+    put.ok()
 }
 
 fn session(saved: SavedSession, inherited: &mut Inherited) -> Result<(SessionId, Session), SavedError> {

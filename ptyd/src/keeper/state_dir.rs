@@ -1,6 +1,7 @@
 //! The state directory: what a node keeps over every boot, and the lock that makes its keeper the only one. Knows
 //! nothing of sessions.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -136,6 +137,19 @@ impl StateDir {
         let _left_behind = fs::remove_file(self.path.join("keeper.pid"));
     }
 
+    /// Makes a directory that everybody may read who is given it, with these files in it, and gives its path.
+    pub(super) fn write_shared(&self, name: &str, files: &[(&str, &str)]) -> Result<PathBuf, StateDirError> {
+        let path = self.path.join(name);
+        let io = |source| StateDirError::Io { path: path.clone(), source };
+        DirBuilder::new().recursive(true).create(&path).map_err(io)?;
+        only_ours_to_write(&path)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).map_err(io)?;
+        for (file, content) in files {
+            replace(&path.join(file), 0o644, content.as_bytes())?;
+        }
+        Ok(path)
+    }
+
     fn read_id<T: FromStr>(&self, name: &str, what: &'static str) -> Result<Option<T>, StateDirError> {
         let path = self.path.join(name);
         match fs::read_to_string(&path) {
@@ -148,18 +162,25 @@ impl StateDir {
         }
     }
 
-    /// Replaces a file as a whole: whoever reads it sees the old or the new content.
     fn write(&self, name: &str, mode: u32, content: &[u8]) -> Result<(), StateDirError> {
-        let (path, new) = (self.path.join(name), self.path.join(format!(".{name}.new")));
-        let written = (|| {
-            let mut file = open_private(OpenOptions::new().write(true).create(true).truncate(true), &new)?;
-            file.set_permissions(Permissions::from_mode(mode))?;
-            file.write_all(content)?;
-            file.sync_all()?;
-            fs::rename(&new, &path)
-        })();
-        written.map_err(|source| StateDirError::Io { path, source })
+        replace(&self.path.join(name), mode, content)
     }
+}
+
+/// Replaces a file as a whole: whoever reads it sees the old or the new content.
+fn replace(path: &Path, mode: u32, content: &[u8]) -> Result<(), StateDirError> {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".new");
+    let new = path.with_file_name(name);
+    let written = (|| {
+        let mut file = open_private(OpenOptions::new().write(true).create(true).truncate(true), &new)?;
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    })();
+    written.map_err(|source| StateDirError::Io { path: path.to_owned(), source })
 }
 
 /// Says what is wrong with a directory that holds what ptyd believes, if others could put something there.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use devpocket_shared::wire::frame::{self, Frame, FrameError, FrameKind};
+use devpocket_shared::wire::message::FEATURE_COMMANDS;
 use devpocket_shared::wire::stream::{FrameReader, FrameWriter, StreamError};
 use devpocket_shared::wire::{Answer, EndReason, ErrorCode, Failure, Signal, ToApi, ToPtyd};
 use ptyd_screen::History;
@@ -34,6 +35,7 @@ pub(crate) async fn run(
     context: &Arc<Context>,
     session: &Arc<Session>,
     mut begun: Begun,
+    features: u64,
     reader: FrameReader,
     writer: FrameWriter,
 ) -> Result<(), StreamError> {
@@ -53,6 +55,7 @@ pub(crate) async fn run(
         has_waited: false,
         echo: None,
         notices: begun.notices,
+        commands: (features & FEATURE_COMMANDS != 0).then_some(begun.commands),
     };
     let (asked, page) = (VecDeque::new(), Wait::none());
     let mut client = Client { context, session, number: begun.number, told, asked, page };

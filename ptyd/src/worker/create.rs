@@ -8,7 +8,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use devpocket_shared::ids::{SessionId, TerminalSize};
 use devpocket_shared::wire::{Create, EndReason, ErrorCode, Failure, Limits};
 use memmap2::MmapMut;
-use ptyd_session::{Checkpoints, Cutter, Overflow, Picture, Region, RegionError, memory_bytes, parts};
+use ptyd_session::commands::Found;
+use ptyd_session::{
+    Checkpoints, Commands, Cutter, Integration, Nonce, Overflow, Picture, Region, RegionError, memory_bytes,
+    parts,
+};
 use tracing::error;
 
 use super::drive::{drive, give_up, now};
@@ -87,7 +91,7 @@ pub(crate) async fn adopt(
     // A worker killed before it had written anything: the session is new to this one.
     let untouched = maps.region.iter().take(8).all(|byte| *byte == 0);
     let recovered = if untouched {
-        maps.fresh(TerminalSize::DEFAULT)
+        maps.fresh(TerminalSize::DEFAULT, None, Integration::Unknown)
     } else {
         // What one session's program printed must not stop the others from being taken over.
         catch_unwind(AssertUnwindSafe(|| maps.recover())).unwrap_or(Err(AdoptError::Panicked))
@@ -139,11 +143,13 @@ async fn start(context: &Arc<Context>, create: Create, limits: Limits) -> Result
     };
     let region_bytes = memory_bytes(context.ring_bytes);
     let spawn = Spawn { request: 0, session_id, owner, spec, region_bytes, record: stored };
-    let spawned = context.keeper.spawn(spawn).await;
-    let (_pid, descriptors) = spawned
+    let nonce = random_nonce().ok_or_else(|| failure(ErrorCode::Internal, "there are no random bytes"))?;
+    let spawned = context.keeper.spawn(spawn, nonce).await;
+    let (integration, descriptors) = spawned
         .map_err(|_| failure(ErrorCode::NodeUnavailable, "the node is restarting"))?
         .map_err(|(code, message)| failure(code, &message))?;
-    let session = open(session_id, owner, record, descriptors, size);
+    let session =
+        open(session_id, owner, record, descriptors, |maps| maps.fresh(size, Some(nonce), integration));
     let (session, master) = session.map_err(|err| {
         error!(session.id = %session_id, err = %crate::chain(&err), "session {session_id} cannot be opened");
         failure(ErrorCode::Internal, "the session cannot be opened")
@@ -158,13 +164,13 @@ fn open(
     owner: devpocket_shared::ids::UserId,
     record: Record,
     descriptors: Vec<OwnedFd>,
-    size: TerminalSize,
+    fresh: impl FnOnce(Maps) -> Result<Memory, AdoptError>,
 ) -> Result<(Arc<Session>, OwnedFd), AdoptError> {
     let mut descriptors = descriptors.into_iter();
     let (Some(memory), Some(master)) = (descriptors.next(), descriptors.next()) else {
         return Err(AdoptError::Descriptor);
     };
-    let memory = Maps::of(&memory)?.fresh(size)?;
+    let memory = fresh(Maps::of(&memory)?)?;
     Ok((Arc::new(Session::new(session_id, owner, record, memory, None, now())), master))
 }
 
@@ -198,6 +204,7 @@ struct Maps {
     region: MmapMut,
     scrollback: MmapMut,
     checkpoints: MmapMut,
+    commands: MmapMut,
 }
 
 impl Maps {
@@ -206,22 +213,29 @@ impl Maps {
         let parts = parts(bytes).ok_or(RegionError::Length(0))?;
         let map = |part| sys::map(memory, part).map_err(AdoptError::Map);
         let (region, scrollback) = (map(&parts.region)?, map(&parts.scrollback)?);
-        Ok(Self { region, scrollback, checkpoints: map(&parts.checkpoints)? })
+        let (checkpoints, commands) = (map(&parts.checkpoints)?, map(&parts.commands)?);
+        Ok(Self { region, scrollback, checkpoints, commands })
     }
 
-    fn fresh(self, size: TerminalSize) -> Result<Memory, AdoptError> {
+    fn fresh(
+        self,
+        size: TerminalSize,
+        nonce: Option<Nonce>,
+        integration: Integration,
+    ) -> Result<Memory, AdoptError> {
         let region = Region::create(self.region, random_key(), size)?;
         let checkpoints = Checkpoints::new(self.checkpoints).ok_or(RegionError::Layout)?;
         let picture = Picture::new(&region, self.scrollback, checkpoints);
-        Ok(Memory { cutter: Cutter::recover(&region), region, picture })
+        let commands = Commands::create(self.commands, nonce, integration).ok_or(RegionError::Layout)?;
+        Ok(Memory { cutter: Cutter::recover(&region), region, picture, commands })
     }
 
     /// The memory of a session of which nothing is known.
     fn cleared(mut self) -> Result<Memory, AdoptError> {
-        for part in [&mut self.region, &mut self.scrollback, &mut self.checkpoints] {
+        for part in [&mut self.region, &mut self.scrollback, &mut self.checkpoints, &mut self.commands] {
             sys::give_back(part);
         }
-        self.fresh(TerminalSize::DEFAULT)
+        self.fresh(TerminalSize::DEFAULT, None, Integration::Unknown)
     }
 
     fn recover(self) -> Result<Memory, AdoptError> {
@@ -229,10 +243,12 @@ impl Maps {
         // What the worker before had read and not cut yet: perhaps nothing more will come that would have it shown. Queries
         // for which there is no room wait for the session's task, as they did.
         let mut cutter = Cutter::recover(&region);
-        cutter.cut(&mut region, Overflow::Wait);
+        let mut commands = Commands::recover(self.commands).ok_or(RegionError::Layout)?;
+        let mut marks = |region: &Region<_>, found: Found<'_>| commands.take(found, region, now_ms());
+        cutter.cut_telling(&mut region, Overflow::Wait, &mut marks);
         let checkpoints = Checkpoints::new(self.checkpoints).ok_or(RegionError::Layout)?;
         let picture = Picture::recover(&region, self.scrollback, checkpoints);
-        Ok(Memory { cutter, region, picture })
+        Ok(Memory { cutter, region, picture, commands })
     }
 }
 
@@ -243,6 +259,12 @@ pub(crate) fn failure(code: ErrorCode, message: &str) -> Failure {
 /// A ring's fill key: it need not be secret, only different from what programs print.
 fn random_key() -> u64 {
     getrandom::u64().unwrap_or(0x5EED_0F0F_F111_0000)
+}
+
+/// What a session's shell signs its marks with. None: the system has no random bytes.
+fn random_nonce() -> Option<Nonce> {
+    let mut bytes = [0; Nonce::BYTES];
+    getrandom::fill(&mut bytes).ok().map(|()| Nonce::new(bytes))
 }
 
 /// The wall clock, in milliseconds since the Unix epoch.

@@ -14,6 +14,7 @@ use super::drawing::{Drawn, Parts, SMALL_BYTES, Sketch, Turn};
 use super::drive::now;
 use super::numbers::{self, Shortened};
 use super::session::{LineDiscipline, Session, Shared};
+use super::told_commands::ToldCommands;
 
 /// Frames are gathered up to this many bytes before they are written.
 pub(crate) const GATHER_BYTES: usize = MAX_OUTPUT_BYTES;
@@ -36,6 +37,8 @@ pub(crate) struct Told {
     pub(crate) echo: Option<(LineDiscipline, bool)>,
     /// How many notices there were when the last was told.
     pub(crate) notices: u64,
+    /// Which commands; none: its api does not know of any.
+    pub(crate) commands: Option<ToldCommands>,
 }
 
 /// How long an acknowledgement waits for output to travel with. A key's echo is there within a millisecond; alone, the
@@ -104,6 +107,7 @@ pub(crate) fn encode_due(
     }
     drop(turn);
     put_notices(&shared, told, to)?;
+    put_commands(&shared, told, to)?;
     if let Some(seq) = due
         && (!to.is_empty() || shared.ended || told.ack_by.is_some_and(|by| by <= now()))
     {
@@ -268,5 +272,14 @@ fn put_notices(shared: &Shared, told: &mut Told, to: &mut BytesMut) -> Result<()
         frame::put_control(to, &message)?;
     }
     told.notices = shared.notices.count();
+    Ok(())
+}
+
+/// Says which commands have begun and ended. A client that was busy for very long is told of the last ones.
+fn put_commands(shared: &Shared, told: &mut Told, to: &mut BytesMut) -> Result<(), FrameError> {
+    let Some(told) = &mut told.commands else { return Ok(()) };
+    for message in told.next(&shared.commands) {
+        frame::put_control(to, &message)?;
+    }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use devpocket_shared::wire::{ErrorCode, codec};
+use ptyd_session::{Integration, Nonce};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
@@ -13,8 +14,8 @@ use tokio::sync::oneshot;
 use crate::handover::socket::{self, HandoverError};
 use crate::handover::{MAX_PACKET_BYTES, Spawn, ToKeeper, ToWorker};
 
-/// What the keeper made of a spawn: the leader and its descriptors, or why not.
-pub(crate) type SpawnResult = Result<(i32, Vec<OwnedFd>), (ErrorCode, String)>;
+/// What the keeper made of a spawn: whether its shell marks its output, and its descriptors; or why not.
+pub(crate) type SpawnResult = Result<(Integration, Vec<OwnedFd>), (ErrorCode, String)>;
 
 /// The keeper, as the worker sees it.
 #[derive(Debug)]
@@ -59,13 +60,14 @@ impl Keeper {
         }
     }
 
-    /// Asks for a session; `spawn` gets its request number here.
-    pub(crate) async fn spawn(&self, mut spawn: Spawn) -> Result<SpawnResult, HandoverError> {
+    /// Asks for a session whose shell signs its marks with `nonce`; `spawn` gets its request number here.
+    pub(crate) async fn spawn(&self, mut spawn: Spawn, nonce: Nonce) -> Result<SpawnResult, HandoverError> {
         let request = self.next_request.fetch_add(1, Ordering::Relaxed);
         spawn.request = request;
         let (answer, answered) = oneshot::channel();
         self.spawning().insert(request, answer);
-        if let Err(err) = self.send(&ToKeeper::Spawn(Box::new(spawn))).await {
+        let message = ToKeeper::SpawnMarked { spawn: Box::new(spawn), nonce: nonce.bytes() };
+        if let Err(err) = self.send(&message).await {
             self.spawning().remove(&request);
             return Err(err);
         }

@@ -27,6 +27,15 @@ const REPEATS: Duration = Duration::from_secs(15);
 /// Longest request id taken into a log line, in bytes.
 const MAX_REQUEST_ID_BYTES: usize = 64;
 
+/// An attachment that is asked for.
+struct Wanted {
+    attach: Attach,
+    /// What its api knows.
+    features: u64,
+    /// The session was made for it.
+    is_fresh: bool,
+}
+
 /// Serves a stream to its end. What goes wrong on it concerns nobody else.
 pub(crate) async fn serve(context: Arc<Context>, reader: FrameReader, writer: FrameWriter) {
     if let Err(err) = serve_stream(&context, reader, writer).await {
@@ -59,7 +68,7 @@ async fn serve_stream(
         return Ok(writer.finish().await?);
     }
     let span = info_span!("request", request.id = %hello.request_id);
-    answer(context, request, reader, writer).instrument(span).await
+    answer(context, hello.features, request, reader, writer).instrument(span).await
 }
 
 /// Why this node does not serve the sender of `hello`, if it does not.
@@ -75,19 +84,23 @@ fn refuse(context: &Context, hello: &Hello) -> Option<Failure> {
 
 async fn answer(
     context: &Arc<Context>,
+    features: u64,
     request: Request,
     reader: FrameReader,
     mut writer: FrameWriter,
 ) -> Result<(), StreamError> {
     let answer = match request {
         Request::Create(request) => {
-            return make(context, request, Limits::default(), reader, writer).await;
+            return make(context, features, request, Limits::default(), reader, writer).await;
         }
         Request::CreateLimited { create, limits } => {
-            return make(context, create, limits, reader, writer).await;
+            return make(context, features, create, limits, reader, writer).await;
         }
         Request::Attach { owner, session_id, attach } => match context.registry.find(owner, session_id) {
-            Some(session) => return run_attachment(context, &session, &attach, false, reader, writer).await,
+            Some(session) => {
+                let wanted = Wanted { attach, features, is_fresh: false };
+                return run_attachment(context, &session, &wanted, reader, writer).await;
+            }
             None => Answer::Failed(not_found()),
         },
         Request::List { owner } => {
@@ -125,7 +138,10 @@ async fn answer(
         | Request::Kill { .. }
         | Request::Discard { .. }
         | Request::Details { .. }
-        | Request::Roll { .. } => unattached::answer(context, request).await,
+        | Request::Roll { .. }
+        | Request::Commands { .. }
+        | Request::StartCommand { .. }
+        | Request::AwaitCommand { .. } => unattached::answer(context, features, request).await,
     };
     reply(&mut writer, &answer).await
 }
@@ -133,6 +149,7 @@ async fn answer(
 /// Makes a session, and goes on as its attachment if that was asked for.
 async fn make(
     context: &Arc<Context>,
+    features: u64,
     request: Create,
     limits: Limits,
     reader: FrameReader,
@@ -159,8 +176,9 @@ async fn make(
         return Err(err);
     }
     made.session.note_told();
-    let Some(wanted) = wanted else { return Ok(writer.finish().await?) };
-    run_attachment(context, &made.session, &wanted, !made.existing, reader, writer).await
+    let Some(attach) = wanted else { return Ok(writer.finish().await?) };
+    let wanted = Wanted { attach, features, is_fresh: !made.existing };
+    run_attachment(context, &made.session, &wanted, reader, writer).await
 }
 
 /// Whoever asked for this session has given up, and no repeat of a `connect` finds it: it would run for nobody. Only the
@@ -185,13 +203,12 @@ fn end_unless_told(context: &Arc<Context>, session: Arc<Session>) {
 async fn run_attachment(
     context: &Arc<Context>,
     session: &Arc<Session>,
-    wanted: &Attach,
-    fresh: bool,
+    wanted: &Wanted,
     reader: FrameReader,
     mut writer: FrameWriter,
 ) -> Result<(), StreamError> {
-    match session.attach(wanted, fresh, now()) {
-        Some(begun) => attach::run(context, session, begun, reader, writer).await,
+    match session.attach(&wanted.attach, wanted.is_fresh, now()) {
+        Some(begun) => attach::run(context, session, begun, wanted.features, reader, writer).await,
         None => {
             let full = failure(ErrorCode::RateLimited, "too many clients are attached to this session");
             reply(&mut writer, &Answer::Failed(full)).await

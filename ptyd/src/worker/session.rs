@@ -3,6 +3,7 @@
 
 mod history;
 mod output;
+mod shell;
 mod typing;
 mod unattached;
 
@@ -18,7 +19,8 @@ use devpocket_shared::wire::{
 use memmap2::MmapMut;
 use ptyd_session::picture::SCROLLBACK_LINES;
 use ptyd_session::{
-    Attachment, Cutter, Holder, Holds, InputQueue, Lease, Life, Notices, Picture, Refused, Region, Slot,
+    Attachment, Commands, Cutter, Holder, Holds, InputQueue, Lease, Life, Notices, Picture, Refused, Region,
+    Slot,
 };
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use super::create::{failure, now_ms};
 use super::drawing::Drawn;
 use super::record::Record;
+use super::told_commands::ToldCommands;
 use super::{numbers, sys};
 use crate::handover::ExitStatus;
 
@@ -59,6 +62,7 @@ pub(crate) struct Memory {
     pub(crate) region: Region<MmapMut>,
     pub(crate) cutter: Cutter,
     pub(crate) picture: Picture<MmapMut>,
+    pub(crate) commands: Commands<MmapMut>,
 }
 
 /// What is behind the session's lock.
@@ -67,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) region: Region<MmapMut>,
     cutter: Cutter,
     pub(crate) picture: Picture<MmapMut>,
+    /// What its shell ran.
+    pub(crate) commands: Commands<MmapMut>,
     pub(crate) notices: Notices,
     /// What the terminal does with typed bytes, as last read; none: not known yet.
     pub(crate) line_discipline: Option<LineDiscipline>,
@@ -82,6 +88,7 @@ pub(crate) struct Shared {
     /// Reading stopped because more queries came than may wait.
     pub(crate) answers_first: bool,
     pub(crate) life: Life,
+    typing: shell::Typing,
     /// The large snapshot drawn last, while somebody still reads it.
     pub(crate) drawn: Weak<Drawn>,
     record: Record,
@@ -124,6 +131,8 @@ pub(crate) struct Begun {
     pub(crate) scrollback: u32,
     /// How many notices there have been: those that follow are for it.
     pub(crate) notices: u64,
+    /// Likewise of commands.
+    pub(crate) commands: ToldCommands,
     /// Cancelled when another attach of the same client takes over.
     pub(crate) superseded: CancellationToken,
 }
@@ -172,7 +181,7 @@ impl Session {
         exit: Option<ExitStatus>,
         now: Instant,
     ) -> Self {
-        let Memory { region, cutter, picture } = memory;
+        let Memory { region, cutter, picture, commands } = memory;
         let mut holds = Holds::default();
         // After a worker kill: clients that held the program back have their ten seconds to come again.
         for (slot, offset) in region.holding_clients() {
@@ -187,6 +196,7 @@ impl Session {
             region,
             cutter,
             picture,
+            commands,
             notices: Notices::default(),
             line_discipline: None,
             input: InputQueue::default(),
@@ -197,6 +207,7 @@ impl Session {
             held_back: false,
             answers_first: false,
             life,
+            typing: shell::Typing::default(),
             drawn: Weak::new(),
             record,
             lease: Lease::default(),
@@ -331,9 +342,20 @@ impl Session {
             },
         };
         let (scrollback, notices) = (attach.scrollback.min(SCROLLBACK_LINES), shared.notices.count());
+        let commands = ToldCommands::all_of(&shared.commands);
         drop(guard);
         self.work.notify_one();
-        Some(Begun { number, slot, attachment, answer, input_queued, scrollback, notices, superseded })
+        Some(Begun {
+            number,
+            slot,
+            attachment,
+            answer,
+            input_queued,
+            scrollback,
+            notices,
+            commands,
+            superseded,
+        })
     }
 
     /// Ends an attachment. A lost one's hold and lease go on for their time.

@@ -45,11 +45,19 @@ pub enum ErrorCode {
     Internal,
     /// Input that a worker kill cut counts as applied, and may not have been, or not all of it.
     InputUncertain,
+    /// What runs in the session does not tell when commands end.
+    NoShellIntegration,
+    /// The session's shell is not at its prompt: a command runs.
+    CommandRunning,
+    /// Somebody types at the prompt of the session's shell.
+    LineInUse,
+    /// The shell did not take what was typed for a command.
+    CommandNotRun,
 }
 
 impl ErrorCode {
     /// Every code, in wire order.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::BadJson,
         Self::MissingField,
         Self::InvalidField,
@@ -69,6 +77,10 @@ impl ErrorCode {
         Self::PromptUnknown,
         Self::Internal,
         Self::InputUncertain,
+        Self::NoShellIntegration,
+        Self::CommandRunning,
+        Self::LineInUse,
+        Self::CommandNotRun,
     ];
 
     /// The word clients see.
@@ -93,13 +105,22 @@ impl ErrorCode {
             Self::PromptUnknown => "prompt_unknown",
             Self::Internal => "internal",
             Self::InputUncertain => "input_uncertain",
+            Self::NoShellIntegration => "no_shell_integration",
+            Self::CommandRunning => "command_running",
+            Self::LineInUse => "line_in_use",
+            Self::CommandNotRun => "command_not_run",
         }
     }
 
     /// Whether the same message may succeed later, unchanged.
     pub const fn retryable(self) -> bool {
         match self {
-            Self::InputFull | Self::RateLimited | Self::NodeUnavailable | Self::NodeFull => true,
+            Self::InputFull
+            | Self::RateLimited
+            | Self::NodeUnavailable
+            | Self::NodeFull
+            | Self::CommandRunning
+            | Self::LineInUse => true,
             Self::BadJson
             | Self::MissingField
             | Self::InvalidField
@@ -114,7 +135,9 @@ impl ErrorCode {
             | Self::LocalSessionsUnavailable
             | Self::PromptUnknown
             | Self::Internal
-            | Self::InputUncertain => false,
+            | Self::InputUncertain
+            | Self::NoShellIntegration
+            | Self::CommandNotRun => false,
         }
     }
 }

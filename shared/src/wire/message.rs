@@ -4,11 +4,14 @@
 use bincode::{Decode, Encode};
 
 use super::ErrorCode;
+use super::commands::{Command, CommandResult};
 use super::details::{Limits, RollEntry, SessionDetails, Update};
 use crate::ids::{BootId, ClientId, NodeId, Offset, Seq, SessionId, TerminalSize, UserId};
 
 /// Version of the link protocol spoken by this build.
 pub const LINK_VERSION: u16 = 1;
+/// Feature bit of an api that knows what shells ran: it is told of commands, and how many there have been.
+pub const FEATURE_COMMANDS: u64 = 1;
 /// Most lines in one page of history (PROTOCOL section 3).
 pub const MAX_HISTORY_LINES: u32 = 5000;
 /// Most bytes of text in an answer that is text: a page of history, a screen. ptyd keeps to it, so that the message
@@ -20,7 +23,7 @@ pub const MAX_TEXT_BYTES: usize = 900 << 10;
 pub struct Hello {
     /// [`LINK_VERSION`] of the sender.
     pub version: u16,
-    /// Feature bits of the sender; unknown bits are ignored. None is defined yet.
+    /// Feature bits of the sender, such as [`FEATURE_COMMANDS`]; unknown bits are ignored.
     pub features: u64,
     /// From the api: the node it means, if it knows it. From ptyd: itself.
     pub node_id: Option<NodeId>,
@@ -65,6 +68,15 @@ pub enum Request {
     /// Asks which sessions there are, ended ones included, of `owner` or, for the api's own books, of everybody, in the
     /// order of their ids from the one after `after` on. Answer: `Roll`.
     Roll { owner: Option<UserId>, after: Option<SessionId> },
+    /// Reads what the shell of a session of `owner` ran, newest first: at most `most` commands with numbers below `before`,
+    /// after the first `skip` of them. Answer: `Commands`.
+    Commands { owner: UserId, session_id: SessionId, before: Option<u64>, skip: u32, most: u32 },
+    /// Types a command into the shell of a session of `owner`, which is at its prompt, and waits for it to begin; at most
+    /// [`MAX_TYPED_BYTES`](super::commands::MAX_TYPED_BYTES). Answer: `CommandStarted`. Sent twice, it is typed twice.
+    StartCommand { owner: UserId, session_id: SessionId, command: String },
+    /// Waits for the end of what was typed together with command `number`, at most
+    /// [`MAX_COMMAND_WAIT_MS`](super::commands::MAX_COMMAND_WAIT_MS). Answer: `CommandResult`.
+    AwaitCommand { owner: UserId, session_id: SessionId, number: u64, wait_ms: u32 },
 }
 
 /// How a screen is written down.
@@ -231,6 +243,14 @@ pub enum Answer {
     Roll { sessions: Vec<RollEntry>, more: bool },
     /// As `Attached`, of a client whose input up to `input_queued` was taken and waits for the terminal.
     AttachedWaiting { attached: Attached, input_queued: Seq },
+    /// As `Details`, to an api with [`FEATURE_COMMANDS`]: each with the number of commands its shell has run.
+    DetailsCounted(Vec<(SessionDetails, u64)>),
+    /// Commands, newest first, as many as fit into [`MAX_TEXT_BYTES`]; `total`: those that are kept.
+    Commands { commands: Vec<Command>, total: u64 },
+    /// The command typed has begun, and has this number.
+    CommandStarted { number: u64 },
+    /// What commands came to, or have come to so far.
+    CommandResult(CommandResult),
 }
 
 /// How an attach goes on.
@@ -398,6 +418,10 @@ pub enum ToApi {
     },
     /// The rest of this input, which a worker kill cut, was waited for in vain: it counts as applied, and may not have been.
     InputUncertain { seq: Seq },
+    /// The session's shell began a command. To an api with [`FEATURE_COMMANDS`].
+    CommandStarted(Command),
+    /// It ended. To an api with [`FEATURE_COMMANDS`].
+    CommandFinished(Command),
 }
 
 /// How a session's program ended.

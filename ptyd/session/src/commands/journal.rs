@@ -101,9 +101,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Journal<M> {
         let mut at = first_at;
         std::iter::from_fn(move || {
             let next = self.next_after(at, end_at)?;
-            let bytes: Vec<u8> = (at + LENGTH_BYTES as u64..next)
-                .map(|at| self.memory.as_ref()[position(at)])
-                .collect();
+            let bytes: Vec<u8> =
+                (at + LENGTH_BYTES as u64..next).map(|at| self.memory.as_ref()[position(at)]).collect();
             at = next;
             codec::decode(&bytes).ok()
         })

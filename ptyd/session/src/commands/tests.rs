@@ -106,7 +106,8 @@ fn signed(text: &str) -> String {
 /// What a shell prints at a prompt and for one command.
 fn run(line: &str, output: &str, code: i32) -> String {
     let escaped = line.replace('\\', "\\\\").replace(';', "\\x3b").replace('\n', "\\x0a");
-    let begin = signed("A") + "$ " + &signed("B") + line + "\r\n" + &signed(&format!("E;{escaped}")) + &signed("C");
+    let begin =
+        signed("A") + "$ " + &signed("B") + line + "\r\n" + &signed(&format!("E;{escaped}")) + &signed("C");
     begin + output + &signed(&format!("D;{code}"))
 }
 
@@ -141,7 +142,8 @@ fn a_prompt_where_nothing_was_run_makes_no_command() {
     assert_eq!(session.commands.count(), 1);
     assert_eq!(session.commands.prompts(), 4);
     // Drawn anew where it stands, it is the same prompt.
-    session.print(signed("A") + "$ " + &signed("B") + "\r" + "$ " + &signed("B") + "\x1b[2J$ " + &signed("B"));
+    session
+        .print(signed("A") + "$ " + &signed("B") + "\r" + "$ " + &signed("B") + "\x1b[2J$ " + &signed("B"));
     assert_eq!(session.commands.prompts(), 5);
 }
 
@@ -187,12 +189,23 @@ fn a_start_without_an_end_before_it_ends_the_one_before() {
 fn a_line_that_begins_with_a_space_and_is_not_in_the_shells_history_is_in_none() {
     let mut session = Session::new();
     let typed = |line: &str, told: &str| {
-        signed("A") + "$ " + &signed("B") + "\x1b[?2004h\x1b[7m" + line + "\r\n" + &signed(told) + &signed("C") + &signed("D;0")
+        signed("A")
+            + "$ "
+            + &signed("B")
+            + "\x1b[?2004h\x1b[7m"
+            + line
+            + "\r\n"
+            + &signed(told)
+            + &signed("C")
+            + &signed("D;0")
     };
     session.print(typed("ls", "E;ls"));
     session.print(typed("ls", "E;ls;repeated"));
     session.print(typed(" secret", "E;ls;repeated"));
-    assert_eq!(seen(&session.all()), [(1, Some("ls"), Some(0)), (2, Some("ls"), Some(0)), (3, None, Some(0))]);
+    assert_eq!(
+        seen(&session.all()),
+        [(1, Some("ls"), Some(0)), (2, Some("ls"), Some(0)), (3, None, Some(0))]
+    );
 }
 
 #[test]

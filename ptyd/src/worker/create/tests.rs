@@ -85,7 +85,8 @@ async fn take_over(context: &Arc<Context>, number: u64, memory: &File, ended: Op
 /// A session that printed as a long build does, and its memory.
 fn print_a_build(memory: &File) {
     let maps = Maps::of(&memory.try_clone().unwrap().into()).unwrap();
-    let Memory { mut region, mut cutter, mut picture } = maps.fresh(TerminalSize::DEFAULT).unwrap();
+    let fresh = maps.fresh(TerminalSize::DEFAULT, None, Integration::Unknown);
+    let Memory { mut region, mut cutter, mut picture, commands: _ } = fresh.unwrap();
     let text: String =
         (0..12_000).map(|line| format!("\x1b[3{}m{line} compiling something\x1b[m\r\n", line % 8)).collect();
     let mut rest = text.as_bytes();

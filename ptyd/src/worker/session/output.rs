@@ -1,9 +1,12 @@
 //! A session's output on its way from the terminal: cut, drawn on the screen, and its sizes noted. Its lock is held.
 
 use devpocket_shared::ids::TerminalSize;
-use ptyd_session::{Cut, Overflow};
+use ptyd_session::commands::Found;
+use ptyd_session::{Cut, Overflow, Region};
 
 use super::{Shared, sys};
+use crate::handover::ExitStatus;
+use crate::worker::create::now_ms;
 
 impl Shared {
     /// Makes what was read visible. Where more queries wait than have a place, what follows them waits until the answers are
@@ -11,7 +14,7 @@ impl Shared {
     pub(crate) fn cut(&mut self) {
         self.answers_first = false;
         let mut cut_to = None;
-        while self.cutter.cut(&mut self.region, Overflow::Wait) == Cut::Full {
+        while self.cut_telling(Overflow::Wait) == Cut::Full {
             // The screen goes ahead of itself.
             self.feed(usize::MAX);
             if self.region.next_answer().is_some() && self.exit.is_none() {
@@ -30,7 +33,13 @@ impl Shared {
     /// The same, where nobody takes answers: queries beyond those that have a place get none.
     pub(crate) fn cut_unanswered(&mut self) {
         self.answers_first = false;
-        self.cutter.cut(&mut self.region, Overflow::Drop);
+        self.cut_telling(Overflow::Drop);
+    }
+
+    fn cut_telling(&mut self, overflow: Overflow) -> Cut {
+        let Self { region, cutter, commands, .. } = self;
+        let mut marks = |region: &Region<_>, found: Found<'_>| commands.take(found, region, now_ms());
+        cutter.cut_telling(region, overflow, &mut marks)
     }
 
     /// Notes the terminal's new size, and before that the screen as it is, if it could not be made again without a size that
@@ -63,6 +72,11 @@ impl Shared {
         // Queries that waited for others' answers are blanked; nobody is there to be answered.
         self.cut_unanswered();
         self.cutter.finish(&mut self.region);
+        let code = self.exit.and_then(|exit| match exit {
+            ExitStatus::Code(code) => Some(code),
+            ExitStatus::Signal(_) => None,
+        });
+        self.commands.end(code, self.region.held().end, now_ms());
         self.feed(usize::MAX);
         self.picture.keep_checkpoint();
     }

@@ -24,6 +24,7 @@ impl Session {
         }
         .map_err(NotApplied::Refused)?;
         if accepted == Accepted::Queued {
+            shared.note_typed();
             shared.note_goes_on(number, seq);
             shared.act(number, None);
             drop(guard);
@@ -55,6 +56,7 @@ impl Session {
         let mut guard = self.lock();
         guard.may_act(number)?;
         guard.input.push_urgent(byte).map_err(NotApplied::Refused)?;
+        guard.note_typed();
         guard.act(number, None);
         drop(guard);
         self.work.notify_one();

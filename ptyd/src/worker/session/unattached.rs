@@ -21,6 +21,7 @@ impl Session {
         shared.input.push(bytes).map_err(|_| {
             failure(ErrorCode::InputFull, "the program does not read its input; try again later")
         })?;
+        shared.note_typed();
         drop(shared);
         self.work.notify_one();
         Ok(())
@@ -79,6 +80,11 @@ impl Session {
         }
     }
 
+    /// All that is known of it, and how many commands its shell has run.
+    pub(crate) fn details_counted(&self) -> (SessionDetails, u64) {
+        (self.details(), self.lock().commands.count())
+    }
+
     /// Its line on the node's roll.
     pub(crate) fn roll_entry(&self) -> RollEntry {
         let info = self.info();
@@ -92,7 +98,7 @@ impl Session {
     }
 }
 
-fn over() -> Failure {
+pub(super) fn over() -> Failure {
     failure(ErrorCode::SessionEnded, "the session is over")
 }
 
@@ -108,7 +114,7 @@ mod tests {
     use devpocket_shared::ids::{SessionId, TerminalSize, UserId};
     use devpocket_shared::wire::{Attach, AttachMode, Change, Delivery, EndReason, Limits};
     use memmap2::MmapMut;
-    use ptyd_session::{Checkpoints, Cutter, Picture, Region, memory_bytes, parts};
+    use ptyd_session::{Checkpoints, Commands, Cutter, Integration, Picture, Region, memory_bytes, parts};
 
     use super::*;
     use crate::handover::ExitStatus;
@@ -127,7 +133,8 @@ mod tests {
         let region = Region::create(map(parts.region), 1, TerminalSize::DEFAULT).unwrap();
         let checkpoints = Checkpoints::new(map(parts.checkpoints)).unwrap();
         let picture = Picture::new(&region, map(parts.scrollback), checkpoints);
-        let memory = Memory { cutter: Cutter::recover(&region), region, picture };
+        let commands = Commands::create(map(parts.commands), None, Integration::Unknown).unwrap();
+        let memory = Memory { cutter: Cutter::recover(&region), region, picture, commands };
         let record = Record {
             name: Some("one".to_owned()),
             created_at_ms: now_ms(),

@@ -1,0 +1,117 @@
+//! What a command printed, as plain text: no colours, no title, no line written twice over. It knows neither ring nor screen; what
+//! moves the cursor about the screen is left out.
+
+use ptyd_screen::parser::{Event, Parser};
+
+/// Printed by zsh behind an output without a last line end, and where there is one too: a mark, spaces up to the right
+/// margin, and back.
+const MARK_BEGINS: &[u8] = b"\x1b[1m\x1b[7m";
+const MARK_ENDS: &[u8] = b"\r \r";
+
+/// The last `most` bytes at most of the text of `output`, and whether there was more.
+pub fn plain_text(output: &[u8], most: usize) -> (String, bool) {
+    let mut page = Page::default();
+    let (mut parser, mut rest) = (Parser::new(), without_mark(output));
+    while !rest.is_empty() {
+        let (used, event) = parser.next(rest);
+        page.take(&event);
+        rest = &rest[used..];
+    }
+    page.into_text(most)
+}
+
+fn without_mark(output: &[u8]) -> &[u8] {
+    let Some(before) = output.strip_suffix(MARK_ENDS) else { return output };
+    let before = before.trim_ascii_end();
+    let mark = before.windows(MARK_BEGINS.len()).rposition(|window| window == MARK_BEGINS);
+    mark.filter(|at| before.len() - at <= 32).map_or(output, |at| &output[..at])
+}
+
+#[derive(Default)]
+struct Page {
+    text: String,
+    line: Vec<char>,
+    /// Where in the line the next character goes.
+    at: usize,
+}
+
+impl Page {
+    fn take(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Text(text) => text.chars().for_each(|character| self.put(character)),
+            Event::Ascii(bytes) => bytes.iter().for_each(|byte| self.put(char::from(*byte))),
+            Event::Invalid => self.put('\u{FFFD}'),
+            Event::Control(b'\n') => {
+                self.text.extend(self.line.drain(..));
+                self.text.push('\n');
+                self.at = 0;
+            }
+            Event::Control(b'\r') => self.at = 0,
+            Event::Control(0x08) => self.at = self.at.saturating_sub(1),
+            Event::Control(b'\t') => self.put('\t'),
+            // Erase in line.
+            Event::Csi(csi) if csi.final_byte == b'K' && csi.prefix.is_none() => match csi.params.value(0) {
+                0 => self.line.truncate(self.at),
+                2 => self.line.clear(),
+                _ => {}
+            },
+            Event::Control(_)
+            | Event::Csi(_)
+            | Event::Escape { .. }
+            | Event::String(_)
+            | Event::Pending
+            | Event::Ignored => {}
+        }
+    }
+
+    fn put(&mut self, character: char) {
+        // What was erased before it may have been more.
+        if self.line.len() <= self.at {
+            self.line.resize(self.at + 1, ' ');
+        }
+        self.line[self.at] = character;
+        self.at += 1;
+    }
+
+    fn into_text(mut self, most: usize) -> (String, bool) {
+        self.text.extend(self.line);
+        let beyond = self.text.len().saturating_sub(most);
+        let from = self.text.ceil_char_boundary(beyond);
+        (self.text.split_off(from), from > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(output: &str, expected: &str) {
+        assert_eq!(plain_text(output.as_bytes(), 1000), (expected.to_owned(), false), "{output:?}");
+    }
+
+    #[test]
+    fn what_a_command_printed_is_told_as_it_is_read() {
+        check("one\r\ntwo\r\n", "one\ntwo\n");
+        check("\x1b[31mred\x1b[m \x1b]0;title\x07\u{e4}\tx", "red \u{e4}\tx");
+        check(" 10 %\r 50 %\r100 %\x1b[K\r\ndone\r\n", "100 %\ndone\n");
+        check("long\rab\x1b[K\r\nab\x08c\r\n", "ab\nac\n");
+        check("\x1b[2K\rx\x08\x08\x08y\x1b[1K\x00", "y");
+        check("", "");
+    }
+
+    #[test]
+    fn the_mark_of_zsh_behind_an_output_is_none_of_it() {
+        let mark = |sign| format!("\x1b[1m\x1b[7m{sign}\x1b[27m\x1b[1m\x1b[0m{}\r \r", " ".repeat(79));
+        check(&format!("x\r\n{}", mark('%')), "x\n");
+        check(&format!("x{}", mark('#')), "x");
+        check(&mark('%'), "");
+        check("x\r \r", " ");
+    }
+
+    #[test]
+    fn of_much_the_last_is_told_in_whole_characters() {
+        assert_eq!(plain_text("a\u{e4}b".as_bytes(), 2), ("b".to_owned(), true));
+        assert_eq!(plain_text("a\u{e4}b".as_bytes(), 3), ("\u{e4}b".to_owned(), true));
+        assert_eq!(plain_text("a\u{e4}b".as_bytes(), 4), ("a\u{e4}b".to_owned(), false));
+    }
+}
