@@ -21,7 +21,6 @@ pub mod sessions;
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -32,7 +31,6 @@ use tower::Layer;
 use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::normalize_path::NormalizePathLayer;
-use tower_http::timeout::TimeoutLayer;
 use tracing::error;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -42,8 +40,6 @@ use crate::terminal::{self, Compressors, Terminal};
 
 /// Largest body of a request (API.md section 1).
 pub const MAX_BODY_BYTES: usize = 1 << 20;
-/// How long a request may take from its last header byte to its answer's first; a socket's upgrade counts as answered.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Every route, ready to serve.
 pub fn router(state: AppState) -> Router {
@@ -58,7 +54,7 @@ fn served(state: AppState) -> Router {
         .method_not_allowed_fallback(async || Problem::of_status(StatusCode::METHOD_NOT_ALLOWED))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn_with_state(state.clone(), idempotency::once))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
+        .layer(from_fn(request::in_time))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(state.clone(), request::check_host))
         .layer(from_fn(request::check_head))

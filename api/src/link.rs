@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use devpocket_shared::certificates::{self, CA_FILE, CertificateError, MAKE_COMMAND, RENEW_AHEAD, Role};
 use devpocket_shared::ids::NodeId;
-use devpocket_shared::wire::message::LINK_VERSION;
+use devpocket_shared::wire::message::{FEATURE_COMMANDS, LINK_VERSION};
 use devpocket_shared::wire::stream::{self, FrameReader, FrameWriter, StreamError};
 use devpocket_shared::wire::{Answer, Hello, Request, frame};
 use metrics::{counter, histogram};
@@ -248,7 +248,7 @@ fn opening(request_id: &str, request: &Request) -> Result<BytesMut, LinkError> {
     let mut opening = BytesMut::new();
     let hello = Hello {
         version: LINK_VERSION,
-        features: 0,
+        features: FEATURE_COMMANDS,
         node_id: None,
         boot_id: None,
         request_id: request_id.to_owned(),

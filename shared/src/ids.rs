@@ -74,8 +74,21 @@ uuid_id! {
     NodeId
 }
 uuid_id! {
+    /// Names a command that a session's shell ran, as clients see it.
+    CommandId
+}
+uuid_id! {
     /// Names one life of a node's keeper; fences everything said to the lives before it.
     BootId
+}
+
+impl CommandId {
+    /// The id of command `number` of a session: another one for each (version 8, RFC 9562 section 5.8).
+    pub const fn of(session_id: SessionId, number: u64) -> Self {
+        let (high, low) = session_id.0.as_u64_pair();
+        let (high, low) = (high & !0xF000 | 0x8000, (low ^ number) & (u64::MAX >> 2) | 1 << 63);
+        Self(Uuid::from_u64_pair(high, low))
+    }
 }
 
 /// Names one app instance of an account in a session; at most 64 bytes of UTF-8, never empty.
@@ -212,6 +225,16 @@ mod tests {
         assert_eq!(ClientId::try_from(String::new()), Err(BadClientId));
         assert!(ClientId::try_from("x".repeat(64)).is_ok());
         assert_eq!(ClientId::try_from("x".repeat(65)), Err(BadClientId));
+    }
+
+    #[test]
+    fn every_command_of_a_session_has_an_id_of_its_own() {
+        let session = SessionId(Uuid::from_u128(u128::MAX));
+        let ids: std::collections::BTreeSet<Uuid> =
+            (1..1000).map(|number| CommandId::of(session, number).0).collect();
+        assert_eq!(ids.len(), 999);
+        assert!(ids.iter().all(|id| id.get_version_num() == 8 && id.get_variant() == uuid::Variant::RFC4122));
+        assert_ne!(CommandId::of(SessionId(Uuid::nil()), 1), CommandId::of(session, 1));
     }
 
     #[test]

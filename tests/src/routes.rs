@@ -116,6 +116,8 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/api/sessions/{id}/screen", Session, Nothing),
     route("GET", "/api/sessions/{id}/scrollback", Session, Nothing),
     route("GET", "/api/sessions/{id}/health", Session, Nothing),
+    route("GET", "/api/sessions/{id}/history", Session, Nothing),
+    route("POST", "/api/sessions/{id}/commands", Session, Fields(r#"{"command": "true", "timeout": 1}"#)),
     route("GET", "/ws/terminal", Account, Nothing),
     route("GET", "/health", Anybody, Nothing),
     route("GET", "/health/live", Anybody, Nothing),

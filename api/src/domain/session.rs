@@ -87,6 +87,17 @@ pub struct Session {
     pub cwd: Option<String>,
     /// Bytes of output.
     pub bytes_out: u64,
+    /// Commands that its shell ran.
+    pub command_count: u64,
+}
+
+/// What its ptyd says of a session.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// All but the number of its commands.
+    pub details: SessionDetails,
+    /// Commands that its shell ran.
+    pub command_count: u64,
 }
 
 /// Changes to a session, each within its bounds.
@@ -122,11 +133,13 @@ impl Session {
             title: None,
             cwd: None,
             bytes_out: 0,
+            command_count: 0,
         }
     }
 
     /// A session that its ptyd knows and the books do not.
-    pub fn found(owner: UserId, node: Option<NodeId>, details: &SessionDetails) -> Self {
+    pub fn found(owner: UserId, node: Option<NodeId>, told: &Told) -> Self {
+        let details = &told.details;
         let info = &details.info;
         let spec = Spec {
             name: info.name.clone(),
@@ -138,7 +151,7 @@ impl Session {
         let created_at = at_ms(info.created_at_ms);
         let mut session = Self::new(info.session_id, owner, &spec, details.limits, created_at);
         (session.node, session.status, session.started_at) = (node, Status::Running, Some(created_at));
-        session.update(details);
+        session.update(told);
         session
     }
 
@@ -148,8 +161,10 @@ impl Session {
     }
 
     /// Takes over what its ptyd says. Name and description are the books' own.
-    pub fn update(&mut self, details: &SessionDetails) {
+    pub fn update(&mut self, told: &Told) {
+        let details = &told.details;
         let info = &details.info;
+        self.command_count = told.command_count;
         (self.size, self.limits, self.bytes_out) = (info.size, details.limits, info.bytes_out);
         self.last_activity_at = Some(at_ms(details.last_activity_at_ms));
         self.title = Some(details.title.clone()).filter(|title| !title.is_empty());
@@ -195,8 +210,8 @@ mod tests {
 
     use super::*;
 
-    fn details(exit: Option<Exit>, reason: Option<EndReason>) -> SessionDetails {
-        SessionDetails {
+    fn told(exit: Option<Exit>, reason: Option<EndReason>) -> Told {
+        let details = SessionDetails {
             info: SessionInfo {
                 session_id: SessionId::new(Uuid::nil()),
                 name: Some("Build".to_owned()),
@@ -212,13 +227,14 @@ mod tests {
             last_activity_at_ms: 2000,
             ended_at_ms: None,
             limits: Limits::default(),
-        }
+        };
+        Told { details, command_count: 3 }
     }
 
     #[test]
     fn how_it_ended_decides_what_became_of_it() {
         let check = |exit, reason, status| {
-            let found = Session::found(UserId::new(Uuid::nil()), None, &details(exit, reason));
+            let found = Session::found(UserId::new(Uuid::nil()), None, &told(exit, reason));
             assert_eq!((found.status, found.has_ended()), (status, status != Status::Running));
         };
         check(None, None, Status::Running);
@@ -229,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_search_ignores_case_and_sees_every_text() {
-        let mut found = Session::found(UserId::new(Uuid::nil()), None, &details(None, None));
+        let mut found = Session::found(UserId::new(Uuid::nil()), None, &told(None, None));
         found.description = Some("My Ärger".to_owned());
         found.command = vec!["VIM".to_owned(), "x".to_owned()];
         assert_eq!(found.search_text(), "build\nmy ärger\nvim x");

@@ -3,6 +3,7 @@
 
 mod act;
 mod batch;
+mod commands;
 mod find;
 mod known;
 mod look;

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::header::{CONTENT_TYPE, HOST};
@@ -9,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug, info_span};
 use uuid::Uuid;
 
@@ -21,6 +22,12 @@ use crate::state::AppState;
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id taken from a client; also the link's bound.
 const MAX_ID_BYTES: usize = 64;
+
+/// How long a request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// The route that waits for a program, for five minutes if it is asked to; and how long that may take.
+const WAITING: &str = "/api/sessions/{id}/commands";
+const WAITING_TIMEOUT: Duration = Duration::from_secs(330);
 
 /// Longest path with its query, in bytes; the HTTP parser takes no more than 64 KiB.
 const MAX_TARGET_BYTES: usize = 32 << 10;
@@ -77,6 +84,14 @@ pub(super) async fn trace(mut request: Request, next: Next) -> Response {
     }
     .instrument(span)
     .await
+}
+
+/// Gives up a request that takes too long from its last header byte to its answer's first; a socket's upgrade counts as answered.
+pub(super) async fn in_time(request: Request, next: Next) -> Result<Response, Problem> {
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    let patience = if route == WAITING { WAITING_TIMEOUT } else { REQUEST_TIMEOUT };
+    let answered = timeout(patience, next.run(request)).await;
+    answered.map_err(|_| Problem::of_status(StatusCode::REQUEST_TIMEOUT))
 }
 
 /// Refuses a request whose head is beyond our bounds. They are below those of the HTTP parser, which answers without a body.

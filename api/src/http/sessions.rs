@@ -3,6 +3,8 @@
 mod acts;
 mod asking;
 mod bodies;
+mod command_views;
+mod commands;
 mod looks;
 mod requests;
 mod views;
@@ -39,6 +41,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(looks::screen))
         .routes(routes!(looks::scrollback))
         .routes(routes!(looks::health))
+        .routes(routes!(commands::history))
+        .routes(routes!(commands::run))
 }
 
 /// The account's sessions, newest first.

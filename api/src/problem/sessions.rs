@@ -54,9 +54,12 @@ fn refused(failure: Failure) -> Problem {
                 message,
             }]);
         }
-        ErrorCode::SpawnFailed => (StatusCode::UNPROCESSABLE_ENTITY, None),
+        ErrorCode::SpawnFailed | ErrorCode::CommandNotRun => (StatusCode::UNPROCESSABLE_ENTITY, None),
         ErrorCode::SessionNotFound => (StatusCode::NOT_FOUND, None),
-        ErrorCode::SessionEnded => (StatusCode::CONFLICT, None),
+        ErrorCode::SessionEnded
+        | ErrorCode::NoShellIntegration
+        | ErrorCode::CommandRunning
+        | ErrorCode::LineInUse => (StatusCode::CONFLICT, None),
         ErrorCode::NotAllowed | ErrorCode::LocalSessionsUnavailable => (StatusCode::FORBIDDEN, None),
         ErrorCode::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Some(RETRY_SECS)),
         ErrorCode::InputFull | ErrorCode::NodeUnavailable | ErrorCode::NodeFull => {

@@ -192,7 +192,7 @@ impl SessionStore for Database {
             sql("update sessions set status = $2, ended_at = $3, last_activity_at = $4, exit_code = $5,
                  exit_signal = $6, reason = $7, title = $8, cwd = $9, bytes_out = $10, rows = $11, cols = $12,
                  error_message = null, search_text = search_text || $13,
-                 node_id = coalesce(node_id, $14), started_at = coalesce(started_at, created_at)
+                 node_id = coalesce(node_id, $14), started_at = coalesce(started_at, created_at), command_count = $15
              where id = $1 and (ended_at is null or status = 'lost')");
         let (code, signal) = row::exit_columns(session.exit.as_ref());
         let title = session.title.as_deref().map(|title| format!("\n{}", title.to_lowercase()));
@@ -211,7 +211,8 @@ impl SessionStore for Database {
                 .bind(i64::from(session.size.rows()))
                 .bind(i64::from(session.size.cols()))
                 .bind(title.unwrap_or_default())
-                .bind(session.node),
+                .bind(session.node)
+                .bind(row::count_column(session.command_count)),
         )
         .await?;
         Ok(())
@@ -240,7 +241,7 @@ impl SessionStore for Database {
         };
         let select = sql("select id, owner_id, node_id, name, description, command, working_directory, rows, cols,
                  idle_timeout, max_duration, status, created_at, started_at, ended_at, last_activity_at, exit_code,
-                 exit_signal, reason, error_message, title, cwd, bytes_out
+                 exit_signal, reason, error_message, title, cwd, bytes_out, command_count
              from sessions
              where owner_id = $1 and ($2 = 0 or ended_at is null) and ($3 is null or status = $3)
                  and ($4 is null or search_text like $4 escape '\\') and ($5 is null or created_at >= $5)
@@ -401,7 +402,7 @@ fn insert(text: &'static str, session: &Session, name_key: Option<&str>) -> Stat
 fn one(owner: UserId, id: SessionId) -> Statement {
     let select = sql("select id, owner_id, node_id, name, description, command, working_directory, rows, cols,
              idle_timeout, max_duration, status, created_at, started_at, ended_at, last_activity_at, exit_code,
-             exit_signal, reason, error_message, title, cwd, bytes_out
+             exit_signal, reason, error_message, title, cwd, bytes_out, command_count
          from sessions where owner_id = $1 and id = $2");
     select.bind(owner).bind(id)
 }

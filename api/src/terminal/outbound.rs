@@ -307,6 +307,8 @@ impl Writer {
             ToApi::Clipboard { text } => goes_on(reply::said("clipboard", session_id, text)),
             ToApi::Cwd { text } => goes_on(reply::said("cwd", session_id, text)),
             ToApi::Notify { text } => goes_on(reply::said("notify", session_id, text)),
+            ToApi::CommandStarted(command) => goes_on(reply::command(session_id, "started", command)),
+            ToApi::CommandFinished(command) => goes_on(reply::command(session_id, "finished", command)),
             ToApi::Echo { offset, echo, canonical, alternate_screen, input_seq } => {
                 let echoing = Echoing { echo, canonical, alternate_screen, input_seq };
                 goes_on(reply::echo(session_id, offset, echoing))

@@ -1,8 +1,10 @@
 //! What the server says on the terminal stream, as JSON text (PROTOCOL section 4). Knows neither socket nor link.
 
-use devpocket_shared::ids::{Offset, Seq, SessionId, TerminalSize};
+use devpocket_shared::ids::{CommandId, Offset, Seq, SessionId, TerminalSize};
 use devpocket_shared::wire::frame::SnapshotHeader;
-use devpocket_shared::wire::{Attached, EndReason, ErrorCode, Exit, Failure, Resume, SnapshotReason};
+use devpocket_shared::wire::{
+    Attached, Command, EndReason, ErrorCode, Exit, Failure, Resume, SnapshotReason,
+};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -195,6 +197,25 @@ pub(super) struct Echoing {
     pub(super) input_seq: Option<Seq>,
 }
 
+/// `command`.
+pub(super) fn command(session_id: SessionId, phase: &str, command: Command) -> Reply {
+    let mut data = json!({
+        "id": CommandId::of(session_id, command.number),
+        "phase": phase,
+        "command": command.text,
+        "cwd": command.cwd,
+    });
+    if command.is_truncated {
+        data["truncated"] = true.into();
+    }
+    if let Some(to) = command.to {
+        data["exit_code"] = command.exit_code.into();
+        data["duration_ms"] = command.duration_ms().into();
+        data["output_range"] = json!([command.from.0, to.0]);
+    }
+    Reply::new("command", Some(session_id), data)
+}
+
 /// `history`.
 pub(super) fn history(session_id: SessionId, first_line: u64, lines: Vec<String>, total: u64) -> Reply {
     let data = json!({ "first_line": first_line, "lines": lines, "total": total });
@@ -295,6 +316,34 @@ mod tests {
         let data = json!({ "echo": true, "canonical": false, "alternate_screen": true, "input_seq": 4 });
         let expected = json!({ "type": "echo", "session_id": SESSION, "offset": 9, "data": data });
         check(echo(SESSION, Offset(9), echoing), &expected);
+    }
+
+    #[test]
+    fn a_command_has_an_exit_code_once_it_has_ended() {
+        let begun = Command {
+            number: 1,
+            prompt: 1,
+            text: Some("ls".to_owned()),
+            is_truncated: false,
+            cwd: None,
+            from: Offset(5),
+            to: None,
+            started_at_ms: 1000,
+            finished_at_ms: None,
+            exit_code: None,
+        };
+        let id = CommandId::of(SESSION, 1);
+        let data = json!({ "id": id, "phase": "started", "command": "ls", "cwd": null });
+        let expected = |data| json!({ "type": "command", "session_id": SESSION, "data": data });
+        check(command(SESSION, "started", begun.clone()), &expected(data));
+        let text = None;
+        let ended =
+            Command { text, to: Some(Offset(9)), finished_at_ms: Some(1250), exit_code: Some(2), ..begun };
+        let data = json!({
+            "id": id, "phase": "finished", "command": null, "cwd": null, "exit_code": 2, "duration_ms": 250,
+            "output_range": [5, 9],
+        });
+        check(command(SESSION, "finished", ended), &expected(data));
     }
 
     #[test]

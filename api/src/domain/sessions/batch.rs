@@ -68,7 +68,8 @@ impl Sessions {
         let detached: Vec<SessionId> = detached.map(|entry| entry.session_id).collect();
         let since = self.clock.now() - quiet;
         let mut ended = Vec::new();
-        for details in self.details(caller, &detached).await? {
+        for told in self.details(caller, &detached).await? {
+            let details = told.details;
             let id = details.info.session_id;
             let still = details.info.exit.is_none() && details.info.attached_clients == 0;
             if still && at_ms(details.last_activity_at_ms) <= since {

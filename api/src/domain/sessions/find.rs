@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use devpocket_shared::ids::SessionId;
-use devpocket_shared::wire::SessionDetails;
 
 use super::{Caller, Roll, SessionError, Sessions};
-use crate::domain::session::{Session, Status};
+use crate::domain::session::{Session, Status, Told};
 use crate::store::SessionFilter;
 
 /// Most living sessions of an owner that are looked through for those with, or without, clients: what a node takes.
@@ -100,8 +99,8 @@ impl Sessions {
         }
         match self.details(caller, &[id]).await {
             Ok(mut details) => {
-                if let Some(details) = details.pop() {
-                    return self.with_truth(session, &details).await;
+                if let Some(told) = details.pop() {
+                    return self.with_truth(session, &told).await;
                 }
             }
             Err(SessionError::Link(_)) => return Ok(Shown::unasked(session)),
@@ -136,8 +135,8 @@ impl Sessions {
 
     async fn show_unbooked(&self, caller: Caller<'_>, id: SessionId) -> Result<Shown, SessionError> {
         // Made over a socket a moment ago, perhaps.
-        let details = self.details(caller, &[id]).await?.pop().ok_or(SessionError::NotFound)?;
-        Ok(shown(Session::found(caller.owner, None, &details), &details))
+        let told = self.details(caller, &[id]).await?.pop().ok_or(SessionError::NotFound)?;
+        Ok(shown(Session::found(caller.owner, None, &told), &told))
     }
 
     async fn with_details(&self, caller: Caller<'_>, page: Vec<Session>) -> Result<Vec<Shown>, SessionError> {
@@ -148,33 +147,29 @@ impl Sessions {
             Err(SessionError::Link(_)) => Vec::new(),
             Err(err) => return Err(err),
         };
-        let mut details: BTreeMap<SessionId, SessionDetails> =
-            details.into_iter().map(|details| (details.info.session_id, details)).collect();
+        let mut details: BTreeMap<SessionId, Told> =
+            details.into_iter().map(|told| (told.details.info.session_id, told)).collect();
         let mut all = Vec::with_capacity(page.len());
         for session in page {
             all.push(match details.remove(&session.id) {
-                Some(details) => self.with_truth(session, &details).await?,
+                Some(told) => self.with_truth(session, &told).await?,
                 None => Shown::unasked(session),
             });
         }
         Ok(all)
     }
 
-    async fn with_truth(
-        &self,
-        mut session: Session,
-        details: &SessionDetails,
-    ) -> Result<Shown, SessionError> {
-        session.update(details);
+    async fn with_truth(&self, mut session: Session, told: &Told) -> Result<Shown, SessionError> {
+        session.update(told);
         if session.has_ended() {
             self.note_end(&session).await?;
         }
-        Ok(shown(session, details))
+        Ok(shown(session, told))
     }
 }
 
-fn shown(session: Session, details: &SessionDetails) -> Shown {
-    let attached_clients = if session.has_ended() { 0 } else { details.info.attached_clients };
+fn shown(session: Session, told: &Told) -> Shown {
+    let attached_clients = if session.has_ended() { 0 } else { told.details.info.attached_clients };
     Shown { session, attached_clients, is_answered: true }
 }
 

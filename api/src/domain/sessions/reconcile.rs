@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use devpocket_shared::ids::{NodeId, SessionId, UserId};
 use devpocket_shared::wire::details::MAX_DETAILS;
-use devpocket_shared::wire::{Answer, Request, RollEntry, SessionDetails};
+use devpocket_shared::wire::{Answer, Request, RollEntry};
 use time::OffsetDateTime;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{Caller, SessionError, Sessions};
-use crate::domain::session::{Session, Status};
+use crate::domain::session::{Session, Status, Told};
 use crate::store::Unended;
 
 /// How often the books are compared with the roll: an end that nobody asks for may be entered so late.
@@ -106,8 +106,8 @@ impl Sessions {
         }
         for (owner, ids) in news {
             let caller = Caller { owner, request_id };
-            for details in self.details(caller, &ids).await? {
-                self.enter(owner, roll.node, &details, &known).await?;
+            for told in self.details(caller, &ids).await? {
+                self.enter(owner, roll.node, &told, &known).await?;
             }
         }
         Ok(roll)
@@ -118,14 +118,21 @@ impl Sessions {
         &self,
         caller: Caller<'_>,
         ids: &[SessionId],
-    ) -> Result<Vec<SessionDetails>, SessionError> {
+    ) -> Result<Vec<Told>, SessionError> {
         let mut all = Vec::new();
         for ids in ids.chunks(MAX_DETAILS) {
             let request = Request::Details { owner: caller.owner, session_ids: ids.to_vec() };
-            let (Answer::Details(details), _) = self.ask(caller.request_id, &request).await? else {
+            let (answer, _) = self.ask(caller.request_id, &request).await?;
+            if let Answer::DetailsCounted(counted) = answer {
+                let told =
+                    counted.into_iter().map(|(details, command_count)| Told { details, command_count });
+                all.extend(told);
+            } else if let Answer::Details(details) = answer {
+                // A node of an earlier release, which counts no commands.
+                all.extend(details.into_iter().map(|details| Told { details, command_count: 0 }));
+            } else {
                 return Err(SessionError::OutOfTurn);
-            };
-            all.extend(details);
+            }
         }
         Ok(all)
     }
@@ -190,10 +197,10 @@ impl Sessions {
         &self,
         owner: UserId,
         node: Option<NodeId>,
-        details: &SessionDetails,
+        told: &Told,
         known: &BTreeSet<SessionId>,
     ) -> Result<(), SessionError> {
-        let found = Session::found(owner, node, details);
+        let found = Session::found(owner, node, told);
         if !known.contains(&found.id) {
             let begun = Session { status: Status::Running, ..found.clone() };
             self.store.adopt_session(&begun).await?;

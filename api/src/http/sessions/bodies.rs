@@ -77,6 +77,17 @@ pub(super) struct Input {
     data: String,
 }
 
+/// A command to type.
+#[derive(ToSchema)]
+pub(super) struct NewCommand {
+    /// At most 16 KiB, and no control characters but tabs and line ends.
+    #[schema(min_length = 1, max_length = 16_384)]
+    command: String,
+    /// Seconds to wait for its end.
+    #[schema(minimum = 1, maximum = 300, default = 30)]
+    timeout: Option<u32>,
+}
+
 /// What to do with which sessions.
 #[derive(ToSchema)]
 pub(super) struct Batch {
@@ -165,4 +176,13 @@ pub(super) struct LinesQuery {
     /// Lines that end before this one; none: the last.
     #[param(minimum = 0, maximum = 9_223_372_036_854_775_807i64)]
     before_line: Option<u64>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CommandsQuery {
+    #[param(minimum = 0, maximum = 4_294_967_295i64, default = 0)]
+    offset: Option<u32>,
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<u32>,
 }

@@ -1,6 +1,9 @@
 //! Bodies of `/api/sessions`, read field by field.
 
+use std::time::Duration;
+
 use devpocket_shared::ids::{SessionId, TerminalSize};
+use devpocket_shared::wire::commands::MAX_TYPED_BYTES;
 use devpocket_shared::wire::details::MAX_INPUT_BYTES;
 use devpocket_shared::wire::{Change, Limits, Spec, Update};
 use serde_json::Value;
@@ -18,6 +21,9 @@ use crate::store::SessionFilter;
 const MAX_DESCRIPTION: usize = 1000;
 /// Longest text that is searched for, in characters.
 const MAX_QUERY: usize = 200;
+/// How long a command's end is waited for unless asked for otherwise, and at most, in seconds.
+const COMMAND_SECS: u64 = 30;
+const MAX_COMMAND_SECS: u64 = 300;
 /// Most sessions of one batch.
 const MAX_BATCH: usize = 100;
 /// How long a session has to be quiet to be cleaned up, unless asked for otherwise, in seconds.
@@ -121,6 +127,22 @@ pub(super) fn input(mut fields: Fields) -> Result<String, Problem> {
         None => fields.wrong("data", "missing", "is needed"),
     }
     Err(fields.refused())
+}
+
+/// A command to type, and how long to wait for its end.
+pub(super) fn command(mut fields: Fields) -> Result<(String, Duration), Problem> {
+    let command = fields.text("command", MAX_TYPED_BYTES).replace("\r\n", "\n");
+    let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if command.len() > MAX_TYPED_BYTES || command.contains(steers) {
+        let message =
+            format!("has at most {MAX_TYPED_BYTES} bytes, and no control characters but tabs and line ends");
+        fields.wrong("command", "out_of_range", message);
+    } else if command.trim_end().is_empty() {
+        fields.wrong("command", "missing", "is needed");
+    }
+    let secs = set(number(&mut fields, "timeout", 1, MAX_COMMAND_SECS));
+    fields.done()?;
+    Ok((command, Duration::from_secs(secs.unwrap_or(COMMAND_SECS))))
 }
 
 pub(super) fn force(mut fields: Fields) -> Result<bool, Problem> {

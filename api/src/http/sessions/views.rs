@@ -65,6 +65,8 @@ pub(in crate::http) struct SessionView {
     title: Option<String>,
     cwd: Option<String>,
     bytes_out: u64,
+    /// Commands that its shell ran, as far as it tells.
+    command_count: u64,
 }
 
 impl From<&Shown> for SessionView {
@@ -99,6 +101,7 @@ impl From<&Shown> for SessionView {
             title: session.title,
             cwd: session.cwd,
             bytes_out: session.bytes_out,
+            command_count: session.command_count,
         }
     }
 }

@@ -166,7 +166,7 @@ async fn answer(socket: UnixStream, held: &Held, say_so: Option<&Notify>, id: Op
             held.retain(|(whose, session)| (whose, &session.session_id) != (owner, session_id));
             if held.len() < before { Answer::Done } else { unknown() }
         }
-        Request::Input { .. } => unknown(),
+        Request::Input { .. } | Request::StartCommand { .. } => unknown(),
         Request::Create(_)
         | Request::CreateLimited { .. }
         | Request::Kill { .. }
@@ -174,7 +174,9 @@ async fn answer(socket: UnixStream, held: &Held, say_so: Option<&Notify>, id: Op
         | Request::Attach { .. }
         | Request::Info
         | Request::Screen { .. }
-        | Request::History { .. } => {
+        | Request::History { .. }
+        | Request::Commands { .. }
+        | Request::AwaitCommand { .. } => {
             let message = "it only knows and ends sessions".to_owned();
             Answer::Failed(Failure { code: ErrorCode::NodeFull, message, expected: None })
         }

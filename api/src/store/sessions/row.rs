@@ -33,6 +33,7 @@ pub(super) struct SessionRow {
     title: Option<String>,
     cwd: Option<String>,
     bytes_out: i64,
+    command_count: i64,
 }
 
 impl TryFrom<SessionRow> for Session {
@@ -67,6 +68,7 @@ impl TryFrom<SessionRow> for Session {
             title: row.title,
             cwd: row.cwd,
             bytes_out: u64::try_from(row.bytes_out).unwrap_or(0),
+            command_count: u64::try_from(row.command_count).unwrap_or(0),
         })
     }
 }

@@ -64,6 +64,7 @@ async fn what_is_written_is_read_back<P: Place>() {
         title: Some("a Title".to_owned()),
         cwd: Some("/home".to_owned()),
         bytes_out: 1 << 40,
+        command_count: 7,
         ..session.clone()
     };
     database.session_ended(&ended).await.unwrap();

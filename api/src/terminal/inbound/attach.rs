@@ -176,7 +176,11 @@ impl Inbound<'_> {
             | Answer::Screen { .. }
             | Answer::History { .. }
             | Answer::Details(_)
-            | Answer::Roll { .. } => {
+            | Answer::Roll { .. }
+            | Answer::DetailsCounted(_)
+            | Answer::Commands { .. }
+            | Answer::CommandStarted { .. }
+            | Answer::CommandResult(_) => {
                 let error = reply::error(
                     session_id,
                     ErrorCode::Internal,

@@ -14,11 +14,11 @@ use super::unattached::over;
 use super::{Session, Shared, failure};
 use crate::worker::drive::now;
 
-/// How long a shell may take to its first prompt, and to the next one after a command.
-const FIRST_PROMPT: Duration = Duration::from_secs(5);
+/// How long a shell may take to its first prompt, and to the next one after a command. All of it together is less than an api waits for an answer.
+const FIRST_PROMPT: Duration = Duration::from_secs(4);
 const NEXT_PROMPT: Duration = Duration::from_secs(2);
 /// How long it may take to begin what was typed.
-const BEGINNING: Duration = Duration::from_secs(10);
+const BEGINNING: Duration = Duration::from_secs(5);
 /// How long it may have a part of a command, when the whole was typed: it asks for the rest in a moment's time or never.
 const CONTINUING: Duration = Duration::from_millis(500);
 /// Most output the screen catches up with before a command is typed.

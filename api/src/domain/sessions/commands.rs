@@ -1,0 +1,62 @@
+//! What a session's shell ran, and a command typed into it. The shell's own marks, at its ptyd, tell when one ends.
+
+use std::time::Duration;
+
+use devpocket_shared::ids::SessionId;
+use devpocket_shared::wire::commands::MAX_COMMAND_WAIT_MS;
+use devpocket_shared::wire::{Answer, Command, CommandResult, Request};
+use tokio::time::Instant;
+
+use super::{Caller, SessionError, Sessions};
+
+impl Sessions {
+    /// Commands, newest first: `limit` of them after the first `offset`, and how many are kept.
+    pub async fn commands(
+        &self,
+        caller: Caller<'_>,
+        id: SessionId,
+        offset: u32,
+        limit: u32,
+    ) -> Result<(Vec<Command>, u64), SessionError> {
+        let (mut all, mut before, mut skip) = (Vec::new(), None, offset);
+        loop {
+            let most = limit - u32::try_from(all.len()).unwrap_or(limit);
+            let request = Request::Commands { owner: caller.owner, session_id: id, before, skip, most };
+            let answer = self.ask_about(caller, id, SessionError::Forgotten, &request).await?;
+            let Answer::Commands { commands, total } = answer else { return Err(SessionError::OutOfTurn) };
+            // What did not fit into one answer is in the next.
+            (before, skip) = (commands.last().map(|command| command.number), 0);
+            all.extend(commands);
+            if before.is_none() || all.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+                return Ok((all, total));
+            }
+        }
+    }
+
+    /// Types a command into the session's shell and waits for its end, at most for `patience`; what it has come to by then.
+    /// Nothing is typed twice.
+    pub async fn run_command(
+        &self,
+        caller: Caller<'_>,
+        id: SessionId,
+        command: String,
+        patience: Duration,
+    ) -> Result<CommandResult, SessionError> {
+        let until = Instant::now() + patience;
+        let (owner, session_id) = (caller.owner, id);
+        let request = Request::StartCommand { owner, session_id, command };
+        let Answer::CommandStarted { number } = self.ask_once(caller, id, &request).await? else {
+            return Err(SessionError::OutOfTurn);
+        };
+        loop {
+            let left = until.saturating_duration_since(Instant::now()).as_millis();
+            let wait_ms = u32::try_from(left).unwrap_or(u32::MAX).min(MAX_COMMAND_WAIT_MS);
+            let request = Request::AwaitCommand { owner, session_id, number, wait_ms };
+            let answer = self.ask_about(caller, id, SessionError::Forgotten, &request).await?;
+            let Answer::CommandResult(result) = answer else { return Err(SessionError::OutOfTurn) };
+            if result.is_over || Instant::now() >= until {
+                return Ok(result);
+            }
+        }
+    }
+}
