@@ -21,6 +21,8 @@ const NEXT_PROMPT: Duration = Duration::from_secs(2);
 const BEGINNING: Duration = Duration::from_secs(5);
 /// How long it may have a part of a command, when the whole was typed: it asks for the rest in a moment's time or never.
 const CONTINUING: Duration = Duration::from_millis(500);
+/// How long it may take to its prompt when it was interrupted.
+const INTERRUPTED: Duration = Duration::from_millis(500);
 /// Most output the screen catches up with before a command is typed.
 const FEED_BYTES: usize = 256 << 10;
 /// Bytes of a command in an answer beside its texts, at most.
@@ -30,8 +32,8 @@ const INTERRUPT: u8 = 3;
 /// What is known of typing at a shell's prompt.
 #[derive(Debug, Default)]
 pub(super) struct Typing {
-    /// When somebody typed last: prompts and commands there had been.
-    last: Option<(u64, u64)>,
+    /// When somebody typed last: prompts and commands there had been, and whether one ran.
+    last: Option<(u64, u64, bool)>,
     /// A command is being typed by nobody attached.
     is_commanded: bool,
 }
@@ -110,6 +112,7 @@ impl Session {
             };
             if now() >= until {
                 self.interrupt();
+                self.wait_until_back(before).await;
                 drop(turn);
                 let why = if continues_since.is_some() {
                     "it is no whole command: the shell waited for the rest, and was interrupted"
@@ -119,6 +122,19 @@ impl Session {
                 return Err(failure(ErrorCode::CommandNotRun, why));
             }
             // What comes of it is looked at above.
+            let _timed_out = timeout_at(until.into(), changed.changed()).await;
+        }
+    }
+
+    /// Waits until an interrupted shell is back at its prompt, for a moment.
+    async fn wait_until_back(&self, (prompts, _): (u64, u64)) {
+        let until = now() + INTERRUPTED;
+        let mut changed = self.subscribe();
+        while now() < until {
+            changed.mark_unchanged();
+            if self.lock().commands.prompts() > prompts {
+                return;
+            }
             let _timed_out = timeout_at(until.into(), changed.changed()).await;
         }
     }
@@ -164,8 +180,9 @@ impl Session {
         if shared.typing.is_commanded {
             return Err(running());
         }
-        let at_prompt = shared.typing.last == Some(before);
-        let ahead = shared.typing.last == Some((before.0.saturating_sub(1), before.1));
+        let (prompts, count) = before;
+        let at_prompt = shared.typing.last.is_some_and(|(at, ..)| at == prompts);
+        let ahead = shared.typing.last == Some((prompts.saturating_sub(1), count, true));
         let is_shown = shared.region.head().0 > since;
         if at_prompt || (ahead && is_shown) || !shared.input.is_empty(&shared.region) {
             return Err(failure(ErrorCode::LineInUse, "somebody has typed at the shell's prompt"));
@@ -211,7 +228,8 @@ impl Session {
 impl Shared {
     /// Notes that somebody typed.
     pub(super) fn note_typed(&mut self) {
-        self.typing.last = Some((self.commands.prompts(), self.commands.count()));
+        let is_running = self.commands.running().is_some();
+        self.typing.last = Some((self.commands.prompts(), self.commands.count(), is_running));
     }
 
     /// Until when to wait for the shell's prompt, from `began` on; none: it is there.
