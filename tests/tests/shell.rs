@@ -56,9 +56,13 @@ impl Shell {
         format!("/api/sessions/{}/{what}", self.id)
     }
 
-    /// Runs a command and gives what came of it.
+    /// Runs a command, once nobody types, and gives what came of it.
     async fn run(&self, command: &str) -> Value {
-        let answer = self.try_run(command, 20).await;
+        let answer = wait_for("nobody types", LIMIT, async || {
+            let answer = self.try_run(command, 20).await;
+            (answer.body["code"] != "line_in_use").then_some(answer)
+        })
+        .await;
         assert_eq!(answer.status, 200, "{command}: {answer:?}\n{}", self.screen().await);
         answer.body
     }
@@ -249,6 +253,7 @@ async fn a_command_that_takes_longer_goes_on_and_keeps_others_out() {
     let page = shell.rest.get(&shell.path("history")).await.expect(200);
     assert_eq!(page["commands"][0]["id"], answer["id"], "the same command");
     // Of two at once one is typed, and the other not at all.
+    shell.says("true").await;
     let (one, two) = tokio::join!(shell.try_run("sleep 1; echo a", 20), shell.try_run("sleep 1; echo b", 20));
     let mut statuses = [one.status, two.status];
     statuses.sort_unstable();
@@ -256,7 +261,7 @@ async fn a_command_that_takes_longer_goes_on_and_keeps_others_out() {
     let (ran, refused) = if one.status == 200 { (one, two) } else { (two, one) };
     refused.is_problem(409, "command_running");
     assert!(["a\n", "b\n"].iter().any(|text| ran.body["output"] == *text), "{ran:?}");
-    assert_eq!(shell.history().await.len(), 2);
+    assert_eq!(shell.history().await.len(), 3);
 }
 
 #[tokio::test]
@@ -269,7 +274,7 @@ async fn what_somebody_types_is_not_mixed_with_a_command() {
     shell.try_run("true", 1).await.is_problem(409, "line_in_use");
     shell.type_in("\u{3}").await;
     shell.wait_shown("^C").await;
-    wait_until("the line is free", LIMIT, async || shell.try_run("echo free", 5).await.status == 200).await;
+    assert_eq!(shell.says("echo free").await, (0, "free\n".to_owned()));
 }
 
 #[tokio::test]
@@ -401,14 +406,12 @@ async fn zsh_and_fish_tell_as_much_as_bash() {
         assert_eq!(shell.says("true").await, (0, String::new()), "{command:?}");
         assert_eq!(shell.says("false").await, (1, String::new()), "{command:?}");
         assert_eq!(shell.says("echo 'a;b?'; cd /tmp").await, (0, "a;b?\n".to_owned()), "{command:?}");
+        let (_, output) = shell.says("echo one\necho two").await;
+        assert!(output.starts_with("one\n") && output.ends_with("two\n"), "{command:?}: {output:?}");
         assert_eq!(shell.says("printf no-end").await, (0, "no-end".to_owned()), "{command:?}");
         shell.type_in("\u{3}").await;
         shell.type_in("\r").await;
-        let result = wait_for("the line is free", LIMIT, async || {
-            let answer = shell.try_run("sh -c 'exit 9'", 10).await;
-            (answer.status == 200).then_some(answer.body)
-        })
-        .await;
+        let result = shell.run("sh -c 'exit 9'").await;
         assert_eq!(
             (&result["exit_code"], &result["cwd"]),
             (&json!(9), &json!("/tmp")),
@@ -418,6 +421,7 @@ async fn zsh_and_fish_tell_as_much_as_bash() {
             ("true", 0),
             ("false", 1),
             ("echo 'a;b?'; cd /tmp", 0),
+            ("echo one\necho two", 0),
             ("printf no-end", 0),
             ("sh -c 'exit 9'", 9),
         ];
@@ -426,7 +430,7 @@ async fn zsh_and_fish_tell_as_much_as_bash() {
         shell.wait_history(&expected).await;
         let end = shell.try_run("exit 3", 10).await.expect(200);
         assert_eq!((&end["exit_code"], &end["timed_out"]), (&json!(3), &json!(false)), "{command:?}: {end}");
-        assert_eq!(shell.wait_ended().await["command_count"], 6);
+        assert_eq!(shell.wait_ended().await["command_count"], 7);
     }
 }
 

@@ -28,12 +28,18 @@ const FEED_BYTES: usize = 256 << 10;
 /// Bytes of a command in an answer beside its texts, at most.
 const FIXED_BYTES: usize = 128;
 const INTERRUPT: u8 = 3;
+/// For so long a shell may not have read what somebody typed.
+const TYPED_AHEAD: Duration = Duration::from_millis(200);
+/// How long after its prompt a shell may ask for pastes to be framed.
+const PASTE_MODE: Duration = Duration::from_millis(300);
 
 /// What is known of typing at a shell's prompt.
 #[derive(Debug, Default)]
 pub(super) struct Typing {
     /// When somebody typed last: prompts and commands there had been, and whether one ran.
     last: Option<(u64, u64, bool)>,
+    /// When that was, if it was somebody attached, or typing for others.
+    last_at: Option<Instant>,
     /// A command is being typed by nobody attached.
     is_commanded: bool,
 }
@@ -88,6 +94,9 @@ impl Session {
             return Err(failure(ErrorCode::InvalidField, "command holds control characters"));
         }
         self.wait_for_prompt().await?;
+        if command.contains(char::is_control) {
+            self.wait_for_paste_mode().await;
+        }
         let (turn, before) = self.type_command(command)?;
         let mut continues_since = None;
         let deadline = now() + BEGINNING;
@@ -168,6 +177,23 @@ impl Session {
         }
     }
 
+    /// Waits until the shell takes pasted text, for a moment: zsh says so behind its prompt.
+    async fn wait_for_paste_mode(&self) {
+        let until = now() + PASTE_MODE;
+        let mut changed = self.subscribe();
+        while now() < until {
+            changed.mark_unchanged();
+            {
+                let mut shared = self.lock();
+                shared.feed(FEED_BYTES);
+                if shared.picture.screen().modes().bracketed_paste {
+                    return;
+                }
+            }
+            let _timed_out = timeout_at(until.into(), changed.changed()).await;
+        }
+    }
+
     /// Types a command, if nobody else types; gives how many prompts and commands there were before.
     fn type_command(&self, command: &str) -> Result<(Turn<'_>, (u64, u64)), Failure> {
         let mut shared = self.lock();
@@ -184,7 +210,9 @@ impl Session {
         let at_prompt = shared.typing.last.is_some_and(|(at, ..)| at == prompts);
         let ahead = shared.typing.last == Some((prompts.saturating_sub(1), count, true));
         let is_shown = shared.region.head().0 > since;
-        if at_prompt || (ahead && is_shown) || !shared.input.is_empty(&shared.region) {
+        // What was typed may not have come to the shell yet.
+        let just_now = shared.typing.last_at.is_some_and(|at| now() < at + TYPED_AHEAD);
+        if at_prompt || just_now || (ahead && is_shown) || !shared.input.is_empty(&shared.region) {
             return Err(failure(ErrorCode::LineInUse, "somebody has typed at the shell's prompt"));
         }
         let is_bracketed = shared.picture.screen().modes().bracketed_paste;
@@ -197,7 +225,7 @@ impl Session {
                 failure(ErrorCode::InputFull, "the program does not read its input; try again later")
             })?;
         }
-        shared.note_typed();
+        shared.note_line();
         shared.typing.is_commanded = true;
         drop(shared);
         self.work.notify_one();
@@ -228,6 +256,11 @@ impl Session {
 impl Shared {
     /// Notes that somebody typed.
     pub(super) fn note_typed(&mut self) {
+        self.typing.last_at = Some(now());
+        self.note_line();
+    }
+
+    fn note_line(&mut self) {
         let is_running = self.commands.running().is_some();
         self.typing.last = Some((self.commands.prompts(), self.commands.count(), is_running));
     }
