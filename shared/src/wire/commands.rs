@@ -11,6 +11,8 @@ pub const MAX_COMMAND_BYTES: usize = 4096;
 pub const MAX_TYPED_BYTES: usize = 16 << 10;
 /// Most output of commands in one answer, in bytes of text: the last of it.
 pub const MAX_COMMAND_OUTPUT_BYTES: usize = 256 << 10;
+/// What a command takes in an answer beside its texts, in bytes, at most.
+pub const FIXED_BYTES: usize = 256;
 /// Longest wait for a command's end in one request, in milliseconds; who waits longer asks again.
 pub const MAX_COMMAND_WAIT_MS: u32 = 5000;
 

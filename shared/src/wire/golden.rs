@@ -147,6 +147,38 @@ fn what_is_asked_without_attaching_keeps_its_bytes() {
 }
 
 #[test]
+fn what_is_said_of_commands_keeps_its_bytes() {
+    let (owner, session_id) = (UserId::new(id(2)), SessionId::new(id(3)));
+    check(
+        &Request::Commands { owner, session_id, before: Some(9), skip: 1, most: 500 },
+        "0e0202020202020202020202020202020203030303030303030303030303030303010901fbf401",
+    );
+    check(
+        &Request::StartCommand { owner, session_id, command: "c".to_owned() },
+        "0f02020202020202020202020202020202030303030303030303030303030303030163",
+    );
+    check(
+        &Request::AwaitCommand { owner, session_id, number: 4, wait_ms: 5000 },
+        "10020202020202020202020202020202020303030303030303030303030303030304fb8813",
+    );
+    check(&Answer::DetailsCounted(Vec::new()), "0b00");
+    check(
+        &Answer::Commands { commands: vec![command()], total: 3 },
+        "0c0104050101630001012f0601070800010103",
+    );
+    check(&Answer::CommandStarted { number: 4 }, "0d04");
+    let result = CommandResult {
+        command: command(),
+        is_over: true,
+        output: "o".to_owned(),
+        is_output_truncated: false,
+    };
+    check(&Answer::CommandResult(Box::new(result)), "0e04050101630001012f0601070800010101016f00");
+    check(&ToApi::CommandStarted(command()), "0e04050101630001012f06010708000101");
+    check(&ToApi::CommandFinished(command()), "0f04050101630001012f06010708000101");
+}
+
+#[test]
 fn the_largest_lists_fit_into_a_control_message() {
     let passes = |message: Answer| {
         let mut bytes = BytesMut::new();
@@ -242,6 +274,17 @@ fn the_largest_texts_fit_into_a_control_message() {
     lines.reverse();
     passes(ToApi::History { tag: u32::MAX, first_line: u64::MAX, lines, total: u64::MAX });
     passes(ToApi::Clipboard { text: "x".repeat(100 << 10) });
+    let longest = Some("x".repeat(commands::MAX_COMMAND_BYTES));
+    let command = Command { text: longest.clone(), cwd: longest, ..command() };
+    passes(ToApi::CommandFinished(command.clone()));
+    let mut bytes = BytesMut::new();
+    let most = message::MAX_TEXT_BYTES / (2 * commands::MAX_COMMAND_BYTES + commands::FIXED_BYTES);
+    for commands in
+        [vec![command; most], vec![self::command(); message::MAX_TEXT_BYTES / commands::FIXED_BYTES]]
+    {
+        frame::put_control(&mut bytes, &Answer::Commands { commands, total: u64::MAX }).unwrap();
+        Frame::take(&mut bytes).unwrap().unwrap().control::<Answer>().unwrap();
+    }
 }
 
 #[test]
@@ -304,6 +347,21 @@ fn hex(bytes: &[u8]) -> String {
 
 fn id(byte: u8) -> Uuid {
     Uuid::from_bytes([byte; 16])
+}
+
+fn command() -> Command {
+    Command {
+        number: 4,
+        prompt: 5,
+        text: Some("c".to_owned()),
+        is_truncated: false,
+        cwd: Some("/".to_owned()),
+        from: Offset(6),
+        to: Some(Offset(7)),
+        started_at_ms: 8,
+        finished_at_ms: None,
+        exit_code: Some(-1),
+    }
 }
 
 fn info() -> SessionInfo {

@@ -250,7 +250,7 @@ pub enum Answer {
     /// The command typed has begun, and has this number.
     CommandStarted { number: u64 },
     /// What commands came to, or have come to so far.
-    CommandResult(CommandResult),
+    CommandResult(Box<CommandResult>),
 }
 
 /// How an attach goes on.

@@ -55,7 +55,7 @@ impl Sessions {
             let answer = self.ask_about(caller, id, SessionError::Forgotten, &request).await?;
             let Answer::CommandResult(result) = answer else { return Err(SessionError::OutOfTurn) };
             if result.is_over || Instant::now() >= until {
-                return Ok(result);
+                return Ok(*result);
             }
         }
     }

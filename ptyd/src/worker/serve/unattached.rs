@@ -57,7 +57,7 @@ pub(super) async fn answer(context: &Context, features: u64, request: Request) -
                 Some(session) => session.await_command(number, wait_ms).await,
                 None => Err(not_found()),
             };
-            return result.map_or_else(Answer::Failed, Answer::CommandResult);
+            return result.map_or_else(Answer::Failed, |result| Answer::CommandResult(Box::new(result)));
         }
         Request::Create(_)
         | Request::CreateLimited { .. }

@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use devpocket_shared::wire::commands::{MAX_COMMAND_OUTPUT_BYTES, MAX_COMMAND_WAIT_MS, MAX_TYPED_BYTES};
+use devpocket_shared::wire::commands::{
+    FIXED_BYTES, MAX_COMMAND_OUTPUT_BYTES, MAX_COMMAND_WAIT_MS, MAX_TYPED_BYTES,
+};
 use devpocket_shared::wire::message::MAX_TEXT_BYTES;
 use devpocket_shared::wire::{Answer, Command, CommandResult, ErrorCode, Failure};
 use ptyd_session::commands::Phase;
@@ -25,8 +27,6 @@ const CONTINUING: Duration = Duration::from_millis(500);
 const INTERRUPTED: Duration = Duration::from_millis(500);
 /// Most output the screen catches up with before a command is typed.
 const FEED_BYTES: usize = 256 << 10;
-/// Bytes of a command in an answer beside its texts, at most.
-const FIXED_BYTES: usize = 128;
 const INTERRUPT: u8 = 3;
 /// For so long a shell may not have read what somebody typed.
 const TYPED_AHEAD: Duration = Duration::from_millis(200);
