@@ -5,7 +5,7 @@ set -euo pipefail
 
 # command:package, for each purpose
 build="cc:build-essential"
-test="chromium:chromium vim:vim less:less perl:perl python3:python3 ps:procps top:procps stty:coreutils setsid:util-linux htop:htop tmux:tmux git:git unterm:libvterm-bin initdb:postgresql redis-server:redis-server"
+test="chromium:chromium vim:vim less:less perl:perl python3:python3 ps:procps top:procps stty:coreutils setsid:util-linux htop:htop tmux:tmux git:git zsh:zsh fish:fish unterm:libvterm-bin initdb:postgresql redis-server:redis-server"
 bench="ssh:openssh-client ssh-keygen:openssh-client sshd:openssh-server python3:python3"
 
 case "${1:-}" in
