@@ -149,7 +149,7 @@ async fn commands_are_known_with_their_exit_codes_and_output() {
     assert!(id.is_some() && second["duration_ms"].is_u64() && second["finished_at"].is_string(), "{page}");
     assert_eq!(page["commands"].as_array().map(Vec::len), Some(2));
     let session = shell.rest.get(&format!("/api/sessions/{}", shell.id)).await.expect(200);
-    assert_eq!(session["command_count"], 5, "{session}");
+    assert_eq!((&session["command_count"], &session["cwd"]), (&json!(5), &json!("/tmp")), "{session}");
     for query in ["history?limit=501", "history?limit=0", "history?what=1"] {
         shell.rest.get(&shell.path(query)).await.is_problem(422, "invalid_fields");
     }

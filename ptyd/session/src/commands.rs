@@ -195,6 +195,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Commands<M> {
         self.state.prompts
     }
 
+    /// Where the shell is, as it said at its last prompt.
+    pub fn cwd(&self) -> Option<&str> {
+        self.state.cwd.as_deref()
+    }
+
     /// Commands so far, those no longer kept counted.
     pub fn count(&self) -> u64 {
         self.state.last

@@ -91,7 +91,7 @@ pub struct SessionDetails {
     pub info: SessionInfo,
     /// Its window's title (OSC 0, 2); empty: it has none. At most [`MAX_DETAIL_BYTES`], cut between characters.
     pub title: String,
-    /// Where its shell said it is (OSC 7); at most [`MAX_DETAIL_BYTES`].
+    /// Where its shell said it is (OSC 7, else by its marks); at most [`MAX_DETAIL_BYTES`].
     pub cwd: Option<String>,
     /// When it last printed or a client came or went, in milliseconds since the Unix epoch.
     pub last_activity_at_ms: u64,

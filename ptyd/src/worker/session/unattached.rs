@@ -72,7 +72,7 @@ impl Session {
         SessionDetails {
             info: shared.info(self.id),
             title: cut(screen.title()),
-            cwd: screen.cwd().map(cut),
+            cwd: screen.cwd().or(shared.commands.cwd()).map(cut),
             last_activity_at_ms: active,
             // An earlier release did not note it; it printed until its end.
             ended_at_ms: shared.ended.then(|| shared.record.ended_at_ms.unwrap_or(active)),
