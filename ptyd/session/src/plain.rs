@@ -59,6 +59,7 @@ impl Page {
             | Event::Csi(_)
             | Event::Escape { .. }
             | Event::String(_)
+            | Event::Broken
             | Event::Pending
             | Event::Ignored => {}
         }
