@@ -34,6 +34,7 @@ use nix::sys::signalfd::SignalFd;
 use nix::sys::wait::waitpid;
 
 pub use certificates::LinkCertificateError;
+pub use cgroup::NodeTaken;
 pub use saved::SavedError;
 pub use sockets::SocketError;
 pub use state_dir::StateDirError;
@@ -78,6 +79,9 @@ pub enum KeeperError {
     /// A socket cannot be bound.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// Another keeper is this node.
+    #[error(transparent)]
+    NodeTaken(#[from] NodeTaken),
     /// The link's certificates cannot be used.
     #[error(transparent)]
     Certificates(#[from] LinkCertificateError),
@@ -105,7 +109,7 @@ pub fn report(error: &KeeperError) {
 struct Keeper {
     log: Log,
     config: KeeperConfig,
-    /// Where our own binary is; opened anew for each worker and re-exec, so that an upgraded one is used.
+    /// Where our own binary is; opened anew for each re-exec, so that an upgraded one is used.
     executable: PathBuf,
     state_dir: StateDir,
     node_id: NodeId,

@@ -4,13 +4,15 @@
 //! One private CA signs one leaf a role. The role stands in the leaf twice, as its only extended key usage and as its
 //! only name, so that neither side can pose as the other with a certificate that is good for its own side.
 
+mod file;
 mod issue;
 mod tls;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use issue::{Made, RENEW_AHEAD, make_all, make_all_at_once};
+pub use file::{Content, FileError, read_trusted};
+pub use issue::{Made, RENEW_AHEAD, make_all, make_all_at_once, renew_at_once};
 pub use tls::{client_config, server_config};
 
 use rustls_pki_types::UnixTime;
@@ -140,6 +142,16 @@ pub enum CertificateError {
         path.display()
     )]
     CaLost {
+        /// Where the CA's certificate should be.
+        path: PathBuf,
+    },
+    /// There is no CA, and a new one is not to be made now.
+    #[error(
+        "{} is missing, and so is ca.key, and a new CA would turn every api away: bring one of them back; a new one is made \
+         at a start alone",
+        path.display()
+    )]
+    NoCa {
         /// Where the CA's certificate should be.
         path: PathBuf,
     },

@@ -17,7 +17,9 @@ use ptyd_session::LayoutMark;
 use ring::digest;
 
 use super::Keeper;
-use super::saved::{Saved, SavedError, SavedFinds, SavedKeeper, SavedSession, SavedWorker};
+use super::certificates::Certificates;
+use super::cgroup::Cgroups;
+use super::saved::{Saved, SavedError, SavedFinds, SavedKeeper, SavedMore, SavedSession, SavedWorker};
 use super::sys::child::{self, EXTRA, Plan, Program};
 use super::sys::{self, Millis};
 use super::users::Account;
@@ -217,7 +219,11 @@ impl Keeper {
             tty_gid: self.users.tty_gid,
             by_root: self.users.by_root,
         };
-        Saved { keeper, finds: Some(finds), sessions }
+        let more = SavedMore {
+            cgroup_lock: self.cgroups.as_ref().and_then(Cgroups::lock).map(AsRawFd::as_raw_fd),
+            certificates: self.certificates.as_ref().and_then(Certificates::saved),
+        };
+        Saved { keeper, finds: Some(finds), more: Some(more), sessions }
     }
 }
 

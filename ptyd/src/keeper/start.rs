@@ -60,7 +60,13 @@ pub(super) fn check(config: &KeeperConfig, fd: i32) -> Result<(), KeeperError> {
     saved.check_layouts()?;
     Users::find(config)?;
     let own = state_dir::link_certificates(&path(saved.keeper.state_dir));
-    Certificates::of(config, own).map_or(Ok(()), |mut certificates| certificates.load())?;
+    if let Some(mut certificates) = Certificates::of(config, own) {
+        if let Some(good) = saved.more.and_then(|more| more.certificates) {
+            certificates.resume(good);
+        }
+        // Bad files are a reason to stay only where there is nothing to go on with.
+        certificates.load().or_else(|error| if certificates.are_usable() { Ok(()) } else { Err(error) })?;
+    }
     let said = io::stdout().write_all(&reexec::answer_to(&state));
     said.map_err(|error| KeeperError::Os { what: "answering", source: errno(&error) })
 }
@@ -97,9 +103,10 @@ impl Keeper {
         let (node_id, owner, secrets) = (state_dir.node_id()?, state_dir.owner()?, state_dir.link_secrets()?);
         let mut certificates = Certificates::of(&config, state_dir::link_certificates(state_dir.path()));
         if let Some(certificates) = &mut certificates {
-            certificates.renew(log);
+            certificates.make(log);
             certificates.load()?;
         }
+        let cgroups = Cgroups::make(node_id)?;
         let socket = config.socket.clone().unwrap_or_else(|| state_dir.path().join("ptyd.sock"));
         let sockets = Sockets::bind(&socket, state_dir.path(), users.link.as_ref(), config.link_listen)?;
         let executable = std::env::current_exe()
@@ -121,7 +128,7 @@ impl Keeper {
             lang: super::environment::host_lang(),
             limits,
             tasks: TaskCount::default(),
-            cgroups: Cgroups::make(node_id),
+            cgroups,
             oom_score: limits::protect_from_oom(),
             null,
             signals,
@@ -140,14 +147,14 @@ impl Keeper {
         if left > 0 {
             keeper.log.warn(format_args!("ended {left} processes of sessions that were lost"), &[]);
         }
-        let cgroups = keeper.cgroups.is_some();
+        let with_cgroups = keeper.cgroups.is_some();
         keeper.log.info(
             format_args!("keeping sessions as node {node_id}"),
             &[
                 ("node.id", &node_id),
                 ("boot.id", &keeper.boot_id),
                 ("capacity", &keeper.capacity()),
-                ("cgroups", &cgroups),
+                ("cgroups", &with_cgroups),
             ],
         );
         Ok(keeper)
@@ -158,7 +165,7 @@ impl Keeper {
     fn resume(config: KeeperConfig, signals: SignalFd, null: OwnedFd, fd: i32) -> Result<Self, KeeperError> {
         let log = Log::new(&config.log);
         let mut inherited = Inherited::default();
-        let Saved { keeper: saved, finds, sessions: saved_sessions } =
+        let Saved { keeper: saved, finds, more, sessions: saved_sessions } =
             Saved::read(File::from(inherited.take(fd)?))?;
         let state_dir = StateDir::resume(path(saved.state_dir), inherited.take(saved.lock)?);
         let sockets = Sockets {
@@ -201,8 +208,14 @@ impl Keeper {
         };
         let saved_secrets = finds.and_then(|finds| Secrets::try_from(finds.secrets).ok());
         let secrets = saved_secrets.or(secrets.ok()).unwrap_or_else(state_dir::fresh_secrets);
-        // Read for the first worker, which is started at once.
-        let certificates = Certificates::of(&config, state_dir::link_certificates(state_dir.path()));
+        let (cgroup_lock, good) = more.map_or((None, None), |more| (more.cgroup_lock, more.certificates));
+        // Without it nothing is wrong but that a keeper on a copy of our state would not be noticed.
+        let cgroup_lock = cgroup_lock.and_then(|lock| inherited.take(lock).ok());
+        // Read afresh for the first worker, which is started at once.
+        let mut certificates = Certificates::of(&config, state_dir::link_certificates(state_dir.path()));
+        if let Some((certificates, good)) = certificates.as_mut().zip(good) {
+            certificates.resume(good);
+        }
         // The worker that runs is of the old binary: the next one takes over from it.
         worker.stop(now);
         log.info(
@@ -227,7 +240,7 @@ impl Keeper {
             lang: super::environment::host_lang(),
             limits,
             tasks: TaskCount::default(),
-            cgroups: saved.cgroup.map(|base| Cgroups::resume(path(base))),
+            cgroups: saved.cgroup.map(|base| Cgroups::resume(path(base), cgroup_lock)),
             oom_score: if saved.oom_protected { limits::protect_from_oom() } else { None },
             null,
             signals,

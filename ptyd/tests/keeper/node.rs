@@ -104,6 +104,20 @@ impl Node {
         self.dir.path().join("state")
     }
 
+    pub fn node_id(&self) -> String {
+        fs::read_to_string(self.state_dir().join("node_id")).unwrap().trim().to_owned()
+    }
+
+    /// Whether sessions have control groups; where they have none, tests of them prove nothing.
+    pub fn has_cgroups(&self) -> bool {
+        self.log().contains("\"cgroups\":\"true\"")
+    }
+
+    /// The control groups of this node: none, or the one that holds its sessions'.
+    pub fn cgroups(&self) -> Vec<PathBuf> {
+        cgroups_named(Path::new("/sys/fs/cgroup"), &format!("devpocket-{}", self.node_id()), 4)
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap()
     }
@@ -130,9 +144,40 @@ impl Drop for Node {
             let _ended = kill(self.pid(), Signal::SIGTERM);
             pause();
         }
+        // One that was killed leaves its control groups to the next keeper of the node, which never comes.
+        if self.state_dir().join("node_id").exists() {
+            self.cgroups().iter().for_each(|group| remove_cgroup(group));
+        }
         if std::thread::panicking() {
             eprintln!("log of the keeper:\n{}", self.log());
         }
+    }
+}
+
+fn cgroups_named(under: &Path, name: &str, depth: u32) -> Vec<PathBuf> {
+    let entries = fs::read_dir(under).into_iter().flatten().flatten();
+    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    directories
+        .flat_map(|entry| match (entry.file_name() == *name, depth) {
+            (true, _) => vec![entry.path()],
+            (false, 0) => Vec::new(),
+            (false, _) => cgroups_named(&entry.path(), name, depth - 1),
+        })
+        .collect()
+}
+
+/// Kills who is left in a node's control group, and removes it.
+fn remove_cgroup(group: &Path) {
+    let until = clock() + PATIENCE;
+    while group.exists() && clock() < until {
+        for session in fs::read_dir(group).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            for pid in fs::read_to_string(session.join("cgroup.procs")).unwrap_or_default().lines() {
+                let _gone = kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL);
+            }
+            let _occupied_or_no_group = fs::remove_dir(session);
+        }
+        let _occupied = fs::remove_dir(group);
+        pause();
     }
 }
 

@@ -95,6 +95,53 @@ fn a_second_keeper_on_the_same_state_is_refused() {
     node.serving().sh("exec cat");
 }
 
+/// A keeper on a copy of a state directory once killed every session of the first, whose control group it took for its own.
+#[test]
+fn a_second_keeper_on_a_copy_of_the_state_is_refused() {
+    let node = Node::start();
+    if !node.has_cgroups() {
+        // Then neither can touch a session of the other.
+        return;
+    }
+    let mut worker = node.serving();
+    let shell = worker.sh("while read x; do echo \"<$x>\"; done");
+    let refused = || {
+        let copy = tempfile::tempdir().unwrap();
+        fs::create_dir(copy.path().join("state")).unwrap();
+        for name in ["node_id", "link_secrets"] {
+            fs::copy(node.state_dir().join(name), copy.path().join("state").join(name)).unwrap();
+        }
+        let status = Node::command(copy.path(), &node.dir().join("ptyd")).status().unwrap();
+        let log = fs::read_to_string(copy.path().join("log")).unwrap();
+        assert!(!status.success() && log.contains("another keeper runs as node"), "{log}");
+    };
+    refused();
+    // Over a replacement too.
+    node.signal(nix::sys::signal::Signal::SIGHUP);
+    while !matches!(worker.next().0, ptyd::handover::ToWorker::Stop) {}
+    worker.leave();
+    let _next = node.serving();
+    refused();
+    assert!(runs(shell.pid) && node.cgroups().len() == 1);
+    shell.type_text("hello\n");
+    shell.output_with("<hello>");
+}
+
+#[test]
+fn a_control_group_that_somebody_removed_is_made_again() {
+    let node = Node::start();
+    if !node.has_cgroups() {
+        return;
+    }
+    let mut worker = node.serving();
+    fs::remove_dir(&node.cgroups()[0]).unwrap();
+    let shell = worker.sh("exec cat");
+    let groups = node.cgroups();
+    assert_eq!(groups.len(), 1, "{}", node.log());
+    let members = fs::read_to_string(groups[0].join(shell.id.to_string()).join("cgroup.procs")).unwrap();
+    assert_eq!(members.trim(), shell.pid.to_string());
+}
+
 #[test]
 fn after_a_killed_keeper_the_next_one_starts() {
     let mut node = Node::start();
@@ -113,7 +160,7 @@ fn after_a_killed_keeper_the_next_one_starts() {
 #[test]
 fn what_a_killed_keepers_sessions_left_running_is_ended_by_the_next_one() {
     let mut node = Node::start();
-    if node.log().contains("\"cgroups\":\"false\"") {
+    if !node.has_cgroups() {
         // Nobody can tell then whose they were.
         return;
     }
@@ -210,7 +257,7 @@ fn without_control_groups_the_process_limit_stops_a_fork_bomb() {
     }
     drop(Node::start());
     let node = Node::start_with(as_shell_user);
-    assert!(node.log().contains("\"cgroups\":\"false\""));
+    assert!(!node.has_cgroups());
     let mut worker = node.serving();
     let bomb = worker.sh("trap '' HUP; bomb() { bomb | bomb & }; bomb; exec sleep 1000");
     bomb.output_with("ork");
