@@ -29,6 +29,9 @@ pub const CA_FILE: &str = "ca.pem";
 /// The command that makes what is missing.
 pub const MAKE_COMMAND: &str = "devpocket admin make-link-certificates";
 
+/// An end beyond it is none.
+const FARTHEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// Which side of the link a certificate speaks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Role {
@@ -77,6 +80,30 @@ pub fn check(
 ) -> Result<(), CertificateError> {
     let now = Duration::from_secs(UnixTime::now().as_secs());
     tls::check_leaf(role, ca_pem, cert_pem, key_pem, UnixTime::since_unix_epoch(now + ahead))
+}
+
+/// When a leaf that is good now, or its CA, will have ended, in seconds since 1970; to the second.
+///
+/// TLS gives no dates, only whether it would do at a time: so it is looked for.
+pub fn end(role: Role, ca_pem: &[u8], cert_pem: &[u8], key_pem: &[u8]) -> Option<u64> {
+    let good = |at| {
+        tls::check_leaf(role, ca_pem, cert_pem, key_pem, UnixTime::since_unix_epoch(Duration::from_secs(at)))
+            .is_ok()
+    };
+    let now = UnixTime::now().as_secs();
+    if !good(now) {
+        return None;
+    }
+    let (mut last_good, mut first_bad) = (now, now + FARTHEST.as_secs());
+    while first_bad - last_good > 1 {
+        let between = last_good + (first_bad - last_good) / 2;
+        if good(between) {
+            last_good = between;
+        } else {
+            first_bad = between;
+        }
+    }
+    Some(first_bad)
 }
 
 /// Certificates could not be made or used.

@@ -7,6 +7,7 @@ use std::io::{self, BufWriter, Seek};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 
+use devpocket_shared::wire::ErrorCode;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -20,6 +21,7 @@ use super::Keeper;
 use super::certificates::Certificates;
 use super::cgroup::Cgroups;
 use super::saved::{Saved, SavedError, SavedFinds, SavedKeeper, SavedMore, SavedSession, SavedWorker};
+use super::spawn::Refusal;
 use super::sys::child::{self, EXTRA, Plan, Program};
 use super::sys::{self, Millis};
 use super::users::Account;
@@ -61,6 +63,11 @@ pub(super) enum Reexec {
 }
 
 impl Reexec {
+    /// Whether it waits for sessions that are starting: then others must not begin to, or it could wait for ever.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self, Self::Wanted | Self::Checked { .. })
+    }
+
     /// When a check has taken too long.
     pub(super) fn deadline(&self) -> Option<Millis> {
         if let Self::Checking { deadline, .. } = self { Some(*deadline) } else { None }
@@ -82,6 +89,8 @@ impl Keeper {
         let advanced = match std::mem::take(&mut self.reexec) {
             _ if self.shutdown.is_some() => Ok(Reexec::Idle),
             Reexec::Wanted if quiet => self.start_check(now),
+            // Who waits for a session is told first: the next worker will not know of them.
+            Reexec::Checked { binary } if quiet && !self.refuse_held_back() => Ok(Reexec::Checked { binary }),
             Reexec::Checked { binary } if quiet => self.exec(&binary),
             Reexec::Checking { pid, deadline, .. } if deadline <= now => {
                 // Its end, once reaped, is a refusal.
@@ -118,6 +127,17 @@ impl Keeper {
                 false
             }
         }
+    }
+
+    /// Refuses the sessions that were held back; says whether the worker has been told.
+    fn refuse_held_back(&mut self) -> bool {
+        for spawn in std::mem::take(&mut self.held_back) {
+            let refusal = Refusal::new(ErrorCode::NodeUnavailable, "the node's program is being replaced");
+            self.refuse(spawn.request, spawn.session_id, refusal);
+        }
+        let flushed = self.worker.flush(&self.sessions);
+        self.judge_worker(flushed);
+        self.worker.is_quiet()
     }
 
     fn start_check(&self, now: Millis) -> Result<Reexec, ReexecError> {

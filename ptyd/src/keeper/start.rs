@@ -140,9 +140,10 @@ impl Keeper {
             settle_at: 0,
             housekeeping_at: now,
             certificates_at: now,
+            held_back: Vec::new(),
             config,
         };
-        keeper.state_dir.write_pid()?;
+        keeper.begin();
         let left = keeper.cgroups.as_ref().map_or(0, Cgroups::kill_lost);
         if left > 0 {
             keeper.log.warn(format_args!("ended {left} processes of sessions that were lost"), &[]);
@@ -226,7 +227,7 @@ impl Keeper {
                 ("version", &env!("CARGO_PKG_VERSION")),
             ],
         );
-        Ok(Self {
+        let keeper = Self {
             log,
             executable: path(saved.executable),
             state_dir,
@@ -252,8 +253,25 @@ impl Keeper {
             settle_at: 0,
             housekeeping_at: now,
             certificates_at: now,
+            held_back: Vec::new(),
             config,
-        })
+        };
+        keeper.begin();
+        Ok(keeper)
+    }
+
+    /// What a keeper does however it begins, and goes on without where it fails.
+    fn begin(&self) {
+        for told in [self.state_dir.write_pid(), self.state_dir.write_settings(&settings())] {
+            if let Err(error) = told {
+                // A full disk, most likely. Neither file is needed for any session.
+                self.log.error("others are not told of this keeper", &[("error", &chain(&error))]);
+            }
+        }
+        // What sessions leave behind is to stay among our descendants where no control group holds it together.
+        if self.cgroups.is_none() && prctl::set_child_subreaper(true).is_err() {
+            self.log.warn("what leaves its session will not be ended with it", &[]);
+        }
     }
 
     /// Starts a worker, or says when the next attempt is.
@@ -351,6 +369,12 @@ fn session(saved: SavedSession, inherited: &mut Inherited) -> Result<(SessionId,
         process_limit: saved.process_limit,
     };
     Ok((saved.session_id, session))
+}
+
+/// The variables this keeper was configured by, as proc_pid_environ(5) would show them if it could be looked into.
+fn settings() -> Vec<u8> {
+    let ours = std::env::vars_os().filter(|(name, _)| name.as_bytes().starts_with(b"PTYD_"));
+    ours.flat_map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes(), b"\0"].concat()).collect()
 }
 
 fn path(bytes: Vec<u8>) -> PathBuf {

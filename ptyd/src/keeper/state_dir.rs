@@ -132,10 +132,17 @@ impl StateDir {
         self.write("keeper.pid", 0o644, format!("{}\n", std::process::id()).as_bytes())
     }
 
+    /// Says how that process was configured, for who finds it running and would have started it otherwise.
+    pub(super) fn write_settings(&self, settings: &[u8]) -> Result<(), StateDirError> {
+        self.write("keeper.settings", 0o600, settings)
+    }
+
     /// Says that no process does.
     pub(super) fn remove_pid(&self) {
-        // Nobody may rely on the file being gone: a keeper killed by SIGKILL leaves it too. The lock is the truth.
-        let _left_behind = fs::remove_file(self.path.join("keeper.pid"));
+        for name in ["keeper.pid", "keeper.settings"] {
+            // Nobody may rely on it being gone: a keeper killed by SIGKILL leaves it too. The lock is the truth.
+            let _left_behind = fs::remove_file(self.path.join(name));
+        }
     }
 
     fn read_id<T: FromStr>(&self, name: &str, what: &'static str) -> Result<Option<T>, StateDirError> {

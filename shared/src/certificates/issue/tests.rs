@@ -9,7 +9,7 @@ use rustls_pki_types::ServerName;
 use tempfile::TempDir;
 
 use super::*;
-use crate::certificates::{ALPN, PTYD_NAME, client_config, server_config};
+use crate::certificates::{ALPN, PTYD_NAME, client_config, end, server_config};
 
 const FILES: [&str; 6] = ["ca.pem", "ca.key", "api.pem", "api.key", "ptyd.pem", "ptyd.key"];
 
@@ -220,6 +220,18 @@ fn what_cannot_be_made_well_is_said_with_its_cause_and_left_alone() {
         std::os::unix::fs::symlink("/no/such/file", dir.join("ca.pem")).unwrap();
     };
     check(&dangling, "ca.pem is a symbolic link to a file that is not there");
+}
+
+#[test]
+fn the_end_of_a_leaf_is_found_to_the_second() {
+    let dir = made();
+    let end =
+        |dir: &TempDir| end(Role::Api, &bytes(dir, "ca.pem"), &bytes(dir, "api.pem"), &bytes(dir, "api.key"));
+    let expected = (OffsetDateTime::now_utc() + LEAF_LIFE).unix_timestamp();
+    let found = i64::try_from(end(&dir).unwrap()).unwrap();
+    assert!((expected - 60..=expected + 1).contains(&found), "{found}, not {expected}");
+    fs::copy(made().path().join("ca.pem"), dir.path().join("ca.pem")).unwrap();
+    assert_eq!(end(&dir), None, "of another CA");
 }
 
 /// A certificate made while the clock ran ahead was once taken for good, although nobody takes it yet.
