@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,29 @@ impl Node {
 
     /// Starts a keeper with more flags, or as somebody else.
     pub fn start_with(more: impl FnOnce(&mut Command)) -> Self {
+        let node = Self::spawn(more);
+        let pid_file = node.state_dir().join("keeper.pid");
+        node.wait_until("the keeper listens", || {
+            fs::read_to_string(&pid_file).is_ok_and(|text| text.trim() == node.pid().to_string())
+        });
+        node
+    }
+
+    /// As [`Node::start_with`], for a keeper that serves once it has logged `said`.
+    pub fn start_waiting_for(said: &str, more: impl FnOnce(&mut Command)) -> Self {
+        let node = Self::spawn(more);
+        node.wait_until("the keeper says that it serves", || node.log().contains(said));
+        node
+    }
+
+    fn wait_until(&self, what: &str, mut reached: impl FnMut() -> bool) {
+        wait_until(what, || {
+            assert!(kill(self.pid(), None).is_ok() && !self.is_zombie(), "the keeper ended:\n{}", self.log());
+            reached()
+        });
+    }
+
+    fn spawn(more: impl FnOnce(&mut Command)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // The worker's user must find the control socket, and only that: what else is in here is closed to it.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
@@ -48,13 +71,7 @@ impl Node {
         let mut command = Self::command(dir.path(), &binary);
         more(&mut command);
         let keeper = command.spawn().unwrap();
-        let node = Self { dir, keeper, control };
-        let pid_file = node.state_dir().join("keeper.pid");
-        wait_until("the keeper listens", || {
-            assert!(kill(node.pid(), None).is_ok() && !node.is_zombie(), "the keeper ended:\n{}", node.log());
-            fs::read_to_string(&pid_file).is_ok_and(|text| text.trim() == node.pid().to_string())
-        });
-        node
+        Self { dir, keeper, control }
     }
 
     /// What starts a keeper in `dir` whose workers come to its control socket.
@@ -152,6 +169,14 @@ impl Drop for Node {
             eprintln!("log of the keeper:\n{}", self.log());
         }
     }
+}
+
+/// Makes the keeper an ordinary user's.
+pub fn as_shell_user(command: &mut Command) {
+    let user = shell_user();
+    let dir = Path::new(command.get_program()).parent().unwrap().to_owned();
+    chown(&dir, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+    command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
 }
 
 fn cgroups_named(under: &Path, name: &str, depth: u32) -> Vec<PathBuf> {
