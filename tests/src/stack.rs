@@ -276,6 +276,13 @@ impl Stack {
         .await;
     }
 
+    /// Removes the state directory of a killed keeper: the next one is another node.
+    pub fn forget_node(&self) {
+        let state = self.place.path("ptyd");
+        cgroups::remove_of(&state);
+        fs::remove_dir_all(state).expect("the state directory can be removed");
+    }
+
     /// Starts a keeper where the one before was, which is to end at once, and gives what all of them have said.
     pub async fn start_refused_keeper(&mut self) -> String {
         self.keeper = launch_keeper(&self.place, &self.options, self.link_address);

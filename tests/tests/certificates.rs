@@ -3,13 +3,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use devpocket_shared::certificates::Role;
 use devpocket_tests::client::start::{command, session};
 use devpocket_tests::client::{Framing, Socket};
+use devpocket_tests::metrics::value;
 use devpocket_tests::stack::{Launch, LinkKind, Options, Place, Process, Stack, place};
-use devpocket_tests::wait_until;
+use devpocket_tests::{wait_for, wait_until};
 use serde_json::json;
 
 /// Far more than anything here takes.
@@ -17,11 +18,27 @@ const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn a_link_over_quic_is_set_up_and_renewed_by_one_command() {
-    let by_operator = Options { link: LinkKind::Quic, operators_certificates: true, ..Options::default() };
+    let metrics = place::free_address();
+    let by_operator = Options {
+        link: LinkKind::Quic,
+        operators_certificates: true,
+        keeper_environment: vec![("PTYD_METRICS_LISTEN".to_owned(), metrics.to_string())],
+        ..Options::default()
+    };
     let mut stack = Stack::start_with(by_operator).await;
     let (mut socket, attached) = session(&stack, Framing::Binary, command(&["cat"])).await;
     socket.send_input(attached.session, None, b"over quic\n");
     socket.read_until(attached.session, "over quic").await;
+    for (address, program) in [(metrics, "ptyd"), (stack.address(0), "devpocket")] {
+        let name = format!("{program}_link_certificate_expiry_timestamp_seconds");
+        let end = wait_for("the end of its certificate is shown", SOON, async || {
+            let page = reqwest::get(format!("http://{address}/metrics")).await.ok()?.text().await.ok()?;
+            value(&page, &name)
+        })
+        .await;
+        let left = end - SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
+        assert!((700.0..=731.0).contains(&(left / 86_400.0)), "{program}: {left} s left");
+    }
 
     let keys = stack.place.path("keys/link");
     let mode = |name: &str| fs::metadata(keys.join(name)).expect("it is there").permissions().mode() & 0o777;
@@ -92,7 +109,7 @@ async fn ptyd_makes_certificates_at_its_first_start_and_renews_them() {
 async fn expired_certificates_are_named_at_a_start_cost_nobody_a_session_and_are_renewed() {
     let by_operator = Options { link: LinkKind::Quic, operators_certificates: true, ..Options::default() };
     let mut stack = Stack::start_with(by_operator).await;
-    let (mut socket, attached) = session(&stack, Framing::Binary, command(&["cat"])).await;
+    let (_socket, attached) = session(&stack, Framing::Binary, command(&["cat"])).await;
     let keys = stack.place.path("keys/link");
     for role in Role::ALL {
         expire(&keys, role);
@@ -104,6 +121,8 @@ async fn expired_certificates_are_named_at_a_start_cost_nobody_a_session_and_are
     stack.reexec_keeper();
     wait_until("the next worker runs", SOON, async || stack.worker_pid().is_some_and(|pid| pid != worker))
         .await;
+    let opening = stack.opening(0, Framing::Binary);
+    let (mut socket, _) = Socket::attach_patiently(&opening, attached.session, &json!({})).await;
     socket.send_input(attached.session, None, b"with the last good ones\n");
     socket.read_until(attached.session, "with the last good ones").await;
     wait_until("it says so", SOON, async || {

@@ -175,12 +175,15 @@ fn a_steady_stream_of_new_sessions_does_not_hold_a_replacement_up() {
     let node = Node::start();
     let mut worker = node.serving();
     let shell = worker.sh("exec cat");
+    // So many places to look for it that there is always one on its way.
+    let mut spec = command(&["true"]);
+    spec.environment.push(("PATH".to_owned(), format!("{}/bin", "/no:".repeat(8 << 10))));
     node.signal(Signal::SIGHUP);
     let (mut waiting, until) = (0, clock() + PATIENCE);
     loop {
         assert!(clock() < until, "timed out: the program is replaced");
         while waiting < AT_ONCE {
-            worker.ask(owner(1), command(&["/bin/true"]));
+            worker.ask(owner(1), spec.clone());
             waiting += 1;
         }
         match worker.next().0 {
