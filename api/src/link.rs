@@ -1,15 +1,18 @@
 //! The api's side of the link: a stream to the ptyd of a session, over the Unix socket of this host or over QUIC. Knows
 //! neither clients nor what travels after a request's answer.
 
+mod certificate;
 pub mod quic;
 mod sessions;
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex as Lock, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use devpocket_shared::certificates::{self, CA_FILE, CertificateError, MAKE_COMMAND, RENEW_AHEAD, Role};
+use devpocket_shared::certificates::{CertificateError, FileError, MAKE_COMMAND};
 use devpocket_shared::ids::NodeId;
 use devpocket_shared::wire::message::{FEATURE_COMMANDS, LINK_VERSION};
 use devpocket_shared::wire::stream::{self, FrameReader, FrameWriter, StreamError};
@@ -19,8 +22,9 @@ use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::{info, warn};
 
+use certificate::{OwnCertificate, hint};
 use quic::Quic;
 
 use crate::config::PtydAddress;
@@ -29,6 +33,9 @@ use crate::config::PtydAddress;
 const REQUEST: Duration = Duration::from_secs(10);
 /// How long a look at the node's health may take, and how long it is good for.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long nobody is reached before it is said in the log, and again.
+const SAY_AFTER: Duration = Duration::from_secs(1);
+const SAY_AGAIN: Duration = Duration::from_secs(60);
 /// First wait before a request is tried again; it doubles up to [`MAX_RETRY`].
 const FIRST_RETRY: Duration = Duration::from_millis(10);
 const MAX_RETRY: Duration = Duration::from_millis(500);
@@ -48,6 +55,12 @@ pub enum LinkError {
     /// Its name has no address.
     #[error("the node's name has no address")]
     NoAddress,
+    /// Nobody answers at any of its addresses.
+    #[error("nobody answers over QUIC at {tried}")]
+    NoAnswer {
+        /// Where it was tried.
+        tried: String,
+    },
     /// It did not answer when it was last looked at, a moment ago.
     #[error("the node is away")]
     Away,
@@ -84,17 +97,26 @@ pub enum LinkSetupError {
     /// QUIC without certificates.
     #[error("LINK_CERT_DIR is needed for a ptyd over QUIC")]
     NoCertificates,
-    /// A certificate file cannot be read.
+    /// A certificate file cannot be read, or not be trusted.
     #[error("LINK_CERT_DIR: {} cannot be read{}", path.display(), hint(source))]
     Read {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        source: FileError,
     },
-    /// The certificates do not fit.
-    #[error("the link's certificates cannot be used")]
-    Certificates(#[from] CertificateError),
+    /// The certificates do not fit, or no longer.
+    #[error(
+        "LINK_CERT_DIR: {} cannot be used with the ca.pem and api.key beside it; `{MAKE_COMMAND} DIR` renews what has ended \
+         (docs/operations.md)",
+        path.display()
+    )]
+    Certificates {
+        /// The file of the api's certificate.
+        path: PathBuf,
+        /// Why.
+        source: CertificateError,
+    },
     /// QUIC cannot be set up.
     #[error("QUIC cannot be set up")]
     Quic(#[from] quic::QuicSetupError),
@@ -109,11 +131,24 @@ pub enum Target {
     Quic(Quic),
 }
 
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Quic(quic) => write!(f, "quic:{}", quic.address()),
+        }
+    }
+}
+
 /// The way to the one ptyd of a static placement.
 #[derive(Debug)]
 pub struct Link {
     target: Target,
     tasks: TaskTracker,
+    /// What it proves itself with over QUIC.
+    own: Option<OwnCertificate>,
+    /// When it was last said that the node cannot be reached, while it cannot.
+    silence: Lock<Option<Instant>>,
     /// When somebody last looked at the node, and whether it answered. Held while looking, so that one look serves all.
     seen: Mutex<Option<(Instant, bool)>>,
 }
@@ -142,22 +177,9 @@ impl Link {
             PtydAddress::Unix(path) => Target::Unix(path),
             PtydAddress::Quic(address) => {
                 let directory = certificates.ok_or(LinkSetupError::NoCertificates)?;
-                let read = |name: &str| {
-                    let path = directory.join(name);
-                    std::fs::read(&path).map_err(|source| LinkSetupError::Read { path, source })
-                };
-                let ca = read(CA_FILE)?;
-                let (certificate, key) = (read(Role::Api.certificate_file())?, read(Role::Api.key_file())?);
-                let check = |ahead| certificates::check(Role::Api, &ca, &certificate, &key, ahead);
-                // TLS itself does not look at what it shows: no ptyd would let us in, and none of our logs would say why.
-                check(Duration::ZERO)?;
-                if check(RENEW_AHEAD).is_err() {
-                    warn!(
-                        "the api's certificate in LINK_CERT_DIR ends in less than 90 days: renew it (docs/operations.md)"
-                    );
-                }
-                let tls = certificates::client_config(&ca, &certificate, &key)?;
-                Target::Quic(Quic::new(address, tls)?)
+                let own = OwnCertificate::read(directory)?;
+                let quic = Quic::new(address, own.tls()?)?;
+                return Ok(Self { own: Some(own), ..Self::new(Target::Quic(quic), tasks) });
             }
         };
         Ok(Self::new(target, tasks))
@@ -165,7 +187,15 @@ impl Link {
 
     /// A link to `target`; its tasks run on `tasks`.
     pub fn new(target: Target, tasks: TaskTracker) -> Self {
-        Self { target, tasks, seen: Mutex::default() }
+        Self { target, tasks, own: None, seen: Mutex::default(), silence: Lock::default() }
+    }
+
+    /// Warns, for ever, when the api's own certificate is about to end.
+    pub async fn watch_certificate(&self) {
+        match &self.own {
+            Some(own) => own.watch().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Sends a request and waits for its answer, trying again while the node's worker restarts: requests are such that a
@@ -176,7 +206,7 @@ impl Link {
         request: &Request,
     ) -> Result<(Answer, LinkStream), LinkError> {
         let opening = opening(request_id, request)?;
-        patiently(|| async { Self::ask(self.open().await?, &opening).await }).await
+        self.patiently(|| async { Self::ask(self.open().await?, &opening).await }).await
     }
 
     /// As [`Link::request`], for what is done twice if it is sent twice: tries again only until it is sent.
@@ -186,7 +216,7 @@ impl Link {
         request: &Request,
     ) -> Result<(Answer, LinkStream), OnceError> {
         let opening = opening(request_id, request).map_err(OnceError::NotSent)?;
-        let stream = patiently(|| self.open()).await.map_err(OnceError::NotSent)?;
+        let stream = self.patiently(|| self.open()).await.map_err(OnceError::NotSent)?;
         let asked = timeout(REQUEST, Self::ask(stream, &opening)).await;
         asked.unwrap_or(Err(LinkError::TimedOut)).map_err(OnceError::Unknown)
     }
@@ -209,6 +239,59 @@ impl Link {
         let answered = matches!(timeout(LOOK, look).await, Ok(Ok(_)));
         *seen = Some((Instant::now(), answered));
         answered
+    }
+
+    /// Tries until it succeeds, for at most [`REQUEST`].
+    async fn patiently<T, F: Future<Output = Result<T, LinkError>>>(
+        &self,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, LinkError> {
+        let mut failure = LinkError::TimedOut;
+        let began = Instant::now();
+        let trying = async {
+            let mut wait = FIRST_RETRY;
+            loop {
+                match attempt().await {
+                    Ok(done) => return done,
+                    Err(err) => failure = err,
+                }
+                if began.elapsed() >= SAY_AFTER {
+                    self.say_silent(&failure);
+                }
+                sleep(wait).await;
+                wait = (wait * 2).min(MAX_RETRY);
+            }
+        };
+        let outcome = timeout(REQUEST, trying).await;
+        let word = if outcome.is_ok() { "answered" } else { "unreachable" };
+        counter!("devpocket_link_requests_total", "outcome" => word).increment(1);
+        histogram!("devpocket_link_request_seconds").record(began.elapsed());
+        match outcome {
+            Ok(done) => {
+                self.say_answering();
+                Ok(done)
+            }
+            Err(_) => {
+                self.say_silent(&failure);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Says where nobody can be reached and why, once in a while.
+    fn say_silent(&self, failure: &LinkError) {
+        let mut silence = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
+        if silence.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
+            *silence = Some(Instant::now());
+            warn!(err = %crate::chain(failure), "ptyd cannot be reached at {}: {}", self.target, crate::chain(failure));
+        }
+    }
+
+    fn say_answering(&self) {
+        let mut silence = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
+        if silence.take().is_some() {
+            info!("ptyd answers again at {}", self.target);
+        }
     }
 
     async fn ask(mut stream: LinkStream, opening: &[u8]) -> Result<(Answer, LinkStream), LinkError> {
@@ -234,15 +317,6 @@ impl Link {
     }
 }
 
-/// What an operator does about a file of the link's certificates that is not there.
-fn hint(error: &io::Error) -> String {
-    if error.kind() == io::ErrorKind::NotFound {
-        format!(": `{MAKE_COMMAND} DIR` makes the link's certificates (docs/operations.md)")
-    } else {
-        String::new()
-    }
-}
-
 /// The first two frames of a stream.
 fn opening(request_id: &str, request: &Request) -> Result<BytesMut, LinkError> {
     let mut opening = BytesMut::new();
@@ -258,30 +332,6 @@ fn opening(request_id: &str, request: &Request) -> Result<BytesMut, LinkError> {
     Ok(opening)
 }
 
-/// Tries until it succeeds, for at most [`REQUEST`].
-async fn patiently<T, F: Future<Output = Result<T, LinkError>>>(
-    mut attempt: impl FnMut() -> F,
-) -> Result<T, LinkError> {
-    let mut failure = LinkError::TimedOut;
-    let trying = async {
-        let mut wait = FIRST_RETRY;
-        loop {
-            match attempt().await {
-                Ok(done) => return done,
-                Err(err) => failure = err,
-            }
-            sleep(wait).await;
-            wait = (wait * 2).min(MAX_RETRY);
-        }
-    };
-    let began = Instant::now();
-    let outcome = timeout(REQUEST, trying).await.map_err(|_| failure);
-    let word = if outcome.is_ok() { "answered" } else { "unreachable" };
-    counter!("devpocket_link_requests_total", "outcome" => word).increment(1);
-    histogram!("devpocket_link_request_seconds").record(began.elapsed());
-    outcome
-}
-
 impl From<io::Error> for LinkError {
     fn from(err: io::Error) -> Self {
         Self::Transport(err.into())
@@ -290,18 +340,42 @@ impl From<io::Error> for LinkError {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use devpocket_shared::certificates;
+
     use super::*;
 
-    /// It once started, and every ptyd turned it away without a word in its log.
-    #[test]
-    fn a_certificate_that_is_not_an_apis_is_refused_at_the_start() {
+    /// The error of a start with the certificates of a directory, after `damage` to it.
+    fn refused(damage: impl FnOnce(&Path)) -> String {
         let dir = tempfile::tempdir().unwrap();
         certificates::make_all(dir.path()).unwrap();
-        for (from, to) in [("ptyd.pem", "api.pem"), ("ptyd.key", "api.key")] {
-            std::fs::copy(dir.path().join(from), dir.path().join(to)).unwrap();
-        }
+        damage(dir.path());
         let address = PtydAddress::Quic("localhost:1".to_owned());
-        let refused = Link::from_config(address, Some(dir.path()), TaskTracker::new());
-        assert!(matches!(refused, Err(LinkSetupError::Certificates(_))), "{refused:?}");
+        let refused = Link::from_config(address, Some(dir.path()), TaskTracker::new()).unwrap_err();
+        crate::chain(&refused)
+    }
+
+    /// It once started, and every ptyd turned it away without a word in its log.
+    #[tokio::test]
+    async fn a_certificate_that_is_not_an_apis_is_refused_at_the_start_and_its_file_named() {
+        let said = refused(|dir| {
+            for (from, to) in [("ptyd.pem", "api.pem"), ("ptyd.key", "api.key")] {
+                std::fs::copy(dir.join(from), dir.join(to)).unwrap();
+            }
+        });
+        assert!(said.contains("/api.pem cannot be used") && said.contains(MAKE_COMMAND), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_key_that_others_could_read_or_write_is_refused_at_the_start() {
+        let with_mode = |file: &'static str, mode| {
+            refused(move |dir| {
+                std::fs::set_permissions(dir.join(file), std::fs::Permissions::from_mode(mode)).unwrap();
+            })
+        };
+        assert!(with_mode("api.key", 0o644).contains("everybody may read it"));
+        assert!(with_mode("api.key", 0o620).contains("others may write to it"));
+        assert!(with_mode("ca.pem", 0o666).contains("others may write to it"));
     }
 }

@@ -123,6 +123,8 @@ pub async fn run(
     }
     let link = Link::from_config(config.ptyd.clone(), config.link_cert_dir.as_deref(), tasks.clone())?;
     let link = Arc::new(link);
+    let (watched, until) = (link.clone(), stop.clone());
+    tasks.spawn(async move { until.run_until_cancelled(watched.watch_certificate()).await });
     let sessions = Arc::new(Sessions::new(Arc::new(database.clone()), link.clone(), Clock::system()));
     let (books, until) = (sessions.clone(), stop.clone());
     tasks.spawn(async move { books.keep_books(until).await });

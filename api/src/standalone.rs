@@ -8,6 +8,7 @@ mod child;
 mod keeper;
 mod launch;
 mod layout;
+mod settings;
 mod users;
 
 use std::io;
@@ -21,7 +22,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 
 use self::keeper::Keeper;
 use self::layout::Layout;
@@ -34,6 +35,8 @@ pub use launch::launch_keeper;
 /// How long an address may stay in use that somebody is leaving, and how often it is tried.
 const LEAVING: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(20);
+/// How often the length of ptyd's log is looked at.
+const LOG_LOOK: Duration = Duration::from_secs(60);
 /// How long the api has to end; its own grace times are shorter.
 const API_GRACE: Duration = Duration::from_secs(15);
 
@@ -105,17 +108,26 @@ pub async fn supervise(args: StandaloneArgs, say: &dyn Fn(&str)) -> Result<(), S
     // Before ptyd is started: a port in use is the likeliest failure.
     let listener = listen(address).await.map_err(|source| StandaloneError::Listen { address, source })?;
     devpocket_shared::certificates::make_all(&layout.link())?;
-    say(&match &users {
-        Some(users) => format!("Shells run as the user {}.", users.shell),
-        None => "Shells run as you: what runs in them can do what you can.".to_owned(),
-    });
 
     let mut ends = Ends::new().map_err(StandaloneError::Process)?;
     let mut keeper = Keeper::adopt_or_start(&layout, users.as_ref()).await?;
+    say(&match keeper.shell_user() {
+        Some(user) => format!("Shells run as the user {user}."),
+        None => "Shells run as you: what runs in them can do what you can.".to_owned(),
+    });
+    let stale = keeper.stale_settings();
+    if !stale.is_empty() {
+        let names = stale.join(", ");
+        say(&format!(
+            "ptyd was started with other settings ({names}); those of now count from its next start."
+        ));
+    }
+    let mut log_looks = interval(LOG_LOOK);
     let mut api = start_api(&layout, listener).map_err(StandaloneError::Process)?;
     loop {
         tokio::select! {
             () = ends.asked() => break,
+            _ = log_looks.tick() => keeper::trim_log(&layout),
             ended = api.wait() => {
                 let status = ended.map_err(StandaloneError::Process)?;
                 // 1 is what main gives back when a start fails; nobody can have a session in a ptyd just started for it.

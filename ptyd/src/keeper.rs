@@ -33,8 +33,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use nix::sys::wait::waitpid;
+use ptyd_session::Nonce;
 
 pub use certificates::LinkCertificateError;
+pub use cgroup::NodeTaken;
 pub use saved::SavedError;
 pub use sockets::SocketError;
 pub use state_dir::StateDirError;
@@ -42,6 +44,7 @@ pub use users::UserError;
 
 use crate::chain;
 use crate::config::KeeperConfig;
+use crate::handover::Spawn;
 use crate::handover::socket::HandoverError;
 use certificates::Certificates;
 use cgroup::Cgroups;
@@ -61,6 +64,8 @@ use worker::Worker;
 const HOUSEKEEPING: Millis = 60_000;
 /// How often it is looked whether certificates are near their end, in milliseconds.
 const CERTIFICATES: Millis = 24 * 3600 * 1000;
+/// Pause in milliseconds before a poll(2) that failed is tried again.
+const POLL_PAUSE: u8 = 100;
 /// How often, and with what pauses in milliseconds, emptying control groups are tried to be removed at the end.
 const CGROUP_TRIES: u32 = 50;
 const CGROUP_PAUSE: u8 = 10;
@@ -80,6 +85,9 @@ pub enum KeeperError {
     /// A socket cannot be bound.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// Another keeper is this node.
+    #[error(transparent)]
+    NodeTaken(#[from] NodeTaken),
     /// The link's certificates cannot be used.
     #[error(transparent)]
     Certificates(#[from] LinkCertificateError),
@@ -95,7 +103,10 @@ pub enum KeeperError {
 pub fn run(config: KeeperConfig) -> Result<(), KeeperError> {
     match config.check_state {
         Some(fd) => start::check(&config, fd),
-        None => Keeper::start(config)?.serve(),
+        None => {
+            Keeper::start(config)?.serve();
+            Ok(())
+        }
     }
 }
 
@@ -107,7 +118,7 @@ pub fn report(error: &KeeperError) {
 struct Keeper {
     log: Log,
     config: KeeperConfig,
-    /// Where our own binary is; opened anew for each worker and re-exec, so that an upgraded one is used.
+    /// Where our own binary is; opened anew for each re-exec, so that an upgraded one is used.
     executable: PathBuf,
     state_dir: StateDir,
     node_id: NodeId,
@@ -136,6 +147,8 @@ struct Keeper {
     sessions: Sessions,
     worker: Worker,
     reexec: Reexec,
+    /// Sessions asked for while a re-exec waits for those that are starting.
+    held_back: Vec<(Spawn, Option<Nonce>)>,
     shutdown: Option<Shutdown>,
     settle_at: Millis,
     housekeeping_at: Millis,
@@ -149,7 +162,7 @@ struct Ready {
 }
 
 impl Keeper {
-    fn serve(mut self) -> Result<(), KeeperError> {
+    fn serve(mut self) {
         // What ended while nobody looked: between two programs in this process no SIGCHLD is lost, but merged.
         self.reap(sys::monotonic());
         loop {
@@ -159,7 +172,7 @@ impl Keeper {
             }
             let flushed = self.worker.flush(&self.sessions);
             self.judge_worker(flushed);
-            let ready = self.wait(now)?;
+            let ready = self.wait(now);
             let now = sys::monotonic();
             if ready.writable {
                 let flushed = self.worker.writable(&self.sessions, now);
@@ -174,7 +187,6 @@ impl Keeper {
             self.take_signals(now);
         }
         self.finish();
-        Ok(())
     }
 
     /// Does what is due. True: the end has come.
@@ -198,6 +210,7 @@ impl Keeper {
             }
         }
         self.advance_reexec(now);
+        self.start_held_back(now);
         self.advance_shutdown(now)
     }
 
@@ -213,7 +226,7 @@ impl Keeper {
         own.into_iter().chain(sessions).flatten().fold(self.housekeeping_at, Millis::min)
     }
 
-    fn wait(&self, now: Millis) -> Result<Ready, KeeperError> {
+    fn wait(&self, now: Millis) -> Ready {
         let mut polled = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         let worker = self.worker.interest();
         if let Some((socket, write)) = worker {
@@ -229,11 +242,17 @@ impl Keeper {
             PollTimeout::try_from(i32::try_from(timeout).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX);
         match poll(&mut polled, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(source) => return Err(KeeperError::Os { what: "poll", source }),
+            Err(errno) => {
+                // Short of memory, most likely: sessions hang on us, so that there is nothing to do but to try again.
+                self.log.error("waiting failed", &[("error", &errno.desc())]);
+                let _paused = poll(&mut [], PollTimeout::from(POLL_PAUSE));
+                // To read or write what is not ready does no harm.
+                return Ready { readable: true, writable: true };
+            }
         }
         let events = worker.and(polled.get(1)).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
         let readable = PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR;
-        Ok(Ready { readable: events.intersects(readable), writable: events.contains(PollFlags::POLLOUT) })
+        Ready { readable: events.intersects(readable), writable: events.contains(PollFlags::POLLOUT) }
     }
 
     fn take_signals(&mut self, now: Millis) {

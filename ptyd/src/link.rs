@@ -8,12 +8,12 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use devpocket_shared::certificates::CertificateError;
+use devpocket_shared::certificates::{self, CertificateError, Role};
 use tokio::sync::Semaphore;
 use tracing::error;
 
 use crate::handover::Descriptor;
-use crate::worker::{Context, WorkerError};
+use crate::worker::{Context, WorkerError, numbers};
 
 /// Streams served at once; further ones wait to be accepted.
 const MAX_STREAMS: usize = 16 << 10;
@@ -94,8 +94,12 @@ fn listen_on_quic(
     context: &Arc<Context>,
     permits: &Arc<Semaphore>,
 ) -> Result<(), LinkError> {
-    let tls = devpocket_shared::certificates::server_config(&keys.ca, &keys.certificate, &keys.key)?;
-    quic::listen(udp, tls, &keys.secrets, context, permits)
+    let tls = certificates::server_config(&keys.ca, &keys.certificate, &keys.key)?;
+    quic::listen(udp, tls, &keys.secrets, context, permits)?;
+    if let Some(end) = certificates::end(Role::Ptyd, &keys.ca, &keys.certificate, &keys.key) {
+        numbers::certificate_ends(end);
+    }
+    Ok(())
 }
 
 /// Reads a file from its start: its position is shared with every worker that had it before.

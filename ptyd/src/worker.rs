@@ -8,7 +8,7 @@ mod drawing;
 mod drive;
 mod encode;
 mod keeper;
-mod numbers;
+pub(crate) mod numbers;
 mod record;
 mod registry;
 pub(crate) mod serve;

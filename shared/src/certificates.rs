@@ -4,13 +4,15 @@
 //! One private CA signs one leaf a role. The role stands in the leaf twice, as its only extended key usage and as its
 //! only name, so that neither side can pose as the other with a certificate that is good for its own side.
 
+mod file;
 mod issue;
 mod tls;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use issue::{Made, RENEW_AHEAD, make_all, make_all_at_once};
+pub use file::{Content, FileError, read_trusted};
+pub use issue::{Made, RENEW_AHEAD, make_all, make_all_at_once, renew_at_once};
 pub use tls::{client_config, server_config};
 
 use rustls_pki_types::UnixTime;
@@ -26,6 +28,9 @@ pub const ALPN: &[u8] = b"devpocket-link/1";
 pub const CA_FILE: &str = "ca.pem";
 /// The command that makes what is missing.
 pub const MAKE_COMMAND: &str = "devpocket admin make-link-certificates";
+
+/// An end beyond it is none.
+const FARTHEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Which side of the link a certificate speaks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -75,6 +80,30 @@ pub fn check(
 ) -> Result<(), CertificateError> {
     let now = Duration::from_secs(UnixTime::now().as_secs());
     tls::check_leaf(role, ca_pem, cert_pem, key_pem, UnixTime::since_unix_epoch(now + ahead))
+}
+
+/// When a leaf that is good now, or its CA, will have ended, in seconds since 1970; to the second.
+///
+/// TLS gives no dates, only whether it would do at a time: so it is looked for.
+pub fn end(role: Role, ca_pem: &[u8], cert_pem: &[u8], key_pem: &[u8]) -> Option<u64> {
+    let good = |at| {
+        tls::check_leaf(role, ca_pem, cert_pem, key_pem, UnixTime::since_unix_epoch(Duration::from_secs(at)))
+            .is_ok()
+    };
+    let now = UnixTime::now().as_secs();
+    if !good(now) {
+        return None;
+    }
+    let (mut last_good, mut first_bad) = (now, now + FARTHEST.as_secs());
+    while first_bad - last_good > 1 {
+        let between = last_good + (first_bad - last_good) / 2;
+        if good(between) {
+            last_good = between;
+        } else {
+            first_bad = between;
+        }
+    }
+    Some(first_bad)
 }
 
 /// Certificates could not be made or used.
@@ -140,6 +169,16 @@ pub enum CertificateError {
         path.display()
     )]
     CaLost {
+        /// Where the CA's certificate should be.
+        path: PathBuf,
+    },
+    /// There is no CA, and a new one is not to be made now.
+    #[error(
+        "{} is missing, and so is ca.key, and a new CA would turn every api away: bring one of them back; a new one is made \
+         at a start alone",
+        path.display()
+    )]
+    NoCa {
         /// Where the CA's certificate should be.
         path: PathBuf,
     },

@@ -3,6 +3,7 @@
 
 pub mod account;
 mod binaries;
+mod cgroups;
 pub mod operator;
 pub mod place;
 pub mod postgres;
@@ -275,6 +276,28 @@ impl Stack {
         .await;
     }
 
+    /// Removes the state directory of a killed keeper: the next one is another node.
+    pub fn forget_node(&self) {
+        let state = self.place.path("ptyd");
+        cgroups::remove_of(&state);
+        fs::remove_dir_all(state).expect("the state directory can be removed");
+    }
+
+    /// Starts a keeper where the one before was, which is to end at once, and gives what all of them have said.
+    pub async fn start_refused_keeper(&mut self) -> String {
+        self.keeper = launch_keeper(&self.place, &self.options, self.link_address);
+        wait_until("the keeper ends", START_LIMIT, async || self.keeper.ended().is_some()).await;
+        self.keeper_log()
+    }
+
+    /// As [`Stack::start_api`], for one that is to end at once; gives what it has said in all its lives.
+    pub async fn start_refused_api(&mut self, api: usize) -> String {
+        self.start_api(api);
+        wait_until("the api ends", START_LIMIT, async || self.apis[api].process.ended().is_some()).await;
+        self.apis[api].starts -= 1;
+        self.api_log(api)
+    }
+
     /// Starts a keeper again where the one before was, and waits for it.
     pub async fn start_keeper(&mut self) {
         self.keeper = launch_keeper(&self.place, &self.options, self.link_address);
@@ -298,6 +321,7 @@ impl Drop for Stack {
             api.process.kill();
         }
         self.keeper.end(END_LIMIT);
+        cgroups::remove_of(&self.place.path("ptyd"));
     }
 }
 

@@ -1,6 +1,5 @@
 //! Sessions whose node is gone, and with it all it held: who comes back is told, and does not try for ever.
 
-use std::fs;
 use std::time::Duration;
 
 use devpocket_tests::client::start::{command, raw_script, session};
@@ -105,6 +104,18 @@ async fn a_session_of_a_keeper_that_stays_dead_is_told_lost_within_seconds() {
     let connect = json!({"type": "connect", "data": {"session_type": "local", "command": ["cat"]}});
     let error = socket.ask_error(connect).await;
     assert_eq!((error.error(), error.is_retryable()), (Some("node_unavailable"), true), "{}", error.body);
+    // An operator is told where nobody is, and why.
+    let (said, path) = (stack.api_log(0), stack.place.path("run/ptyd.sock"));
+    let expected = format!("ptyd cannot be reached at unix:{}", path.display());
+    let line = said.lines().find(|line| line.contains(&expected)).unwrap_or_else(|| panic!("{said}"));
+    assert!(line.contains("Connection refused"), "{line}");
+    stack.start_keeper().await;
+    let (mut socket, _) = session(&stack, Framing::Binary, command(&["cat"])).await;
+    socket.ask(json!({"type": "list"})).await;
+    wait_for("that it answers again is said", TRIED, async || {
+        stack.api_log(0).contains("ptyd answers again at unix:").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -122,7 +133,7 @@ async fn a_node_that_comes_back_with_another_state_directory_has_lost_what_the_o
         })
         .await;
         stack.kill_keeper().await;
-        fs::remove_dir_all(stack.place.path("ptyd")).expect("the state directory can be removed");
+        stack.forget_node();
         stack.start_keeper().await;
 
         let told = attach_for_good(&stack, Framing::Binary, attached.session).await;
@@ -154,7 +165,7 @@ async fn what_a_node_had_that_was_replaced_together_with_its_api_can_be_deleted_
     let node = booked(&stack, ids[0].parse().expect("an id")).await["node"].clone();
     stack.kill_api(0);
     stack.kill_keeper().await;
-    fs::remove_dir_all(stack.place.path("ptyd")).expect("the state directory can be removed");
+    stack.forget_node();
     stack.start_keeper().await;
     stack.start_api(0);
     stack.api_ready(0).await;

@@ -91,14 +91,12 @@ async fn its_end_tells_clients_and_leaves_no_process_behind() {
             (went, standalone)
         }),
         async {
-            // Told of its end, or told to come back: never just a dead connection.
+            // Of the end of its session, before the socket is closed: it need not come back to look for it.
             let told = socket.wait("exited, or the socket is closed", |event| match event {
                 devpocket_tests::client::Event::Message(message) => {
                     (message.status() == Some("exited")).then_some(true)
                 }
-                devpocket_tests::client::Event::Closed { code, .. } => {
-                    Some(matches!(code, Some(1001 | 1012)))
-                }
+                devpocket_tests::client::Event::Closed { .. } => Some(false),
                 _ => None,
             });
             assert!(told.await, "the client was not told");
@@ -110,4 +108,58 @@ async fn its_end_tells_clients_and_leaves_no_process_behind() {
         let gone = async || proc::facts(pid).is_none_or(|left| left.state == 'Z');
         wait_until(&format!("the {name} is gone"), LIMIT, gone).await;
     }
+}
+
+/// Whoever changed a setting for a ptyd that was running was told that it counted, and it did not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ptyd_that_runs_with_other_settings_is_told_of_with_those_it_has() {
+    let (mut standalone, link) = Standalone::start().await;
+    let shells = if users::is_root() {
+        format!("Shells run as the user {}.", users::SHELL)
+    } else {
+        "Shells run as you".to_owned()
+    };
+    assert!(standalone.printed().contains(&shells) && !standalone.printed().contains("other settings"));
+    let mut socket = Socket::must_open(&opening(&standalone, &link).await).await;
+    let session = socket.connect(json!({"session_type": "local"})).await.session;
+    socket.read_until(session, "$ ").await;
+    standalone.kill_api();
+
+    let mut variables = vec![("PTYD_LOG", "debug")];
+    let mut names = "PTYD_LOG".to_owned();
+    if users::is_root() {
+        variables.push(("PTYD_SHELL_USER", "games"));
+        names.push_str(", PTYD_SHELL_USER");
+    }
+    standalone.start_again_with(&variables).await;
+    let printed = standalone.printed();
+    assert!(printed.contains(&shells), "{printed}");
+    assert!(printed.contains(&format!("ptyd was started with other settings ({names})")), "{printed}");
+    standalone.kill_api();
+    standalone.start_again().await;
+    assert!(!standalone.printed().contains("other settings"), "{}", standalone.printed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_to_be_kept_is_there_after_the_end_and_taken_back_by_the_next_start() {
+    let (mut standalone, link) = Standalone::start_with(&["--keep"]).await;
+    let options = DurableOptions::lossless(vec![opening(&standalone, &link).await]);
+    let mut client = Durable::connecting(options, raw_script("printf ready; exec cat"), Vec::new());
+    let ready = client.drive("the program is ready", LIMIT, |client| client.sink == b"ready").await;
+    ready.unwrap_or_else(|violation| panic!("{violation}"));
+    let keeper = standalone.keeper_pid().expect("a keeper");
+    assert!(standalone.end(), "SIGTERM ends it");
+    assert_eq!(standalone.keeper_pid(), Some(keeper), "ptyd stays");
+
+    client.input("typed meanwhile;");
+    let link = standalone.start_again().await;
+    assert_eq!(standalone.keeper_pid(), Some(keeper));
+    let next = opening(&standalone, &link).await;
+    client.set_openings(vec![next]);
+    let goes_on =
+        client.drive("the session goes on", LIMIT, |client| client.sink.ends_with(b"meanwhile;")).await;
+    goes_on.unwrap_or_else(|violation| panic!("{violation}"));
+    assert!(standalone.end(), "without --keep it ends all");
+    let gone = async || proc::facts(keeper).is_none_or(|left| left.state == 'Z');
+    wait_until("the keeper is gone", LIMIT, gone).await;
 }

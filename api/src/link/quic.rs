@@ -1,6 +1,6 @@
 //! One QUIC connection to a ptyd, made again when it is lost, with a stream for each request.
 
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,10 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use devpocket_shared::certificates::PTYD_NAME;
 use devpocket_shared::wire::stream::{self, FrameReader, FrameWriter, MAX_UDP_PAYLOAD};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use nix::sys::socket::{setsockopt, sockopt};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig, IdleTimeout, TransportConfig, VarInt};
 use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::LinkError;
@@ -21,8 +24,12 @@ use super::LinkError;
 const BUSY_KEEP_ALIVE: Duration = Duration::from_millis(100);
 /// Sign of life otherwise.
 const IDLE_KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// How long a handshake may take.
+/// How long it may take until a handshake with any address is done.
 const CONNECT: Duration = Duration::from_secs(3);
+/// How long an address has before the next one is tried beside it (RFC 8305 section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
+/// Most addresses of a name that are tried.
+const MAX_ADDRESSES: usize = 8;
 const IDLE_MS: u32 = 20_000;
 /// Receive buffer asked for on the UDP socket, in bytes.
 const UDP_BUFFER_BYTES: usize = 2 << 20;
@@ -51,8 +58,16 @@ pub struct Quic {
     /// `host:port`, looked up at each connection.
     address: String,
     /// Held while connecting, so that one connection serves all.
-    connection: Mutex<Option<Connection>>,
+    current: Mutex<Current>,
     streams: Arc<AtomicUsize>,
+}
+
+/// The connection there is.
+#[derive(Debug, Default)]
+struct Current {
+    connection: Option<Connection>,
+    /// The address that answered last, which is tried first.
+    answered: Option<SocketAddr>,
 }
 
 /// Counts a living stream.
@@ -82,7 +97,12 @@ impl Quic {
         config.max_udp_payload_size(MAX_UDP_PAYLOAD).map_err(|_| QuicSetupError::PacketSize)?;
         let mut endpoint = Endpoint::new(config, None, socket, runtime).map_err(QuicSetupError::Socket)?;
         endpoint.set_default_client_config(client);
-        Ok(Self { endpoint, address, connection: Mutex::default(), streams: Arc::default() })
+        Ok(Self { endpoint, address, current: Mutex::default(), streams: Arc::default() })
+    }
+
+    /// Where it leads, as configured.
+    pub(super) fn address(&self) -> &str {
+        &self.address
     }
 
     pub(super) async fn open(
@@ -97,18 +117,52 @@ impl Quic {
     }
 
     async fn connection(&self, tasks: &TaskTracker) -> Result<Connection, LinkError> {
-        let mut current = self.connection.lock().await;
-        if let Some(connection) = current.as_ref().filter(|connection| connection.close_reason().is_none()) {
+        let mut current = self.current.lock().await;
+        let open = |connection: &&Connection| connection.close_reason().is_none();
+        if let Some(connection) = current.connection.as_ref().filter(open) {
             return Ok(connection.clone());
         }
-        let address = tokio::net::lookup_host(&self.address).await?.next().ok_or(LinkError::NoAddress)?;
-        let connecting = self.endpoint.connect(address, PTYD_NAME)?;
-        let connected = tokio::time::timeout(CONNECT, connecting).await.map_err(|_| LinkError::TimedOut)?;
-        let connection = connected.map_err(LinkError::Quic)?;
+        let found: Vec<SocketAddr> = tokio::net::lookup_host(&self.address).await?.collect();
+        let connection = self.connect(in_order(found, current.answered)).await?;
         tasks.spawn(keep_alive(connection.clone(), Arc::clone(&self.streams), tasks.clone()));
-        *current = Some(connection.clone());
+        let answered = Some(connection.remote_address());
+        *current = Current { connection: Some(connection.clone()), answered };
         Ok(connection)
     }
+
+    /// A connection to the first of these addresses that answers. A name may have one of each family and ptyd listen on one
+    /// alone; nobody says so of the other.
+    async fn connect(&self, addresses: Vec<SocketAddr>) -> Result<Connection, LinkError> {
+        let tried: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+        let attempts = (0u32..).zip(addresses).map(|(number, address)| async move {
+            sleep(HEAD_START * number).await;
+            self.endpoint.connect(address, PTYD_NAME)?.await.map_err(LinkError::Quic)
+        });
+        let mut attempts: FuturesUnordered<_> = attempts.collect();
+        let mut failure = if attempts.is_empty() {
+            LinkError::NoAddress
+        } else {
+            LinkError::NoAnswer { tried: tried.join(", ") }
+        };
+        let given_up = Instant::now() + CONNECT;
+        // What one address says tells more than that another says nothing.
+        while let Ok(Some(attempted)) = timeout_at(given_up, attempts.next()).await {
+            match attempted {
+                Ok(connection) => return Ok(connection),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+}
+
+/// The addresses to try: first the one that answered last, if the name still has it.
+fn in_order(mut found: Vec<SocketAddr>, answered: Option<SocketAddr>) -> Vec<SocketAddr> {
+    // A socket of both families shows IPv4 addresses as IPv6 ones.
+    let plain = |address: SocketAddr| (address.ip().to_canonical(), address.port());
+    found.sort_by_key(|address| answered.map(plain) != Some(plain(*address)));
+    found.truncate(MAX_ADDRESSES);
+    found
 }
 
 /// Sends a sign of life often while streams live; quinn's own interval cannot be changed on a connection. Ends with the
@@ -146,4 +200,38 @@ fn transport() -> TransportConfig {
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
         .mtu_discovery_config(Some(stream::packet_sizes()));
     transport
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use devpocket_shared::certificates::{client_config, make_all, server_config};
+    use quinn::crypto::rustls::QuicServerConfig;
+
+    use super::*;
+
+    /// Of a name with an address of each family the first alone was tried, and ptyd listened on the other.
+    #[tokio::test]
+    async fn every_address_of_a_name_is_tried_and_the_one_that_answered_is_first_the_next_time() {
+        let dir = tempfile::tempdir().unwrap();
+        make_all(dir.path()).unwrap();
+        let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
+        let tls = server_config(&read("ca.pem"), &read("ptyd.pem"), &read("ptyd.key")).unwrap();
+        let server = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).unwrap()));
+        let ptyd = Endpoint::server(server, "127.0.0.1:0".parse().unwrap()).unwrap();
+        let listening = ptyd.local_addr().unwrap();
+        let accepting = async { ptyd.accept().await.unwrap().await.unwrap() };
+        // Takes what it is sent and says nothing.
+        let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let addresses = vec![silent.local_addr().unwrap(), listening];
+
+        let tls = client_config(&read("ca.pem"), &read("api.pem"), &read("api.key")).unwrap();
+        let quic = Quic::new(String::new(), tls).unwrap();
+        let (connection, _accepted) = tokio::join!(quic.connect(addresses.clone()), accepting);
+        let answered = connection.unwrap().remote_address();
+        assert_eq!(in_order(addresses.clone(), Some(answered)), [listening, addresses[0]]);
+        assert_eq!(in_order(addresses.clone(), None), addresses);
+        assert!(matches!(quic.connect(Vec::new()).await, Err(LinkError::NoAddress)));
+    }
 }

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::layout::Layout;
+use super::settings::Settings;
 use super::users::{self, Users};
 use super::{Ends, signal_process};
 
@@ -31,7 +32,7 @@ const START_LIMIT: Duration = Duration::from_secs(15);
 const END_LIMIT: Duration = Duration::from_secs(15);
 /// How often it is looked at while it starts.
 const LOOK: Duration = Duration::from_millis(20);
-/// A log longer than this is put aside before a new ptyd writes to it.
+/// Of a log longer than this, so much is put aside, and it begins anew.
 const MAX_LOG_BYTES: u64 = 10 << 20;
 /// How much of the log an error quotes.
 const QUOTED_BYTES: u64 = 2 << 10;
@@ -77,6 +78,10 @@ pub enum KeeperError {
 pub(super) struct Keeper {
     pid: u32,
     life: Life,
+    /// How it was configured when it started, as far as is known.
+    told: Option<Settings>,
+    /// How it would have been configured just now.
+    wanted: Settings,
 }
 
 /// How the end of a keeper is seen.
@@ -92,19 +97,34 @@ impl Keeper {
     /// Takes back the keeper that answers on the directory's socket, or starts one.
     pub(super) async fn adopt_or_start(layout: &Layout, users: Option<&Users>) -> Result<Self, KeeperError> {
         let path = program()?;
+        let wanted = Settings::of(environment(layout, users));
         match running(&layout.socket()).await {
-            Some(keeper) => {
-                let pid = keeper.pid;
+            Some((pid, life)) => {
+                // Before it may become another version, which says the same.
+                let told = Settings::told(&layout.ptyd());
                 info!("ptyd {pid} is running already");
                 if may_be_older(pid, &path) {
                     // It tries the new program first, and replaces itself without losing a session.
                     info!("asking ptyd {pid} to become the present version");
                     signal_process(pid, Signal::SIGHUP);
                 }
-                Ok(keeper)
+                Ok(Self { pid, life, told, wanted })
             }
-            None => start(&path, layout, users).await,
+            None => {
+                let (pid, life) = start(&path, layout, users).await?;
+                Ok(Self { pid, life, told: Some(wanted.clone()), wanted })
+            }
         }
+    }
+
+    /// Whom its shells run as, as root.
+    pub(super) fn shell_user(&self) -> Option<String> {
+        self.told.as_ref().unwrap_or(&self.wanted).shell_user()
+    }
+
+    /// The variables that are other now than when it was started.
+    pub(super) fn stale_settings(&self) -> Vec<String> {
+        self.told.as_ref().map(|told| told.differing(&self.wanted)).unwrap_or_default()
     }
 
     /// Whether this supervisor started it.
@@ -144,7 +164,7 @@ impl Keeper {
     }
 }
 
-async fn start(path: &Path, layout: &Layout, users: Option<&Users>) -> Result<Keeper, KeeperError> {
+async fn start(path: &Path, layout: &Layout, users: Option<&Users>) -> Result<(u32, Life), KeeperError> {
     let log_path = layout.log().join("ptyd.log");
     let file = |source| KeeperError::File { path: log_path.clone(), source };
     let (log, from) = open_log(&log_path).map_err(file)?;
@@ -164,8 +184,8 @@ async fn start(path: &Path, layout: &Layout, users: Option<&Users>) -> Result<Ke
         let mut looks = interval(LOOK);
         loop {
             looks.tick().await;
-            if let Some(keeper) = running(&layout.socket()).await {
-                return Ok(keeper);
+            if let Some(found) = running(&layout.socket()).await {
+                return Ok(found);
             }
             if let Ok(Some(status)) = child.try_wait() {
                 return Err(KeeperError::Ended { status, log: quote(&log_path, from) });
@@ -173,12 +193,12 @@ async fn start(path: &Path, layout: &Layout, users: Option<&Users>) -> Result<Ke
         }
     });
     match listens.await {
-        Ok(Ok(keeper)) if child.id() == Some(keeper.pid) => {
-            info!("started ptyd {}", keeper.pid);
-            Ok(Keeper { life: Life::Ours(child), ..keeper })
+        Ok(Ok((pid, _))) if child.id() == Some(pid) => {
+            info!("started ptyd {pid}");
+            Ok((pid, Life::Ours(child)))
         }
         // Another's, should two have raced: ours ends by itself, refused by the directory's lock.
-        Ok(Ok(keeper)) => Ok(keeper),
+        Ok(Ok(another)) => Ok(another),
         Ok(Err(err)) => Err(err),
         Err(_) => {
             if let Some(pid) = child.id() {
@@ -192,14 +212,14 @@ async fn start(path: &Path, layout: &Layout, users: Option<&Users>) -> Result<Ke
 /// The keeper behind a socket; none if nobody answers, or somebody who is neither us nor root.
 ///
 /// A worker that has not noticed its keeper's death yet holds the socket, under the name of the dead one: that is waited for.
-async fn running(socket: &Path) -> Option<Keeper> {
+async fn running(socket: &Path) -> Option<(u32, Life)> {
     let looking = async {
         let mut looks = interval(LOOK);
         loop {
             looks.tick().await;
             let pid = answering(socket).await?;
             if let Some(ended) = watch(pid) {
-                return Some(Keeper { pid, life: Life::Anothers(ended) });
+                return Some((pid, Life::Anothers(ended)));
             }
         }
     };
@@ -277,11 +297,34 @@ fn environment(layout: &Layout, users: Option<&Users>) -> Vec<(OsString, OsStrin
     all
 }
 
+/// Puts the older part of ptyd's log aside if it has grown long.
+pub(super) fn trim_log(layout: &Layout) {
+    let path = layout.log().join("ptyd.log");
+    if let Err(err) = trim(&path) {
+        warn!("{} cannot be put aside: {err}", path.display());
+    }
+}
+
+/// Copies the end of a long file aside and empties it where it is: a ptyd that runs appends to it and to no other.
+fn trim(path: &Path) -> io::Result<()> {
+    let mut log = match OpenOptions::new().read(true).write(true).open(path) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let length = log.metadata()?.len();
+    if length <= MAX_LOG_BYTES {
+        return Ok(());
+    }
+    let aside = path.with_extension("log.1");
+    let mut to = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(aside)?;
+    log.seek(SeekFrom::Start(length - MAX_LOG_BYTES))?;
+    io::copy(&mut log, &mut to)?;
+    log.set_len(0)
+}
+
 /// The log, and where what is written next begins.
 fn open_log(path: &Path) -> io::Result<(File, u64)> {
-    if fs::metadata(path).is_ok_and(|log| log.len() > MAX_LOG_BYTES) {
-        fs::rename(path, path.with_extension("log.1"))?;
-    }
+    trim(path)?;
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
     let from = file.metadata()?.len();
     Ok((file, from))
@@ -302,6 +345,7 @@ fn quote(path: &Path, from: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::os::unix::net::UnixListener;
 
     use super::*;
@@ -325,7 +369,8 @@ mod tests {
     async fn the_end_of_a_keeper_that_was_there_before_is_seen() {
         // Not tokio's: that one reaps by itself.
         let mut child = std::process::Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
-        let mut keeper = Keeper { pid: child.id(), life: Life::Anothers(watch(child.id()).unwrap()) };
+        let (life, wanted) = (Life::Anothers(watch(child.id()).unwrap()), Settings::of([]));
+        let mut keeper = Keeper { pid: child.id(), life, told: None, wanted };
         assert!(timeout(Duration::from_millis(50), keeper.gone()).await.is_err(), "it lives");
         drop(child.stdin.take());
         timeout(START_LIMIT, keeper.gone()).await.expect("its end is seen");
@@ -377,18 +422,34 @@ mod tests {
     }
 
     #[test]
-    fn an_error_quotes_this_start_alone_and_a_long_log_is_put_aside() {
+    fn an_error_quotes_this_start_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ptyd.log");
         fs::write(&path, "of a former life\n").unwrap();
         let (_log, from) = open_log(&path).unwrap();
         fs::write(&path, "of a former life\nno terminals here\n").unwrap();
         assert_eq!(quote(&path, from), "no terminals here");
-        File::create(&path).unwrap().set_len(MAX_LOG_BYTES + 1).unwrap();
+    }
+
+    /// A ptyd that was not started anew for months once filled the disk.
+    #[test]
+    fn of_a_long_log_that_is_still_written_to_the_end_is_put_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, aside) = (dir.path().join("ptyd.log"), dir.path().join("ptyd.log.1"));
+        trim(&path).unwrap();
+        let (mut log, _) = open_log(&path).unwrap();
+        log.write_all(b"first").unwrap();
+        log.set_len(MAX_LOG_BYTES).unwrap();
+        trim(&path).unwrap();
+        assert!(!aside.exists());
+        log.write_all(b"last").unwrap();
+        trim(&path).unwrap();
+        log.write_all(b"next").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"next");
+        let aside = fs::read(&aside).unwrap();
+        assert_eq!(aside.len() as u64, MAX_LOG_BYTES);
+        assert!(aside.ends_with(b"\0last") && aside.starts_with(b"t\0"));
         let (_log, from) = open_log(&path).unwrap();
-        assert_eq!(
-            (from, fs::metadata(dir.path().join("ptyd.log.1")).unwrap().len()),
-            (0, MAX_LOG_BYTES + 1)
-        );
+        assert_eq!(from, 4);
     }
 }

@@ -1,32 +1,28 @@
 //! The link's certificates as the keeper has them: renewed where they are its own, checked, and kept in memory, so that
 //! every worker gets good ones whatever becomes of the files. Knows nothing of how a worker is given them.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use devpocket_shared::certificates::{
-    self, CA_FILE, CertificateError, MAKE_COMMAND, Made, RENEW_AHEAD, Role, make_all_at_once, server_config,
+    self, CA_FILE, CertificateError, Content, FileError, MAKE_COMMAND, Made, RENEW_AHEAD, Role,
+    make_all_at_once, renew_at_once, server_config,
 };
-use nix::libc;
+use nix::unistd::geteuid;
 
 use super::log::Log;
+use super::saved::SavedCertificates;
 use super::state_dir::{StateDirError, only_ours_to_write};
 use crate::chain;
 use crate::config::KeeperConfig;
 use crate::handover::Descriptor;
 
-/// The most a file may hold, in bytes.
-const MAX_FILE_BYTES: u64 = 64 << 10;
-
 /// There are no certificates that the link could use now.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkCertificateError {
-    /// A file cannot be opened.
-    #[error("cannot open {}{}", .path.display(), hint(.source))]
-    File { path: PathBuf, source: io::Error },
+    /// A file cannot be read, or not be trusted.
+    #[error("cannot use {}{}", .path.display(), hint(.source))]
+    File { path: PathBuf, source: FileError },
     /// The directory is not for this.
     #[error("the link's certificates cannot be trusted")]
     Directory(#[from] StateDirError),
@@ -46,7 +42,7 @@ pub(super) struct Certificates {
 }
 
 /// What the files hold.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Pem {
     ca: Vec<u8>,
     certificate: Vec<u8>,
@@ -64,14 +60,24 @@ impl Certificates {
         Some(Self { directory, own, good: None })
     }
 
-    /// Makes what is missing and renews what is near its end, where that is ptyd's to do. What cannot be renewed may still
-    /// be good for long: it is for [`Self::load`] to say.
-    pub(super) fn renew(&self, log: Log) {
-        if !self.own {
-            return;
+    /// Makes what is missing, a CA too, and renews what is near its end, where that is ptyd's to do. What cannot be renewed
+    /// may still be good for long: it is for [`Self::load`] to say.
+    pub(super) fn make(&self, log: Log) {
+        if self.own {
+            self.log_made(make_all_at_once(&self.directory), log);
         }
+    }
+
+    /// As [`Self::make`], but for a new CA, which no api would know: the certificates in memory are good for all of them.
+    pub(super) fn renew(&self, log: Log) {
+        if self.own {
+            self.log_made(renew_at_once(&self.directory), log);
+        }
+    }
+
+    fn log_made(&self, made: Result<Vec<Made>, CertificateError>, log: Log) {
         let directory = self.directory.display();
-        match make_all_at_once(&self.directory) {
+        match made {
             Ok(made) => {
                 for made in made {
                     log.info(format_args!("made {}", news(made)), &[("directory", &directory)]);
@@ -84,22 +90,39 @@ impl Certificates {
         }
     }
 
+    /// Goes on with what was good last in the keeper before.
+    pub(super) fn resume(&mut self, saved: SavedCertificates) {
+        let SavedCertificates { ca, certificate, key } = saved;
+        self.good = Some(Pem { ca, certificate, key });
+    }
+
+    /// The last good ones in writing.
+    pub(super) fn saved(&self) -> Option<SavedCertificates> {
+        let Pem { ca, certificate, key } = self.good.clone()?;
+        Some(SavedCertificates { ca, certificate, key })
+    }
+
+    /// Whether the last good ones could still be used now.
+    pub(super) fn are_usable(&self) -> bool {
+        self.good.as_ref().is_some_and(|pem| pem.usable().is_ok())
+    }
+
     /// Reads the files afresh: renewed ones count from the next worker on. On an error the last good ones stay.
     pub(super) fn load(&mut self) -> Result<(), LinkCertificateError> {
         if self.directory.exists() {
             only_ours_to_write(&self.directory)?;
         }
-        let read = |name| {
+        let read = |name, content| {
             let path = self.directory.join(name);
-            read(&path).map_err(|source| LinkCertificateError::File { path, source })
+            certificates::read_trusted(&path, content, geteuid().as_raw())
+                .map_err(|source| LinkCertificateError::File { path, source })
         };
         let pem = Pem {
-            ca: read(CA_FILE)?,
-            certificate: read(Role::Ptyd.certificate_file())?,
-            key: read(Role::Ptyd.key_file())?,
+            ca: read(CA_FILE, Content::Certificate)?,
+            certificate: read(Role::Ptyd.certificate_file(), Content::Certificate)?,
+            key: read(Role::Ptyd.key_file(), Content::Key)?,
         };
-        let usable = pem.check(Duration::ZERO).and_then(|()| pem.fit_tls());
-        usable
+        pem.usable()
             .map_err(|source| LinkCertificateError::Unusable { directory: self.directory.clone(), source })?;
         self.good = Some(pem);
         Ok(())
@@ -135,7 +158,8 @@ impl Pem {
         certificates::check(Role::Ptyd, &self.ca, &self.certificate, &self.key, ahead)
     }
 
-    fn fit_tls(&self) -> Result<(), CertificateError> {
+    fn usable(&self) -> Result<(), CertificateError> {
+        self.check(Duration::ZERO)?;
         server_config(&self.ca, &self.certificate, &self.key).map(drop)
     }
 }
@@ -150,18 +174,10 @@ fn news(made: Made) -> &'static str {
 }
 
 /// What an operator does about a file of the link's certificates that is not there.
-fn hint(error: &io::Error) -> String {
-    if error.kind() == io::ErrorKind::NotFound {
+fn hint(error: &FileError) -> String {
+    if error.is_absence() {
         format!(": `{MAKE_COMMAND} DIR` makes the link's certificates (docs/operations.md)")
     } else {
         String::new()
     }
-}
-
-/// Reads a file without waiting for anybody, whatever is in its place.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    let mut content = Vec::new();
-    file.take(MAX_FILE_BYTES).read_to_end(&mut content)?;
-    Ok(content)
 }

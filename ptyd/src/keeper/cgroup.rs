@@ -2,8 +2,10 @@
 //! controller. Best effort everywhere; knows nothing of sessions but their ids.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use devpocket_shared::ids::{NodeId, SessionId};
@@ -17,25 +19,46 @@ const V2_ROOT: &str = "/sys/fs/cgroup";
 /// How often what a lost session left is looked for, at most.
 const KILL_ROUNDS: u32 = 8;
 
+/// How often a group that another keeper just removed is made again.
+const MAKE_TRIES: u32 = 3;
+
+/// Another keeper holds the group of this node: it runs on a copy of the same state directory.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "another keeper runs as node {0}, whose sessions would be ended: PTYD_STATE_DIR is a copy of its; a node of its own \
+     begins with an empty directory"
+)]
+pub struct NodeTaken(pub NodeId);
+
 /// The group that holds the groups of this node's sessions.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Cgroups {
     base: PathBuf,
+    /// Held for as long as the keeper lives: the state directory's lock does not know of copies, which have the same node
+    /// id and so the same group.
+    lock: Option<OwnedFd>,
 }
 
 impl Cgroups {
-    /// Makes the node's group; `None` where that is not possible.
-    pub(super) fn make(node_id: NodeId) -> Option<Self> {
-        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-        let name = format!("devpocket-{node_id}");
-        let made = own_group(&own, "pids").and_then(|own| make_v1(Path::new(V1_ROOT), own, &name).ok());
-        let base = made.or_else(|| make_v2(Path::new(V2_ROOT), own_group(&own, "")?, &name).ok())?;
-        Some(Self { base })
+    /// Makes the node's group and takes it for this keeper alone; `None` where that is not possible.
+    pub(super) fn make(node_id: NodeId) -> Result<Option<Self>, NodeTaken> {
+        for _ in 0..MAKE_TRIES {
+            let Some(base) = make_base(node_id) else { return Ok(None) };
+            match lock(&base) {
+                Ok(Some(held)) => return Ok(Some(Self { base, lock: Some(held) })),
+                // Removed between the two by a keeper that ended.
+                Ok(None) => {}
+                Err(TryLockError::WouldBlock) => return Err(NodeTaken(node_id)),
+                Err(TryLockError::Error(_)) => break,
+            }
+        }
+        Ok(None)
     }
 
-    /// Goes on with the group of the keeper that ran in this process before.
-    pub(super) fn resume(base: PathBuf) -> Self {
-        Self { base }
+    /// Goes on with the group of the keeper that ran in this process before, and with its lock if it had one.
+    pub(super) fn resume(base: PathBuf, held: Option<OwnedFd>) -> Self {
+        let held = held.or_else(|| lock(&base).ok().flatten());
+        Self { base, lock: held }
     }
 
     /// Where it is.
@@ -43,15 +66,37 @@ impl Cgroups {
         &self.base
     }
 
+    /// What holds the lock as long as it is open anywhere.
+    pub(super) fn lock(&self) -> Option<&OwnedFd> {
+        self.lock.as_ref()
+    }
+
     /// Makes a session's group; a process that writes to the file enters it.
-    pub(super) fn enter(&self, session_id: SessionId) -> io::Result<File> {
+    pub(super) fn enter(&mut self, session_id: SessionId) -> io::Result<File> {
         let group = self.group(session_id);
-        make_dir(&group)?;
+        match make_dir(&group) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.make_again()?;
+                make_dir(&group)?;
+            }
+            made => made?,
+        }
         fs::write(group.join("pids.max"), limits::PROCESSES.to_string())?;
         // A lone thread that enters by itself needs none of the kernel's locks on forks, which cost milliseconds; version
         // 2 has no such file.
         let open = |file| OpenOptions::new().write(true).open(group.join(file));
         open("tasks").or_else(|_| open("cgroup.procs"))
+    }
+
+    /// Somebody removed the node's group while no session was in it.
+    fn make_again(&mut self) -> io::Result<()> {
+        make_dir(&self.base)?;
+        let control = self.base.join("cgroup.subtree_control");
+        if control.exists() {
+            fs::write(control, "+pids")?;
+        }
+        self.lock = lock(&self.base).ok().flatten();
+        Ok(())
     }
 
     /// The processes in a session's group, wherever they went with setsid(2).
@@ -106,6 +151,22 @@ impl Cgroups {
     fn group(&self, session_id: SessionId) -> PathBuf {
         self.base.join(session_id.to_string())
     }
+}
+
+/// Takes a group for this process alone. `None`: it is gone, or another one is in its place.
+fn lock(base: &Path) -> Result<Option<OwnedFd>, TryLockError> {
+    let Ok(group) = File::open(base) else { return Ok(None) };
+    group.try_lock()?;
+    let inode = |metadata: io::Result<Metadata>| metadata.map(|metadata| (metadata.dev(), metadata.ino()));
+    let same = inode(group.metadata()).ok() == inode(fs::metadata(base)).ok();
+    Ok(same.then(|| group.into()))
+}
+
+fn make_base(node_id: NodeId) -> Option<PathBuf> {
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let name = format!("devpocket-{node_id}");
+    let made = own_group(&own, "pids").and_then(|own| make_v1(Path::new(V1_ROOT), own, &name).ok());
+    made.or_else(|| make_v2(Path::new(V2_ROOT), own_group(&own, "")?, &name).ok())
 }
 
 /// The path of our own group in /proc/self/cgroup (cgroups(7)): `controller` is empty for version 2.

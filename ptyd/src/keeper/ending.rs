@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use devpocket_shared::ids::SessionId;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::{Pid, getsid, tcgetpgrp};
+use nix::unistd::{Pid, getpid, getsid, tcgetpgrp};
 
 use super::Keeper;
 use super::processes::{self, Process};
@@ -36,7 +36,26 @@ const ALLOWED: [Signal; 10] = [
     Signal::SIGWINCH,
 ];
 
+/// The processes there are, at one moment.
+struct Seen {
+    all: Vec<Process>,
+    /// Those that name a session by their environment, where there are no control groups.
+    by_environment: BTreeMap<SessionId, Vec<Pid>>,
+}
+
 impl Keeper {
+    fn see(&self) -> Seen {
+        let all = processes::all();
+        let by_environment = match &self.cgroups {
+            Some(_) => BTreeMap::new(),
+            None => {
+                let leaders = self.sessions.iter().map(|(_, session)| session.pid).collect();
+                processes::by_environment(&all, getpid(), &leaders)
+            }
+        };
+        Seen { all, by_environment }
+    }
+
     /// Sends a signal to a session.
     pub(super) fn signal(&self, session_id: SessionId, signal: i32, target: Target) {
         let Some(session) = self.sessions.find(session_id).filter(|session| session.starting.is_none())
@@ -53,7 +72,7 @@ impl Keeper {
                     let _refused = killpg(group, signal);
                 }
             }
-            Target::Session => signal_all(&self.members(session_id, session, &processes::all()), signal),
+            Target::Session => signal_all(&self.members(session_id, session, &self.see()), signal),
         }
     }
 
@@ -109,9 +128,9 @@ impl Keeper {
         if !self.sessions.iter().any(|(_, session)| waiting(session)) {
             return;
         }
-        let all = processes::all();
+        let seen = self.see();
         let gone = |(session_id, session): (SessionId, &Session)| {
-            (waiting(session) && self.members(session_id, session, &all).is_empty()).then_some(session_id)
+            (waiting(session) && self.members(session_id, session, &seen).is_empty()).then_some(session_id)
         };
         let gone: Vec<SessionId> = self.sessions.iter().filter_map(gone).collect();
         for session_id in gone {
@@ -130,10 +149,10 @@ impl Keeper {
     }
 
     fn hang_up(&mut self, session_ids: &[SessionId], now: Millis) {
-        let all = processes::all();
+        let seen = self.see();
         for &session_id in session_ids {
             let Some(session) = self.sessions.find(session_id) else { continue };
-            let members = self.members(session_id, session, &all);
+            let members = self.members(session_id, session, &seen);
             signal_all(&members, Signal::SIGHUP);
             // What is stopped could not act on it.
             signal_all(&members, Signal::SIGCONT);
@@ -149,11 +168,11 @@ impl Keeper {
     fn freeze(&self, session_ids: &[SessionId]) -> BTreeMap<SessionId, BTreeSet<Pid>> {
         let mut found: BTreeMap<SessionId, BTreeSet<Pid>> = BTreeMap::new();
         for _ in 0..PASSES {
-            let all = processes::all();
+            let seen = self.see();
             let mut more = false;
             for &session_id in session_ids {
                 let Some(session) = self.sessions.find(session_id) else { continue };
-                for pid in self.members(session_id, session, &all) {
+                for pid in self.members(session_id, session, &seen) {
                     if found.entry(session_id).or_default().insert(pid) {
                         let _exiting = kill(pid, Signal::SIGSTOP);
                         more = true;
@@ -167,10 +186,11 @@ impl Keeper {
         found
     }
 
-    /// The processes of a session: those of its kernel session, and those of its control group.
-    fn members(&self, session_id: SessionId, session: &Session, all: &[Process]) -> BTreeSet<Pid> {
+    /// The processes of a session: those of its kernel session, and those of its control group or else those whose
+    /// environment names it.
+    fn members(&self, session_id: SessionId, session: &Session, seen: &Seen) -> BTreeSet<Pid> {
         let mut members: BTreeSet<Pid> =
-            processes::of_session(all, session.pid, !session.is_live()).into_iter().collect();
+            processes::of_session(&seen.all, session.pid, !session.is_live()).into_iter().collect();
         if session.is_live() {
             // A child that has not called setsid(2) yet is in no session of its own.
             members.insert(session.pid);
@@ -178,6 +198,7 @@ impl Keeper {
         if let Some(cgroups) = &self.cgroups {
             members.extend(cgroups.members(session_id));
         }
+        members.extend(seen.by_environment.get(&session_id).into_iter().flatten());
         members
     }
 }

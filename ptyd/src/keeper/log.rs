@@ -1,17 +1,19 @@
 //! One JSON line per event to standard error, in the shape of the worker's lines; never blocks, and knows nothing of
 //! who logs. Terminal bytes, command lines and secrets are not for it.
 
+mod sink;
+
 use std::fmt::{Display, Write as _};
-use std::io;
-use std::os::fd::AsFd;
+use std::sync::LazyLock;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::write;
-
+use self::sink::Sink;
 use super::sys;
 
-/// The longest line, in bytes. A pipe that is ready takes this much at once (PIPE_BUF), so no reader can stall us.
+/// The longest line, in bytes: a pipe takes this much (PIPE_BUF) as a whole or not at all.
 const MAX_LINE_BYTES: usize = 4096;
+
+/// Standard error, which stays what it is for as long as the process lives.
+static SINK: LazyLock<Sink> = LazyLock::new(Sink::of_stderr);
 
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -71,12 +73,12 @@ impl Log {
         if self.most < Some(level) {
             return;
         }
-        let stderr = io::stderr();
-        let mut ready = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-        // A log nobody reads must not hold up anybody's shell: the line is lost.
-        if poll(&mut ready, PollTimeout::ZERO) == Ok(1) {
-            let _lost = write(stderr.as_fd(), line(&sys::utc_now(), level, message, fields).as_bytes());
-        }
+        let now = sys::utc_now();
+        // A log nobody reads must not hold up anybody's shell: lines are lost instead, and counted.
+        SINK.write(
+            |lost| line(&now, Level::Warn, &format_args!("{lost} lines of the log were lost"), &[]),
+            &line(&now, level, message, fields),
+        );
     }
 }
 

@@ -7,6 +7,7 @@ use std::io::{self, BufWriter, Seek};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 
+use devpocket_shared::wire::ErrorCode;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -17,7 +18,10 @@ use ptyd_session::LayoutMark;
 use ring::digest;
 
 use super::Keeper;
-use super::saved::{Saved, SavedError, SavedFinds, SavedKeeper, SavedSession, SavedWorker};
+use super::certificates::Certificates;
+use super::cgroup::Cgroups;
+use super::saved::{Saved, SavedError, SavedFinds, SavedKeeper, SavedMore, SavedSession, SavedWorker};
+use super::spawn::Refusal;
 use super::sys::child::{self, EXTRA, Plan, Program};
 use super::sys::{self, Millis};
 use super::users::Account;
@@ -59,6 +63,11 @@ pub(super) enum Reexec {
 }
 
 impl Reexec {
+    /// Whether it waits for sessions that are starting: then others must not begin to, or it could wait for ever.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self, Self::Wanted | Self::Checked { .. })
+    }
+
     /// When a check has taken too long.
     pub(super) fn deadline(&self) -> Option<Millis> {
         if let Self::Checking { deadline, .. } = self { Some(*deadline) } else { None }
@@ -80,6 +89,8 @@ impl Keeper {
         let advanced = match std::mem::take(&mut self.reexec) {
             _ if self.shutdown.is_some() => Ok(Reexec::Idle),
             Reexec::Wanted if quiet => self.start_check(now),
+            // Who waits for a session is told first: the next worker will not know of them.
+            Reexec::Checked { binary } if quiet && !self.refuse_held_back() => Ok(Reexec::Checked { binary }),
             Reexec::Checked { binary } if quiet => self.exec(&binary),
             Reexec::Checking { pid, deadline, .. } if deadline <= now => {
                 // Its end, once reaped, is a refusal.
@@ -116,6 +127,17 @@ impl Keeper {
                 false
             }
         }
+    }
+
+    /// Refuses the sessions that were held back; says whether the worker has been told.
+    fn refuse_held_back(&mut self) -> bool {
+        for (spawn, _nonce) in std::mem::take(&mut self.held_back) {
+            let refusal = Refusal::new(ErrorCode::NodeUnavailable, "the node's program is being replaced");
+            self.refuse(spawn.request, spawn.session_id, refusal);
+        }
+        let flushed = self.worker.flush(&self.sessions);
+        self.judge_worker(flushed);
+        self.worker.is_quiet()
     }
 
     fn start_check(&self, now: Millis) -> Result<Reexec, ReexecError> {
@@ -217,7 +239,11 @@ impl Keeper {
             tty_gid: self.users.tty_gid,
             by_root: self.users.by_root,
         };
-        Saved { keeper, finds: Some(finds), sessions }
+        let more = SavedMore {
+            cgroup_lock: self.cgroups.as_ref().and_then(Cgroups::lock).map(AsRawFd::as_raw_fd),
+            certificates: self.certificates.as_ref().and_then(Certificates::saved),
+        };
+        Saved { keeper, finds: Some(finds), more: Some(more), sessions }
     }
 }
 

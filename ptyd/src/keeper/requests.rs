@@ -13,7 +13,11 @@ use super::Keeper;
 use super::session::{MAX_TOMBSTONES, Session};
 use super::spawn::{Refusal, Report};
 use super::sys::Millis;
-use crate::handover::{ExitStatus, MAX_RECORD_BYTES, ToKeeper, ToWorker};
+use crate::handover::{ExitStatus, MAX_RECORD_BYTES, Spawn, ToKeeper, ToWorker};
+
+/// Most sessions asked for that wait for a re-exec; it waits for no longer than a child takes to start. Beyond them a
+/// session is started as ever.
+const MAX_HELD_BACK: usize = 1024;
 
 impl Keeper {
     /// Does what a message asks for.
@@ -22,17 +26,9 @@ impl Keeper {
             ToKeeper::Heartbeat => {}
             ToKeeper::BatchTaken => self.worker.batch_taken(),
             ToKeeper::Ready => self.log.info("the worker serves", &[("sessions", &self.sessions.live())]),
-            ToKeeper::Spawn(spawn) => {
-                let (request, session_id) = (spawn.request, spawn.session_id);
-                if let Err(refusal) = self.spawn(*spawn, None, now) {
-                    self.refuse(request, session_id, refusal);
-                }
-            }
+            ToKeeper::Spawn(spawn) => self.start_session_soon(*spawn, None, now),
             ToKeeper::SpawnMarked { spawn, nonce } => {
-                let (request, session_id) = (spawn.request, spawn.session_id);
-                if let Err(refusal) = self.spawn(*spawn, Some(Nonce::new(nonce)), now) {
-                    self.refuse(request, session_id, refusal);
-                }
+                self.start_session_soon(*spawn, Some(Nonce::new(nonce)), now)
             }
             ToKeeper::Signal { session_id, signal, target } => self.signal(session_id, signal, target),
             ToKeeper::Terminate { session_id } => self.terminate(session_id, now),
@@ -55,6 +51,31 @@ impl Keeper {
                 Some(_) => drop(self.sessions.remove(session_id)),
                 None => self.unknown(session_id),
             },
+        }
+    }
+
+    /// Starts a session, or keeps it until a re-exec that waits is done.
+    fn start_session_soon(&mut self, spawn: Spawn, nonce: Option<Nonce>, now: Millis) {
+        if self.reexec.waits() && self.held_back.len() < MAX_HELD_BACK {
+            self.held_back.push((spawn, nonce));
+        } else {
+            self.start_session(spawn, nonce, now);
+        }
+    }
+
+    fn start_session(&mut self, spawn: Spawn, nonce: Option<Nonce>, now: Millis) {
+        let (request, session_id) = (spawn.request, spawn.session_id);
+        if let Err(refusal) = self.spawn(spawn, nonce, now) {
+            self.refuse(request, session_id, refusal);
+        }
+    }
+
+    /// Starts what was asked for while a re-exec waited, once none does.
+    pub(super) fn start_held_back(&mut self, now: Millis) {
+        if !self.reexec.waits() {
+            for (spawn, nonce) in std::mem::take(&mut self.held_back) {
+                self.start_session(spawn, nonce, now);
+            }
         }
     }
 
@@ -86,6 +107,7 @@ impl Keeper {
 
     /// Drops what was starting for a worker that is gone: nobody was told of it, and whoever asked will ask again.
     pub(super) fn drop_starting(&mut self) {
+        self.held_back.clear();
         let starting: Vec<SessionId> = self
             .sessions
             .iter()
@@ -167,7 +189,7 @@ impl Keeper {
             }
             return;
         }
-        // An abandoned child, or somebody's orphan if we are process 1.
+        // An abandoned child, or somebody's orphan if we are process 1 or the sessions' subreaper.
         if let Some(cgroups) = &self.cgroups {
             cgroups.sweep(&self.sessions.ids());
         }
@@ -217,7 +239,7 @@ impl Keeper {
         }
     }
 
-    fn refuse(&mut self, request: u32, session_id: SessionId, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, request: u32, session_id: SessionId, refusal: Refusal) {
         let Refusal { code, message } = refusal;
         self.log.info("no session was started", &[("session.id", &session_id), ("code", &code)]);
         self.worker.tell(&ToWorker::SpawnFailed { request, code, message }, None);

@@ -17,7 +17,9 @@ use crate::handover::ExitStatus;
 const MAGIC: [u8; 8] = *b"ptydkeep";
 /// The version written. Every version that a neighbouring release may write is read; a change of the structs below is a
 /// new version with structs of its own.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
+/// The version without [`SavedMore`].
+const VERSION_WITHOUT_MORE: u32 = 3;
 /// The version without [`SavedFinds`].
 const VERSION_WITHOUT_FINDS: u32 = 2;
 
@@ -54,6 +56,8 @@ pub(super) struct Saved {
     pub(super) keeper: SavedKeeper,
     /// What the keeper found in files and databases, which may be in disorder by the time its successor looks.
     pub(super) finds: Option<SavedFinds>,
+    /// What else it holds.
+    pub(super) more: Option<SavedMore>,
     /// The sessions.
     pub(super) sessions: Vec<SavedSession>,
 }
@@ -87,6 +91,23 @@ pub(super) struct SavedFinds {
     pub(super) link: Option<SavedAccount>,
     pub(super) tty_gid: Option<u32>,
     pub(super) by_root: bool,
+}
+
+/// What a keeper holds since version 4; never written without [`SavedFinds`].
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+pub(super) struct SavedMore {
+    /// What holds the lock of the control group.
+    pub(super) cgroup_lock: Option<RawFd>,
+    /// The link's certificates that were good last: their files may be bad by now.
+    pub(super) certificates: Option<SavedCertificates>,
+}
+
+/// The link's certificates, in PEM.
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+pub(super) struct SavedCertificates {
+    pub(super) ca: Vec<u8>,
+    pub(super) certificate: Vec<u8>,
+    pub(super) key: Vec<u8>,
 }
 
 /// A user.
@@ -128,7 +149,8 @@ impl Saved {
     pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
         let keeper = &self.keeper;
         let worker = keeper.worker.as_ref().map(|worker| worker.socket);
-        let own = [Some(keeper.lock), Some(keeper.listener), keeper.udp, worker];
+        let cgroup_lock = self.more.as_ref().and_then(|more| more.cgroup_lock);
+        let own = [Some(keeper.lock), Some(keeper.listener), keeper.udp, worker, cgroup_lock];
         let sessions = self.sessions.iter().flat_map(|session| [Some(session.ring), session.master]);
         own.into_iter().chain(sessions).flatten()
     }
@@ -142,11 +164,18 @@ impl Saved {
     /// Writes it.
     pub(super) fn write(&self, mut to: impl Write) -> Result<(), SavedError> {
         to.write_all(&MAGIC)?;
-        let version = if self.finds.is_some() { VERSION } else { VERSION_WITHOUT_FINDS };
+        let version = match (&self.finds, &self.more) {
+            (Some(_), Some(_)) => VERSION,
+            (Some(_), None) => VERSION_WITHOUT_MORE,
+            (None, _) => VERSION_WITHOUT_FINDS,
+        };
         to.write_all(&version.to_le_bytes())?;
         write_part(&mut to, &self.keeper)?;
         if let Some(finds) = &self.finds {
             write_part(&mut to, finds)?;
+            if let Some(more) = &self.more {
+                write_part(&mut to, more)?;
+            }
         }
         for session in &self.sessions {
             write_part(&mut to, session)?;
@@ -162,15 +191,17 @@ impl Saved {
         if magic != MAGIC {
             return Err(SavedError::Foreign);
         }
-        let with_finds = match u32::from_le_bytes(version) {
-            VERSION => true,
-            VERSION_WITHOUT_FINDS => false,
+        let (with_finds, with_more) = match u32::from_le_bytes(version) {
+            VERSION => (true, true),
+            VERSION_WITHOUT_MORE => (true, false),
+            VERSION_WITHOUT_FINDS => (false, false),
             other => return Err(SavedError::Version(other)),
         };
         let keeper: SavedKeeper = read_part(&mut from)?;
         let finds = if with_finds { Some(read_part(&mut from)?) } else { None };
+        let more = if with_more { Some(read_part(&mut from)?) } else { None };
         let sessions = (0..keeper.sessions).map(|_| read_part(&mut from)).collect::<Result<_, _>>()?;
-        Ok(Self { keeper, finds, sessions })
+        Ok(Self { keeper, finds, more, sessions })
     }
 }
 
@@ -225,6 +256,13 @@ mod tests {
         00000a000000000000000000000000000000038c104450524547494f4e02000000000000000112020101010112050106\
         0101fb0002";
 
+    const GOLDEN_FOUR: &str = "\
+        707479646b65657004000000380000000000000000000000000000000000000100000000000000000000000000000002\
+        022f7306022f7808022f6c00010e0afb00040101022f6301330000000100000000000000000000000000000003030909\
+        090173022f68022f621f150215160177022f68022f6220150215160001050109000000010c0101010102010342000000\
+        0000000000000000000000000000000a000000000000000000000000000000038c104450524547494f4e020000000000\
+        000001120201010101120501060101fb0002";
+
     fn saved() -> Saved {
         let keeper = SavedKeeper {
             node_id: NodeId::new(Uuid::from_u128(1)),
@@ -270,7 +308,9 @@ mod tests {
             tty_gid: Some(5),
             by_root: true,
         };
-        Saved { keeper, finds: Some(finds), sessions: vec![session(10), session(11)] }
+        let certificates = SavedCertificates { ca: vec![1], certificate: vec![2], key: vec![3] };
+        let more = SavedMore { cgroup_lock: Some(6), certificates: Some(certificates) };
+        Saved { keeper, finds: Some(finds), more: Some(more), sessions: vec![session(10), session(11)] }
     }
 
     fn bytes() -> Vec<u8> {
@@ -282,7 +322,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read() {
         assert_eq!(Saved::read(&bytes()[..]).unwrap(), saved());
-        assert_eq!(saved().descriptors().collect::<Vec<_>>(), [3, 4, 5, 8, 9, 8, 9]);
+        assert_eq!(saved().descriptors().collect::<Vec<_>>(), [3, 4, 5, 6, 8, 9, 8, 9]);
     }
 
     #[test]
@@ -296,8 +336,8 @@ mod tests {
     #[test]
     fn a_foreign_or_newer_state_is_refused() {
         let mut newer = bytes();
-        newer[8] = 4;
-        assert!(matches!(Saved::read(&newer[..]), Err(SavedError::Version(4))));
+        newer[8] = 5;
+        assert!(matches!(Saved::read(&newer[..]), Err(SavedError::Version(5))));
         newer[0] = b'X';
         assert!(matches!(Saved::read(&newer[..]), Err(SavedError::Foreign)));
     }
@@ -314,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn both_versions_keep_their_bytes() {
+    fn every_version_keeps_its_bytes() {
         let mut saved = saved();
         saved.sessions.truncate(1);
         saved.keeper.sessions = 1;
@@ -326,6 +366,8 @@ mod tests {
             assert_eq!(hex, golden);
             assert_eq!(&Saved::read(&bytes[..]).unwrap(), saved);
         };
+        check(&saved, GOLDEN_FOUR);
+        saved.more = None;
         check(&saved, GOLDEN_THREE);
         saved.finds = None;
         check(&saved, GOLDEN_TWO);

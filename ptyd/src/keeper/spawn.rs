@@ -97,7 +97,7 @@ impl Keeper {
             make_ring(spawn.region_bytes).map_err(|errno| Refusal::system("no ring could be made", errno))?;
         let (report, report_end) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
             .map_err(|errno| Refusal::system("no pipe could be made", errno))?;
-        let cgroup = self.cgroups.as_ref().and_then(|cgroups| match cgroups.enter(spawn.session_id) {
+        let cgroup = self.cgroups.as_mut().and_then(|cgroups| match cgroups.enter(spawn.session_id) {
             Ok(file) => Some(file),
             Err(error) => {
                 self.log.warn("no control group for a session", &[("error", &error)]);
@@ -163,7 +163,8 @@ impl Keeper {
                 }
                 Err(error) => {
                     self.log.error("the node's owner cannot be kept", &[("error", &chain(&error))]);
-                    Err(Refusal::new(ErrorCode::Internal, "the node's owner cannot be kept"))
+                    // A full disk, most likely, which need not stay full.
+                    Err(Refusal::new(ErrorCode::NodeUnavailable, "the node's owner cannot be kept"))
                 }
             },
         }

@@ -62,7 +62,13 @@ pub(super) fn check(config: &KeeperConfig, fd: i32) -> Result<(), KeeperError> {
     saved.check_layouts()?;
     Users::find(config)?;
     let own = state_dir::link_certificates(&path(saved.keeper.state_dir));
-    Certificates::of(config, own).map_or(Ok(()), |mut certificates| certificates.load())?;
+    if let Some(mut certificates) = Certificates::of(config, own) {
+        if let Some(good) = saved.more.and_then(|more| more.certificates) {
+            certificates.resume(good);
+        }
+        // Bad files are a reason to stay only where there is nothing to go on with.
+        certificates.load().or_else(|error| if certificates.are_usable() { Ok(()) } else { Err(error) })?;
+    }
     let said = io::stdout().write_all(&reexec::answer_to(&state));
     said.map_err(|error| KeeperError::Os { what: "answering", source: errno(&error) })
 }
@@ -99,9 +105,10 @@ impl Keeper {
         let (node_id, owner, secrets) = (state_dir.node_id()?, state_dir.owner()?, state_dir.link_secrets()?);
         let mut certificates = Certificates::of(&config, state_dir::link_certificates(state_dir.path()));
         if let Some(certificates) = &mut certificates {
-            certificates.renew(log);
+            certificates.make(log);
             certificates.load()?;
         }
+        let cgroups = Cgroups::make(node_id)?;
         let socket = config.socket.clone().unwrap_or_else(|| state_dir.path().join("ptyd.sock"));
         let sockets = Sockets::bind(&socket, state_dir.path(), users.link.as_ref(), config.link_listen)?;
         let executable = std::env::current_exe()
@@ -125,7 +132,7 @@ impl Keeper {
             scripts,
             limits,
             tasks: TaskCount::default(),
-            cgroups: Cgroups::make(node_id),
+            cgroups,
             oom_score: limits::protect_from_oom(),
             null,
             signals,
@@ -137,21 +144,22 @@ impl Keeper {
             settle_at: 0,
             housekeeping_at: now,
             certificates_at: now,
+            held_back: Vec::new(),
             config,
         };
-        keeper.state_dir.write_pid()?;
+        keeper.begin();
         let left = keeper.cgroups.as_ref().map_or(0, Cgroups::kill_lost);
         if left > 0 {
             keeper.log.warn(format_args!("ended {left} processes of sessions that were lost"), &[]);
         }
-        let cgroups = keeper.cgroups.is_some();
+        let with_cgroups = keeper.cgroups.is_some();
         keeper.log.info(
             format_args!("keeping sessions as node {node_id}"),
             &[
                 ("node.id", &node_id),
                 ("boot.id", &keeper.boot_id),
                 ("capacity", &keeper.capacity()),
-                ("cgroups", &cgroups),
+                ("cgroups", &with_cgroups),
             ],
         );
         Ok(keeper)
@@ -162,7 +170,7 @@ impl Keeper {
     fn resume(config: KeeperConfig, signals: SignalFd, null: OwnedFd, fd: i32) -> Result<Self, KeeperError> {
         let log = Log::new(&config.log);
         let mut inherited = Inherited::default();
-        let Saved { keeper: saved, finds, sessions: saved_sessions } =
+        let Saved { keeper: saved, finds, more, sessions: saved_sessions } =
             Saved::read(File::from(inherited.take(fd)?))?;
         let state_dir = StateDir::resume(path(saved.state_dir), inherited.take(saved.lock)?);
         let sockets = Sockets {
@@ -205,9 +213,15 @@ impl Keeper {
         };
         let saved_secrets = finds.and_then(|finds| Secrets::try_from(finds.secrets).ok());
         let secrets = saved_secrets.or(secrets.ok()).unwrap_or_else(state_dir::fresh_secrets);
-        // Read for the first worker, which is started at once.
-        let certificates = Certificates::of(&config, state_dir::link_certificates(state_dir.path()));
         let scripts = scripts(&state_dir, log);
+        let (cgroup_lock, good) = more.map_or((None, None), |more| (more.cgroup_lock, more.certificates));
+        // Without it nothing is wrong but that a keeper on a copy of our state would not be noticed.
+        let cgroup_lock = cgroup_lock.and_then(|lock| inherited.take(lock).ok());
+        // Read afresh for the first worker, which is started at once.
+        let mut certificates = Certificates::of(&config, state_dir::link_certificates(state_dir.path()));
+        if let Some((certificates, good)) = certificates.as_mut().zip(good) {
+            certificates.resume(good);
+        }
         // The worker that runs is of the old binary: the next one takes over from it.
         worker.stop(now);
         log.info(
@@ -218,7 +232,7 @@ impl Keeper {
                 ("version", &env!("CARGO_PKG_VERSION")),
             ],
         );
-        Ok(Self {
+        let keeper = Self {
             log,
             executable: path(saved.executable),
             state_dir,
@@ -233,7 +247,7 @@ impl Keeper {
             scripts,
             limits,
             tasks: TaskCount::default(),
-            cgroups: saved.cgroup.map(|base| Cgroups::resume(path(base))),
+            cgroups: saved.cgroup.map(|base| Cgroups::resume(path(base), cgroup_lock)),
             oom_score: if saved.oom_protected { limits::protect_from_oom() } else { None },
             null,
             signals,
@@ -245,8 +259,25 @@ impl Keeper {
             settle_at: 0,
             housekeeping_at: now,
             certificates_at: now,
+            held_back: Vec::new(),
             config,
-        })
+        };
+        keeper.begin();
+        Ok(keeper)
+    }
+
+    /// What a keeper does however it begins, and goes on without where it fails.
+    fn begin(&self) {
+        for told in [self.state_dir.write_pid(), self.state_dir.write_settings(&settings())] {
+            if let Err(error) = told {
+                // A full disk, most likely. Neither file is needed for any session.
+                self.log.error("others are not told of this keeper", &[("error", &chain(&error))]);
+            }
+        }
+        // What sessions leave behind is to stay among our descendants where no control group holds it together.
+        if self.cgroups.is_none() && prctl::set_child_subreaper(true).is_err() {
+            self.log.warn("what leaves its session will not be ended with it", &[]);
+        }
     }
 
     /// Starts a worker, or says when the next attempt is.
@@ -353,6 +384,12 @@ fn session(saved: SavedSession, inherited: &mut Inherited) -> Result<(SessionId,
         process_limit: saved.process_limit,
     };
     Ok((saved.session_id, session))
+}
+
+/// The variables this keeper was configured by, as proc_pid_environ(5) would show them if it could be looked into.
+fn settings() -> Vec<u8> {
+    let ours = std::env::vars_os().filter(|(name, _)| name.as_bytes().starts_with(b"PTYD_"));
+    ours.flat_map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes(), b"\0"].concat()).collect()
 }
 
 fn path(bytes: Vec<u8>) -> PathBuf {

@@ -16,6 +16,8 @@ use uuid::Uuid;
 
 /// QUIC's reset key, then its connection-id key.
 const SECRET_BYTES: usize = 64;
+/// The most a file with an id holds, in bytes.
+const MAX_ID_BYTES: u64 = 1 << 10;
 /// See [`StateDir::link_secrets`].
 pub(super) type Secrets = [u8; SECRET_BYTES];
 
@@ -109,7 +111,7 @@ impl StateDir {
     pub(super) fn link_secrets(&self) -> Result<Secrets, StateDirError> {
         let path = self.path.join("link_secrets");
         let io = |source| StateDirError::Io { path: path.clone(), source };
-        let mut file = match open_private(OpenOptions::new().read(true), &path) {
+        let mut file = match open_plain(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let secrets = fresh_secrets();
@@ -131,10 +133,17 @@ impl StateDir {
         self.write("keeper.pid", 0o644, format!("{}\n", std::process::id()).as_bytes())
     }
 
+    /// Says how that process was configured, for who finds it running and would have started it otherwise.
+    pub(super) fn write_settings(&self, settings: &[u8]) -> Result<(), StateDirError> {
+        self.write("keeper.settings", 0o600, settings)
+    }
+
     /// Says that no process does.
     pub(super) fn remove_pid(&self) {
-        // Nobody may rely on the file being gone: a keeper killed by SIGKILL leaves it too. The lock is the truth.
-        let _left_behind = fs::remove_file(self.path.join("keeper.pid"));
+        for name in ["keeper.pid", "keeper.settings"] {
+            // Nobody may rely on it being gone: a keeper killed by SIGKILL leaves it too. The lock is the truth.
+            let _left_behind = fs::remove_file(self.path.join(name));
+        }
     }
 
     /// Makes a directory that everybody may read who is given it, with these files in it, and gives its path.
@@ -152,7 +161,7 @@ impl StateDir {
 
     fn read_id<T: FromStr>(&self, name: &str, what: &'static str) -> Result<Option<T>, StateDirError> {
         let path = self.path.join(name);
-        match fs::read_to_string(&path) {
+        match read_text(&path) {
             Ok(text) => match text.trim().parse() {
                 Ok(id) => Ok(Some(id)),
                 Err(_) => Err(StateDirError::Damaged { path, what }),
@@ -226,8 +235,21 @@ pub(super) fn fresh_secrets() -> Secrets {
     secrets
 }
 
+/// Reads what is as long as an id, and no more of what is longer.
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    open_plain(path)?.take(MAX_ID_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Opens what is a plain file: to open a pipe waits for whoever writes to it, and every session with us.
+fn open_plain(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no plain file")) }
+}
+
 fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    options.mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)
+    options.mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
 }
 
 #[cfg(test)]

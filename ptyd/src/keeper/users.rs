@@ -21,6 +21,9 @@ pub enum UserError {
     /// The user is root.
     #[error("{setting} names {name}, which is root: a shell or worker never runs as root")]
     Root { name: String, setting: Setting },
+    /// A shell could do what only that user may.
+    #[error("{setting} names {name}, as whom the shells run: what runs in one could {}", .setting.power())]
+    Shared { name: String, setting: Setting },
     /// Only root may become somebody else.
     #[error("{setting} names {name}, but only root can use another user")]
     NotRoot { name: String, setting: Setting },
@@ -41,6 +44,15 @@ pub enum Setting {
 }
 
 impl Setting {
+    /// What whoever runs as the user can do.
+    fn power(self) -> &'static str {
+        match self {
+            Self::Shell => "end other shells",
+            Self::Worker => "end the worker and read what it holds",
+            Self::Link => "speak as an api and open every session",
+        }
+    }
+
     fn useradd(self, name: &str) -> String {
         match self {
             Self::Shell => format!("useradd --create-home --shell /bin/bash {name}"),
@@ -149,13 +161,15 @@ impl Users {
             return Ok(Self { shell: me.clone(), worker: me, link: None, tty_gid, by_root: false });
         }
         let sudo = config.sudo_user.as_deref().filter(|name| !name.is_empty() && *name != "root");
-        Ok(Self {
-            shell: unprivileged(shell.or(sudo).unwrap_or("devpocket-shell"), Setting::Shell)?,
-            worker: unprivileged(worker.unwrap_or("devpocket-worker"), Setting::Worker)?,
-            link: link.map(|name| find(name, Setting::Link)).transpose()?,
-            tty_gid,
-            by_root: true,
-        })
+        let shell = unprivileged(shell.or(sudo).unwrap_or("devpocket-shell"), Setting::Shell)?;
+        let worker = unprivileged(worker.unwrap_or("devpocket-worker"), Setting::Worker)?;
+        let link = link.map(|name| find(name, Setting::Link)).transpose()?;
+        for (account, setting) in [(Some(&worker), Setting::Worker), (link.as_ref(), Setting::Link)] {
+            if let Some(account) = account.filter(|account| account.uid == shell.uid) {
+                return Err(UserError::Shared { name: account.name.clone(), setting });
+            }
+        }
+        Ok(Self { shell, worker, link, tty_gid, by_root: true })
     }
 }
 

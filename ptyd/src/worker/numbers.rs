@@ -33,6 +33,10 @@ pub(super) fn show(context: &Context, address: SocketAddr) {
     describe_gauge!("ptyd_sessions_capacity", "Most live sessions this node takes");
     describe_gauge!("ptyd_sessions_ended_kept", "Ended sessions that can still be asked for");
     describe_gauge!("ptyd_attachments", "Clients attached");
+    describe_gauge!(
+        "ptyd_link_certificate_expiry_timestamp_seconds",
+        "When the link's certificate or its CA ends"
+    );
     describe_counter!("ptyd_sessions_started_total", "Sessions started");
     describe_counter!("ptyd_sessions_adopted_total", "Sessions taken over from a worker before");
     describe_counter!("ptyd_sessions_ended_total", "Sessions that ended");
@@ -72,6 +76,12 @@ pub(super) fn look(context: &Context) {
     gauge!("ptyd_sessions_ended_kept").set(census.ended as f64);
     gauge!("ptyd_attachments").set(census.attachments as f64);
     gauge!("ptyd_sessions_capacity").set(f64::from(context.capacity));
+}
+
+/// Notes when the link's certificate ends, in seconds since 1970.
+#[expect(clippy::cast_precision_loss, reason = "seconds of any date are far below 2^53")]
+pub(crate) fn certificate_ends(at: u64) {
+    gauge!("ptyd_link_certificate_expiry_timestamp_seconds").set(at as f64);
 }
 
 pub(super) fn session_started() {

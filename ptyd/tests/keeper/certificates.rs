@@ -3,7 +3,7 @@
 use std::fs::{self, File, Permissions};
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
@@ -15,17 +15,38 @@ use ptyd::handover::{Descriptor, MAX_PACKET_BYTES, ToKeeper, ToWorker, Welcome, 
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::node::{Node, runs, wait_readable, wait_until};
+use crate::node::{Node, is_root, wait_readable};
+use crate::worker::Worker;
 
 const FILES: [&str; 3] = ["ca.pem", "ptyd.pem", "ptyd.key"];
 
 #[test]
-fn bad_files_stop_a_replacement_and_a_killed_worker_is_followed_by_one_with_the_last_good_ones() {
+fn whatever_becomes_of_the_files_a_replacement_and_every_worker_go_on_with_the_last_good_ones() {
     let certificates = made();
     let node = Node::start_with(over_quic(Some(certificates.path())));
     let mut worker = node.serving();
     let shell = worker.sh("while read x; do echo \"<$x>\"; done");
     let good = FILES.map(|name| fs::read(certificates.path().join(name)).unwrap());
+    let goes_on = |mut worker: Worker, what: &str| {
+        let before = node.log().len();
+        for replaced in [true, false] {
+            if replaced {
+                node.signal(Signal::SIGHUP);
+                while !matches!(worker.next().0, ToWorker::Stop) {}
+                worker.leave();
+            } else {
+                worker.kill();
+            }
+            worker = node.worker();
+            let (welcome, descriptors, sessions) = worker.take_over();
+            assert_eq!(given(&welcome, descriptors), good, "{what}");
+            sessions[0].type_text(&format!("{what}\n"));
+            sessions[0].output_with(&format!("<{what}>"));
+            assert_eq!(sessions[0].pid, shell.pid);
+        }
+        assert_eq!(node.log()[before..].matches("the link's certificates are bad").count(), 2, "{what}");
+        worker
+    };
     for (name, good_content) in FILES.iter().zip(&good) {
         let path = certificates.path().join(name);
         for content in [None, Some(""), Some("garbage")] {
@@ -33,20 +54,12 @@ fn bad_files_stop_a_replacement_and_a_killed_worker_is_followed_by_one_with_the_
                 Some(content) => fs::write(&path, content).unwrap(),
                 None => fs::remove_file(&path).unwrap(),
             }
-            let before = node.log().len();
-            node.signal(Signal::SIGHUP);
-            wait_until("the replacement is refused", || node.log()[before..].contains("refused the state"));
-            assert!(runs(worker.pid), "the worker was left alone");
-            worker.kill();
-            worker = node.worker();
-            let (welcome, descriptors, sessions) = worker.take_over();
-            assert_eq!(given(&welcome, descriptors), good, "{name}");
-            assert!(node.log()[before..].contains("the link's certificates are bad"));
-            sessions[0].type_text(&format!("{name}\n"));
-            sessions[0].output_with(&format!("<{name}>"));
-            assert_eq!(sessions[0].pid, shell.pid);
+            worker = goes_on(worker, name);
         }
         fs::write(&path, good_content).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o606)).unwrap();
+        worker = goes_on(worker, "everybody's");
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     }
     // New good ones count from the next worker on.
     let other = made();
@@ -61,6 +74,48 @@ fn bad_files_stop_a_replacement_and_a_killed_worker_is_followed_by_one_with_the_
         given(&welcome, descriptors),
         FILES.map(|name| fs::read(other.path().join(name)).unwrap()).to_vec()
     );
+}
+
+/// A reload once made a new CA then, and every api was turned away from a ptyd that had good certificates in memory.
+#[test]
+fn a_reload_without_the_directory_makes_no_new_ca() {
+    let node = Node::start_with(over_quic(None));
+    let mut worker = node.worker();
+    let (welcome, descriptors, _) = worker.take_over();
+    let good = given(&welcome, descriptors);
+    let link = node.state_dir().join("link");
+    fs::remove_dir_all(&link).unwrap();
+    for _ in 0..2 {
+        node.signal(Signal::SIGHUP);
+        while !matches!(worker.next().0, ToWorker::Stop) {}
+        worker.leave();
+        worker = node.worker();
+        let (welcome, descriptors, _) = worker.take_over();
+        assert_eq!(given(&welcome, descriptors), good);
+        // Also where there is a directory again.
+        let _there = fs::create_dir(&link);
+    }
+    assert_eq!(fs::read_dir(&link).unwrap().count(), 0);
+    assert!(node.log().contains("a new CA would turn every api away"), "{}", node.log());
+}
+
+/// The keeper once waited for a writer for ever, and with it every shell that was to be started or ended.
+#[test]
+fn a_pipe_in_place_of_a_file_holds_nobody_up() {
+    let node = Node::start_with(over_quic(None));
+    let mut worker = node.serving();
+    let pipe = |path: &Path| {
+        fs::remove_file(path).unwrap();
+        nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    };
+    pipe(&node.state_dir().join("link/ca.key"));
+    pipe(&node.state_dir().join("link_secrets"));
+    worker.sh("exec cat");
+    pipe(&node.state_dir().join("owner"));
+    node.signal(Signal::SIGHUP);
+    while !matches!(worker.next().0, ToWorker::Stop) {}
+    worker.leave();
+    node.serving().sh("exec cat");
 }
 
 /// The keeper has one thread: while it waited for the lock, no shell could be started and no worker be replaced.
@@ -118,6 +173,16 @@ fn what_ptyd_cannot_do_without_stops_it_at_its_start() {
     check(&wrong_role, "cannot be used");
     let open = |dir: &Path| fs::set_permissions(dir, Permissions::from_mode(0o777)).unwrap();
     check(&open, "others may write to");
+    let mode = |file: &'static str, mode| {
+        move |dir: &Path| fs::set_permissions(dir.join(file), Permissions::from_mode(mode)).unwrap()
+    };
+    check(&mode("ptyd.key", 0o644), "everybody may read it");
+    check(&mode("ptyd.key", 0o660), "others may write to it");
+    check(&mode("ca.pem", 0o666), "others may write to it");
+    if is_root() {
+        let nobodys = |dir: &Path| chown(dir.join("ptyd.key"), Some(65534), None).unwrap();
+        check(&nobodys, "ptyd.key: it belongs to user 65534");
+    }
 }
 
 /// A worker that could not set QUIC up once ended, and the Unix socket was served by nobody.

@@ -1,15 +1,15 @@
 //! Sessions, and the keeper itself, end in order.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use ptyd::handover::{ExitStatus, ToKeeper, ToWorker};
 
-use crate::node::{Node, clock, is_root, runs, wait_until};
-use crate::worker::command;
+use crate::node::{Node, as_shell_user, clock, is_root, runs, shell_user, wait_until};
+use crate::worker::{Session, Worker, command};
 
 #[test]
 fn a_session_ends_on_request_and_one_that_will_not_is_killed() {
@@ -35,7 +35,7 @@ fn what_left_its_session_is_ended_with_it_as_root() {
         return;
     }
     let node = Node::start();
-    if !node.log().contains("\"cgroups\":\"true\"") {
+    if !node.has_cgroups() {
         return;
     }
     let mut worker = node.serving();
@@ -47,6 +47,65 @@ fn what_left_its_session_is_ended_with_it_as_root() {
     worker.say(&ToKeeper::Terminate { session_id: session.id });
     worker.exit_of(session.id);
     wait_until("the escaped process is gone", || !runs(escaped));
+}
+
+/// It once lived on, whatever was done to its session.
+#[test]
+fn what_left_its_session_is_ended_with_it_without_control_groups_too_and_nobody_else_is() {
+    if is_root() {
+        drop(Node::start());
+    }
+    let node = Node::start_with(|command| {
+        if is_root() {
+            as_shell_user(command);
+        }
+    });
+    assert!(!is_root() || !node.has_cgroups());
+    let mut worker = node.serving();
+    let (left, other) = (leaving(&mut worker), leaving(&mut worker));
+    // One that came by the variable elsewhere, as what a service manager starts.
+    let mut bystander = std::process::Command::new("sleep");
+    bystander.arg("1000").env("DEVPOCKET_SESSION", left.0.id.to_string());
+    let mut bystander = as_shell_user_would(&mut bystander).spawn().unwrap();
+    worker.say(&ToKeeper::Terminate { session_id: left.0.id });
+    worker.exit_of(left.0.id);
+    let gone = |worker: &Worker, pid| {
+        wait_until("the escaped process is gone", || {
+            worker.say(&ToKeeper::Heartbeat);
+            !runs(pid)
+        });
+    };
+    gone(&worker, left.1);
+    assert!(runs(other.1) && runs(other.0.pid), "another session's lives");
+    assert!(bystander.try_wait().unwrap().is_none(), "a stranger lives");
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
+    // Of a session that has ended it is still known whose it was.
+    other.0.type_text("\u{4}");
+    worker.exit_of(other.0.id);
+    assert!(runs(other.1));
+    worker.say(&ToKeeper::Terminate { session_id: other.0.id });
+    gone(&worker, other.1);
+}
+
+/// A session, and a process of it that left its process session and does not hear a hang-up; its parent is gone.
+fn leaving(worker: &mut Worker) -> (Session, Pid) {
+    let session = worker.sh("(setsid nohup sleep 1000 & echo \"[$!]\"); exec cat");
+    let output = session.output_with("]");
+    let (_, rest) = output.split_once('[').unwrap();
+    let escaped = Pid::from_raw(rest.split(']').next().unwrap().parse().unwrap());
+    wait_until("it has left", || {
+        nix::unistd::getsid(Some(escaped)).is_ok_and(|session| session == escaped)
+            && std::fs::read_to_string(format!("/proc/{escaped}/comm")).is_ok_and(|name| name == "sleep\n")
+    });
+    (session, escaped)
+}
+
+/// Runs as the shells do.
+fn as_shell_user_would(command: &mut std::process::Command) -> &mut std::process::Command {
+    use std::os::unix::process::CommandExt;
+    let user = shell_user();
+    if is_root() { command.uid(user.uid.as_raw()).gid(user.gid.as_raw()) } else { command }
 }
 
 #[test]
@@ -98,6 +157,7 @@ fn a_second_sigterm_ends_everything_at_once() {
     let mut worker = node.serving();
     let stubborn = worker.sh("trap '' HUP; echo ready; exec sleep 1000");
     stubborn.output_with("ready");
+    assert_eq!(node.cgroups().len(), usize::from(node.has_cgroups()), "what is looked for is found");
     let began = clock();
     node.signal(Signal::SIGTERM);
     wait_until("the first is taken", || node.log().contains("\"message\":\"ending\""));
@@ -105,10 +165,7 @@ fn a_second_sigterm_ends_everything_at_once() {
     assert!(node.ended().success());
     assert!(clock() - began < Duration::from_secs(4));
     wait_until("session and worker are gone", || !runs(stubborn.pid) && !runs(worker.pid));
-    let groups = fs::read_dir("/sys/fs/cgroup/pids").into_iter().flatten().flatten();
-    let node_id = fs::read_to_string(node.state_dir().join("node_id")).unwrap();
-    let ours = groups.filter(|entry| entry.file_name().to_string_lossy().contains(node_id.trim()));
-    assert_eq!(ours.count(), 0, "no control group is left");
+    assert_eq!(node.cgroups(), Vec::<PathBuf>::new(), "no control group is left");
 }
 
 #[test]

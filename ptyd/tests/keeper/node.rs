@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,29 @@ impl Node {
 
     /// Starts a keeper with more flags, or as somebody else.
     pub fn start_with(more: impl FnOnce(&mut Command)) -> Self {
+        let node = Self::spawn(more);
+        let pid_file = node.state_dir().join("keeper.pid");
+        node.wait_until("the keeper listens", || {
+            fs::read_to_string(&pid_file).is_ok_and(|text| text.trim() == node.pid().to_string())
+        });
+        node
+    }
+
+    /// As [`Node::start_with`], for a keeper that serves once it has logged `said`.
+    pub fn start_waiting_for(said: &str, more: impl FnOnce(&mut Command)) -> Self {
+        let node = Self::spawn(more);
+        node.wait_until("the keeper says that it serves", || node.log().contains(said));
+        node
+    }
+
+    fn wait_until(&self, what: &str, mut reached: impl FnMut() -> bool) {
+        wait_until(what, || {
+            assert!(kill(self.pid(), None).is_ok() && !self.is_zombie(), "the keeper ended:\n{}", self.log());
+            reached()
+        });
+    }
+
+    fn spawn(more: impl FnOnce(&mut Command)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // The worker's user must find the control socket, and only that: what else is in here is closed to it.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
@@ -48,13 +71,7 @@ impl Node {
         let mut command = Self::command(dir.path(), &binary);
         more(&mut command);
         let keeper = command.spawn().unwrap();
-        let node = Self { dir, keeper, control };
-        let pid_file = node.state_dir().join("keeper.pid");
-        wait_until("the keeper listens", || {
-            assert!(kill(node.pid(), None).is_ok() && !node.is_zombie(), "the keeper ended:\n{}", node.log());
-            fs::read_to_string(&pid_file).is_ok_and(|text| text.trim() == node.pid().to_string())
-        });
-        node
+        Self { dir, keeper, control }
     }
 
     /// What starts a keeper in `dir` whose workers come to its control socket.
@@ -104,6 +121,20 @@ impl Node {
         self.dir.path().join("state")
     }
 
+    pub fn node_id(&self) -> String {
+        fs::read_to_string(self.state_dir().join("node_id")).unwrap().trim().to_owned()
+    }
+
+    /// Whether sessions have control groups; where they have none, tests of them prove nothing.
+    pub fn has_cgroups(&self) -> bool {
+        self.log().contains("\"cgroups\":\"true\"")
+    }
+
+    /// The control groups of this node: none, or the one that holds its sessions'.
+    pub fn cgroups(&self) -> Vec<PathBuf> {
+        cgroups_named(Path::new("/sys/fs/cgroup"), &format!("devpocket-{}", self.node_id()), 4)
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap()
     }
@@ -130,9 +161,48 @@ impl Drop for Node {
             let _ended = kill(self.pid(), Signal::SIGTERM);
             pause();
         }
+        // One that was killed leaves its control groups to the next keeper of the node, which never comes.
+        if self.state_dir().join("node_id").exists() {
+            self.cgroups().iter().for_each(|group| remove_cgroup(group));
+        }
         if std::thread::panicking() {
             eprintln!("log of the keeper:\n{}", self.log());
         }
+    }
+}
+
+/// Makes the keeper an ordinary user's.
+pub fn as_shell_user(command: &mut Command) {
+    let user = shell_user();
+    let dir = Path::new(command.get_program()).parent().unwrap().to_owned();
+    chown(&dir, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+    command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+}
+
+fn cgroups_named(under: &Path, name: &str, depth: u32) -> Vec<PathBuf> {
+    let entries = fs::read_dir(under).into_iter().flatten().flatten();
+    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    directories
+        .flat_map(|entry| match (entry.file_name() == *name, depth) {
+            (true, _) => vec![entry.path()],
+            (false, 0) => Vec::new(),
+            (false, _) => cgroups_named(&entry.path(), name, depth - 1),
+        })
+        .collect()
+}
+
+/// Kills who is left in a node's control group, and removes it.
+fn remove_cgroup(group: &Path) {
+    let until = clock() + PATIENCE;
+    while group.exists() && clock() < until {
+        for session in fs::read_dir(group).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            for pid in fs::read_to_string(session.join("cgroup.procs")).unwrap_or_default().lines() {
+                let _gone = kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL);
+            }
+            let _occupied_or_no_group = fs::remove_dir(session);
+        }
+        let _occupied = fs::remove_dir(group);
+        pause();
     }
 }
 

@@ -4,11 +4,12 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use devpocket_shared::wire::ErrorCode;
 use nix::sys::signal::Signal;
 use ptyd::handover::{ExitStatus, ToKeeper, ToWorker};
 
-use crate::node::{Node, binary_of, put, runs, wait_until};
-use crate::worker::Worker;
+use crate::node::{Node, PATIENCE, binary_of, clock, put, runs, wait_until};
+use crate::worker::{Worker, command, owner};
 
 #[test]
 fn a_new_binary_takes_over_shells_rings_sockets_and_boot_id() {
@@ -162,6 +163,43 @@ fn a_state_directory_in_any_disorder_costs_no_session() {
         sessions[0].output_with(&format!("<{file}>"));
     }
     // Whose the node is, is not forgotten either.
+    let (code, _) = worker.try_spawn(owner(2), command(&["true"])).err().unwrap();
+    assert_eq!(code, ErrorCode::LocalSessionsUnavailable);
+    worker.sh("exec cat");
+}
+
+/// A re-exec waits until no session is starting, which in a busy node was never so.
+#[test]
+fn a_steady_stream_of_new_sessions_does_not_hold_a_replacement_up() {
+    const AT_ONCE: usize = 64;
+    let node = Node::start();
+    let mut worker = node.serving();
+    let shell = worker.sh("exec cat");
+    // So many places to look for it that there is always one on its way.
+    let mut spec = command(&["true"]);
+    spec.environment.push(("PATH".to_owned(), format!("{}/bin", "/no:".repeat(8 << 10))));
+    node.signal(Signal::SIGHUP);
+    let (mut waiting, until) = (0, clock() + PATIENCE);
+    loop {
+        assert!(clock() < until, "timed out: the program is replaced");
+        while waiting < AT_ONCE {
+            worker.ask(owner(1), spec.clone());
+            waiting += 1;
+        }
+        match worker.next().0 {
+            ToWorker::Spawned { .. } | ToWorker::SpawnFailed { .. } => waiting -= 1,
+            ToWorker::Exited { session_id, .. } => {
+                worker.say(&ToKeeper::Drained { session_id });
+                worker.say(&ToKeeper::Forget { session_id });
+            }
+            ToWorker::Stop => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    worker.leave();
+    let mut worker = node.worker();
+    let (_, _, sessions) = worker.take_over();
+    assert!(sessions.iter().any(|session| session.pid == shell.pid));
     worker.sh("exec cat");
 }
 

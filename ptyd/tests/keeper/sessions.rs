@@ -300,3 +300,16 @@ fn children(node: &Node) -> Vec<String> {
     });
     of_keeper.collect()
 }
+
+/// A full disk is no fault of whoever asks, and they may ask again.
+#[test]
+fn an_owner_that_cannot_be_kept_is_the_nodes_trouble_for_now() {
+    let node = Node::start();
+    let mut worker = node.serving();
+    let in_the_way = node.state_dir().join(".owner.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let (code, _) = worker.try_spawn(owner(1), command(&["true"])).err().unwrap();
+    assert!(code == ErrorCode::NodeUnavailable && code.retryable());
+    std::fs::remove_dir(&in_the_way).unwrap();
+    worker.sh("exec cat");
+}

@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::net::UdpSocket;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -13,8 +12,11 @@ use nix::unistd::User;
 use ptyd::handover::{Descriptor, ToKeeper};
 
 use crate::certificates::content;
-use crate::node::{Node, SHELL_USER, is_root, put, runs, shell_user, wait_until};
+use crate::node::{Node, SHELL_USER, as_shell_user, is_root, put, runs, shell_user, wait_until};
 use crate::worker::Session;
+
+/// A user that is on every host, and neither the shells' nor the worker's.
+const LINK_USER: &str = "daemon";
 
 #[test]
 fn a_worker_is_given_sockets_keys_and_nothing_else() {
@@ -95,6 +97,93 @@ fn a_second_keeper_on_the_same_state_is_refused() {
     node.serving().sh("exec cat");
 }
 
+/// A keeper on a copy of a state directory once killed every session of the first, whose control group it took for its own.
+#[test]
+fn a_second_keeper_on_a_copy_of_the_state_is_refused() {
+    let node = Node::start();
+    if !node.has_cgroups() {
+        // Then neither can touch a session of the other.
+        return;
+    }
+    let mut worker = node.serving();
+    let shell = worker.sh("while read x; do echo \"<$x>\"; done");
+    let refused = || {
+        let copy = tempfile::tempdir().unwrap();
+        fs::create_dir(copy.path().join("state")).unwrap();
+        for name in ["node_id", "link_secrets"] {
+            fs::copy(node.state_dir().join(name), copy.path().join("state").join(name)).unwrap();
+        }
+        let status = Node::command(copy.path(), &node.dir().join("ptyd")).status().unwrap();
+        let log = fs::read_to_string(copy.path().join("log")).unwrap();
+        assert!(!status.success() && log.contains("another keeper runs as node"), "{log}");
+    };
+    refused();
+    // Over a replacement too.
+    node.signal(nix::sys::signal::Signal::SIGHUP);
+    while !matches!(worker.next().0, ptyd::handover::ToWorker::Stop) {}
+    worker.leave();
+    let _next = node.serving();
+    refused();
+    assert!(runs(shell.pid) && node.cgroups().len() == 1);
+    shell.type_text("hello\n");
+    shell.output_with("<hello>");
+}
+
+#[test]
+fn a_control_group_that_somebody_removed_is_made_again() {
+    let node = Node::start();
+    if !node.has_cgroups() {
+        return;
+    }
+    let mut worker = node.serving();
+    fs::remove_dir(&node.cgroups()[0]).unwrap();
+    let shell = worker.sh("exec cat");
+    let groups = node.cgroups();
+    assert_eq!(groups.len(), 1, "{}", node.log());
+    let members = fs::read_to_string(groups[0].join(shell.id.to_string()).join("cgroup.procs")).unwrap();
+    assert_eq!(members.trim(), shell.pid.to_string());
+}
+
+/// A full disk once kept it from starting.
+#[test]
+fn a_keeper_that_cannot_tell_of_itself_serves_all_the_same() {
+    let node = Node::start_waiting_for("keeping sessions as node", |command| {
+        let state = Path::new(command.get_program()).with_file_name("state");
+        // In the way of what is to be written.
+        fs::create_dir_all(state.join(".keeper.pid.new")).unwrap();
+        fs::create_dir(state.join(".keeper.settings.new")).unwrap();
+        fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
+        fs::write(state.join("node_id"), uuid::Uuid::new_v4().to_string()).unwrap();
+    });
+    node.serving().sh("exec cat");
+    assert_eq!(node.log().matches("others are not told of this keeper").count(), 2);
+}
+
+#[test]
+fn its_settings_are_told_to_its_owner_alone_and_go_with_it() {
+    let mut node = Node::start_with(|command| {
+        command.env("PTYD_MAX_SESSIONS", "7");
+    });
+    let mut worker = node.serving();
+    let path = node.state_dir().join("keeper.settings");
+    let told = || {
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        (fs::read(&path).unwrap(), mode & 0o777)
+    };
+    assert_eq!(told(), (b"PTYD_LOG=debug\0PTYD_MAX_SESSIONS=7\0".to_vec(), 0o600));
+    // One that was replaced tells of them as well, which a program before may not have.
+    fs::remove_file(&path).unwrap();
+    node.signal(nix::sys::signal::Signal::SIGHUP);
+    while !matches!(worker.next().0, ptyd::handover::ToWorker::Stop) {}
+    worker.leave();
+    let worker = node.serving();
+    assert_eq!(told().1, 0o600);
+    node.signal(nix::sys::signal::Signal::SIGTERM);
+    drop(worker);
+    node.ended();
+    assert!(!path.exists());
+}
+
 #[test]
 fn after_a_killed_keeper_the_next_one_starts() {
     let mut node = Node::start();
@@ -113,7 +202,7 @@ fn after_a_killed_keeper_the_next_one_starts() {
 #[test]
 fn what_a_killed_keepers_sessions_left_running_is_ended_by_the_next_one() {
     let mut node = Node::start();
-    if node.log().contains("\"cgroups\":\"false\"") {
+    if !node.has_cgroups() {
         // Nobody can tell then whose they were.
         return;
     }
@@ -153,7 +242,14 @@ fn bad_settings_stop_it_before_anything_is_opened_and_are_named() {
         check(&[("PTYD_SHELL_USER", "root")], "PTYD_SHELL_USER names root, which is root");
         check(&[("PTYD_SHELL_USER", "no-such-user")], "useradd --create-home --shell /bin/bash no-such-user");
         check(&[("PTYD_WORKER_USER", "no-such-user")], "useradd --system");
-        check(&[("PTYD_LINK_USER", SHELL_USER)], "PTYD_SOCKET must be outside of PTYD_STATE_DIR");
+        check(&[("PTYD_LINK_USER", LINK_USER)], "PTYD_SOCKET must be outside of PTYD_STATE_DIR");
+        // Shells could signal the worker, or speak to it as an api.
+        check(
+            &[("PTYD_LINK_USER", SHELL_USER)],
+            "PTYD_LINK_USER names devpocket-shell, as whom the shells run",
+        );
+        check(&[("PTYD_WORKER_USER", SHELL_USER)], "PTYD_WORKER_USER names devpocket-shell");
+        check(&[("PTYD_SHELL_USER", "devpocket-worker")], "PTYD_WORKER_USER names devpocket-worker");
     } else {
         check(&[("PTYD_SHELL_USER", "root")], "only root can use another user");
     }
@@ -172,11 +268,12 @@ fn as_root_only_the_links_user_may_connect() {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let path = dir.path().join("link.sock");
     let node = Node::start_with(|command| {
-        command.env("PTYD_SOCKET", &path).env("PTYD_LINK_USER", SHELL_USER);
+        command.env("PTYD_SOCKET", &path).env("PTYD_LINK_USER", LINK_USER);
     });
     node.serving();
     let metadata = fs::metadata(&path).unwrap();
-    assert_eq!((metadata.uid(), metadata.permissions().mode() & 0o777), (shell_user().uid.as_raw(), 0o600));
+    let link_user = User::from_name(LINK_USER).unwrap().unwrap();
+    assert_eq!((metadata.uid(), metadata.permissions().mode() & 0o777), (link_user.uid.as_raw(), 0o600));
 }
 
 #[test]
@@ -210,7 +307,7 @@ fn without_control_groups_the_process_limit_stops_a_fork_bomb() {
     }
     drop(Node::start());
     let node = Node::start_with(as_shell_user);
-    assert!(node.log().contains("\"cgroups\":\"false\""));
+    assert!(!node.has_cgroups());
     let mut worker = node.serving();
     let bomb = worker.sh("trap '' HUP; bomb() { bomb | bomb & }; bomb; exec sleep 1000");
     bomb.output_with("ork");
@@ -227,14 +324,6 @@ fn is_of_session(process: &fs::DirEntry, session: &Session) -> bool {
     let stat = fs::read_to_string(process.path().join("stat")).unwrap_or_default();
     let of = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(3));
     of == Some(&*session.pid.to_string())
-}
-
-/// Makes the keeper an ordinary user's.
-fn as_shell_user(command: &mut Command) {
-    let user = shell_user();
-    let dir = Path::new(command.get_program()).parent().unwrap().to_owned();
-    std::os::unix::fs::chown(&dir, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
-    command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
 }
 
 #[test]

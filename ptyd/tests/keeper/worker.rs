@@ -178,7 +178,8 @@ impl Worker {
         sessions
     }
 
-    fn ask(&mut self, owner: UserId, spec: Spec) -> (u32, SessionId) {
+    /// Asks for a session and does not wait for the answer.
+    pub fn ask(&mut self, owner: UserId, spec: Spec) -> (u32, SessionId) {
         let id = SessionId::new(Uuid::new_v4());
         self.requests += 1;
         let (request, record, region_bytes) = (self.requests, id.uuid().as_bytes().to_vec(), REGION_BYTES);

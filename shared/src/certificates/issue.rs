@@ -14,7 +14,7 @@ use rustls_pki_types::UnixTime;
 use time::OffsetDateTime;
 
 use super::tls::{check_ca, check_leaf};
-use super::{CA_FILE, CertificateError, Role};
+use super::{CA_FILE, CertificateError, Role, file};
 
 /// How long a leaf is good. Long, because it is only renewed when a server starts, and one may run for a year.
 const LEAF_LIFE: Duration = Duration::from_secs(2 * 365 * 24 * 3600);
@@ -26,6 +26,13 @@ const CA_LIFE: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
 const BACKDATED: Duration = Duration::from_secs(24 * 3600);
 
 const CA_KEY: &str = "ca.key";
+
+/// Whether a CA may be made where there is none.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum NewCa {
+    Make,
+    Never,
+}
 
 /// One certificate that was made, with its key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,33 +61,48 @@ impl Made {
 /// it a new CA is made only where there is no leaf of an old one. Two processes may call this at once: one waits for the
 /// other.
 pub fn make_all(dir: &Path) -> Result<Vec<Made>, CertificateError> {
-    let locked = open(dir)?;
+    let locked = make_and_open(dir)?;
     locked.lock().map_err(|source| CertificateError::File { path: dir.to_owned(), source })?;
-    make_all_at(dir, OffsetDateTime::now_utc())
+    make_all_at(dir, NewCa::Make, OffsetDateTime::now_utc())
 }
 
 /// As [`make_all`], for who must not wait: [`CertificateError::Busy`] while another process makes certificates there.
 pub fn make_all_at_once(dir: &Path) -> Result<Vec<Made>, CertificateError> {
-    let locked = open(dir)?;
+    at_once(dir, &make_and_open(dir)?, NewCa::Make)
+}
+
+/// As [`make_all_at_once`], for who has used what was there before: makes no new CA, which nobody else would know.
+pub fn renew_at_once(dir: &Path) -> Result<Vec<Made>, CertificateError> {
+    at_once(dir, &open(dir)?, NewCa::Never)
+}
+
+fn at_once(dir: &Path, locked: &File, new_ca: NewCa) -> Result<Vec<Made>, CertificateError> {
     match locked.try_lock() {
-        Ok(()) => make_all_at(dir, OffsetDateTime::now_utc()),
+        Ok(()) => make_all_at(dir, new_ca, OffsetDateTime::now_utc()),
         Err(TryLockError::WouldBlock) => Err(CertificateError::Busy { path: dir.to_owned() }),
         Err(TryLockError::Error(source)) => Err(CertificateError::File { path: dir.to_owned(), source }),
     }
 }
 
 /// Opens the directory, for its lock; makes it if it is missing.
+fn make_and_open(dir: &Path) -> Result<File, CertificateError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|source| CertificateError::File { path: dir.to_owned(), source })?;
+    open(dir)
+}
+
 fn open(dir: &Path) -> Result<File, CertificateError> {
-    let at_file = |source| CertificateError::File { path: dir.to_owned(), source };
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at_file)?;
-    File::open(dir).map_err(at_file)
+    File::open(dir).map_err(|source| CertificateError::File { path: dir.to_owned(), source })
 }
 
 /// In a directory that nobody else writes to meanwhile.
-fn make_all_at(dir: &Path, now: OffsetDateTime) -> Result<Vec<Made>, CertificateError> {
+fn make_all_at(dir: &Path, new_ca: NewCa, now: OffsetDateTime) -> Result<Vec<Made>, CertificateError> {
     let ca_key = read(dir, CA_KEY)?;
     let (ca_pem, fresh) = match read(dir, CA_FILE)? {
         Some(ca_pem) => (ca_pem, None),
+        None if ca_key.is_none() && new_ca == NewCa::Never => {
+            return Err(CertificateError::NoCa { path: dir.join(CA_FILE) });
+        }
         None => (make_ca(dir, ca_key.as_deref(), now)?, Some(Made::Ca)),
     };
     check_ca(&ca_pem)
@@ -207,7 +229,7 @@ pub(super) fn unix_time(at: OffsetDateTime) -> UnixTime {
 
 fn read(dir: &Path, file: &str) -> Result<Option<Vec<u8>>, CertificateError> {
     let path = dir.join(file);
-    match fs::read(&path) {
+    match file::read(&path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(err) if err.kind() == io::ErrorKind::NotFound => match fs::symlink_metadata(&path) {
             // A link to a file that is away for now is not to be replaced.

@@ -28,9 +28,14 @@ pub struct Standalone {
 impl Standalone {
     /// Starts it on an empty data directory and waits for the link it prints.
     pub async fn start() -> (Self, String) {
+        Self::start_with(&[]).await
+    }
+
+    /// As [`Standalone::start`], with more flags.
+    pub async fn start_with(arguments: &[&str]) -> (Self, String) {
         let place = Place::make();
         let address = place::free_address();
-        let process = launch(&place, address, 1, &[]);
+        let process = launch(&place, address, 1, arguments, &[]);
         let mut standalone = Self { address, process, starts: 1, place };
         let link = standalone.first_run_link().await;
         (standalone, link)
@@ -57,8 +62,13 @@ impl Standalone {
 
     /// Starts it again on the same directory and address, after it ended or was killed.
     pub async fn start_again(&mut self) -> String {
+        self.start_again_with(&[]).await
+    }
+
+    /// As [`Standalone::start_again`], with other variables.
+    pub async fn start_again_with(&mut self, variables: &[(&str, &str)]) -> String {
         self.starts += 1;
-        self.process = launch(&self.place, self.address, self.starts, &[]);
+        self.process = launch(&self.place, self.address, self.starts, &[], variables);
         self.first_run_link().await
     }
 
@@ -119,6 +129,8 @@ impl Drop for Standalone {
         self.process.end(END_LIMIT);
         if let Some(keeper) = self.keeper_pid() {
             process::send(keeper, Signal::SIGTERM);
+        } else {
+            super::cgroups::remove_of(&self.place.path("data/ptyd"));
         }
         if std::thread::panicking() {
             let log = fs::read_to_string(self.place.path("data/log/ptyd.log")).unwrap_or_default();
@@ -145,8 +157,15 @@ fn environment(place: &Place, address: SocketAddr) -> Vec<(String, String)> {
     environment
 }
 
-fn launch(place: &Place, address: SocketAddr, start: usize, arguments: &[&str]) -> Process {
-    let environment = environment(place, address);
+fn launch(
+    place: &Place,
+    address: SocketAddr,
+    start: usize,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Process {
+    let mut environment = environment(place, address);
+    environment.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     Process::start(&Launch {
         name: &format!("standalone-{start}"),
         program: &place.path("bin/devpocket"),

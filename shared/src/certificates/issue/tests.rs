@@ -9,7 +9,7 @@ use rustls_pki_types::ServerName;
 use tempfile::TempDir;
 
 use super::*;
-use crate::certificates::{ALPN, PTYD_NAME, client_config, server_config};
+use crate::certificates::{ALPN, PTYD_NAME, client_config, end, server_config};
 
 const FILES: [&str; 6] = ["ca.pem", "ca.key", "api.pem", "api.key", "ptyd.pem", "ptyd.key"];
 
@@ -134,11 +134,11 @@ fn a_leaf_near_its_end_is_renewed_with_the_ca_key_and_an_error_without_it() {
     let (ca, leaf) = (bytes(&dir, "ca.pem"), bytes(&dir, "ptyd.pem"));
     let late = OffsetDateTime::now_utc() + LEAF_LIFE - RENEW_AHEAD + Duration::from_secs(60);
     fs::rename(dir.path().join("ca.key"), dir.path().join("away")).unwrap();
-    assert!(matches!(make_all_at(dir.path(), late), Err(CertificateError::CannotRenew { .. })));
+    assert!(matches!(make_all_at(dir.path(), NewCa::Make, late), Err(CertificateError::CannotRenew { .. })));
     assert_eq!(bytes(&dir, "ptyd.pem"), leaf);
 
     fs::rename(dir.path().join("away"), dir.path().join("ca.key")).unwrap();
-    make_all_at(dir.path(), late).unwrap();
+    make_all_at(dir.path(), NewCa::Make, late).unwrap();
     assert_eq!(bytes(&dir, "ca.pem"), ca);
     assert_ne!(bytes(&dir, "ptyd.pem"), leaf);
 }
@@ -222,13 +222,25 @@ fn what_cannot_be_made_well_is_said_with_its_cause_and_left_alone() {
     check(&dangling, "ca.pem is a symbolic link to a file that is not there");
 }
 
+#[test]
+fn the_end_of_a_leaf_is_found_to_the_second() {
+    let dir = made();
+    let end =
+        |dir: &TempDir| end(Role::Api, &bytes(dir, "ca.pem"), &bytes(dir, "api.pem"), &bytes(dir, "api.key"));
+    let expected = (OffsetDateTime::now_utc() + LEAF_LIFE).unix_timestamp();
+    let found = i64::try_from(end(&dir).unwrap()).unwrap();
+    assert!((expected - 60..=expected + 1).contains(&found), "{found}, not {expected}");
+    fs::copy(made().path().join("ca.pem"), dir.path().join("ca.pem")).unwrap();
+    assert_eq!(end(&dir), None, "of another CA");
+}
+
 /// A certificate made while the clock ran ahead was once taken for good, although nobody takes it yet.
 #[test]
 fn a_leaf_that_is_not_good_yet_is_renewed() {
     let dir = made();
     let ahead = OffsetDateTime::now_utc() + Duration::from_secs(30 * 24 * 3600);
     fs::remove_file(dir.path().join("ptyd.pem")).unwrap();
-    make_all_at(dir.path(), ahead).unwrap();
+    make_all_at(dir.path(), NewCa::Make, ahead).unwrap();
     assert_eq!(make_all(dir.path()).unwrap(), [Made::Leaf(Role::Ptyd)]);
     handshake((&dir, Role::Api), (&dir, Role::Ptyd)).unwrap();
 }
@@ -251,6 +263,33 @@ fn who_must_not_wait_is_told_that_another_is_at_it() {
     assert!(matches!(make_all_at_once(dir.path()), Err(CertificateError::Busy { .. })));
     drop(other);
     assert_eq!(make_all_at_once(dir.path()).unwrap(), []);
+}
+
+/// A reload of ptyd whose directory was gone once made a new CA, and every api was turned away.
+#[test]
+fn who_renews_makes_no_new_ca() {
+    let dir = made();
+    assert_eq!(renew_at_once(dir.path()).unwrap(), []);
+    fs::remove_file(dir.path().join("ca.pem")).unwrap();
+    assert_eq!(renew_at_once(dir.path()).unwrap(), [Made::Ca], "of the same key");
+    for file in FILES {
+        let _gone = fs::remove_file(dir.path().join(file));
+    }
+    assert!(matches!(renew_at_once(dir.path()), Err(CertificateError::NoCa { .. })));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    let gone = dir.path().join("gone");
+    assert!(renew_at_once(&gone).is_err() && !gone.exists());
+}
+
+/// It once waited for a writer that never came, and every session of ptyd with it.
+#[test]
+fn a_pipe_in_a_files_place_is_refused_and_not_waited_for() {
+    let dir = made();
+    fs::remove_file(dir.path().join("ca.key")).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(dir.path().join("ca.key")).status();
+    assert!(made.unwrap().success());
+    let error = make_all_at_once(dir.path()).unwrap_err();
+    assert!(matches!(error, CertificateError::File { .. }), "{error:?}");
 }
 
 #[test]
