@@ -24,14 +24,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{StatusCode, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower::Layer;
-use tower::util::option_layer;
+use tower::util::{MapRequestLayer, option_layer};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::normalize_path::NormalizePathLayer;
 use tower_http::timeout::TimeoutLayer;
 use tracing::error;
 use utoipa_axum::router::OpenApiRouter;
@@ -48,7 +47,24 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Every route, ready to serve.
 pub fn router(state: AppState) -> Router {
     // Around the router: it must see the path before a route is chosen.
-    Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(served(state)))
+    Router::new().fallback_service(MapRequestLayer::new(without_trailing_slash).layer(served(state)))
+}
+
+/// A path with slashes at its end is the one without. Those at its beginning stay, and nothing has such a path: a proxy that
+/// keeps a path from the world compares it as it is written.
+fn without_trailing_slash(mut request: Request) -> Request {
+    let uri = request.uri();
+    let path = uri.path().trim_end_matches('/');
+    if path.len() == uri.path().len() || path.is_empty() {
+        return request;
+    }
+    let target = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = target.parse().ok();
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    request
 }
 
 fn served(state: AppState) -> Router {

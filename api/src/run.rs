@@ -103,7 +103,7 @@ pub async fn run(
     if config.local_sessions == LocalSessions::All {
         warn!("LOCAL_SESSIONS: {ALL_SHARE_A_USER}");
     }
-    let policy = policy(&config, address);
+    let (policy, no_proxy) = (policy(&config, address), knows_no_proxy(&config));
     let (errands, queue) = errands();
     let coordination: Arc<dyn Coordination> = match &config.redis {
         None => Arc::new(MemoryCoordination::default()),
@@ -143,7 +143,7 @@ pub async fn run(
             .public_url
             .as_ref()
             .is_some_and(|url| url.to_ascii_lowercase().starts_with("https:")),
-        metrics: MetricsAccess::new(metrics.clone(), config.metrics_token.clone()),
+        metrics: MetricsAccess::new(metrics.clone(), config.metrics_token.clone(), no_proxy),
         tasks,
         draining: draining.clone(),
         stop: stop.clone(),
@@ -201,10 +201,13 @@ fn policy(config: &Config, address: SocketAddr) -> Policy {
 /// Whether nobody but this machine's users can come in, as far as is known: a proxy on this host reaches a loopback listener
 /// for whoever calls it.
 fn is_private(config: &Config, address: SocketAddr) -> bool {
+    address.ip().is_loopback() && knows_no_proxy(config)
+}
+
+/// Whether nothing that is configured tells of a proxy: then who comes from this machine is on this machine.
+fn knows_no_proxy(config: &Config) -> bool {
     let public = config.public_url.as_deref().and_then(Origin::of_url);
-    address.ip().is_loopback()
-        && config.trusted_proxies.is_empty()
-        && public.is_none_or(|origin| LOOPBACK_HOSTS.contains(&origin.host()))
+    config.trusted_proxies.is_empty() && public.is_none_or(|origin| LOOPBACK_HOSTS.contains(&origin.host()))
 }
 
 /// Raises the limit of open files as far as it goes, and says what it is now.

@@ -87,17 +87,47 @@ async fn who_is_signed_in_counts_for_themselves_by_what_they_pay() {
     let none = api.me("nonsense").await;
     none.is_problem(401, "token_invalid");
     assert_eq!(header(&none, "ratelimit-policy"), "\"general\";q=60;w=60");
-    let elsewhere = Request::get("/health").header("host", "evil.example").body(Body::empty()).unwrap();
     for answer in [
-        api.get("/health").await,
         api.get("/").await,
         api.get("/nothing").await,
         api.get("/metrics").await,
-        api.send(elsewhere).await,
+        api.get("/openapi.json").await,
     ] {
         assert_eq!(header(&answer, "ratelimit-policy"), "\"open\";q=6000;w=60");
         // A hundred come back every second.
         assert!((5900..6000).contains(&number(&answer, "x-ratelimit-remaining")), "{answer:?}");
+    }
+}
+
+/// The story: what asks whether the api lives was told 429 by the api that lived, once others had loaded the page often.
+#[tokio::test]
+async fn a_health_check_is_never_refused_and_every_refusal_is_documented() {
+    let api = limited().await;
+    let mut asked = 0;
+    while api.get("/nothing").await.status != StatusCode::TOO_MANY_REQUESTS {
+        asked += 1;
+        // A hundred come back every second.
+        assert!(asked < 60_000, "nothing is ever refused");
+    }
+    for path in ["/health/live", "/health/live/", "/health/db", "/health"] {
+        let answer = api.get(path).await;
+        assert_ne!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
+        assert_eq!(header(&answer, "ratelimit"), "\"uncounted\";r=6000;t=0", "{path}");
+    }
+    let document = serde_json::to_value(crate::http::openapi::document()).unwrap();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let is_health = path.starts_with("/health");
+        for (method, operation) in item.as_object().unwrap() {
+            let documented = !operation["responses"]["429"].is_null();
+            assert_eq!(documented, !is_health, "{method} {path}");
+        }
+    }
+    for path in ["/metrics", "/openapi.json"] {
+        let mut answer = api.get(path).await;
+        while answer.status != StatusCode::TOO_MANY_REQUESTS {
+            answer = api.get(path).await;
+        }
+        answer.is_problem(429, "rate_limited");
     }
 }
 

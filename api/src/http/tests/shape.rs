@@ -111,6 +111,10 @@ async fn a_trailing_slash_is_the_same_path() {
     let answer = send(&api, "POST", "/api/auth/login/", "application/json", "{}").await;
     answer.is_problem(422, "invalid_fields");
     assert_eq!(send(&api, "GET", "/health/live/", "", "").await.status, StatusCode::OK);
+    assert_eq!(send(&api, "GET", "/health/live//?x=1", "", "").await.status, StatusCode::OK);
+    // A proxy that keeps a path from the world compares what is written.
+    send(&api, "GET", "//health/live", "", "").await.is_problem(404, "not_found");
+    send(&api, "GET", "//metrics", "", "").await.is_problem(404, "not_found");
 }
 
 #[tokio::test]
