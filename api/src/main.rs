@@ -13,7 +13,7 @@ use devpocket::admin::{self, AdminArgs, AdminError};
 use devpocket::config::{Config, MigrateArgs, Mode, ServeArgs};
 use devpocket::dotenv;
 use devpocket::http::openapi;
-use devpocket::logs;
+use devpocket::logs::{self, Stream};
 use devpocket::run::{Ready, run};
 use devpocket::standalone::{ApiChild, StandaloneArgs, launch_keeper, supervise};
 use devpocket::store::Database;
@@ -77,12 +77,12 @@ fn main() -> anyhow::Result<ExitCode> {
             umask(FileMode::S_IRWXG | FileMode::S_IRWXO);
             let (log, log_dir) = (args.log.clone(), args.log_dir.clone());
             let config = Config::new(*args, Mode::Served)?;
-            let _logs = logs::init(&log, log_dir.as_deref())?;
+            let _logs = logs::init(&log, Stream::Stdout, log_dir.as_deref())?;
             warn_of(&unknown);
             let listener = std::net::TcpListener::bind(config.listen)
                 .with_context(|| format!("LISTEN: cannot listen on {}", config.listen))?;
             listener.set_nonblocking(true)?;
-            serve(config, listener, |ready| print(&format!("listening on http://{}", ready.address)))
+            serve(config, listener, |_| {})
         }
         Command::Standalone(args) => {
             let (log, log_dir) = (args.serve.log.clone(), args.serve.log_dir.clone());
@@ -90,7 +90,7 @@ fn main() -> anyhow::Result<ExitCode> {
                 (Some(parent), Some(directory)) => {
                     let ApiChild { config, listener } = ApiChild::begin(*args, parent, directory)?;
                     // As the user that the api runs as.
-                    let _logs = logs::init(&log, log_dir.as_deref())?;
+                    let _logs = logs::init(&log, Stream::Stderr, log_dir.as_deref())?;
                     let public = config.public_url.clone();
                     serve(config, listener, |ready| welcome(&ready, public.as_deref()))
                 }

@@ -29,6 +29,7 @@ use crate::domain::token::{BadKeys, Tokens};
 use crate::http::metrics::MetricsAccess;
 use crate::http::router;
 use crate::link::{Link, LinkSetupError};
+use crate::logs::READY;
 use crate::mail::{AnyMailer, FileMailer, SmtpMailer, SmtpUrlError};
 use crate::server::{self, Limits};
 use crate::state::AppState;
@@ -156,7 +157,7 @@ pub async fn run(
     }
     let router = router(state.clone());
     ready(Ready { address, first_run });
-    info!("serving on {address}");
+    info!(target: READY, "listening on http://{address}");
     let (drain, ending) = (config.drain, stop.clone());
     state.tasks.spawn(async move {
         draining.cancelled().await;

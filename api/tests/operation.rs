@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use devpocket_tests::stack::Postgres;
@@ -49,11 +50,20 @@ fn output(directory: &Path, environment: &[(&str, &str)]) -> Output {
 impl Api {
     fn start(directory: &Path, environment: &[(&str, &str)]) -> Self {
         let mut child = command(directory, environment).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let address =
-            line.strip_prefix("listening on http://").map(|address| address.trim_end().parse().unwrap());
-        Self { child, address: address.unwrap_or_else(|| panic!("{line:?}")) }
+        let log = BufReader::new(child.stdout.take().unwrap());
+        let (found, address) = mpsc::sync_channel(1);
+        // To its end: a log that nobody reads holds the api up.
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                if let Some((_, rest)) = line.split_once("\"message\":\"listening on http://") {
+                    found.send(rest.split('"').next().unwrap().parse().unwrap()).unwrap();
+                }
+            }
+        });
+        let address = address.recv_timeout(SOON);
+        let mut api = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        api.address = address.unwrap();
+        api
     }
 
     fn tell(&self, signal: Signal) {
@@ -247,7 +257,7 @@ async fn logs_are_files_of_three_kinds_and_no_secret_is_in_them(
             .lines()
             .all(|line| line.contains("\"target\":\"access\"") && line.contains("request.id"))
     );
-    assert!(!read(app).contains("\"target\":\"access\"") && read(app).contains("serving on"));
+    assert!(!read(app).contains("\"target\":\"access\"") && read(app).contains("listening on"));
     assert!(read(error).contains("request failed: the database failed: error returned from database: "));
     assert!(
         read(error).lines().all(|line| line.contains("\"level\":\"ERROR\"") && line.contains("request.id"))
