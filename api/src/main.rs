@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser, Subcommand};
 use devpocket::admin::{self, AdminArgs, AdminError};
-use devpocket::config::{Config, MigrateArgs, Mode, ServeArgs};
+use devpocket::config::{Config, DEFAULT_PROJECT, MigrateArgs, Mode, ServeArgs, project};
 use devpocket::dotenv;
 use devpocket::http::openapi;
 use devpocket::logs::{self, Stream};
@@ -47,7 +47,11 @@ enum Command {
     /// Look after accounts, sessions and keys, beside the apis that run.
     Admin(Box<AdminArgs>),
     /// Print the OpenAPI document that a server has at /openapi.json.
-    Openapi,
+    Openapi {
+        /// Its title.
+        #[arg(long, env = "PROJECT_NAME", default_value = DEFAULT_PROJECT, value_parser = project)]
+        project_name: String,
+    },
     /// Used by standalone to start ptyd.
     #[command(hide = true)]
     LaunchKeeper {
@@ -75,7 +79,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(args) => {
             umask(FileMode::S_IRWXG | FileMode::S_IRWXO);
-            let (log, log_dir) = (args.log.clone(), args.log_dir.clone());
+            let (log, log_dir) = (args.log_filter().to_owned(), args.log_dir.clone());
             let config = Config::new(*args, Mode::Served)?;
             let _logs = logs::init(&log, Stream::Stdout, log_dir.as_deref())?;
             warn_of(&unknown);
@@ -85,7 +89,7 @@ fn main() -> anyhow::Result<ExitCode> {
             serve(config, listener, |_| {})
         }
         Command::Standalone(args) => {
-            let (log, log_dir) = (args.serve.log.clone(), args.serve.log_dir.clone());
+            let (log, log_dir) = (args.serve.log_filter().to_owned(), args.serve.log_dir.clone());
             match (args.api_of, args.api_of_directory.clone()) {
                 (Some(parent), Some(directory)) => {
                     let ApiChild { config, listener } = ApiChild::begin(*args, parent, directory)?;
@@ -113,8 +117,8 @@ fn main() -> anyhow::Result<ExitCode> {
             Ok(())
         }
         Command::Admin(args) => return administer(*args, &unknown),
-        Command::Openapi => {
-            print(&openapi::document().to_pretty_json()?);
+        Command::Openapi { project_name } => {
+            print(&openapi::document(&project_name).to_pretty_json()?);
             Ok(())
         }
         Command::LaunchKeeper { program } => {

@@ -27,7 +27,7 @@ use crate::domain::password::PasswordError;
 use crate::domain::sessions::Sessions;
 use crate::domain::token::{BadKeys, Tokens};
 use crate::http::metrics::MetricsAccess;
-use crate::http::router;
+use crate::http::{openapi, router};
 use crate::link::{Link, LinkSetupError};
 use crate::logs::READY;
 use crate::mail::{AnyMailer, FileMailer, SmtpMailer, SmtpUrlError};
@@ -144,6 +144,7 @@ pub async fn run(
             .public_url
             .as_ref()
             .is_some_and(|url| url.to_ascii_lowercase().starts_with("https:")),
+        document: openapi::text(&config.project).into_bytes().into(),
         metrics: MetricsAccess::new(metrics.clone(), config.metrics_token.clone(), no_proxy),
         tasks,
         draining: draining.clone(),
@@ -196,6 +197,7 @@ fn policy(config: &Config, address: SocketAddr) -> Policy {
         refresh_life: config.refresh_life,
         require_verified: config.require_verified,
         public_url: public,
+        project: config.project.clone(),
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Policy {
     pub require_verified: bool,
     /// What browsers call this server; links in mails begin with it.
     pub public_url: String,
+    /// What this deployment calls itself in mails.
+    pub project: String,
 }
 
 /// What the very first account of a deployment becomes.

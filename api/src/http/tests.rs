@@ -81,6 +81,7 @@ impl<P: Place> Api<P> {
             refresh_life: Duration::days(30),
             require_verified: false,
             public_url: "https://pocket.example/".to_owned(),
+            project: "Pocket & Söhne".to_owned(),
         };
         change(&mut policy);
         let seconds = Arc::new(AtomicI64::new(0));
@@ -115,6 +116,7 @@ impl<P: Place> Api<P> {
             trusted_proxies: Arc::new(["10.0.0.0/8".parse().unwrap()]),
             cors_origins: Arc::new([Origin::of_url("https://app.example").unwrap()]),
             behind_tls: false,
+            document: crate::http::openapi::text("Pocket & Söhne").into_bytes().into(),
             metrics: crate::http::metrics::MetricsAccess::default(),
             tasks,
             draining: draining.clone(),

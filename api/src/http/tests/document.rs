@@ -12,7 +12,7 @@ use crate::store::tests::SqlitePlace;
 type Api = super::Api<SqlitePlace>;
 
 fn document() -> Value {
-    serde_json::to_value(crate::http::openapi::document()).unwrap()
+    serde_json::to_value(crate::http::openapi::document("DevPocket")).unwrap()
 }
 
 /// Method, path and operation of all.

@@ -114,7 +114,7 @@ async fn a_health_check_is_never_refused_and_every_refusal_is_documented() {
         assert_ne!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
         assert_eq!(header(&answer, "ratelimit"), "\"uncounted\";r=6000;t=0", "{path}");
     }
-    let document = serde_json::to_value(crate::http::openapi::document()).unwrap();
+    let document = serde_json::to_value(crate::http::openapi::document("DevPocket")).unwrap();
     for (path, item) in document["paths"].as_object().unwrap() {
         let is_health = path.starts_with("/health");
         for (method, operation) in item.as_object().unwrap() {

@@ -106,6 +106,13 @@ async fn a_body_without_length_is_cut_off_at_the_limit() {
 }
 
 #[tokio::test]
+async fn the_document_has_the_name_of_the_deployment() {
+    let answer = Api::new().await.get("/openapi.json").await;
+    assert_eq!(answer.body["info"]["title"], "Pocket & Söhne");
+    assert_eq!(answer.headers["content-type"], "application/json");
+}
+
+#[tokio::test]
 async fn a_trailing_slash_is_the_same_path() {
     let api = Api::new().await;
     let answer = send(&api, "POST", "/api/auth/login/", "application/json", "{}").await;
