@@ -13,6 +13,7 @@ use lettre::Address;
 use lettre::message::Mailbox;
 use secrecy::{ExposeSecret, SecretString};
 use time::Duration;
+use uuid::Uuid;
 
 pub use self::values::project;
 pub(crate) use self::values::secret;
@@ -299,6 +300,17 @@ pub struct ConfigError {
 }
 
 impl ServeArgs {
+    /// Checks what does not depend on anything that is made at a start: for a standalone, which starts a ptyd and makes a
+    /// secret before there is a [`Config`].
+    pub fn check_standalone(&self) -> Result<(), ConfigError> {
+        let mut args = self.clone();
+        args.ptyd_address = Some(PtydAddress::Unix(PathBuf::new()));
+        if args.jwt_secret()?.is_none() {
+            args.jwt_secret_key = Some(Uuid::new_v4().to_string().into());
+        }
+        Config::new(args, Mode::Standalone).map(drop)
+    }
+
     /// What is logged.
     pub fn log_filter(&self) -> &str {
         let default = if self.debug == OnOff::On { "debug" } else { "info" };

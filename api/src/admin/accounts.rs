@@ -179,6 +179,9 @@ fn username(text: &str) -> Result<Username, &'static str> {
 }
 
 fn display_name(text: &str) -> Result<String, &'static str> {
+    if text.contains(char::is_control) {
+        return Err("must not hold control characters");
+    }
     (text.chars().count() <= 100).then(|| text.to_owned()).ok_or("has at most 100 characters")
 }
 

@@ -52,6 +52,8 @@ fn a_bad_value_names_its_variable_and_never_a_secret() {
         (["--registration", "maybe"], "REGISTRATION"),
         (["--public-url", "term.example"], "PUBLIC_URL"),
         (["--cors-origins", "https://a.example,*"], "CORS_ORIGINS"),
+        (["--cors-origins", "https://a.example/path"], "CORS_ORIGINS"),
+        (["--cors-origins", "https://a.example?x"], "CORS_ORIGINS"),
         (["--trusted-proxies", "10.0.0.1,proxy.example"], "TRUSTED_PROXIES"),
         (["--rate-limits", "off"], "RATE_LIMITS"),
         (["--local-sessions", "all"], "LOCAL_SESSIONS"),

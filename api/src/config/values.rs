@@ -56,7 +56,12 @@ pub(crate) fn origin(text: &str) -> Result<Option<Origin>, &'static str> {
     if text.trim().is_empty() {
         return Ok(None);
     }
+    let is_bare = |origin: &Origin| {
+        let rest = text.trim().trim_end_matches('/').splitn(4, '/').count();
+        rest == 3 && !text.contains(['?', '#']) && !origin.host().is_empty()
+    };
     Origin::of_url(text.trim())
+        .filter(is_bare)
         .map(Some)
         .ok_or("must be origins like https://app.example, without a wildcard")
 }
