@@ -1,6 +1,7 @@
 //! The HTTP surface: which path is whose, and what every request passes through. Decides nothing.
 
 pub mod auth;
+mod body;
 mod cors;
 pub mod current_user;
 pub mod fields;
@@ -81,6 +82,7 @@ fn served(state: AppState) -> Router {
         .layer(from_fn_with_state(state.clone(), limit::count))
         // Around the limits: a browser's question before a request is none.
         .layer(option_layer(cors::layer(&state.cors_origins)))
+        .layer(from_fn_with_state(state.clone(), limit::tell_all))
         .layer(from_fn_with_state(state.clone(), peer::find))
         .layer(from_fn_with_state(state.clone(), security_headers::add))
         .layer(from_fn(request::trace))

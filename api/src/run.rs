@@ -11,13 +11,14 @@ use devpocket_shared::metrics::Metrics;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::config::{ALL_SHARE_A_USER, Config, Mail, Mode, Registration};
 use crate::coordination::{MemoryCoordination, RedisCoordination, RedisUrlError};
+use crate::counts;
 use crate::domain::accounts::{AccountError, Accounts, Around, FirstAccount, LocalSessions, Policy, errands};
 use crate::domain::answers::Answers;
 use crate::domain::clock::Clock;
@@ -37,6 +38,8 @@ use crate::store::{Database, StoreError};
 
 /// How long sockets have to say goodbye once the api stops.
 const GRACE: Duration = Duration::from_secs(5);
+/// How often the database and Redis are looked at for the numbers; Prometheus asks every 15 s or so.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// The api could not start.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +96,7 @@ pub async fn run(
     ready: impl FnOnce(Ready),
 ) -> Result<(), RunError> {
     let address = listener.local_addr().map_err(RunError::Listener)?;
+    counts::begin();
     let stop = CancellationToken::new();
     let database = Database::open(&config.database, config.schema).await?;
     let tokens = Tokens::new(&config.jwt_secret, config.access_life)?;
@@ -156,6 +160,8 @@ pub async fn run(
         let (showing, stopping) = (metrics.serve(listener), stop.clone());
         state.tasks.spawn(async move { stopping.run_until_cancelled(showing).await });
     }
+    let (watched, until) = (state.clone(), stop.clone());
+    state.tasks.spawn(async move { until.run_until_cancelled(watch(watched)).await });
     let router = router(state.clone());
     ready(Ready { address, first_run });
     info!(target: READY, "listening on http://{address}");
@@ -175,6 +181,20 @@ pub async fn run(
     state.database.close().await;
     info!("stopped");
     Ok(())
+}
+
+/// Looks at the database and at Redis for ever, for the numbers that say whether they answer.
+async fn watch(state: AppState) {
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let (database, redis) = tokio::join!(state.database.ping(), state.coordination.reachable());
+        counts::database_up(database.is_ok());
+        if let Some(redis) = redis {
+            counts::redis_up(redis);
+        }
+    }
 }
 
 fn policy(config: &Config, address: SocketAddr) -> Policy {

@@ -14,6 +14,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use devpocket_tests::stack::Postgres;
+use devpocket_tests::stack::place::free_address;
 use devpocket_tests::{wait_for, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -334,4 +335,37 @@ fn a_second_word_is_not_waited_after() {
     while !api.ask("GET /health/ready HTTP/1.1", "").unwrap().contains("\"draining\"") {}
     api.tell(Signal::SIGTERM);
     assert!(api.child.wait().unwrap().success());
+}
+
+/// The story: half a minute of warnings, and then that a pool had timed out.
+#[test]
+fn an_operator_is_told_at_once_and_why_a_database_does_not_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let began = std::time::Instant::now();
+    let mut admin = Command::new(env!("CARGO_BIN_EXE_devpocket"));
+    admin.args(["admin", "list-users"]).env_clear().current_dir(directory.path());
+    let ended = admin.env("DATABASE_URL", format!("postgres://{}/x", free_address())).output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(!ended.status.success() && said.contains("refused"), "{said}");
+    assert!(!said.contains("waiting for the database") && began.elapsed() < SOON / 2, "{said}");
+}
+
+/// The story: a standalone started ptyd before its api found that the database was none.
+#[test]
+fn a_standalone_with_a_bad_value_starts_and_makes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    for (variable, value) in [
+        ("DATABASE_URL", "mysql://x"),
+        ("REDIS_URL", "http://x"),
+        ("SMTP_URL", "http://x"),
+        ("METRICS_TOKEN_FILE", "/nonexistent"),
+    ] {
+        let data = directory.path().join("data");
+        let mut standalone = Command::new(env!("CARGO_BIN_EXE_devpocket"));
+        standalone.arg("standalone").env_clear().env("LISTEN", "127.0.0.1:0").env("DATA_DIR", &data);
+        let ended = standalone.env(variable, value).current_dir(directory.path()).output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(!ended.status.success() && said.contains(variable), "{variable}: {said}");
+        assert!(!data.exists(), "{variable}: {said}");
+    }
 }

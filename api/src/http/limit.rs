@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use super::current_user::{Identified, bearer};
 use super::peer::address_of;
+use crate::counts;
 use crate::domain::limits::{Class, Counted, Subject};
 use crate::domain::user::Tier;
 use crate::problem::Problem;
@@ -52,11 +53,25 @@ pub(super) async fn count(State(state): State<AppState>, mut request: Request, n
     let counted = Counted { bucket: class.as_str(), quota, taken };
     let mut response = match taken.refused_for {
         None => next.run(request).await,
-        Some(_) => too_many(counted).into_response(),
+        Some(_) => {
+            counts::rate_limited(counted.bucket);
+            too_many(counted).into_response()
+        }
     };
     // One that was refused further in, by its name, is told of that bucket.
     let told = response.extensions().get::<Problem>().and_then(Problem::refused).unwrap_or(counted);
     tell(response.headers_mut(), told);
+    response
+}
+
+/// Says it in answers to what [`count`] never saw, too: a browser's question before a request.
+pub(super) async fn tell_all(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if state.limits && !response.headers().contains_key(&RATE_LIMIT) {
+        let quota = Class::Uncounted.quota(Tier::Free);
+        let counted = Counted { bucket: Class::Uncounted.as_str(), quota, taken: quota.told(0, None) };
+        tell(response.headers_mut(), counted);
+    }
     response
 }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
 use devpocket_tests::wait_for;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -130,7 +130,9 @@ impl<P: Place> Api<P> {
         self.seconds.fetch_add(seconds, Ordering::SeqCst);
     }
 
-    async fn send(&self, request: Request<Body>) -> Answer {
+    async fn send(&self, mut request: Request<Body>) -> Answer {
+        let own = || HeaderValue::from_static("127.0.0.1:8000");
+        request.headers_mut().entry("host").or_insert_with(own);
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let text = String::from_utf8(to_bytes(body, 1 << 24).await.unwrap().to_vec()).unwrap();

@@ -132,6 +132,17 @@ async fn a_health_check_is_never_refused_and_every_refusal_is_documented() {
 }
 
 #[tokio::test]
+async fn a_browsers_question_before_a_request_is_told_what_is_left_too() {
+    let api = limited().await;
+    let question = Request::options("/api/profile")
+        .header("origin", "https://app.example")
+        .header("access-control-request-method", "PUT");
+    let answer = api.send(question.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.headers["access-control-allow-origin"], "https://app.example");
+    assert_eq!(header(&answer, "ratelimit"), "\"uncounted\";r=6000;t=0");
+}
+
+#[tokio::test]
 async fn a_name_is_tried_ten_times_a_minute_from_all_addresses_together() {
     let api = limited().await;
     let signed_in = api.register("ann").await;
@@ -157,6 +168,30 @@ async fn a_name_is_tried_ten_times_a_minute_from_all_addresses_together() {
     login(30, "ann", PASSWORD).await.is_problem(429, "rate_limited");
     assert_eq!(api.me(signed_in.access()).await.status, StatusCode::OK, "who is signed in does not notice");
     assert_eq!(api.refresh(signed_in.refresh()).await.status, StatusCode::OK);
+}
+
+/// The story: with another address each time a username could be tried as often as anybody liked.
+#[tokio::test]
+async fn a_registration_is_counted_by_both_its_names() {
+    let api = limited().await;
+    let register = async |n: usize, username: &str, email: &str| {
+        let body = json!({"email": email, "username": username, "password": "weak"});
+        api.post_from(&format!("192.0.2.{n}"), "/api/auth/register", body).await
+    };
+    for n in 0..10 {
+        register(n, "bob", &format!("bob{n}@example.com")).await.is_problem(400, "weak_password");
+    }
+    register(10, "BOB", "bob@example.com").await.is_problem(429, "rate_limited");
+    for n in 20..30 {
+        register(n, &format!("eve{n}"), "eve@example.com").await.is_problem(400, "weak_password");
+    }
+    register(30, "eve30", "Eve@example.com").await.is_problem(429, "rate_limited");
+    // One account's two names are one.
+    api.register("ann").await;
+    for n in 40..50 {
+        register(n, "ann", "ann@example.com").await.is_problem(400, "weak_password");
+    }
+    register(50, "ann", "ann@example.com").await.is_problem(429, "rate_limited");
 }
 
 #[tokio::test]
