@@ -1,4 +1,9 @@
 //! The binary as an operator starts it: what it prints, when it stops, and what it refuses to start with.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests, which the lints take for production code"
+)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

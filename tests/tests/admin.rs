@@ -83,7 +83,7 @@ async fn an_operator_makes_accounts_and_gives_them_tiers() {
         stack.admin_command(&["create-user", "ann2@example.com", "BOB"]).is_refused(4, "username");
         stack.admin_command(&["create-user", "nobody", "ann2"]).is_refused(2, "mail address");
         let steering = ["create-user", "d@example.com", "dave", "--display-name", "x\u{1b}[2J"];
-        stack.admin_command(&steering).is_refused(2, "control characters");
+        stack.admin_command(&steering).is_refused(2, "characters that control");
         let weak = ["create-user", "c@example.com", "carol", "--password-stdin"];
         stack.admin_command_reading("password\n", &weak).is_refused(4, "upper-case");
         let long = format!("{PASSWORD}{}\n", "x".repeat(1000));

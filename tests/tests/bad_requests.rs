@@ -219,8 +219,8 @@ async fn texts_that_mean_something_elsewhere_are_texts_and_a_log_line_stays_one_
     // As data they come back as they went in.
     for text in INJECTIONS {
         let named = rest.put("/api/profile", &json!({"display_name": text})).await;
-        if text.chars().any(char::is_control) {
-            // A name that would steer the terminal of whoever lists it.
+        if text.chars().any(|c| c.is_control() || c == '\u{202e}') {
+            // A name that would steer the terminal of whoever lists it, or turn the text beside it.
             named.is_problem(422, "invalid_fields");
         } else {
             assert_eq!(named.expect(200)["display_name"], text);

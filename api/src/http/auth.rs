@@ -143,10 +143,10 @@ pub async fn change_password(
 ) -> Result<Json<Message>, Problem> {
     let (current, new) = requests::password_change(fields)?;
     let changed = state.accounts.change_password(&identity, current, new, address).await;
-    changed.map_err(|err| match err {
-        AccountError::CurrentPasswordMissing => Problem::missing_field("current_password"),
-        err => err.into(),
-    })?;
+    if let Err(AccountError::CurrentPasswordMissing) = changed {
+        return Err(Problem::missing_field("current_password"));
+    }
+    changed?;
     Ok(Json(Message::new("Password changed; every other device is signed out")))
 }
 

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::body;
+use crate::domain::user::is_shown_as_it_is;
 use crate::problem::{FieldError, Problem};
 
 /// What serde_json says of a number beyond all of its types; it has no kind of its own for it.
@@ -75,12 +76,22 @@ impl Fields {
         Some(name)
     }
 
+    /// A name of a person or a device, which stands where others are listed ([`is_shown_as_it_is`]), or left out.
+    pub fn optional_display_name(&mut self, field: &'static str, most: usize) -> Option<String> {
+        let name = self.optional_text(field, most)?;
+        if !is_shown_as_it_is(&name) {
+            self.wrong(field, "invalid", "must not hold characters that control or turn text");
+            return None;
+        }
+        Some(name)
+    }
+
     /// Such a name, of which null means something other than its absence: `None` is absent, `Some(None)` is null.
-    pub fn nullable_name(&mut self, field: &'static str, most: usize) -> Option<Option<String>> {
+    pub fn nullable_display_name(&mut self, field: &'static str, most: usize) -> Option<Option<String>> {
         match self.values.get(field) {
             None => None,
             Some(Value::Null) => Some(None),
-            Some(_) => self.optional_name(field, most).map(Some),
+            Some(_) => self.optional_display_name(field, most).map(Some),
         }
     }
 
