@@ -341,7 +341,7 @@ fn a_second_word_is_not_waited_after() {
 #[test]
 fn an_operator_is_told_at_once_and_why_a_database_does_not_answer() {
     let directory = tempfile::tempdir().unwrap();
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     let mut admin = Command::new(env!("CARGO_BIN_EXE_devpocket"));
     admin.args(["admin", "list-users"]).env_clear().current_dir(directory.path());
     let ended = admin.env("DATABASE_URL", format!("postgres://{}/x", free_address())).output().unwrap();
