@@ -196,7 +196,7 @@ pub async fn run(mut args: AdminArgs, now: OffsetDateTime) -> Result<Outcome, Ad
             "there is no database {file}: name it by DATABASE_URL or DATA_DIR, or make it by `devpocket migrate`"
         )));
     }
-    let database = Database::open(&location, Schema::Check).await?;
+    let database = Database::open_now(&location, Schema::Check).await?;
     let done = match args.command {
         AdminCommand::CreateUser(create) => accounts::create(&database, create, now).await,
         AdminCommand::SetTier(set) => accounts::set_tier(&database, &set, now).await,

@@ -13,15 +13,20 @@ use lettre::Address;
 use lettre::message::Mailbox;
 use secrecy::{ExposeSecret, SecretString};
 use time::Duration;
+use uuid::Uuid;
 
+pub use self::values::project;
 pub(crate) use self::values::secret;
-use self::values::{http_url, network, origin};
+use self::values::{api_base, http_url, network, origin, switch};
 use crate::coordination::RedisCoordination;
 use crate::domain::accounts::LocalSessions;
 use crate::domain::origins::Origin;
 use crate::domain::token::KeyList;
 use crate::mail::SmtpMailer;
 use crate::store::{Location, Schema};
+
+/// What a deployment is called if nobody names it.
+pub const DEFAULT_PROJECT: &str = "DevPocket";
 
 /// Where everything is kept if nobody says where.
 pub const DEFAULT_DATA_DIR: &str = "./data";
@@ -81,6 +86,12 @@ pub struct ServeArgs {
     /// What browsers call this server [default: http://LISTEN].
     #[arg(long, env = "PUBLIC_URL", value_parser = http_url)]
     pub public_url: Option<String>,
+    /// What this deployment calls itself: in mails, and as the title of the OpenAPI document.
+    #[arg(long, env = "PROJECT_NAME", default_value = DEFAULT_PROJECT, value_parser = project)]
+    pub project_name: String,
+    /// Base of the routes; there is no other than /api.
+    #[arg(long, env = "API_V1_STR", default_value = "/api", value_parser = api_base)]
+    pub api_v1_str: String,
     /// Whether mistakes of a test set-up are taken [default: production served, development standalone].
     #[arg(long, env = "ENVIRONMENT")]
     pub environment: Option<Environment>,
@@ -114,9 +125,12 @@ pub struct ServeArgs {
     /// File that holds METRICS_TOKEN.
     #[arg(long, env = "METRICS_TOKEN_FILE", conflicts_with = "metrics_token")]
     pub metrics_token_file: Option<PathBuf>,
-    /// What is logged: a level, or a list like `info,sqlx=warn`.
-    #[arg(long, env = "LOG", default_value = "info")]
-    pub log: String,
+    /// What is logged: a level, or a list like `info,sqlx=warn` [default: info, with DEBUG debug].
+    #[arg(long, env = "LOG")]
+    pub log: Option<String>,
+    /// Whether much is logged: LOG's default is `debug`. Refused in production.
+    #[arg(long, env = "DEBUG", default_value = "off", value_parser = switch)]
+    pub debug: OnOff,
     /// Directory for logs in files, one of each kind a day for two weeks: app, access, error [default: none].
     #[arg(long, env = "LOG_DIR")]
     pub log_dir: Option<PathBuf>,
@@ -248,6 +262,8 @@ pub struct Config {
     pub registration: Option<Registration>,
     /// What browsers call this server.
     pub public_url: Option<String>,
+    /// What this deployment calls itself.
+    pub project: String,
     /// Further origins whose pages may use this server.
     pub cors_origins: Vec<Origin>,
     /// Requests are counted against limits.
@@ -284,6 +300,23 @@ pub struct ConfigError {
 }
 
 impl ServeArgs {
+    /// Checks what does not depend on anything that is made at a start: for a standalone, which starts a ptyd and makes a
+    /// secret before there is a [`Config`].
+    pub fn check_standalone(&self) -> Result<(), ConfigError> {
+        let mut args = self.clone();
+        args.ptyd_address = Some(PtydAddress::Unix(PathBuf::new()));
+        if args.jwt_secret()?.is_none() {
+            args.jwt_secret_key = Some(Uuid::new_v4().to_string().into());
+        }
+        Config::new(args, Mode::Standalone).map(drop)
+    }
+
+    /// What is logged.
+    pub fn log_filter(&self) -> &str {
+        let default = if self.debug == OnOff::On { "debug" } else { "info" };
+        self.log.as_deref().unwrap_or(default)
+    }
+
     /// The secret that signs tokens, from wherever it is given; none if it is not.
     pub fn jwt_secret(&self) -> Result<Option<SecretString>, ConfigError> {
         let names = ("JWT_SECRET_KEY", "JWT_SECRET_KEY_FILE");
@@ -321,7 +354,7 @@ impl ServeArgs {
         let host = public.as_ref().map_or("localhost", Origin::host);
         let address = Address::new("devpocket", host).ok();
         Mailbox::new(
-            Some("DevPocket".to_owned()),
+            Some(self.project_name.clone()),
             address.unwrap_or_else(|| {
                 #[expect(clippy::expect_used, reason = "a literal that is an address")]
                 Address::new("devpocket", "localhost").expect("an address")
@@ -411,6 +444,9 @@ impl Config {
         if matches!(local_sessions, Switch::All) && environment == Environment::Production {
             return Err(wrong("LOCAL_SESSIONS", ALL_SHARE_A_USER));
         }
+        if args.debug == OnOff::On && environment == Environment::Production {
+            return Err(wrong("DEBUG", "on is for ENVIRONMENT=development"));
+        }
         let rate_limits = args.rate_limits == OnOff::On;
         if !rate_limits && environment == Environment::Production {
             return Err(wrong("RATE_LIMITS", "off is for ENVIRONMENT=development"));
@@ -437,6 +473,7 @@ impl Config {
             },
             registration: args.registration,
             public_url: args.public_url,
+            project: args.project_name,
             cors_origins: args.cors_origins.into_iter().flatten().collect(),
             redis,
             rate_limits,

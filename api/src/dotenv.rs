@@ -37,6 +37,8 @@ pub fn load(known: &BTreeSet<String>) -> Result<Vec<String>, DotEnvError> {
     let text = match std::fs::read_to_string(FILE) {
         Ok(text) => text,
         Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        // Started in somebody else's directory, as by `runuser`: whatever is there is not ours.
+        Err(err) if err.kind() == io::ErrorKind::PermissionDenied && !may_look() => return Ok(Vec::new()),
         Err(err) => return Err(DotEnvError::Read(err)),
     };
     let there: BTreeSet<OsString> = std::env::vars_os().map(|(name, _)| name).collect();
@@ -60,6 +62,12 @@ pub fn load(known: &BTreeSet<String>) -> Result<Vec<String>, DotEnvError> {
     Err(DotEnvError::Restart(command.args(arguments).envs(fresh).exec()))
 }
 
+/// Whether this process may look for files in its working directory at all.
+fn may_look() -> bool {
+    let denied = |err: io::Error| err.kind() == io::ErrorKind::PermissionDenied;
+    !std::fs::symlink_metadata(FILE).is_err_and(denied)
+}
+
 /// The other name that the same secret may be given by.
 fn twin(name: &str) -> String {
     name.strip_suffix("_FILE").map_or_else(|| format!("{name}_FILE"), str::to_owned)
@@ -68,6 +76,8 @@ fn twin(name: &str) -> String {
 /// Lines `NAME=value`, also after `export`; a value in quotes is taken as it stands there, of one without them ` #` begins a
 /// comment. Nothing is put in for `$`: passwords have it.
 fn parse(text: &str) -> Result<Vec<(String, String)>, DotEnvError> {
+    // Some editors begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut all = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -105,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_file_is_read_as_people_write_it() {
-        let text = "\n# a comment\nA=1\nexport B = two words # said\nC='a # b$C'\nD=\"it's\" # so\nE=\nF=a#b=c\r\nG=\"\"\n";
+        let text = "\u{feff}\n# a comment\nA=1\nexport B = two words # said\nC='a # b$C'\nD=\"it's\" # so\nE=\nF=a#b=c\r\nG=\"\"\n";
         let read = parse(text).unwrap();
         let expected = [
             ("A", "1"),
@@ -117,6 +127,11 @@ mod tests {
             ("G", ""),
         ];
         assert_eq!(read, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn a_mark_before_the_first_line_is_none_of_it() {
+        assert_eq!(parse("\u{feff}A=1").unwrap(), [("A".to_owned(), "1".to_owned())]);
     }
 
     #[test]

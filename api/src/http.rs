@@ -1,6 +1,7 @@
 //! The HTTP surface: which path is whose, and what every request passes through. Decides nothing.
 
 pub mod auth;
+mod body;
 mod cors;
 pub mod current_user;
 pub mod fields;
@@ -23,14 +24,13 @@ use std::any::Any;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{StatusCode, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower::Layer;
-use tower::util::option_layer;
+use tower::util::{MapRequestLayer, option_layer};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::normalize_path::NormalizePathLayer;
 use tracing::error;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -44,7 +44,24 @@ pub const MAX_BODY_BYTES: usize = 1 << 20;
 /// Every route, ready to serve.
 pub fn router(state: AppState) -> Router {
     // Around the router: it must see the path before a route is chosen.
-    Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(served(state)))
+    Router::new().fallback_service(MapRequestLayer::new(without_trailing_slash).layer(served(state)))
+}
+
+/// A path with slashes at its end is the one without. Those at its beginning stay, and nothing has such a path: a proxy that
+/// keeps a path from the world compares it as it is written.
+fn without_trailing_slash(mut request: Request) -> Request {
+    let uri = request.uri();
+    let path = uri.path().trim_end_matches('/');
+    if path.len() == uri.path().len() || path.is_empty() {
+        return request;
+    }
+    let target = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = target.parse().ok();
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    request
 }
 
 fn served(state: AppState) -> Router {
@@ -61,6 +78,7 @@ fn served(state: AppState) -> Router {
         .layer(from_fn_with_state(state.clone(), limit::count))
         // Around the limits: a browser's question before a request is none.
         .layer(option_layer(cors::layer(&state.cors_origins)))
+        .layer(from_fn_with_state(state.clone(), limit::tell_all))
         .layer(from_fn_with_state(state.clone(), peer::find))
         .layer(from_fn_with_state(state.clone(), security_headers::add))
         .layer(from_fn(request::trace))

@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod config;
 pub mod coordination;
+pub mod counts;
 pub mod domain;
 pub mod dotenv;
 pub mod http;

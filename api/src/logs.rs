@@ -1,4 +1,4 @@
-//! The api's logs: JSON lines on stderr, and in files under `LOG_DIR` for who wants them kept apart: `app`, `access` (a line
+//! The api's logs: JSON lines on stdout, and in files under `LOG_DIR` for who wants them kept apart: `app`, `access` (a line
 //! for each request) and `error`. Knows nothing of what is logged.
 
 use std::io;
@@ -17,6 +17,8 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 /// Target of the lines about requests.
 pub const ACCESS: &str = "access";
+/// Target of the line that says where an api listens, which scripts wait for: no filter keeps it back.
+pub const READY: &str = "ready";
 /// Files kept of each kind; a new one begins every day (UTC).
 const KEPT: usize = 14;
 
@@ -48,14 +50,27 @@ pub enum LogsError {
 #[derive(Debug, Default)]
 pub struct Logs(Vec<WorkerGuard>);
 
+/// Where the lines go that are not kept in files.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stream {
+    /// Of a server, which says nothing else there.
+    Stdout,
+    /// Of what says something else on stdout.
+    Stderr,
+}
+
 /// Starts logging for the whole process. Call it once, as the user that is to own the files.
-pub fn init(filter: &str, directory: Option<&Path>) -> Result<Logs, LogsError> {
+pub fn init(filter: &str, stream: Stream, directory: Option<&Path>) -> Result<Logs, LogsError> {
     let parsed = || -> Result<EnvFilter, LogsError> {
         let unfit = |source| TelemetryError::Filter { filter: filter.to_owned(), source };
-        Ok(EnvFilter::try_new(filter).map_err(unfit)?)
+        Ok(EnvFilter::try_new(format!("{filter},{READY}=info")).map_err(unfit)?)
     };
     let mut logs = Logs::default();
-    let mut layers = vec![json(io::stderr).with_filter(parsed()?).boxed()];
+    let first = match stream {
+        Stream::Stdout => json(io::stdout).with_filter(parsed()?).boxed(),
+        Stream::Stderr => json(io::stderr).with_filter(parsed()?).boxed(),
+    };
+    let mut layers = vec![first];
     if let Some(path) = directory {
         let unfit = |source| LogsError::Directory { path: path.to_owned(), source };
         // Absolute, because the appender's links are.
@@ -105,7 +120,7 @@ where
         .json()
         .flatten_event(true)
         .with_current_span(false)
-        // It reports a failed write by eprintln!, which panics when stderr is a closed pipe.
+        // It reports a failed write by eprintln!, which panics when the stream is a closed pipe.
         .log_internal_errors(false)
         .with_writer(writer)
 }

@@ -10,10 +10,10 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser, Subcommand};
 use devpocket::admin::{self, AdminArgs, AdminError};
-use devpocket::config::{Config, MigrateArgs, Mode, ServeArgs};
+use devpocket::config::{Config, DEFAULT_PROJECT, MigrateArgs, Mode, ServeArgs, project};
 use devpocket::dotenv;
 use devpocket::http::openapi;
-use devpocket::logs;
+use devpocket::logs::{self, Stream};
 use devpocket::run::{Ready, run};
 use devpocket::standalone::{ApiChild, StandaloneArgs, launch_keeper, supervise};
 use devpocket::store::Database;
@@ -47,7 +47,11 @@ enum Command {
     /// Look after accounts, sessions and keys, beside the apis that run.
     Admin(Box<AdminArgs>),
     /// Print the OpenAPI document that a server has at /openapi.json.
-    Openapi,
+    Openapi {
+        /// Its title.
+        #[arg(long, env = "PROJECT_NAME", default_value = DEFAULT_PROJECT, value_parser = project)]
+        project_name: String,
+    },
     /// Used by standalone to start ptyd.
     #[command(hide = true)]
     LaunchKeeper {
@@ -75,22 +79,22 @@ fn main() -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(args) => {
             umask(FileMode::S_IRWXG | FileMode::S_IRWXO);
-            let (log, log_dir) = (args.log.clone(), args.log_dir.clone());
+            let (log, log_dir) = (args.log_filter().to_owned(), args.log_dir.clone());
             let config = Config::new(*args, Mode::Served)?;
-            let _logs = logs::init(&log, log_dir.as_deref())?;
+            let _logs = logs::init(&log, Stream::Stdout, log_dir.as_deref())?;
             warn_of(&unknown);
             let listener = std::net::TcpListener::bind(config.listen)
                 .with_context(|| format!("LISTEN: cannot listen on {}", config.listen))?;
             listener.set_nonblocking(true)?;
-            serve(config, listener, |ready| print(&format!("listening on http://{}", ready.address)))
+            serve(config, listener, |_| {})
         }
         Command::Standalone(args) => {
-            let (log, log_dir) = (args.serve.log.clone(), args.serve.log_dir.clone());
+            let (log, log_dir) = (args.serve.log_filter().to_owned(), args.serve.log_dir.clone());
             match (args.api_of, args.api_of_directory.clone()) {
                 (Some(parent), Some(directory)) => {
                     let ApiChild { config, listener } = ApiChild::begin(*args, parent, directory)?;
                     // As the user that the api runs as.
-                    let _logs = logs::init(&log, log_dir.as_deref())?;
+                    let _logs = logs::init(&log, Stream::Stderr, log_dir.as_deref())?;
                     let public = config.public_url.clone();
                     serve(config, listener, |ready| welcome(&ready, public.as_deref()))
                 }
@@ -113,8 +117,8 @@ fn main() -> anyhow::Result<ExitCode> {
             Ok(())
         }
         Command::Admin(args) => return administer(*args, &unknown),
-        Command::Openapi => {
-            print(&openapi::document().to_pretty_json()?);
+        Command::Openapi { project_name } => {
+            print(&openapi::document(&project_name).to_pretty_json()?);
             Ok(())
         }
         Command::LaunchKeeper { program } => {

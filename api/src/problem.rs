@@ -6,7 +6,7 @@ mod sessions;
 use std::borrow::Cow;
 use std::error::Error;
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -140,6 +140,15 @@ impl Problem {
         Self { errors, ..problem }.with_detail(detail)
     }
 
+    /// A field is needed, as it turned out after all of them were read.
+    pub fn missing_field(field: &'static str) -> Self {
+        Self::invalid_fields(vec![FieldError {
+            field: field.into(),
+            code: "missing",
+            message: "is needed".to_owned(),
+        }])
+    }
+
     /// Says more, for people.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
@@ -170,6 +179,11 @@ impl Problem {
         self.status
     }
 
+    /// Its stable word.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// The whole answer to the request of this id.
     pub(crate) fn respond(&self, request_id: &str) -> Response {
         let body = Body {
@@ -194,6 +208,10 @@ impl Problem {
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        // What is still to come of such a request is not read.
+        if [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_TIMEOUT].contains(&self.status) {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         (self.status, headers, text).into_response()
     }
@@ -254,6 +272,7 @@ impl From<AccountError> for Problem {
             AccountError::WrongCurrentPassword => {
                 Self::new(StatusCode::BAD_REQUEST, "invalid_password", "The current password is wrong")
             }
+            AccountError::CurrentPasswordMissing => Self::missing_field("password"),
             AccountError::Disabled => {
                 Self::new(StatusCode::FORBIDDEN, "account_disabled", "This account is disabled")
             }

@@ -11,13 +11,14 @@ use devpocket_shared::metrics::Metrics;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::config::{ALL_SHARE_A_USER, Config, Mail, Mode, Registration};
 use crate::coordination::{MemoryCoordination, RedisCoordination, RedisUrlError};
+use crate::counts;
 use crate::domain::accounts::{AccountError, Accounts, Around, FirstAccount, LocalSessions, Policy, errands};
 use crate::domain::answers::Answers;
 use crate::domain::clock::Clock;
@@ -27,8 +28,9 @@ use crate::domain::password::PasswordError;
 use crate::domain::sessions::Sessions;
 use crate::domain::token::{BadKeys, Tokens};
 use crate::http::metrics::MetricsAccess;
-use crate::http::router;
+use crate::http::{openapi, router};
 use crate::link::{Link, LinkSetupError};
+use crate::logs::READY;
 use crate::mail::{AnyMailer, FileMailer, SmtpMailer, SmtpUrlError};
 use crate::server::{self, Limits};
 use crate::state::AppState;
@@ -36,6 +38,8 @@ use crate::store::{Database, StoreError};
 
 /// How long sockets have to say goodbye once the api stops.
 const GRACE: Duration = Duration::from_secs(5);
+/// How often the database and Redis are looked at for the numbers; Prometheus asks every 15 s or so.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// The api could not start.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +96,7 @@ pub async fn run(
     ready: impl FnOnce(Ready),
 ) -> Result<(), RunError> {
     let address = listener.local_addr().map_err(RunError::Listener)?;
+    counts::begin();
     let stop = CancellationToken::new();
     let database = Database::open(&config.database, config.schema).await?;
     let tokens = Tokens::new(&config.jwt_secret, config.access_life)?;
@@ -103,7 +108,7 @@ pub async fn run(
     if config.local_sessions == LocalSessions::All {
         warn!("LOCAL_SESSIONS: {ALL_SHARE_A_USER}");
     }
-    let policy = policy(&config, address);
+    let (policy, no_proxy) = (policy(&config, address), knows_no_proxy(&config));
     let (errands, queue) = errands();
     let coordination: Arc<dyn Coordination> = match &config.redis {
         None => Arc::new(MemoryCoordination::default()),
@@ -145,7 +150,8 @@ pub async fn run(
             .public_url
             .as_ref()
             .is_some_and(|url| url.to_ascii_lowercase().starts_with("https:")),
-        metrics: MetricsAccess::new(metrics.clone(), config.metrics_token.clone()),
+        document: openapi::text(&config.project).into_bytes().into(),
+        metrics: MetricsAccess::new(metrics.clone(), config.metrics_token.clone(), no_proxy),
         tasks,
         draining: draining.clone(),
         stop: stop.clone(),
@@ -156,9 +162,11 @@ pub async fn run(
         let (showing, stopping) = (metrics.serve(listener), stop.clone());
         state.tasks.spawn(async move { stopping.run_until_cancelled(showing).await });
     }
+    let (watched, until) = (state.clone(), stop.clone());
+    state.tasks.spawn(async move { until.run_until_cancelled(watch(watched)).await });
     let router = router(state.clone());
     ready(Ready { address, first_run });
-    info!("serving on {address}");
+    info!(target: READY, "listening on http://{address}");
     let (drain, ending) = (config.drain, stop.clone());
     state.tasks.spawn(async move {
         draining.cancelled().await;
@@ -175,6 +183,20 @@ pub async fn run(
     state.database.close().await;
     info!("stopped");
     Ok(())
+}
+
+/// Looks at the database and at Redis for ever, for the numbers that say whether they answer.
+async fn watch(state: AppState) {
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let (database, redis) = tokio::join!(state.database.ping(), state.coordination.reachable());
+        counts::database_up(database.is_ok());
+        if let Some(redis) = redis {
+            counts::redis_up(redis);
+        }
+    }
 }
 
 fn policy(config: &Config, address: SocketAddr) -> Policy {
@@ -197,16 +219,20 @@ fn policy(config: &Config, address: SocketAddr) -> Policy {
         refresh_life: config.refresh_life,
         require_verified: config.require_verified,
         public_url: public,
+        project: config.project.clone(),
     }
 }
 
 /// Whether nobody but this machine's users can come in, as far as is known: a proxy on this host reaches a loopback listener
 /// for whoever calls it.
 fn is_private(config: &Config, address: SocketAddr) -> bool {
+    address.ip().is_loopback() && knows_no_proxy(config)
+}
+
+/// Whether nothing that is configured tells of a proxy: then who comes from this machine is on this machine.
+fn knows_no_proxy(config: &Config) -> bool {
     let public = config.public_url.as_deref().and_then(Origin::of_url);
-    address.ip().is_loopback()
-        && config.trusted_proxies.is_empty()
-        && public.is_none_or(|origin| LOOPBACK_HOSTS.contains(&origin.host()))
+    config.trusted_proxies.is_empty() && public.is_none_or(|origin| LOOPBACK_HOSTS.contains(&origin.host()))
 }
 
 /// Raises the limit of open files as far as it goes, and says what it is now.

@@ -2,6 +2,7 @@
 //!
 //! hyper directly rather than axum's plain serve loop: that one has no timers.
 
+mod awaited;
 mod connection;
 mod waiting;
 
@@ -36,18 +37,20 @@ const STARVED: Duration = Duration::from_millis(100);
 /// Bounds of one server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Open connections, sockets included. For a further one that which has waited longest for a request is closed; if a
-    /// request is under way in all of them, it waits.
+    /// Open connections, sockets included. For a further one that which has waited longest for a request, or for more of its
+    /// body, is closed; if a request is under way in all of them, it waits.
     pub connections: usize,
     /// From the first moment of a connection, or the end of the answer before, to a request's last header byte.
     pub header: Duration,
+    /// Longest time without a byte while the body of a request is read.
+    pub body: Duration,
 }
 
 impl Limits {
     /// For a process that may open `files` descriptors: a socket takes one to its client and one or more to ptyd.
     pub fn for_open_files(files: u64) -> Self {
         let connections = usize::try_from(files / 2).unwrap_or(usize::MAX).clamp(16, 8192);
-        Self { connections, header: Duration::from_secs(10) }
+        Self { connections, header: Duration::from_secs(10), body: Duration::from_secs(10) }
     }
 }
 
@@ -65,14 +68,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         match accepted {
             Ok((stream, peer)) => {
                 let place = Place::new(waiting.clone());
-                connections.spawn(serve_one(
-                    stream,
-                    peer,
-                    router.clone(),
-                    limits.header,
-                    place,
-                    stop.clone(),
-                ));
+                connections.spawn(serve_one(stream, peer, router.clone(), limits, place, stop.clone()));
             }
             // The client is gone before it was here.
             Err(err)

@@ -23,6 +23,7 @@ use nix::unistd::Uid;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{interval, sleep, timeout};
+use tracing::warn;
 
 use self::keeper::Keeper;
 use self::layout::Layout;
@@ -100,7 +101,10 @@ pub enum StandaloneError {
 /// Runs until SIGINT or SIGTERM, then ends sessions, ptyd and the api in that order (`keep`: the api alone). `say` is
 /// called with what the person at the keyboard should know.
 pub async fn supervise(args: StandaloneArgs, say: &dyn Fn(&str)) -> Result<(), StandaloneError> {
-    args.serve.jwt_secret()?;
+    args.serve.check_standalone()?;
+    for name in not_read(&args) {
+        warn!("nobody reads {name}: standalone has a ptyd of its own, at places of its own");
+    }
     let users = Uid::effective().is_root().then(Users::ensure).transpose()?;
     let layout = Layout::prepare(args.serve.database.data_dir.as_deref(), users.as_ref(), say)?;
     let _lock = layout.lock()?;
@@ -148,6 +152,15 @@ pub async fn supervise(args: StandaloneArgs, say: &dyn Fn(&str)) -> Result<(), S
         keeper.end(&mut ends).await;
     }
     end_api(&mut api).await.map_err(StandaloneError::Process)
+}
+
+/// What an operator said that is for a ptyd which runs elsewhere.
+fn not_read(args: &StandaloneArgs) -> Vec<&'static str> {
+    let told = |name: &&str| std::env::vars_os().any(|(told, _)| told == *name);
+    let address = args.serve.ptyd_address.is_some().then_some("PTYD_ADDRESS");
+    let certificates = args.serve.link_cert_dir.is_some().then_some("LINK_CERT_DIR");
+    let places = ["PTYD_STATE_DIR", "PTYD_SOCKET", "PTYD_LINK_CERT_DIR"].into_iter().filter(told);
+    address.into_iter().chain(certificates).chain(places).collect()
 }
 
 /// Listens at an address. The api of a supervisor that was killed a moment ago is about to leave it.

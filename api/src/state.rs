@@ -41,6 +41,8 @@ pub struct AppState {
     pub cors_origins: Arc<[Origin]>,
     /// Whether `PUBLIC_URL` is https: then browsers are told to stay there (HSTS).
     pub behind_tls: bool,
+    /// The OpenAPI document, written once.
+    pub document: Arc<[u8]>,
     /// What `/metrics` shows, and to whom.
     pub metrics: MetricsAccess,
     /// What outlives the request that began it: a socket's pump.

@@ -10,9 +10,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use devpocket_tests::stack::Postgres;
+use devpocket_tests::stack::place::free_address;
 use devpocket_tests::{wait_for, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -49,11 +51,20 @@ fn output(directory: &Path, environment: &[(&str, &str)]) -> Output {
 impl Api {
     fn start(directory: &Path, environment: &[(&str, &str)]) -> Self {
         let mut child = command(directory, environment).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let address =
-            line.strip_prefix("listening on http://").map(|address| address.trim_end().parse().unwrap());
-        Self { child, address: address.unwrap_or_else(|| panic!("{line:?}")) }
+        let log = BufReader::new(child.stdout.take().unwrap());
+        let (found, address) = mpsc::sync_channel(1);
+        // To its end: a log that nobody reads holds the api up.
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                if let Some((_, rest)) = line.split_once("\"message\":\"listening on http://") {
+                    found.send(rest.split('"').next().unwrap().parse().unwrap()).unwrap();
+                }
+            }
+        });
+        let address = address.recv_timeout(SOON);
+        let mut api = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        api.address = address.unwrap();
+        api
     }
 
     fn tell(&self, signal: Signal) {
@@ -247,7 +258,7 @@ async fn logs_are_files_of_three_kinds_and_no_secret_is_in_them(
             .lines()
             .all(|line| line.contains("\"target\":\"access\"") && line.contains("request.id"))
     );
-    assert!(!read(app).contains("\"target\":\"access\"") && read(app).contains("serving on"));
+    assert!(!read(app).contains("\"target\":\"access\"") && read(app).contains("listening on"));
     assert!(read(error).contains("request failed: the database failed: error returned from database: "));
     assert!(
         read(error).lines().all(|line| line.contains("\"level\":\"ERROR\"") && line.contains("request.id"))
@@ -324,4 +335,37 @@ fn a_second_word_is_not_waited_after() {
     while !api.ask("GET /health/ready HTTP/1.1", "").unwrap().contains("\"draining\"") {}
     api.tell(Signal::SIGTERM);
     assert!(api.child.wait().unwrap().success());
+}
+
+/// The story: half a minute of warnings, and then that a pool had timed out.
+#[test]
+fn an_operator_is_told_at_once_and_why_a_database_does_not_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let began = tokio::time::Instant::now();
+    let mut admin = Command::new(env!("CARGO_BIN_EXE_devpocket"));
+    admin.args(["admin", "list-users"]).env_clear().current_dir(directory.path());
+    let ended = admin.env("DATABASE_URL", format!("postgres://{}/x", free_address())).output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(!ended.status.success() && said.contains("refused"), "{said}");
+    assert!(!said.contains("waiting for the database") && began.elapsed() < SOON / 2, "{said}");
+}
+
+/// The story: a standalone started ptyd before its api found that the database was none.
+#[test]
+fn a_standalone_with_a_bad_value_starts_and_makes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    for (variable, value) in [
+        ("DATABASE_URL", "mysql://x"),
+        ("REDIS_URL", "http://x"),
+        ("SMTP_URL", "http://x"),
+        ("METRICS_TOKEN_FILE", "/nonexistent"),
+    ] {
+        let data = directory.path().join("data");
+        let mut standalone = Command::new(env!("CARGO_BIN_EXE_devpocket"));
+        standalone.arg("standalone").env_clear().env("LISTEN", "127.0.0.1:0").env("DATA_DIR", &data);
+        let ended = standalone.env(variable, value).current_dir(directory.path()).output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(!ended.status.success() && said.contains(variable), "{variable}: {said}");
+        assert!(!data.exists(), "{variable}: {said}");
+    }
 }

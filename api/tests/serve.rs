@@ -1,4 +1,9 @@
 //! The binary as an operator starts it: what it prints, when it stops, and what it refuses to start with.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests, which the lints take for production code"
+)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -27,16 +32,30 @@ fn command(directory: &std::path::Path, environment: &[(&str, &str)]) -> Command
     command
 }
 
+/// Reads the log until it says where the server listens. All that is read is added to `log`.
+fn listening(stdout: &mut impl BufRead, log: &mut String) -> String {
+    loop {
+        let mut line = String::new();
+        assert!(stdout.read_line(&mut line).unwrap() > 0, "it never listened: {log}");
+        log.push_str(&line);
+        let line: serde_json::Value =
+            serde_json::from_str(&line).unwrap_or_else(|err| panic!("{err}: {line}"));
+        let message = line["message"].as_str().unwrap_or_default();
+        if let Some(address) = message.strip_prefix("listening on http://") {
+            return address.to_owned();
+        }
+    }
+}
+
 #[test]
-fn it_prints_one_line_serves_and_stops_when_told() {
+fn it_prints_its_log_serves_and_stops_when_told() {
     let directory = tempfile::tempdir().unwrap();
     let mut started = Started(
         command(directory.path(), &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap(),
     );
     let mut stdout = BufReader::new(started.0.stdout.take().unwrap());
-    let mut line = String::new();
-    stdout.read_line(&mut line).unwrap();
-    let address = line.strip_prefix("listening on http://").unwrap().trim_end();
+    let mut log = String::new();
+    let address = listening(&mut stdout, &mut log);
 
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
@@ -46,14 +65,34 @@ fn it_prints_one_line_serves_and_stops_when_told() {
 
     kill(Pid::from_raw(started.0.id().cast_signed()), Signal::SIGTERM).unwrap();
     assert!(started.0.wait().unwrap().success());
-    let (mut more, mut log) = (String::new(), String::new());
-    stdout.read_to_string(&mut more).unwrap();
-    started.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-    assert_eq!(more, "", "nothing but the one line");
-    assert!(!log.is_empty() && log.lines().all(|line| line.starts_with('{') && line.ends_with('}')), "{log}");
+    let mut complaints = String::new();
+    stdout.read_to_string(&mut log).unwrap();
+    started.0.stderr.take().unwrap().read_to_string(&mut complaints).unwrap();
+    assert_eq!(complaints, "", "nothing beside the log");
+    for line in log.lines() {
+        let line: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|err| panic!("{err}: {line}"));
+        assert!(line["level"].is_string() && line["message"].is_string(), "{line}");
+    }
     assert!(!log.contains(SECRET));
     let database = std::fs::metadata(directory.path().join("data/devpocket.db")).unwrap();
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&database.permissions()) & 0o777, 0o600);
+}
+
+/// Scripts wait for the line, whatever an operator wants to read.
+#[test]
+fn where_it_listens_is_said_whatever_the_filter() {
+    for filter in ["off", "error", "sqlx=debug"] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut started = Started(
+            command(directory.path(), &[("LOG", filter)])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap(),
+        );
+        listening(&mut BufReader::new(started.0.stdout.take().unwrap()), &mut String::new());
+    }
 }
 
 #[test]
@@ -71,6 +110,9 @@ fn a_bad_variable_stops_it_before_it_listens_and_is_named() {
         ("MAIL_FROM", "nobody"),
         ("TRUSTED_PROXIES", "everybody"),
         ("ENVIRONMENT", "test"),
+        ("API_V1_STR", "/v1"),
+        ("PROJECT_NAME", "\t"),
+        ("DEBUG", "true"),
         ("RATE_LIMITS", "off"),
         ("REQUIRE_EMAIL_VERIFICATION", "perhaps"),
         ("JWT_SECRET_KEY", "too-short-a-secret"),
@@ -123,7 +165,5 @@ fn a_schema_is_migrated_on_its_own_and_a_start_that_may_not_says_how() {
             .spawn()
             .unwrap(),
     );
-    let mut line = String::new();
-    BufReader::new(started.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert!(line.starts_with("listening on "), "{line}");
+    listening(&mut BufReader::new(started.0.stdout.take().unwrap()), &mut String::new());
 }

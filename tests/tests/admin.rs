@@ -1,12 +1,14 @@
 //! `devpocket admin` beside running apis, and while none runs.
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::Duration;
 
 use devpocket_tests::client::{Credential, Framing, Socket};
 use devpocket_tests::rest::Rest;
 use devpocket_tests::stack::account::{PASSWORD, post};
 use devpocket_tests::stack::token::Token;
-use devpocket_tests::stack::{Account, DatabaseKind, Options, Stack, Standalone, proc};
+use devpocket_tests::stack::{Account, DatabaseKind, Options, Place, Stack, Standalone, proc};
 use devpocket_tests::{wait_for, wait_until};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -29,6 +31,20 @@ async fn login(stack: &Stack, username: &str, password: &str) -> (u16, Value) {
     let body = json!({"username": username, "password": password});
     let answer = post(stack.address(1), "/api/auth/login", None, &body).await;
     (answer.status().as_u16(), answer.json().await.expect("JSON"))
+}
+
+/// The story: whoever became the api's user in root's home was told that `.env` cannot be read.
+#[test]
+fn a_directory_that_may_not_be_looked_into_has_no_env_file() {
+    let place = Place::make();
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "cd \"$(mktemp -d)\" && chmod 0 . && exec \"$0\" openapi"]);
+    shell.arg(place.path("bin/devpocket")).current_dir("/");
+    if let Some(user) = &place.api_user {
+        shell.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+    }
+    let output = shell.output().expect("a shell");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test]
@@ -66,6 +82,8 @@ async fn an_operator_makes_accounts_and_gives_them_tiers() {
         stack.admin_command(&["create-user", "ANN@example.com", "ann2"]).is_refused(4, "email");
         stack.admin_command(&["create-user", "ann2@example.com", "BOB"]).is_refused(4, "username");
         stack.admin_command(&["create-user", "nobody", "ann2"]).is_refused(2, "mail address");
+        let steering = ["create-user", "d@example.com", "dave", "--display-name", "x\u{1b}[2J"];
+        stack.admin_command(&steering).is_refused(2, "characters that control");
         let weak = ["create-user", "c@example.com", "carol", "--password-stdin"];
         stack.admin_command_reading("password\n", &weak).is_refused(4, "upper-case");
         let long = format!("{PASSWORD}{}\n", "x".repeat(1000));

@@ -95,16 +95,37 @@ async fn ten_megabytes_are_refused_unread_by_every_route_and_leave_nothing_behin
     let before = proc::resident_bytes(stack.api_pid(0)).expect("the api runs");
     for (route, _) in with_fields() {
         let head = format!(
-            "{} {} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: {JSON}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            "{} {} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: {JSON}\r\nContent-Length: {}\r\n\r\n",
             route.method,
             route.path_of(&id),
             stack.address(0),
             stack.admin.access_token,
             10 << 20,
         );
-        let text = exchange(stack.address(0), head.as_bytes(), &vec![b' '; 10 << 20]);
+        // Unread: with no byte of it sent, and with the question whether to send it.
+        let asking = head.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
+        for head in [head, asking] {
+            let text = exchange(stack.address(0), head.as_bytes(), b"");
+            assert!(text.starts_with("HTTP/1.1 413 "), "{route:?}: {text}");
+            assert!(
+                text.contains("application/problem+json") && text.contains("payload_too_large"),
+                "{text}"
+            );
+            assert!(text.to_lowercase().contains("\r\nconnection: close\r\n"), "{text}");
+        }
+        // Where nothing announces it, it is cut off at the limit.
+        let head = format!(
+            "{} {} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: {JSON}\r\nTransfer-Encoding: chunked\r\n\r\n",
+            route.method,
+            route.path_of(&id),
+            stack.address(0),
+            stack.admin.access_token,
+        );
+        let mut chunk = b"100000\r\n".to_vec();
+        chunk.extend(vec![b' '; 1 << 20]);
+        chunk.extend(b"\r\n");
+        let text = exchange(stack.address(0), head.as_bytes(), &chunk.repeat(10));
         assert!(text.starts_with("HTTP/1.1 413 "), "{route:?}: {text}");
-        assert!(text.contains("application/problem+json") && text.contains("payload_too_large"), "{text}");
     }
     let after = proc::resident_bytes(stack.api_pid(0)).expect("the api runs");
     assert!(after < before + LEFT_BEHIND_BYTES, "{before} bytes before, {after} after");
@@ -198,8 +219,8 @@ async fn texts_that_mean_something_elsewhere_are_texts_and_a_log_line_stays_one_
     // As data they come back as they went in.
     for text in INJECTIONS {
         let named = rest.put("/api/profile", &json!({"display_name": text})).await;
-        if text.chars().any(char::is_control) {
-            // A name that would steer the terminal of whoever lists it.
+        if text.chars().any(|c| c.is_control() || c == '\u{202e}') {
+            // A name that would steer the terminal of whoever lists it, or turn the text beside it.
             named.is_problem(422, "invalid_fields");
         } else {
             assert_eq!(named.expect(200)["display_name"], text);

@@ -1,14 +1,17 @@
 //! What Prometheus sees of both daemons.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use devpocket_tests::client::Framing;
 use devpocket_tests::client::start::{raw_script, session};
+use devpocket_tests::client::{Credential, Framing, Socket};
 use devpocket_tests::metrics::value;
+use devpocket_tests::stack::account::post;
 use devpocket_tests::stack::{Options, Stack, place};
 use devpocket_tests::{wait_for, wait_until};
 use reqwest::StatusCode;
+use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -84,6 +87,87 @@ async fn both_daemons_show_what_they_do_and_only_to_whom_they_should() {
         page(ptyd, &[])
             .await
             .is_some_and(|(_, page)| value(&page, "ptyd_sessions_adopted_total") == Some(1.0))
+    })
+    .await;
+}
+
+/// Metrics that a page has: those of histograms by their own name.
+fn names(page: &str) -> BTreeSet<String> {
+    let kinds = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    kinds.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+/// Metrics of the api that the documentation has.
+fn documented() -> BTreeSet<String> {
+    let rows = include_str!("../../docs/metrics.md").lines().filter(|line| line.starts_with("| `devpocket_"));
+    let cells = rows.filter_map(|row| row.split('|').nth(1));
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn what_somebody_is_woken_for_is_counted_and_all_that_is_counted_is_documented() {
+    let options = Options {
+        redis: true,
+        api_environment: vec![("RATE_LIMITS".to_owned(), "on".to_owned())],
+        ..Options::default()
+    };
+    let mut stack = Stack::start_with(options).await;
+    let main = stack.address(0);
+    let read = async || page(main, &[]).await.expect("a page").1;
+    let problem = |code: &str| format!("devpocket_http_problems_total{{code=\"{code}\"}}");
+    let before = read().await;
+    for code in ["invalid_credentials", "account_locked", "token_reused", "origin_not_allowed"] {
+        assert_eq!(value(&before, &problem(code)), Some(0.0), "{code} is there before it happens: {before}");
+    }
+
+    // A ticket is shown twice; the socket that it opened says goodbye.
+    let ticket = stack.admin.ticket(main).await;
+    let opening = stack.opening(0, Framing::Json).with_credential(Credential::Ticket(ticket));
+    let mut socket = Socket::must_open(&opening).await;
+    assert!(Socket::open(&opening).await.is_err(), "a ticket is good once");
+    socket.send_close();
+    socket.wait_closed(LIMIT).await;
+    let foreign = stack.opening(0, Framing::Json).with_origin("https://evil.example");
+    assert!(Socket::open(&foreign).await.is_err(), "a foreign page");
+    // Passwords are guessed until nobody listens any more.
+    let guess = json!({"username": "nobody", "password": "Wrong1!x"});
+    for _ in 0..12 {
+        post(main, "/api/auth/login", None, &guess).await;
+    }
+    for metric in [
+        problem("invalid_credentials"),
+        problem("account_locked"),
+        problem("origin_not_allowed"),
+        "devpocket_rate_limited_total{bucket=\"auth\"}".to_owned(),
+        "devpocket_tickets_total{outcome=\"accepted\"}".to_owned(),
+        "devpocket_tickets_total{outcome=\"used_before\"}".to_owned(),
+        "devpocket_websockets_closed_total{by=\"client\",code=\"1005\"}".to_owned(),
+        "devpocket_database_up".to_owned(),
+        "devpocket_redis_up".to_owned(),
+        "devpocket_database_wait_seconds_count".to_owned(),
+    ] {
+        wait_until(&format!("{metric} is counted"), LIMIT, async || {
+            value(&read().await, &metric).is_some_and(|count| count >= 1.0)
+        })
+        .await;
+    }
+    let quiet = read().await;
+    assert_eq!(value(&quiet, "devpocket_redis_fallbacks_total"), Some(0.0), "{quiet}");
+    let own: BTreeSet<String> =
+        names(&quiet).into_iter().filter(|name| name.starts_with("devpocket_")).collect();
+    let written: BTreeSet<String> = documented();
+    assert_eq!(own.difference(&written).collect::<Vec<_>>(), Vec::<&String>::new(), "not documented");
+    // Nothing has asked ptyd yet.
+    let unseen: Vec<&String> =
+        written.difference(&own).filter(|name| !name.starts_with("devpocket_link_")).collect();
+    assert_eq!(unseen, Vec::<&String>::new(), "documented and not there");
+
+    stack.redis.as_mut().expect("a Redis").stop();
+    wait_until("Redis is seen to be away", LIMIT, async || {
+        post(main, "/api/auth/login", None, &guess).await;
+        let page = read().await;
+        value(&page, "devpocket_redis_up") == Some(0.0)
+            && value(&page, "devpocket_redis_fallbacks_total").is_some_and(|count| count >= 1.0)
     })
     .await;
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{AdminError, Outcome, Page, find_user, table, timestamp, written};
 use crate::domain::password::{MAX_CHARACTERS, Passwords, weakness};
 use crate::domain::secret_token::{self, NoRandomness};
-use crate::domain::user::{Email, Tier, User, Username};
+use crate::domain::user::{Email, Tier, User, Username, is_shown_as_it_is};
 use crate::store::{AdminStore, Created, Database, Grant, NewUser, Part};
 
 /// Longest line read from stdin, in bytes: the longest password in UTF-8, and its end of line.
@@ -179,6 +179,9 @@ fn username(text: &str) -> Result<Username, &'static str> {
 }
 
 fn display_name(text: &str) -> Result<String, &'static str> {
+    if !is_shown_as_it_is(text) {
+        return Err("must not hold characters that control or turn text");
+    }
     (text.chars().count() <= 100).then(|| text.to_owned()).ok_or("has at most 100 characters")
 }
 

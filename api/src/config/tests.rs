@@ -52,11 +52,18 @@ fn a_bad_value_names_its_variable_and_never_a_secret() {
         (["--registration", "maybe"], "REGISTRATION"),
         (["--public-url", "term.example"], "PUBLIC_URL"),
         (["--cors-origins", "https://a.example,*"], "CORS_ORIGINS"),
+        (["--cors-origins", "https://a.example/path"], "CORS_ORIGINS"),
+        (["--cors-origins", "https://a.example?x"], "CORS_ORIGINS"),
         (["--trusted-proxies", "10.0.0.1,proxy.example"], "TRUSTED_PROXIES"),
         (["--rate-limits", "off"], "RATE_LIMITS"),
         (["--local-sessions", "all"], "LOCAL_SESSIONS"),
         (["--redis-url", "http://cache.example"], "REDIS_URL"),
         (["--environment", "test"], "ENVIRONMENT"),
+        (["--api-v1-str", "/api/v1"], "API_V1_STR"),
+        (["--project-name", ""], "PROJECT_NAME"),
+        (["--project-name", "Pocket\r\nBcc: all@example.com"], "PROJECT_NAME"),
+        (["--debug", "perhaps"], "DEBUG"),
+        (["--debug", "on"], "DEBUG"),
         (["--smtp-url", "http://mail.example"], "SMTP_URL"),
         (["--mail-from", "nobody"], "MAIL_FROM"),
         (["--require-email-verification", "maybe"], "REQUIRE_EMAIL_VERIFICATION"),
@@ -158,6 +165,28 @@ fn mails_are_files_unless_there_is_a_server_whose_password_prints_nowhere() {
     assert_eq!(sender(&["--mail-from", "Pocket <p@example.com>"]), "Pocket <p@example.com>");
     let said = config(&["--smtp-url", "smtp:s3cret"]).unwrap_err();
     assert!(said.contains("SMTP_URL") && !said.contains("s3cret"), "{said}");
+}
+
+#[test]
+fn a_deployment_has_a_name_and_may_be_looked_at_closely_where_no_strangers_are() {
+    assert_eq!(config(&["--api-v1-str", "/api"]).unwrap().project, "DevPocket");
+    let named =
+        config(&["--project-name", " Pocket & Söhne ", "--smtp-url", "smtps://mail.example"]).unwrap();
+    let Mail::Smtp(_, from) = named.mail else { panic!("files") };
+    assert_eq!((named.project.as_str(), from.name.as_deref()), ("Pocket & Söhne", Some("Pocket & Söhne")));
+    let filter = |flags: &[&str]| {
+        let needed = ["devpocket", "--environment", "development"];
+        let args = Cli::try_parse_from([&needed, flags].concat()).unwrap().serve;
+        args.log_filter().to_owned()
+    };
+    for word in ["on", "true", "True", "1"] {
+        assert_eq!(filter(&["--debug", word]), "debug");
+    }
+    for word in ["off", "false", "0", ""] {
+        assert_eq!(filter(&["--debug", word]), "info");
+        assert!(config(&["--debug", word]).is_ok(), "off is fine in production");
+    }
+    assert_eq!(filter(&["--debug", "on", "--log", "warn"]), "warn", "who says what to log is heard");
 }
 
 #[test]

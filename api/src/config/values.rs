@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use secrecy::SecretString;
 
-use super::PtydAddress;
+use super::{OnOff, PtydAddress};
 use crate::domain::origins::Origin;
 
 impl FromStr for PtydAddress {
@@ -56,7 +56,35 @@ pub(crate) fn origin(text: &str) -> Result<Option<Origin>, &'static str> {
     if text.trim().is_empty() {
         return Ok(None);
     }
+    let is_bare = |origin: &Origin| {
+        let rest = text.trim().trim_end_matches('/').splitn(4, '/').count();
+        rest == 3 && !text.contains(['?', '#']) && !origin.host().is_empty()
+    };
     Origin::of_url(text.trim())
+        .filter(is_bare)
         .map(Some)
         .ok_or("must be origins like https://app.example, without a wildcard")
+}
+
+/// A name for people: it stands in the subject of mails, where a control character would begin a header of its own.
+pub fn project(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    let is_name = (1..=100).contains(&text.chars().count()) && !text.contains(char::is_control);
+    is_name
+        .then(|| text.to_owned())
+        .ok_or("must be a name of 1 to 100 characters, without control characters")
+}
+
+/// The base of the routes: the one that clients, the page and the OpenAPI document know.
+pub(crate) fn api_base(text: &str) -> Result<String, &'static str> {
+    (text == "/api").then(|| text.to_owned()).ok_or("is /api and nothing else: move it by a proxy in front")
+}
+
+/// A switch that others write in other words.
+pub(crate) fn switch(text: &str) -> Result<OnOff, &'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" | "true" | "1" | "yes" => Ok(OnOff::On),
+        "off" | "false" | "0" | "no" | "" => Ok(OnOff::Off),
+        _ => Err("must be on or off"),
+    }
 }

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::MemoryCoordination;
+use crate::counts;
 use crate::domain::coordination::{Coordination, Failures};
 use crate::domain::limits::{Class, Limiter, Quota, Subject, Taken, micros};
 use crate::domain::lockout::{FAILURES, WINDOW};
@@ -99,8 +100,17 @@ impl RedisCoordination {
     /// The answer to a question; none while Redis is away.
     async fn ask<T>(&self, asked: impl Future<Output = Result<T, RedisError>> + Send) -> Option<T> {
         if self.away().is_some_and(|until| Instant::now() < until) {
+            counts::redis_fallback();
             return None;
         }
+        let answer = self.ask_now(asked).await;
+        if answer.is_none() {
+            counts::redis_fallback();
+        }
+        answer
+    }
+
+    async fn ask_now<T>(&self, asked: impl Future<Output = Result<T, RedisError>> + Send) -> Option<T> {
         match timeout(ANSWER_TIMEOUT, asked).await {
             Ok(Ok(answer)) => {
                 if self.set_away(None).is_some() {
@@ -210,7 +220,9 @@ impl Coordination for RedisCoordination {
 
     async fn reachable(&self) -> Option<bool> {
         let mut connection = self.connection.clone();
-        Some(self.ask(cmd("PING").query_async::<String>(&mut connection)).await.is_some())
+        // It decides nothing, so it is no decision of this api's own either.
+        let away = self.away().is_some_and(|until| Instant::now() < until);
+        Some(!away && self.ask_now(cmd("PING").query_async::<String>(&mut connection)).await.is_some())
     }
 }
 

@@ -33,6 +33,7 @@ use super::password::{PasswordError, Passwords};
 use super::secret_token::{self, NoRandomness};
 use super::token::{KeyList, SigningError, Tokens};
 use super::user::{DeviceInfo, LoginName, NewDevice, User};
+use crate::counts;
 use crate::store::{DeviceStore, MailTokenStore, NewRefresh, ProfileStore, StoreError, UserStore};
 
 pub use access::IssuedTicket;
@@ -58,6 +59,8 @@ pub struct Policy {
     pub require_verified: bool,
     /// What browsers call this server; links in mails begin with it.
     pub public_url: String,
+    /// What this deployment calls itself in mails.
+    pub project: String,
 }
 
 /// What the very first account of a deployment becomes.
@@ -103,6 +106,9 @@ pub enum AccountError {
     /// The current password of a signed-in account was wrong.
     #[error("wrong current password")]
     WrongCurrentPassword,
+    /// The current password of a signed-in account is needed and was not given.
+    #[error("no current password")]
+    CurrentPasswordMissing,
     /// An administrator closed the account.
     #[error("account disabled")]
     Disabled,
@@ -268,18 +274,27 @@ impl Accounts {
         let taken = self.around.coordination.take(Class::Auth, &Subject::Name(name), BY_NAME).await;
         match taken.refused_for {
             None => Ok(()),
-            Some(_) => Err(AccountError::TooMany(Counted { bucket: NAME_BUCKET, quota: BY_NAME, taken })),
+            Some(_) => {
+                counts::rate_limited(NAME_BUCKET);
+                Err(AccountError::TooMany(Counted { bucket: NAME_BUCKET, quota: BY_NAME, taken }))
+            }
         }
     }
 
-    /// The account of a name, once a try of it is counted: under the account, if there is one, so that its two names do not
-    /// give twice the tries.
+    /// The account of a name, once a try of it is counted.
     async fn counted_user(&self, name: &LoginName) -> Result<Option<User>, AccountError> {
+        let (user, counted) = self.subject_of(name).await?;
+        self.count_try(counted).await?;
+        Ok(user)
+    }
+
+    /// The account of a name, and what tries of that name are counted under: the account, if there is one, so that its two
+    /// names do not give twice the tries.
+    async fn subject_of(&self, name: &LoginName) -> Result<(Option<User>, String), AccountError> {
         let user = self.users.user_by_login(name).await?;
         let counted =
             user.as_ref().map_or_else(|| name.key().to_owned(), |user| format!("names of {}", user.id));
-        self.count_try(counted).await?;
-        Ok(user)
+        Ok((user, counted))
     }
 
     fn refresh_to_store(&self, token: &SecretString) -> NewRefresh {

@@ -22,8 +22,10 @@ pub enum Class {
     Auth,
     /// Tickets, sockets, and attaching to sessions that are there.
     Connect,
-    /// What is open to everybody and costs nothing: the page, health. Each api counts it for itself.
+    /// What is open to everybody and costs nothing: the page. Each api counts it for itself.
     Open,
+    /// What is never refused, and takes no unit: health checks, and the numbers for who may read them.
+    Uncounted,
 }
 
 /// So many units in such a time.
@@ -94,6 +96,7 @@ impl Class {
             Self::Auth => "auth",
             Self::Connect => "connect",
             Self::Open => "open",
+            Self::Uncounted => "uncounted",
         }
     }
 
@@ -109,7 +112,7 @@ impl Class {
             (Self::Auth, Tier::Team) => 50,
             (Self::Auth, Tier::Enterprise) => 100,
             (Self::Connect, _) => 600,
-            (Self::Open, _) => 6000,
+            (Self::Open | Self::Uncounted, _) => 6000,
         };
         Quota { units, per: MINUTE }
     }

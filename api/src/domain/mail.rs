@@ -11,7 +11,7 @@ pub struct Mail {
     /// One address.
     pub to: String,
     /// One line.
-    pub subject: &'static str,
+    pub subject: String,
     /// Plain text.
     pub text: SecretString,
 }

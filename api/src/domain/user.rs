@@ -168,6 +168,13 @@ impl LoginName {
     }
 }
 
+/// Whether `text` may stand as a name where others are listed: it neither steers the terminal that shows it (control
+/// characters) nor turns the text beside it (the embeddings, overrides and isolates of Unicode's UAX #9).
+pub fn is_shown_as_it_is(text: &str) -> bool {
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !text.contains(|c: char| c.is_control() || turns(c))
+}
+
 /// What a client says of the device it runs on.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceInfo {

@@ -19,6 +19,7 @@ use super::fields::{Fields, FormOrJson};
 use super::id::PathId;
 use super::paging::{PageQuery, Paging};
 use super::peer::PeerAddress;
+use crate::domain::accounts::AccountError;
 use crate::domain::identity::AuthError;
 use crate::problem::Problem;
 use crate::state::AppState;
@@ -141,7 +142,11 @@ pub async fn change_password(
     fields: Fields,
 ) -> Result<Json<Message>, Problem> {
     let (current, new) = requests::password_change(fields)?;
-    state.accounts.change_password(&identity, current, new, address).await?;
+    let changed = state.accounts.change_password(&identity, current, new, address).await;
+    if let Err(AccountError::CurrentPasswordMissing) = changed {
+        return Err(Problem::missing_field("current_password"));
+    }
+    changed?;
     Ok(Json(Message::new("Password changed; every other device is signed out")))
 }
 

@@ -2,18 +2,22 @@
 //!
 //! By hand rather than by derive: serde stops at the first error, and its messages repeat what was sent.
 
-use std::error::Error;
-
 use axum::Form;
-use axum::body::{Bytes, to_bytes};
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::MAX_BODY_BYTES;
+use super::body;
+use crate::domain::user::is_shown_as_it_is;
 use crate::problem::{FieldError, Problem};
+
+/// What serde_json says of a number beyond all of its types; it has no kind of its own for it.
+const TOO_LARGE: &str = "number out of range";
+/// The media type of bodies.
+const JSON: &str = "application/json";
 
 /// The fields of a JSON object.
 #[derive(Debug)]
@@ -72,12 +76,22 @@ impl Fields {
         Some(name)
     }
 
+    /// A name of a person or a device, which stands where others are listed ([`is_shown_as_it_is`]), or left out.
+    pub fn optional_display_name(&mut self, field: &'static str, most: usize) -> Option<String> {
+        let name = self.optional_text(field, most)?;
+        if !is_shown_as_it_is(&name) {
+            self.wrong(field, "invalid", "must not hold characters that control or turn text");
+            return None;
+        }
+        Some(name)
+    }
+
     /// Such a name, of which null means something other than its absence: `None` is absent, `Some(None)` is null.
-    pub fn nullable_name(&mut self, field: &'static str, most: usize) -> Option<Option<String>> {
+    pub fn nullable_display_name(&mut self, field: &'static str, most: usize) -> Option<Option<String>> {
         match self.values.get(field) {
             None => None,
             Some(Value::Null) => Some(None),
-            Some(_) => self.optional_name(field, most).map(Some),
+            Some(_) => self.optional_display_name(field, most).map(Some),
         }
     }
 
@@ -178,6 +192,11 @@ impl Fields {
                 let status = StatusCode::UNPROCESSABLE_ENTITY;
                 Err(Problem::new(status, "invalid_fields", "The body must be a JSON object"))
             }
+            // It is JSON (RFC 8259 section 6), of which we can take less than it may hold.
+            Err(err) if err.to_string().starts_with(TOO_LARGE) => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                Err(Problem::new(status, "invalid_fields", "A number in the body is too large"))
+            }
             Err(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "malformed_json", "The body is not JSON")),
         }
     }
@@ -188,11 +207,8 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         match media_type(&request).as_deref() {
-            Some("application/json") => Self::of_json(&body(request).await?),
-            _ => {
-                Err(Problem::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
-                    .with_detail("send application/json"))
-            }
+            Some(JSON) => Self::of_json(&body(request).await?),
+            _ => Err(unsupported()),
         }
     }
 }
@@ -200,16 +216,18 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 impl<S: Send + Sync> FromRequest<S> for OptionalFields {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if request.headers().contains_key(CONTENT_TYPE) {
-            return Fields::from_request(request, state).await.map(Self);
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let kind = media_type(&request);
+        let has_kind = request.headers().contains_key(CONTENT_TYPE);
+        let content = body(request).await?;
+        match kind.as_deref() {
+            // Clients name the kind of what they leave out, too.
+            _ if content.is_empty() && (!has_kind || kind.as_deref() == Some(JSON)) => {
+                Ok(Self(Fields { values: Map::new(), errors: Vec::new() }))
+            }
+            Some(JSON) => Fields::of_json(&content).map(Self),
+            _ => Err(unsupported()),
         }
-        if !body(request).await?.is_empty() {
-            return Err(
-                Problem::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE).with_detail("send application/json")
-            );
-        }
-        Ok(Self(Fields { values: Map::new(), errors: Vec::new() }))
     }
 }
 
@@ -219,6 +237,9 @@ impl<S: Send + Sync> FromRequest<S> for FormOrJson {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         match media_type(&request).as_deref() {
             Some("application/x-www-form-urlencoded") => {
+                let (parts, sent) = request.into_parts();
+                let content = body::whole(&parts.headers, sent).await?;
+                let request = Request::from_parts(parts, content.into());
                 let form = Form::<Vec<(String, String)>>::from_request(request, state).await;
                 let Form(pairs) = form.map_err(|rejection| Problem::of_status(rejection.status()))?;
                 let values = pairs.into_iter().map(|(key, value)| (key, Value::String(value))).collect();
@@ -229,14 +250,16 @@ impl<S: Send + Sync> FromRequest<S> for FormOrJson {
     }
 }
 
+fn unsupported() -> Problem {
+    Problem::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE).with_detail("send application/json")
+}
+
 fn media_type(request: &Request) -> Option<String> {
     let text = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
     Some(text.split(';').next()?.trim().to_ascii_lowercase())
 }
 
 async fn body(request: Request) -> Result<Bytes, Problem> {
-    to_bytes(request.into_body(), MAX_BODY_BYTES).await.map_err(|err| {
-        let too_large = err.source().is_some_and(|err| err.is::<http_body_util::LengthLimitError>());
-        Problem::of_status(if too_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST })
-    })
+    let (parts, body) = request.into_parts();
+    body::whole(&parts.headers, body).await
 }

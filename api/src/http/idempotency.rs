@@ -13,7 +13,7 @@ use tracing::{Instrument, Span, warn};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::MAX_BODY_BYTES;
+use super::body;
 use super::current_user::CurrentUser;
 use super::request::RequestId;
 use crate::domain::answers::{ATTEMPT, MAX_KEY_BYTES, Once, RequestKey};
@@ -69,8 +69,9 @@ pub(super) async fn once(State(state): State<AppState>, request: Request, next: 
         Ok(key) => key,
         Err(problem) => return problem.into_response(),
     };
-    let Ok(content) = to_bytes(body, MAX_BODY_BYTES).await else {
-        return Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE).into_response();
+    let content = match body::whole(&parts.headers, body).await {
+        Ok(content) => content,
+        Err(problem) => return problem.into_response(),
     };
     let route = parts.extensions.get::<MatchedPath>().map_or("none", MatchedPath::as_str);
     let once = key.map(|key| Once::new(user.0.user_id, route, &key, &content));

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use super::current_user::{Identified, bearer};
 use super::peer::address_of;
+use crate::counts;
 use crate::domain::limits::{Class, Counted, Subject};
 use crate::domain::user::Tier;
 use crate::problem::Problem;
@@ -24,10 +25,13 @@ pub(super) async fn count(State(state): State<AppState>, mut request: Request, n
     if !state.limits {
         return next.run(request).await;
     }
-    let class = class_of(request.uri().path());
+    let mut class = class_of(request.uri().path());
+    if request.uri().path() == "/metrics" && state.metrics.admits(request.headers(), address_of(&request)) {
+        class = Class::Uncounted;
+    }
     // Who asks is found out once; a handler that needs to know takes it from the request.
     let identified = match bearer(request.headers()) {
-        _ if class == Class::Open => None,
+        _ if matches!(class, Class::Open | Class::Uncounted) => None,
         Ok(Some(token)) => Some(state.accounts.identify_access(token).await),
         Ok(None) | Err(_) => None,
     };
@@ -39,19 +43,35 @@ pub(super) async fn count(State(state): State<AppState>, mut request: Request, n
         request.extensions_mut().insert(Identified(identified));
     }
     let quota = class.quota(tier);
-    let taken = if class == Class::Open {
-        state.own_limiter.take(class, &subject, quota).await
-    } else {
-        state.coordination.take(class, &subject, quota).await
+    let taken = match class {
+        Class::Uncounted => quota.told(0, None),
+        Class::Open => state.own_limiter.take(class, &subject, quota).await,
+        Class::General | Class::Auth | Class::Connect => {
+            state.coordination.take(class, &subject, quota).await
+        }
     };
     let counted = Counted { bucket: class.as_str(), quota, taken };
     let mut response = match taken.refused_for {
         None => next.run(request).await,
-        Some(_) => too_many(counted).into_response(),
+        Some(_) => {
+            counts::rate_limited(counted.bucket);
+            too_many(counted).into_response()
+        }
     };
     // One that was refused further in, by its name, is told of that bucket.
     let told = response.extensions().get::<Problem>().and_then(Problem::refused).unwrap_or(counted);
     tell(response.headers_mut(), told);
+    response
+}
+
+/// Says it in answers to what [`count`] never saw, too: a browser's question before a request.
+pub(super) async fn tell_all(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if state.limits && !response.headers().contains_key(&RATE_LIMIT) {
+        let quota = Class::Uncounted.quota(Tier::Free);
+        let counted = Counted { bucket: Class::Uncounted.as_str(), quota, taken: quota.told(0, None) };
+        tell(response.headers_mut(), counted);
+    }
     response
 }
 
@@ -65,6 +85,10 @@ pub(crate) fn too_many(refused: Counted) -> Problem {
 fn class_of(path: &str) -> Class {
     if path.starts_with("/ws/") {
         return Class::Connect;
+    }
+    // What decides whether this api is sent requests, or restarted, hears the truth however often it asks.
+    if path == "/health" || path.starts_with("/health/") {
+        return Class::Uncounted;
     }
     let Some(path) = path.strip_prefix("/api/") else { return Class::Open };
     let path = path.trim_end_matches('/');
@@ -124,7 +148,10 @@ mod tests {
             ("/api/profile", Class::General),
             ("/api/nothing", Class::General),
             ("/", Class::Open),
-            ("/health", Class::Open),
+            ("/healthy", Class::Open),
+            ("/metrics", Class::Open),
+            ("/health", Class::Uncounted),
+            ("/health/live", Class::Uncounted),
             ("/assets/index.js", Class::Open),
         ] {
             assert_eq!(class_of(path), class, "{path}");

@@ -1,9 +1,10 @@
 //! `/metrics`: what this api counts, for Prometheus (docs/metrics.md), and who may read it on the main port.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::header::{CONTENT_TYPE, FORWARDED};
+use axum::http::header::{CONTENT_TYPE, FORWARDED, VIA};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use devpocket_shared::metrics::{MEDIA_TYPE, Metrics};
@@ -18,25 +19,35 @@ use super::peer::PeerAddress;
 use crate::problem::Problem;
 use crate::state::AppState;
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// What proxies add to a request that they pass on.
+const PASSED_ON: [HeaderName; 5] = [
+    FORWARDED,
+    VIA,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-real-ip"),
+];
 
 /// What there is to show, and to whom.
 #[derive(Clone, Debug, Default)]
 pub struct MetricsAccess {
     metrics: Option<Metrics>,
     token: Option<SecretString>,
+    /// Who comes from this machine may read them.
+    at_home: bool,
 }
 
 impl MetricsAccess {
-    /// Shows `metrics` on the main port to this machine, and to who has the token if there is one.
-    pub const fn new(metrics: Metrics, token: Option<SecretString>) -> Self {
-        Self { metrics: Some(metrics), token }
+    /// Shows `metrics` on the main port to who has the token, if there is one, and to this machine if no proxy is known
+    /// (`at_home`): one on this machine comes from there, whomever it speaks for.
+    pub const fn new(metrics: Metrics, token: Option<SecretString>, at_home: bool) -> Self {
+        Self { metrics: Some(metrics), token, at_home }
     }
 
-    fn admits(&self, headers: &HeaderMap, PeerAddress(peer): PeerAddress) -> bool {
-        // What a proxy on this machine passes on comes from elsewhere.
-        let passed_on = headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED);
-        if peer.to_canonical().is_loopback() && !passed_on {
+    /// Whether who asks from `peer` may read them.
+    pub(super) fn admits(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
+        let passed_on = PASSED_ON.iter().any(|name| headers.contains_key(name));
+        if self.at_home && peer.to_canonical().is_loopback() && !passed_on {
             return true;
         }
         let shown = bearer(headers).ok().flatten().unwrap_or_default();
@@ -59,7 +70,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     ))]
 pub async fn page(
     State(state): State<AppState>,
-    peer: PeerAddress,
+    PeerAddress(peer): PeerAddress,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let refused = || Problem::of_status(StatusCode::NOT_FOUND);
@@ -112,35 +123,47 @@ impl Drop for OpenSocket {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use axum::http::HeaderValue;
-    use axum::http::header::AUTHORIZATION;
 
     use super::*;
 
-    fn admits(token: Option<&str>, peer: &str, headers: &[(HeaderName, &str)]) -> bool {
-        let access = MetricsAccess { metrics: None, token: token.map(|token| token.to_owned().into()) };
-        let headers =
-            headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap()));
-        access.admits(&headers.collect(), PeerAddress(peer.parse::<IpAddr>().unwrap()))
+    fn admits(access: &MetricsAccess, peer: &str, headers: &[(&'static str, &str)]) -> bool {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
+        access.admits(&headers.collect(), peer.parse().unwrap())
+    }
+
+    fn access(token: Option<&str>, at_home: bool) -> MetricsAccess {
+        MetricsAccess { metrics: None, token: token.map(|token| token.to_owned().into()), at_home }
     }
 
     #[test]
     fn this_machine_and_who_has_the_token_may_read() {
-        let right = [(AUTHORIZATION, "Bearer right")];
-        let wrong = [(AUTHORIZATION, "Bearer righ")];
+        let right = ("authorization", "Bearer right");
+        let (open, closed) = (access(None, true), access(Some("right"), true));
         for local in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
-            assert!(admits(None, local, &[]));
-            assert!(!admits(None, local, &[(X_FORWARDED_FOR, "203.0.113.9")]), "a proxy's client");
-            assert!(!admits(None, local, &[(FORWARDED, "for=203.0.113.9")]), "a proxy's client");
-            assert!(admits(Some("right"), local, &[(X_FORWARDED_FOR, "203.0.113.9"), right[0].clone()]));
+            assert!(admits(&open, local, &[]));
+            for name in ["x-forwarded-for", "forwarded", "via", "x-real-ip", "x-forwarded-host"] {
+                assert!(!admits(&open, local, &[(name, "203.0.113.9")]), "a proxy's client: {name}");
+                assert!(admits(&closed, local, &[(name, "203.0.113.9"), right]));
+            }
         }
-        assert!(!admits(None, "203.0.113.9", &[]));
-        assert!(!admits(None, "203.0.113.9", &right), "no token, no way in");
-        assert!(!admits(None, "203.0.113.9", &[(AUTHORIZATION, "Bearer ")]));
-        assert!(admits(Some("right"), "203.0.113.9", &right));
-        assert!(!admits(Some("right"), "203.0.113.9", &wrong));
-        assert!(!admits(Some("right"), "203.0.113.9", &[]));
+        assert!(!admits(&open, "203.0.113.9", &[]));
+        assert!(!admits(&open, "203.0.113.9", &[right]), "no token, no way in");
+        assert!(!admits(&open, "203.0.113.9", &[("authorization", "Bearer ")]));
+        assert!(admits(&closed, "203.0.113.9", &[right]));
+        assert!(!admits(&closed, "203.0.113.9", &[("authorization", "Bearer righ")]));
+        assert!(!admits(&closed, "203.0.113.9", &[]));
+    }
+
+    /// The story: a proxy that says nothing of whom it speaks for showed the numbers to the whole world.
+    #[test]
+    fn behind_a_proxy_this_machine_is_no_better_than_others() {
+        for local in ["127.0.0.1", "::1"] {
+            assert!(!admits(&access(None, false), local, &[]));
+            assert!(!admits(&access(Some("right"), false), local, &[]));
+            assert!(admits(&access(Some("right"), false), local, &[("authorization", "Bearer right")]));
+        }
     }
 }

@@ -3,8 +3,8 @@
 mod answers;
 mod schemas;
 
-use std::sync::LazyLock;
-
+use axum::body::Bytes;
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -15,13 +15,6 @@ use utoipa_axum::routes;
 
 pub(super) use self::schemas::{email, nullable_word, optional_email, optional_time, word};
 use crate::state::AppState;
-
-/// The document of `/openapi.json`, written once.
-static TEXT: LazyLock<String> = LazyLock::new(|| {
-    let mut text = serde_json::to_string(&document()).unwrap_or_default();
-    text.push('\n');
-    text
-});
 
 const DESCRIPTION: &str = "\
 Terminals that do not die: accounts, and sessions on a server that any device of the account attaches to.
@@ -45,9 +38,16 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().routes(routes!(serve))
 }
 
-/// The OpenAPI document of every route.
-pub fn document() -> OpenApi {
-    let mut document = base();
+/// The document as `/openapi.json` has it.
+pub(crate) fn text(project: &str) -> String {
+    let mut text = serde_json::to_string(&document(project)).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The OpenAPI document of every route, under the name of a deployment.
+pub fn document(project: &str) -> OpenApi {
+    let mut document = base(project);
     document.merge(super::routes().into_openapi());
     document.merge(crate::terminal::routes().into_openapi());
     answers::complete(&mut document);
@@ -60,13 +60,13 @@ pub fn document() -> OpenApi {
     get, path = "/openapi.json", tag = "operations", operation_id = "show_openapi", security(()),
     responses((status = 200, description = "The document", body = Object))
 )]
-async fn serve() -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], TEXT.as_str())
+async fn serve(State(state): State<AppState>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], Bytes::from_owner(state.document))
 }
 
-fn base() -> OpenApi {
+fn base(project: &str) -> OpenApi {
     let info = InfoBuilder::new()
-        .title("DevPocket")
+        .title(project)
         // Of this contract; which build a server runs is nobody's business.
         .version("1")
         .description(Some(DESCRIPTION))

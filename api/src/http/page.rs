@@ -25,7 +25,8 @@ const PAGES: [(&str, &str); 3] = [("", "index.html"), ("docs", "docs.html"), ("r
 
 /// The file a path names. Every unknown path of the server ends here.
 pub async fn file(method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    let path = uri.path().trim_start_matches('/');
+    let path = uri.path();
+    let path = path.strip_prefix('/').unwrap_or(path);
     let page = PAGES.iter().find(|(page, _)| *page == path).map(|(_, file)| *file);
     let path = page.unwrap_or(path);
     let found = Dist::get(path);

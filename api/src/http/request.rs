@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::Response;
 use tokio::time::{Instant, timeout};
@@ -15,6 +15,7 @@ use tracing::{Instrument, debug, info_span};
 use uuid::Uuid;
 
 use super::metrics;
+use crate::counts;
 use crate::logs::ACCESS;
 use crate::problem::Problem;
 use crate::state::AppState;
@@ -110,13 +111,18 @@ pub(super) async fn check_head(request: Request, next: Next) -> Result<Response,
     Ok(next.run(request).await)
 }
 
-/// Refuses a request whose `Host` cannot mean this listener.
+/// Refuses a request whose `Host` cannot mean this listener, or of which nobody can tell what it means (RFC 9112 section
+/// 3.2: one `Host` exactly, since HTTP/1.1).
 pub(super) async fn check_host(
     State(state): State<AppState>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let host = request.headers().get(HOST).map(|host| host.to_str().unwrap_or_default());
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = hosts.next().map(|host| host.to_str().unwrap_or_default());
+    if hosts.next().is_some() || host.is_none() && request.version() >= Version::HTTP_11 {
+        return Err(Problem::of_status(StatusCode::BAD_REQUEST).with_detail("one Host header is needed"));
+    }
     if host.is_none_or(|host| state.accounts.host_reaches(host)) {
         Ok(next.run(request).await)
     } else {
@@ -129,6 +135,7 @@ pub(super) async fn check_host(
 fn shaped(response: Response, id: &RequestId) -> Response {
     let status = response.status();
     if let Some(problem) = response.extensions().get::<Problem>() {
+        counts::problem(problem.code());
         return keeping_headers(problem.respond(id.as_str()), &response);
     }
     let is_error = status.is_client_error() || status.is_server_error();
@@ -137,7 +144,9 @@ fn shaped(response: Response, id: &RequestId) -> Response {
         kind.as_bytes().starts_with(b"application/")
     });
     if is_error && !has_shape {
-        return keeping_headers(Problem::of_status(status).respond(id.as_str()), &response);
+        let problem = Problem::of_status(status);
+        counts::problem(problem.code());
+        return keeping_headers(problem.respond(id.as_str()), &response);
     }
     response
 }

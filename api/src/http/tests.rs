@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
 use devpocket_tests::wait_for;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -81,6 +81,7 @@ impl<P: Place> Api<P> {
             refresh_life: Duration::days(30),
             require_verified: false,
             public_url: "https://pocket.example/".to_owned(),
+            project: "Pocket & Söhne".to_owned(),
         };
         change(&mut policy);
         let seconds = Arc::new(AtomicI64::new(0));
@@ -115,6 +116,7 @@ impl<P: Place> Api<P> {
             trusted_proxies: Arc::new(["10.0.0.0/8".parse().unwrap()]),
             cors_origins: Arc::new([Origin::of_url("https://app.example").unwrap()]),
             behind_tls: false,
+            document: crate::http::openapi::text("Pocket & Söhne").into_bytes().into(),
             metrics: crate::http::metrics::MetricsAccess::default(),
             tasks,
             draining: draining.clone(),
@@ -128,7 +130,9 @@ impl<P: Place> Api<P> {
         self.seconds.fetch_add(seconds, Ordering::SeqCst);
     }
 
-    async fn send(&self, request: Request<Body>) -> Answer {
+    async fn send(&self, mut request: Request<Body>) -> Answer {
+        let own = || HeaderValue::from_static("127.0.0.1:8000");
+        request.headers_mut().entry("host").or_insert_with(own);
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let text = String::from_utf8(to_bytes(body, 1 << 24).await.unwrap().to_vec()).unwrap();

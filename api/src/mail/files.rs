@@ -91,7 +91,7 @@ mod tests {
     async fn a_mail_is_a_file_of_its_owner_alone() {
         let place = tempfile::tempdir().unwrap();
         let directory = place.path().join("mail");
-        let mail = Mail { to: "ann@example.com".into(), subject: "Hello", text: "s3cret".into() };
+        let mail = Mail { to: "ann@example.com".into(), subject: "Hello".into(), text: "s3cret".into() };
         FileMailer::new(directory.clone()).send(&mail).await.unwrap();
         FileMailer::new(directory.clone()).send(&mail).await.unwrap();
         let files: Vec<_> =
@@ -118,7 +118,7 @@ mod tests {
         let day = Duration::from_secs(24 * 60 * 60);
         let gone = [7, 400].map(|days| put(format!("{}.eml", Uuid::now_v7()), days * day));
         let kept = [put(format!("{}.eml", Uuid::now_v7()), 6 * day), put("notes.eml".to_owned(), 400 * day)];
-        let mail = Mail { to: "ann@example.com".into(), subject: "Hello", text: "s3cret".into() };
+        let mail = Mail { to: "ann@example.com".into(), subject: "Hello".into(), text: "s3cret".into() };
         FileMailer::new(place.path().to_owned()).send(&mail).await.unwrap();
         assert!(gone.iter().all(|path| !path.exists()) && kept.iter().all(|path| path.exists()));
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 3);
@@ -149,7 +149,7 @@ mod tests {
     #[tokio::test]
     async fn a_directory_that_cannot_be_made_is_told() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mail = Mail { to: "ann@example.com".into(), subject: "Hello", text: "s3cret".into() };
+        let mail = Mail { to: "ann@example.com".into(), subject: "Hello".into(), text: "s3cret".into() };
         let failed = FileMailer::new(file.path().join("mail")).send(&mail).await;
         assert!(matches!(failed, Err(MailError::Failed(_))), "{failed:?}");
     }

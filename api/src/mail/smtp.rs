@@ -48,7 +48,7 @@ impl Mailer for SmtpMailer {
         let message = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
-            .subject(mail.subject)
+            .subject(mail.subject.as_str())
             .message_id(None)
             .header(ContentType::TEXT_PLAIN)
             .body(mail.text.expose_secret().to_owned())

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -22,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::debug;
 
+use super::Limits;
+use super::awaited::Awaited;
 use super::waiting::Place;
 use crate::http::peer::Peer;
 
@@ -32,7 +33,7 @@ pub(super) async fn serve_one(
     stream: Counted<TcpStream>,
     peer: SocketAddr,
     router: Router,
-    header_deadline: Duration,
+    limits: Limits,
     place: Place,
     stop: CancellationToken,
 ) {
@@ -40,10 +41,10 @@ pub(super) async fn serve_one(
     let working = place.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         working.work();
-        let working = working.clone();
-        let mut request = request.map(Body::new);
+        let reading = |body| Body::new(Awaited::new(body, working.clone(), limits.body));
+        let mut request = request.map(reading);
         request.extensions_mut().insert(Peer(peer));
-        let router = router.clone();
+        let (router, working) = (router.clone(), working.clone());
         async move {
             let answer = router.oneshot(request).await.unwrap_or_else(|never| match never {});
             // One that is told to go sends what it has begun to send.
@@ -53,7 +54,7 @@ pub(super) async fn serve_one(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(header_deadline)
+        .header_read_timeout(limits.header)
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();

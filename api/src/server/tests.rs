@@ -7,7 +7,11 @@ use tokio::time::Instant;
 
 use super::*;
 
-const LIMITS: Limits = Limits { connections: 16, header: Duration::from_millis(300) };
+const LIMITS: Limits =
+    Limits { connections: 16, header: Duration::from_millis(300), body: Duration::from_millis(300) };
+/// Within these nothing is cut off.
+const PATIENT: Limits =
+    Limits { connections: 4, header: Duration::from_secs(60), body: Duration::from_secs(60) };
 /// Far beyond anything waited for here.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -112,7 +116,7 @@ async fn a_running_request_is_answered_after_stop_and_no_other_begins() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_wait_for_a_place() {
-    let running = start(Limits { connections: 1, header: Duration::from_secs(60) }).await;
+    let running = start(Limits { connections: 1, ..PATIENT }).await;
     let mut first = running.connect().await;
     first.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     running.began.acquire().await.unwrap().forget();
@@ -128,7 +132,7 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
 /// The story: whoever opened connections and said nothing kept everybody out for as long as a header may take.
 #[tokio::test]
 async fn connections_that_say_nothing_keep_nobody_out() {
-    let running = start(Limits { connections: 4, header: Duration::from_secs(60) }).await;
+    let running = start(PATIENT).await;
     let mut slow = running.connect().await;
     slow.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     running.began.acquire().await.unwrap().forget();
@@ -153,6 +157,61 @@ async fn connections_that_say_nothing_keep_nobody_out() {
     timeout(PATIENCE, slow.read_exact(&mut byte)).await.expect("an answer").unwrap();
     assert_eq!(&byte, b"HTTP/1.1 200 OK");
     drop(silent);
+}
+
+/// A request whose body is begun and not sent.
+const HALF: &[u8] = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nx";
+
+/// The story: a hundred bodies of which one byte came kept everybody out for half a minute.
+#[tokio::test]
+async fn bodies_that_are_begun_and_not_sent_keep_nobody_out() {
+    let running = start(PATIENT).await;
+    let mut slow = running.connect().await;
+    slow.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    running.began.acquire().await.unwrap().forget();
+    let mut half = Vec::new();
+    for _ in 0..16 {
+        let mut stream = running.connect().await;
+        stream.write_all(HALF).await.unwrap();
+        half.push(stream);
+    }
+    let began = Instant::now();
+    for _ in 0..3 {
+        let mut stream = running.connect().await;
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        assert!(rest(&mut stream).await.starts_with("HTTP/1.1 200 OK"));
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    running.may_end.add_permits(1);
+    let mut byte = [0; 15];
+    timeout(PATIENCE, slow.read_exact(&mut byte)).await.expect("an answer").unwrap();
+    assert_eq!(&byte, b"HTTP/1.1 200 OK");
+}
+
+#[tokio::test]
+async fn a_body_that_stops_is_given_up_and_one_that_goes_on_is_not() {
+    let running = start(Limits { header: Duration::from_secs(60), ..LIMITS }).await;
+    let mut silent = running.connect().await;
+    silent.write_all(HALF).await.unwrap();
+    let (mut reader, mut writer) = running.connect().await.into_split();
+    let tasks = TaskTracker::new();
+    // Longer than the deadline in all, with less than it between any two bytes.
+    let sending = tasks.spawn(async move {
+        let mut ticks = tokio::time::interval(Duration::from_millis(10));
+        writer.write_all(HALF).await.unwrap();
+        for _ in 1..100 {
+            ticks.tick().await;
+            writer.write_all(b"x").await.unwrap();
+        }
+        writer
+    });
+    let began = Instant::now();
+    let answer = rest(&mut silent).await;
+    assert!(answer.starts_with("HTTP/1.1 4") && began.elapsed() < PATIENCE, "{answer}");
+    let mut answer = [0; 15];
+    timeout(PATIENCE, reader.read_exact(&mut answer)).await.expect("an answer").unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    drop(sending.await.unwrap());
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Connections in which no request is under way, the one that waits longest first: when there are too many, it goes. Knows
+//! Connections that wait for their client: for a request or for its body, the one that waits longest first: when there are too many, it goes. Knows
 //! no socket.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// Those that wait for a request, by when they began to.
+/// Those that wait for their client, by when they began to.
 #[derive(Debug, Default)]
 pub(super) struct Waiting(Mutex<Line>);
 
@@ -51,7 +51,7 @@ impl Place {
         place
     }
 
-    /// It waits for a request from here on.
+    /// It waits for its client from here on.
     pub(super) fn wait(&self) {
         let mut line = self.all.line();
         line.last += 1;
@@ -61,7 +61,7 @@ impl Place {
         self.leave(Some(number));
     }
 
-    /// A request is under way.
+    /// A request is under way, and its client has sent what is needed.
     pub(super) fn work(&self) {
         self.has_worked.store(true, Ordering::Relaxed);
         self.leave(None);

@@ -1,10 +1,15 @@
 //! An open database of either kind: statements one by one, and transactions. Knows no table.
 
+use std::time::Duration;
+
 use sqlx::{PgPool, Postgres, SqlitePool};
+use tokio::time::Instant;
 
 use super::migrations::Applied;
+use super::postgres::OPENING_PATIENCE;
 use super::statement::{Connection, Row, Statement, answer, sql};
 use super::{Location, Schema, StoreError, postgres, sqlite};
+use crate::counts;
 
 /// An open database; cloning is cheap.
 #[derive(Clone, Debug)]
@@ -33,10 +38,23 @@ pub(super) enum Turn {
 }
 
 impl Database {
-    /// Opens the database; SQLite's is made if it is not there.
+    /// Opens the database; SQLite's is made if it is not there, PostgreSQL's server waited for if it is not there yet.
     pub async fn open(location: &Location, schema: Schema) -> Result<Self, StoreError> {
+        Self::open_within(location, schema, OPENING_PATIENCE).await
+    }
+
+    /// As [`Database::open`], without waiting: for who has somebody watching.
+    pub async fn open_now(location: &Location, schema: Schema) -> Result<Self, StoreError> {
+        Self::open_within(location, schema, Duration::ZERO).await
+    }
+
+    async fn open_within(
+        location: &Location,
+        schema: Schema,
+        patience: Duration,
+    ) -> Result<Self, StoreError> {
         let pool = match location {
-            Location::Postgres(url) => Pool::Postgres(postgres::open(url, schema).await?),
+            Location::Postgres(url) => Pool::Postgres(postgres::open(url, schema, patience).await?),
             Location::Sqlite(options) => Pool::Sqlite(sqlite::open(options, schema).await?.0),
         };
         Ok(Self { pool })
@@ -73,7 +91,7 @@ impl Database {
     pub(super) async fn execute(&self, statement: Statement) -> Result<u64, StoreError> {
         match &self.pool {
             Pool::Postgres(pool) => {
-                let connection = &mut *pool.acquire().await?;
+                let connection = &mut *waited(pool.acquire()).await?;
                 match Connection::Postgres(connection).execute(statement.clone()).await {
                     Err(err) if err.is_deadlock() => {
                         Connection::Postgres(connection).execute(statement).await
@@ -81,7 +99,9 @@ impl Database {
                     done => done,
                 }
             }
-            Pool::Sqlite(pool) => Connection::Sqlite(&mut *pool.acquire().await?).execute(statement).await,
+            Pool::Sqlite(pool) => {
+                Connection::Sqlite(&mut *waited(pool.acquire()).await?).execute(statement).await
+            }
         }
     }
 
@@ -89,9 +109,11 @@ impl Database {
     pub(super) async fn optional<R: Row>(&self, statement: Statement) -> Result<Option<R>, StoreError> {
         match &self.pool {
             Pool::Postgres(pool) => {
-                Connection::Postgres(&mut *pool.acquire().await?).optional(statement).await
+                Connection::Postgres(&mut *waited(pool.acquire()).await?).optional(statement).await
             }
-            Pool::Sqlite(pool) => Connection::Sqlite(&mut *pool.acquire().await?).optional(statement).await,
+            Pool::Sqlite(pool) => {
+                Connection::Sqlite(&mut *waited(pool.acquire()).await?).optional(statement).await
+            }
         }
     }
 
@@ -99,13 +121,15 @@ impl Database {
     pub(super) async fn all<R: Row>(&self, statement: Statement) -> Result<Vec<R>, StoreError> {
         match &self.pool {
             Pool::Postgres(pool) => {
-                let connection = &mut *pool.acquire().await?;
+                let connection = &mut *waited(pool.acquire()).await?;
                 match Connection::Postgres(connection).all(statement.clone()).await {
                     Err(err) if err.is_deadlock() => Connection::Postgres(connection).all(statement).await,
                     done => done,
                 }
             }
-            Pool::Sqlite(pool) => Connection::Sqlite(&mut *pool.acquire().await?).all(statement).await,
+            Pool::Sqlite(pool) => {
+                Connection::Sqlite(&mut *waited(pool.acquire()).await?).all(statement).await
+            }
         }
     }
 
@@ -114,12 +138,20 @@ impl Database {
     pub(super) async fn begin(&self) -> Result<Transaction, StoreError> {
         answer(async {
             Ok(match &self.pool {
-                Pool::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
-                Pool::Sqlite(pool) => Transaction::Sqlite(pool.begin_with("begin immediate").await?),
+                Pool::Postgres(pool) => Transaction::Postgres(waited(pool.begin()).await?),
+                Pool::Sqlite(pool) => Transaction::Sqlite(waited(pool.begin_with("begin immediate")).await?),
             })
         })
         .await
     }
+}
+
+/// Waits for a connection, and counts for how long.
+async fn waited<T>(connection: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    let began = Instant::now();
+    let connection = connection.await;
+    counts::database_wait(began.elapsed());
+    connection
 }
 
 impl Transaction {

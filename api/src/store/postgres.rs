@@ -27,7 +27,7 @@ const STILL_GOOD: Duration = Duration::from_millis(100);
 /// How long a connection given back may take to say that it is in order. Over it, it is closed.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a start waits for a server that is not there yet, and looks again after.
-const OPENING_PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const OPENING_PATIENCE: Duration = Duration::from_secs(30);
 const OPENING_WAIT: Duration = Duration::from_millis(500);
 
 /// The options in a `postgres:` URL. sqlx logs no statement: its look at whether it should makes tracing's filters of single
@@ -38,10 +38,14 @@ pub(super) fn options(url: &SecretString) -> Result<PgConnectOptions, sqlx::Erro
         .disable_statement_logging())
 }
 
-/// Connects; waits for a server that is still starting.
-pub(super) async fn open(url: &SecretString, schema: Schema) -> Result<PgPool, StoreError> {
+/// Connects; waits so long for a server that is still starting.
+pub(super) async fn open(
+    url: &SecretString,
+    schema: Schema,
+    patience: Duration,
+) -> Result<PgPool, StoreError> {
     let options = options(url)?;
-    let deadline = Instant::now() + OPENING_PATIENCE;
+    let deadline = Instant::now() + patience;
     loop {
         match connect(&options, schema).await {
             Err(StoreError::Unavailable(err)) if Instant::now() < deadline => {
@@ -60,8 +64,10 @@ pub(super) async fn migrate(url: &SecretString) -> Result<Applied, StoreError> {
 }
 
 async fn connect(options: &PgConnectOptions, schema: Schema) -> Result<PgPool, StoreError> {
-    if schema == Schema::Migrate {
-        run_migrations(options).await?;
+    // Not by the pool: what it says of a server that does not answer is that it waited in vain.
+    match schema {
+        Schema::Migrate => run_migrations(options).await.map(drop)?,
+        Schema::Check => check(options).await?,
     }
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
@@ -91,11 +97,14 @@ async fn connect(options: &PgConnectOptions, schema: Schema) -> Result<PgPool, S
         })
         .connect_with(options.clone())
         .await?;
-    if schema == Schema::Check {
-        let mut connection = pool.acquire().await?;
-        migrations::check(On::Postgres(&mut connection)).await?;
-    }
     Ok(pool)
+}
+
+async fn check(options: &PgConnectOptions) -> Result<(), StoreError> {
+    let mut connection = answer(options.connect()).await?;
+    let checked = migrations::check(On::Postgres(&mut connection)).await;
+    drop(connection.close().await);
+    checked
 }
 
 async fn run_migrations(options: &PgConnectOptions) -> Result<Applied, StoreError> {

@@ -31,6 +31,7 @@ use super::outbound::{Out, code};
 use super::socket::{Socket, Taken};
 use super::upgrade::MAX_MESSAGE_BYTES;
 use super::{Channel, Credential, Encoding, Names, Terminal, reply};
+use crate::counts::{self, ClosedBy};
 use crate::domain::identity::Identity;
 
 /// A peer that says nothing and takes nothing for this long is dropped (PROTOCOL section 1). One that is sent much over a slow
@@ -94,6 +95,8 @@ struct Inbound<'a> {
     complaints: u32,
     complaints_since: Instant,
     expiry_told: bool,
+    /// The code of the client's own close.
+    said_goodbye: Option<u16>,
     taken: Taken,
 }
 
@@ -132,9 +135,14 @@ pub(super) async fn run(
         complaints: 0,
         complaints_since: Instant::now(),
         expiry_told: false,
+        said_goodbye: None,
         taken,
     };
     let end = inbound.serve(&mut stream).await;
+    counts::socket_closed(match &end {
+        Err(End::Close(code, _)) => ClosedBy::Server(*code),
+        Ok(()) | Err(End::Left) => ClosedBy::Client(inbound.said_goodbye),
+    });
     if let Err(End::Close(code, reason)) = end {
         drop(timeout(CLOSE_WAIT, inbound.to_client.send(Out::Close(code, reason))).await);
         drop(inbound);
@@ -284,7 +292,12 @@ impl Inbound<'_> {
                 self.handle_binary(bytes).await
             }
             // The library answers pings and closes; it goes on being read until there is nothing more.
-            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => Ok(()),
+            Message::Close(close) => {
+                // 1005 is what RFC 6455 section 7.1.5 calls a close without a code.
+                self.said_goodbye = Some(close.map_or(1005, |close| close.code.into()));
+                Ok(())
+            }
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(()),
         }
     }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -29,6 +29,20 @@ pub(super) type Socket = WebSocketStream<Watched<TokioIo<Upgraded>>>;
 pub(super) struct Handshake {
     pub(super) answer: Response,
     pub(super) upgrade: OnUpgrade,
+}
+
+/// The version of the protocol (RFC 6455 section 4.1).
+const VERSION: &str = "13";
+
+/// The answer to a handshake of another version of the protocol: which one is spoken here (RFC 6455 section 4.2.2).
+pub(super) fn other_version(headers: &HeaderMap) -> Option<Response> {
+    let asked = headers.get(header::SEC_WEBSOCKET_VERSION)?;
+    if asked == VERSION {
+        return None;
+    }
+    let title = format!("WebSocket is spoken in version {VERSION} here");
+    let problem = Problem::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", title);
+    Some(([(header::SEC_WEBSOCKET_VERSION, VERSION)], problem).into_response())
 }
 
 /// Answers the opening handshake (RFC 6455 section 4.2.2), without a subprotocol.

@@ -56,7 +56,7 @@ pub(super) struct Opening {
         (status = 400, description = "No WebSocket was asked for"),
         (status = 401, description = "`not_authenticated`, `token_invalid`, `token_expired`, `token_revoked`"),
         (status = 403, description = "`origin_not_allowed`"),
-        (status = 426, description = "This connection cannot become a WebSocket"),
+        (status = 426, description = "This connection cannot become a WebSocket, or not one of this version"),
     ))]
 pub(super) async fn upgrade(
     State(terminal): State<Arc<Terminal>>,
@@ -74,6 +74,10 @@ pub(super) async fn upgrade(
         return Err(
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", title).with_retry_after(DRAINING_SECS)
         );
+    }
+    // Before a ticket is used up, too.
+    if let Some(answer) = socket::other_version(&headers) {
+        return Ok(answer);
     }
     let identity = terminal.gate.identify(credential(&headers, &opening)?).await?;
     let mut handshake = socket::shake_hands(&mut request)?;

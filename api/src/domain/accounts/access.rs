@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::{AccountError, Accounts, LocalSessions};
+use crate::counts::{self, Ticket};
 use crate::domain::identity::{AuthError, Identity};
 use crate::domain::limits::{Class, Subject};
 use crate::domain::ticket::Taken;
@@ -36,13 +37,17 @@ impl Accounts {
     /// access token the ticket was made from.
     pub async fn identify_ticket(&self, ticket: &str) -> Result<Identity, AuthError> {
         let now = self.clock.now();
-        let ticket = self.tokens.check_ticket(ticket, now)?;
+        let ticket =
+            self.tokens.check_ticket(ticket, now).inspect_err(|_| counts::ticket(Ticket::Invalid))?;
         let identity = self.identify(ticket.access).await?;
-        match self.around.coordination.use_ticket(ticket.id, ticket.gone_at, now).await {
-            Taken::First => Ok(identity),
-            Taken::Again => Err(AuthError::Invalid),
-            Taken::Full => Err(AuthError::Busy),
-        }
+        let (outcome, identified) =
+            match self.around.coordination.use_ticket(ticket.id, ticket.gone_at, now).await {
+                Taken::First => (Ticket::Accepted, Ok(identity)),
+                Taken::Again => (Ticket::UsedBefore, Err(AuthError::Invalid)),
+                Taken::Full => (Ticket::NoRoom, Err(AuthError::Busy)),
+            };
+        counts::ticket(outcome);
+        identified
     }
 
     /// A ticket that opens one socket as `identity`.
@@ -71,7 +76,8 @@ impl Accounts {
             return None;
         }
         let quota = class.quota(identity.tier);
-        self.around.coordination.take(class, &Subject::User(identity.user_id), quota).await.refused_for
+        let taken = self.around.coordination.take(class, &Subject::User(identity.user_id), quota).await;
+        taken.refused_for.inspect(|_| counts::rate_limited(class.as_str()))
     }
 
     /// Whether `identity` may open sessions on the server itself.

@@ -82,7 +82,7 @@ impl Accounts {
         let mail = match errand {
             Errand::Reset(email) => self.link_mail(&email, MailPurpose::Reset).await,
             Errand::Verify(email) => self.link_mail(&email, MailPurpose::Verify).await,
-            Errand::Moved(to) => Ok(Some(moved_mail(to))),
+            Errand::Moved(to) => Ok(Some(moved_mail(to, &self.policy.project))),
         };
         match mail {
             Ok(Some(mail)) => self.deliver(&mail, stop).await,
@@ -115,9 +115,12 @@ impl Accounts {
         if !self.mail_tokens.add_mail_token(&token, MOST_LINKS, now).await? {
             return Ok(None);
         }
+        let project = &self.policy.project;
         Ok(Some(match purpose {
-            MailPurpose::Reset => reset_mail(&user, secret.expose_secret()),
-            MailPurpose::Verify => verify_mail(&user, &self.policy.public_url, secret.expose_secret()),
+            MailPurpose::Reset => reset_mail(&user, project, secret.expose_secret()),
+            MailPurpose::Verify => {
+                verify_mail(&user, project, &self.policy.public_url, secret.expose_secret())
+            }
         }))
     }
 
@@ -148,28 +151,31 @@ impl Accounts {
     }
 }
 
-fn reset_mail(user: &User, token: &str) -> Mail {
+fn reset_mail(user: &User, project: &str, token: &str) -> Mail {
     let text = format!(
-        "Hello {},\n\nsomebody, probably you, asked for a new password of your DevPocket account. Where DevPocket asks for\n\
+        "Hello {},\n\nsomebody, probably you, asked for a new password of your {project} account. Where {project} asks for\n\
          the code from this mail, enter\n\n{token}\n\nIt works once, for an hour, and signs every device out. If it was not you,\n\
          do nothing: your password stays as it is.\n",
         user.username
     );
-    Mail { to: user.email.clone(), subject: "Your DevPocket password", text: text.into() }
+    Mail { to: user.email.clone(), subject: format!("Your {project} password"), text: text.into() }
 }
 
-fn verify_mail(user: &User, public_url: &str, token: &str) -> Mail {
+fn verify_mail(user: &User, project: &str, public_url: &str, token: &str) -> Mail {
     let base = public_url.trim_end_matches('/');
     let text = format!(
-        "Hello {},\n\nto confirm that this is the address of your DevPocket account, open\n\n\
+        "Hello {},\n\nto confirm that this is the address of your {project} account, open\n\n\
          {base}/api/auth/verify-email/{token}\n\nwithin 24 hours. If you have no account there, do nothing.\n",
         user.username
     );
-    Mail { to: user.email.clone(), subject: "Confirm your address for DevPocket", text: text.into() }
+    let subject = format!("Confirm your address for {project}");
+    Mail { to: user.email.clone(), subject, text: text.into() }
 }
 
-fn moved_mail(to: String) -> Mail {
-    let text = "Hello,\n\nyour DevPocket account has another mail address now. If it was not you who changed it, sign in, \
-                change your\npassword and set the address back.\n";
-    Mail { to, subject: "The address of your DevPocket account has changed", text: text.into() }
+fn moved_mail(to: String, project: &str) -> Mail {
+    let text = format!(
+        "Hello,\n\nyour {project} account has another mail address now. If it was not you who changed it, sign in, change your\n\
+         password and set the address back.\n"
+    );
+    Mail { to, subject: format!("The address of your {project} account has changed"), text: text.into() }
 }

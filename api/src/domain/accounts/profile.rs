@@ -122,7 +122,7 @@ impl Accounts {
     ) -> Result<(), AccountError> {
         let user = self.known(identity).await?;
         if user.password_hash.is_some() {
-            let password = password.ok_or(AccountError::WrongCurrentPassword)?;
+            let password = password.ok_or(AccountError::CurrentPasswordMissing)?;
             let attempt = Attempt::at_account(user.id, address);
             if !self.check_password(attempt, Some(&user), password).await? {
                 return Err(AccountError::WrongCurrentPassword);

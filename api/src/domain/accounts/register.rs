@@ -1,5 +1,6 @@
 //! Making an account.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use devpocket_shared::ids::UserId;
@@ -37,7 +38,13 @@ impl Accounts {
         if !self.policy.registration_open {
             return Err(AccountError::RegistrationClosed);
         }
-        self.counted_user(&LoginName::Email(new.email.key())).await?;
+        let mut tried = BTreeSet::new();
+        for name in [LoginName::Email(new.email.key()), LoginName::Username(new.username.key())] {
+            tried.insert(self.subject_of(&name).await?.1);
+        }
+        for name in tried {
+            self.count_try(name).await?;
+        }
         if let Some(weakness) = weakness(new.password.expose_secret()) {
             return Err(AccountError::WeakPassword(weakness));
         }

@@ -17,10 +17,16 @@ pub(super) struct Registration {
     #[schema(min_length = 8, max_length = 128, format = Password)]
     password: String,
     /// A name for people.
-    #[schema(max_length = 100, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
+    #[schema(
+        max_length = 100,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]*$"
+    )]
     display_name: Option<String>,
     /// A name for this device.
-    #[schema(max_length = 100, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
+    #[schema(
+        max_length = 100,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]*$"
+    )]
     device_name: Option<String>,
     #[schema(schema_with = super::views::device_type)]
     device_type: Option<String>,
@@ -35,7 +41,10 @@ pub(super) struct Login {
     #[schema(max_length = 128, format = Password)]
     password: String,
     /// A name for this device.
-    #[schema(max_length = 100, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
+    #[schema(
+        max_length = 100,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]*$"
+    )]
     device_name: Option<String>,
     #[schema(schema_with = super::views::device_type)]
     device_type: Option<String>,
@@ -50,7 +59,11 @@ pub(super) struct LoginForm {
     #[schema(max_length = 128, format = Password)]
     password: String,
     /// A name for this device.
-    #[schema(max_length = 100, nullable = false, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
+    #[schema(
+        max_length = 100,
+        nullable = false,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]*$"
+    )]
     device_name: Option<String>,
     #[schema(schema_with = super::views::device_type_in_form)]
     device_type: Option<String>,
@@ -80,7 +93,10 @@ pub(super) struct FirstRun {
     #[schema(max_length = 4096)]
     token: String,
     /// A name for this device.
-    #[schema(max_length = 100, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
+    #[schema(
+        max_length = 100,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]*$"
+    )]
     device_name: Option<String>,
     #[schema(schema_with = super::views::device_type)]
     device_type: Option<String>,

@@ -21,7 +21,7 @@ pub(super) fn new_account(mut fields: Fields, address: IpAddr) -> Result<NewAcco
     let username =
         fields.parsed("username", MAX_LOGIN_NAME, "must be 3 to 30 letters, digits, _ or -", Username::parse);
     let password = fields.secret("password", MAX_PASSWORD);
-    let display_name = fields.optional_name("display_name", MAX_DISPLAY_NAME);
+    let display_name = fields.optional_display_name("display_name", MAX_DISPLAY_NAME);
     let device = device(&mut fields);
     let (Some(email), Some(username)) = (email, username) else { return Err(fields.refused()) };
     fields.done()?;
@@ -72,7 +72,7 @@ pub(super) fn first_run(mut fields: Fields) -> Result<(SecretString, DeviceInfo)
 
 fn device(fields: &mut Fields) -> DeviceInfo {
     DeviceInfo {
-        name: fields.optional_name("device_name", MAX_DISPLAY_NAME),
+        name: fields.optional_display_name("device_name", MAX_DISPLAY_NAME),
         kind: fields.optional_parsed(
             "device_type",
             10,

@@ -29,9 +29,12 @@ const HEADERS: [(&str, Type, &str); 8] = [
 /// Gives every operation the answers and headers it has without saying so.
 pub(super) fn complete(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
-        let counted = path.starts_with("/api/") || path.starts_with("/ws/");
+        let kind = Kind {
+            refusable: path != "/health" && !path.starts_with("/health/"),
+            needs_others: path.starts_with("/api/") || path.starts_with("/ws/"),
+        };
         for operation in operations(item) {
-            for (status, text) in implied(operation, counted) {
+            for (status, text) in implied(operation, kind) {
                 let answers = &mut operation.responses.responses;
                 match answers.get_mut(status.as_str()) {
                     None => {
@@ -45,7 +48,7 @@ pub(super) fn complete(document: &mut OpenApi) {
             }
             for (status, answer) in &mut operation.responses.responses {
                 if let RefOr::T(answer) = answer {
-                    finish(status, answer, counted);
+                    finish(status, answer);
                 }
             }
         }
@@ -63,11 +66,21 @@ pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Opera
     [get, put, post, delete].into_iter().filter_map(Option::as_mut)
 }
 
+/// What kind of path it is.
+#[derive(Clone, Copy)]
+struct Kind {
+    /// There can be a request too many.
+    refusable: bool,
+    /// It is answered with the help of the database, Redis or a node.
+    needs_others: bool,
+}
+
 /// What the extractors and layers in front of a handler answer.
-fn implied(operation: &Operation, counted: bool) -> Vec<(StatusCode, &'static str)> {
-    let takes = |kind| {
+fn implied(operation: &Operation, kind: Kind) -> Vec<(StatusCode, &'static str)> {
+    let takes = |place| {
         let mut parameters = operation.parameters.iter().flatten();
-        parameters.any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == kind))
+        parameters
+            .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == place))
     };
     let mut implied = vec![
         (StatusCode::REQUEST_TIMEOUT, "`request_timeout`"),
@@ -76,8 +89,10 @@ fn implied(operation: &Operation, counted: bool) -> Vec<(StatusCode, &'static st
         (StatusCode::MISDIRECTED_REQUEST, "`misdirected_request`: not a name of this server"),
         (StatusCode::INTERNAL_SERVER_ERROR, "`internal`: our fault"),
     ];
-    if counted {
+    if kind.refusable {
         implied.push((StatusCode::TOO_MANY_REQUESTS, "`rate_limited`"));
+    }
+    if kind.needs_others {
         implied.push((StatusCode::SERVICE_UNAVAILABLE, "something needed is away or busy; it may work soon"));
     }
     if operation.security.is_none() {
@@ -109,7 +124,7 @@ fn header(kind: Type, text: &str) -> Header {
 }
 
 /// Gives an answer its headers and, if it is an error without a body of its own, the shape of all errors.
-fn finish(status: &str, answer: &mut Response, counted: bool) {
+fn finish(status: &str, answer: &mut Response) {
     let is_error = status.starts_with(['4', '5']);
     if is_error && answer.content.is_empty() {
         let schema = Ref::from_schema_name("Problem");
@@ -118,10 +133,9 @@ fn finish(status: &str, answer: &mut Response, counted: bool) {
     }
     for (name, ..) in HEADERS {
         let has = match name {
-            "X-Request-ID" => true,
             "Retry-After" => ["409", "423", "429", "503"].contains(&status),
             "WWW-Authenticate" => status == "401",
-            _ => counted,
+            _ => true,
         };
         if has {
             let reference = Ref::new(format!("#/components/headers/{name}"));

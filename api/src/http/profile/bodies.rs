@@ -9,7 +9,10 @@ use utoipa::ToSchema;
 #[derive(ToSchema)]
 pub(super) struct ProfileChange {
     /// Null takes it away.
-    #[schema(max_length = 100, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
+    #[schema(
+        max_length = 100,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]*$"
+    )]
     display_name: Option<String>,
     /// Has to be proved again.
     #[schema(schema_with = crate::http::openapi::optional_email)]
@@ -27,7 +30,7 @@ pub(super) struct Deletion {
 /// What to change; what is left out or null stays.
 #[derive(ToSchema)]
 pub(super) struct SettingsChange {
-    #[schema(max_length = 50)]
+    #[schema(max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     theme: Option<String>,
     /// As in the IANA time zone database.
     #[schema(max_length = 64, pattern = "^[A-Za-z][A-Za-z0-9/_+-]*$", examples("Europe/Berlin"))]

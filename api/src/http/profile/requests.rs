@@ -16,7 +16,7 @@ const MAX_THEME: usize = 50;
 const MAX_NAME: usize = 64;
 
 pub(super) fn profile_change(mut fields: Fields) -> Result<ProfileChange, Problem> {
-    let display_name = fields.nullable_name("display_name", MAX_DISPLAY_NAME);
+    let display_name = fields.nullable_display_name("display_name", MAX_DISPLAY_NAME);
     let email = fields.optional_parsed("email", MAX_EMAIL, "must be an email address", Email::parse);
     fields.done()?;
     Ok(ProfileChange { display_name, email })
@@ -32,7 +32,7 @@ pub(super) fn password(mut fields: Fields) -> Result<Option<SecretString>, Probl
 pub(super) fn settings_change(mut fields: Fields) -> Result<SettingsChange, Problem> {
     let named = |text: &str, good: fn(&str) -> bool| good(text).then(|| text.to_owned());
     let change = SettingsChange {
-        theme: fields.optional_text("theme", MAX_THEME),
+        theme: fields.optional_name("theme", MAX_THEME),
         timezone: fields.optional_parsed(
             "timezone",
             MAX_NAME,

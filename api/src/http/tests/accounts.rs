@@ -315,7 +315,9 @@ async fn a_changed_password_signs_every_other_device_out() {
         api.post_as(phone.access(), "/api/auth/change-password", body).await
     };
     change(json!("Wrong1!x"), "Another1!").await.is_problem(400, "invalid_password");
-    change(json!(null), "Another1!").await.is_problem(400, "invalid_password");
+    let missing = change(json!(null), "Another1!").await;
+    missing.is_problem(422, "invalid_fields");
+    assert_eq!(missing.body["errors"][0]["field"], "current_password");
     change(json!(PASSWORD), "weak").await.is_problem(400, "weak_password");
     assert_eq!(api.me(laptop.access()).await.status, StatusCode::OK);
     assert_eq!(change(json!(PASSWORD), "Another1!").await.status, StatusCode::OK);

@@ -12,7 +12,7 @@ use crate::store::tests::SqlitePlace;
 type Api = super::Api<SqlitePlace>;
 
 fn document() -> Value {
-    serde_json::to_value(crate::http::openapi::document()).unwrap()
+    serde_json::to_value(crate::http::openapi::document("DevPocket")).unwrap()
 }
 
 /// Method, path and operation of all.
@@ -109,9 +109,16 @@ fn bounds(schema: &Value) -> (Vec<Value>, Vec<Value>) {
         good.push(text(most));
         bad.push(text(most + 1));
     }
-    if schema["pattern"] == "^[^\\u0000-\\u001f\\u007f-\\u009f]*$" {
+    let pattern = schema["pattern"].as_str().unwrap_or_default();
+    if pattern.starts_with("^[^\\u0000-\\u001f\\u007f-\\u009f") {
         good.push(json!("\u{e4} \u{1F600}"));
         bad.extend(["\n", "\u{1b}[2J", "\u{7f}", "\u{9b}1m"].map(|text| json!(text)));
+        let turning = ["\u{202e}gpj.exe", "\u{2066}x\u{2069}"].map(|text| json!(text));
+        if pattern.contains("\\u202a-\\u202e\\u2066-\\u2069") {
+            bad.extend(turning)
+        } else {
+            good.extend(turning)
+        }
     }
     if let (Some(least), Some(most)) = (schema["minimum"].as_i64(), schema["maximum"].as_i64()) {
         good.extend([json!(least), json!(most)]);

@@ -87,18 +87,73 @@ async fn who_is_signed_in_counts_for_themselves_by_what_they_pay() {
     let none = api.me("nonsense").await;
     none.is_problem(401, "token_invalid");
     assert_eq!(header(&none, "ratelimit-policy"), "\"general\";q=60;w=60");
-    let elsewhere = Request::get("/health").header("host", "evil.example").body(Body::empty()).unwrap();
     for answer in [
-        api.get("/health").await,
         api.get("/").await,
         api.get("/nothing").await,
         api.get("/metrics").await,
-        api.send(elsewhere).await,
+        api.get("/openapi.json").await,
     ] {
         assert_eq!(header(&answer, "ratelimit-policy"), "\"open\";q=6000;w=60");
         // A hundred come back every second.
         assert!((5900..6000).contains(&number(&answer, "x-ratelimit-remaining")), "{answer:?}");
     }
+}
+
+/// The story: what asks whether the api lives was told 429 by the api that lived, once others had loaded the page often.
+#[tokio::test]
+async fn a_health_check_is_never_refused() {
+    let api = limited().await;
+    let mut asked = 0;
+    while api.get("/nothing").await.status != StatusCode::TOO_MANY_REQUESTS {
+        asked += 1;
+        // A hundred come back every second.
+        assert!(asked < 60_000, "nothing is ever refused");
+    }
+    for path in ["/health/live", "/health/live/", "/health/db", "/health"] {
+        let answer = api.get(path).await;
+        assert_ne!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
+        assert_eq!(header(&answer, "ratelimit"), "\"uncounted\";r=6000;t=0", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_is_as_the_document_says() {
+    let api = limited().await;
+    let ann = api.register("ann").await;
+    let document = serde_json::to_value(crate::http::openapi::document("x")).unwrap();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let asked = path.replace("{id}", &uuid::Uuid::nil().to_string()).replace("{token}", "x");
+        for (method, operation) in item.as_object().unwrap() {
+            let documented = &operation["responses"]["429"];
+            if path.starts_with("/health") {
+                assert!(documented.is_null(), "{method} {path} is never refused");
+                continue;
+            }
+            let mut answer = api.ask_as(ann.access(), &method.to_uppercase(), &asked, json!({})).await;
+            let mut tries = 1;
+            while answer.status != StatusCode::TOO_MANY_REQUESTS {
+                answer = api.ask_as(ann.access(), &method.to_uppercase(), &asked, json!({})).await;
+                tries += 1;
+                assert!(tries < 60_000, "{method} {path} is never refused: {answer:?}");
+            }
+            answer.is_problem(429, "rate_limited");
+            assert!(documented["content"]["application/problem+json"].is_object(), "{method} {path}");
+            for name in documented["headers"].as_object().expect("headers").keys() {
+                assert!(answer.headers.contains_key(name), "{method} {path}: {name} is missing");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_browsers_question_before_a_request_is_told_what_is_left_too() {
+    let api = limited().await;
+    let question = Request::options("/api/profile")
+        .header("origin", "https://app.example")
+        .header("access-control-request-method", "PUT");
+    let answer = api.send(question.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.headers["access-control-allow-origin"], "https://app.example");
+    assert_eq!(header(&answer, "ratelimit"), "\"uncounted\";r=6000;t=0");
 }
 
 #[tokio::test]
@@ -127,6 +182,30 @@ async fn a_name_is_tried_ten_times_a_minute_from_all_addresses_together() {
     login(30, "ann", PASSWORD).await.is_problem(429, "rate_limited");
     assert_eq!(api.me(signed_in.access()).await.status, StatusCode::OK, "who is signed in does not notice");
     assert_eq!(api.refresh(signed_in.refresh()).await.status, StatusCode::OK);
+}
+
+/// The story: with another address each time a username could be tried as often as anybody liked.
+#[tokio::test]
+async fn a_registration_is_counted_by_both_its_names() {
+    let api = limited().await;
+    let register = async |n: usize, username: &str, email: &str| {
+        let body = json!({"email": email, "username": username, "password": "weak"});
+        api.post_from(&format!("192.0.2.{n}"), "/api/auth/register", body).await
+    };
+    for n in 0..10 {
+        register(n, "bob", &format!("bob{n}@example.com")).await.is_problem(400, "weak_password");
+    }
+    register(10, "BOB", "bob@example.com").await.is_problem(429, "rate_limited");
+    for n in 20..30 {
+        register(n, &format!("eve{n}"), "eve@example.com").await.is_problem(400, "weak_password");
+    }
+    register(30, "eve30", "Eve@example.com").await.is_problem(429, "rate_limited");
+    // One account's two names are one.
+    api.register("ann").await;
+    for n in 40..50 {
+        register(n, "ann", "ann@example.com").await.is_problem(400, "weak_password");
+    }
+    register(50, "ann", "ann@example.com").await.is_problem(429, "rate_limited");
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ async fn a_forgotten_password_is_replaced_by_a_link_that_works_once() {
     api.mail("ann@example.com", 1).await;
     assert_eq!(forgot(&api, "Ann@Example.com").await.status, StatusCode::OK);
     let mail = api.mail("ann@example.com", 2).await;
-    assert!(mail.contains("\nSubject: Your DevPocket password\n"), "{mail}");
+    assert!(mail.contains("\nSubject: Your Pocket & Söhne password\n"), "{mail}");
     let link = link_in(&mail);
     reset(&api, link, "weak").await.is_problem(400, "weak_password");
     assert_eq!(reset(&api, link, NEW).await.status, StatusCode::OK);

@@ -239,7 +239,12 @@ async fn a_deleted_account_leaves_no_row_in_any_table() {
     }
 
     let delete = async |body: Value| api.ask_as(bob.access(), "DELETE", "/api/profile", body).await;
-    delete(json!({})).await.is_problem(400, "invalid_password");
+    let missing = delete(json!({})).await;
+    missing.is_problem(422, "invalid_fields");
+    assert_eq!(
+        (&missing.body["errors"][0]["field"], &missing.body["errors"][0]["code"]),
+        (&json!("password"), &json!("missing"))
+    );
     delete(json!({"password": "Wrong1!x"})).await.is_problem(400, "invalid_password");
     assert_eq!(rows(&api.database.dump().await), rows(&during));
     assert!(node.is_live(ended));

@@ -1,5 +1,7 @@
 //! What every answer has, whatever it is about.
 
+use axum::http::Version;
+
 use super::super::node::Node;
 use super::*;
 
@@ -17,7 +19,8 @@ async fn a_head_beyond_its_bounds_is_refused_in_shape() {
         api.send(request.body(Body::empty()).unwrap()).await
     };
     let most = 32 << 10;
-    assert_eq!(asked(&target(most), most - 1).await.status, StatusCode::OK);
+    let rest = "host127.0.0.1:8000x".len();
+    assert_eq!(asked(&target(most), most - rest).await.status, StatusCode::OK);
     asked(&target(most + 1), 1).await.is_problem(414, "uri_too_long");
     asked("/health/live", most).await.is_problem(431, "headers_too_large");
 }
@@ -105,12 +108,98 @@ async fn a_body_without_length_is_cut_off_at_the_limit() {
         .is_problem(413, "payload_too_large");
 }
 
+/// RFC 9112 section 3.2: whoever cannot tell which host is meant refuses.
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let api = Api::new().await;
+    let ask = async |version: Version, hosts: &[&str]| {
+        let mut request = Request::get("/health/live").version(version);
+        for host in hosts {
+            request = request.header("host", *host);
+        }
+        let response = api.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        response.status().as_u16()
+    };
+    assert_eq!(ask(Version::HTTP_11, &["localhost:8000"]).await, 200);
+    assert_eq!(ask(Version::HTTP_11, &[]).await, 400);
+    assert_eq!(ask(Version::HTTP_11, &["localhost:8000", "localhost:8000"]).await, 400);
+    assert_eq!(ask(Version::HTTP_10, &[]).await, 200, "there was none then");
+    assert_eq!(ask(Version::HTTP_10, &["localhost:8000", "evil.example"]).await, 400);
+}
+
+#[tokio::test]
+async fn a_body_that_may_be_left_out_may_be_named_and_left_out() {
+    let api = Api::new().await;
+    let ann = api.register("ann").await;
+    for path in
+        ["/api/sessions/00000000-0000-0000-0000-000000000000/terminate", "/api/sessions/cleanup/inactive"]
+    {
+        let ask = async |kind: &str, body: &str| {
+            let request = Request::post(path)
+                .header("content-type", kind)
+                .header("authorization", format!("Bearer {}", ann.access()));
+            api.send(request.body(body.to_owned().into()).unwrap()).await
+        };
+        for kind in ["application/json", "application/json; charset=utf-8"] {
+            let answer = ask(kind, "").await;
+            assert!(!answer.status.is_client_error() || answer.status == 404, "{path}: {answer:?}");
+        }
+        ask("application/json", " ").await.is_problem(400, "malformed_json");
+        ask("text/plain", "").await.is_problem(415, "unsupported_media_type");
+        ask("text/plain", "x").await.is_problem(415, "unsupported_media_type");
+    }
+}
+
+#[tokio::test]
+async fn a_number_beyond_all_bounds_is_a_wrong_value_and_no_broken_json() {
+    let api = Api::new().await;
+    for number in ["1e999".to_owned(), "-1e999".to_owned(), "9".repeat(100_000)] {
+        let body = format!("{{\"username\": {number}, \"password\": \"x\"}}");
+        send(&api, "POST", "/api/auth/login", "application/json", body)
+            .await
+            .is_problem(422, "invalid_fields");
+    }
+    let cut = "{\"username\": 1e";
+    send(&api, "POST", "/api/auth/login", "application/json", cut).await.is_problem(400, "malformed_json");
+}
+
+/// RFC 6455 section 4.4: who speaks another version is told ours.
+#[tokio::test]
+async fn a_websocket_of_another_version_is_told_ours() {
+    let api = Api::new().await;
+    let ask = async |version: &str| {
+        let request = Request::get("/ws/terminal")
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("sec-websocket-version", version);
+        api.send(request.body(Body::empty()).unwrap()).await
+    };
+    for version in ["12", "8", "x"] {
+        let answer = ask(version).await;
+        answer.is_problem(426, "upgrade_required");
+        assert_eq!(answer.headers["sec-websocket-version"], "13");
+    }
+    ask("13").await.is_problem(401, "not_authenticated");
+}
+
+#[tokio::test]
+async fn the_document_has_the_name_of_the_deployment() {
+    let answer = Api::new().await.get("/openapi.json").await;
+    assert_eq!(answer.body["info"]["title"], "Pocket & Söhne");
+    assert_eq!(answer.headers["content-type"], "application/json");
+}
+
 #[tokio::test]
 async fn a_trailing_slash_is_the_same_path() {
     let api = Api::new().await;
     let answer = send(&api, "POST", "/api/auth/login/", "application/json", "{}").await;
     answer.is_problem(422, "invalid_fields");
     assert_eq!(send(&api, "GET", "/health/live/", "", "").await.status, StatusCode::OK);
+    assert_eq!(send(&api, "GET", "/health/live//?x=1", "", "").await.status, StatusCode::OK);
+    // A proxy that keeps a path from the world compares what is written.
+    send(&api, "GET", "//health/live", "", "").await.is_problem(404, "not_found");
+    send(&api, "GET", "//metrics", "", "").await.is_problem(404, "not_found");
 }
 
 #[tokio::test]
