@@ -54,7 +54,9 @@ fn refused(failure: Failure) -> Problem {
                 message,
             }]);
         }
-        ErrorCode::SpawnFailed | ErrorCode::CommandNotRun => (StatusCode::UNPROCESSABLE_ENTITY, None),
+        ErrorCode::SpawnFailed | ErrorCode::CommandNotRun | ErrorCode::ScreenTooLarge => {
+            (StatusCode::UNPROCESSABLE_ENTITY, None)
+        }
         ErrorCode::SessionNotFound => (StatusCode::NOT_FOUND, None),
         ErrorCode::SessionEnded
         | ErrorCode::NoShellIntegration

@@ -1,22 +1,54 @@
 //! Everything a screen is beside its scrollback, as bytes, for whoever goes on with it after this process. Compact, since
 //! it is written often; read with bounds, since a process that was killed may have left anything.
 
+mod rows;
+
+use self::rows::{Tables, Writer};
 use crate::allowance::Allowance;
 use crate::charset::{Charset, Charsets};
 use crate::grid::Grid;
-use crate::links::MAX_LINKS;
+use crate::links::{self, MAX_LINKS};
 use crate::modes::{Modes, Mouse, MouseEncoding};
 use crate::row::Row;
 use crate::screen::{MAX_KEYBOARD_STACK, MAX_TITLES, Saved, Screen, Side};
-use crate::scrollback::{
-    Position, Record, Scrollback, encode, put_style, put_varint, take_style, take_varint,
-};
+use crate::scrollback::{Position, Record, Scrollback, put_style, put_varint, take_style, take_varint};
 use crate::size::Size;
+use crate::style::Style;
 use crate::tabs::Tabs;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// Of releases that packed each row for itself, as scrollback does: theirs are read too.
+const VERSION_OF_PACKED_ROWS: u8 = 2;
+/// Titles and directory, colours, modes and all that is smaller, of both screens.
+const MOST_BESIDE_ROWS_BYTES: usize = 64 << 10;
 /// Modes as bits, in this order; appended to, never changed. The last is not known to [`Modes`], and never set.
 const MODES: [u16; 14] = [1, 5, 6, 7, 12, 25, 45, 66, 1004, 1007, 2004, 2026, 2027, 2031];
+
+/// How much of what a screen shows is written down.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Detail {
+    /// All of it.
+    Whole,
+    /// No links.
+    WithoutLinks,
+    /// The characters alone: neither looks nor marks.
+    Plain,
+}
+
+impl Detail {
+    /// From the most to the least.
+    pub const ALL: [Self; 3] = [Self::Whole, Self::WithoutLinks, Self::Plain];
+
+    fn of(self, style: Style) -> Style {
+        if self == Self::Whole { style } else { Style { link: 0, ..style } }
+    }
+}
+
+/// Most bytes that a checkpoint of a screen with so many rows and columns takes.
+pub const fn max_checkpoint_bytes(rows: usize, cols: usize) -> usize {
+    let side = rows * (rows::MOST_ROW_BYTES + cols * rows::MOST_CELL_BYTES) + cols / 8;
+    2 * side + rows::MOST_TABLES_BYTES + MAX_LINKS * links::MOST_BYTES + MOST_BESIDE_ROWS_BYTES
+}
 
 /// A checkpoint cannot be used. The memory comes back.
 pub struct RestoreError<M> {
@@ -41,19 +73,24 @@ impl<M> std::error::Error for RestoreError<M> {}
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// Everything but the scrollback's bytes.
     pub fn checkpoint(&mut self) -> Vec<u8> {
+        self.checkpoint_in(Detail::Whole)
+    }
+
+    /// The same, with less on it.
+    pub fn checkpoint_in(&mut self, detail: Detail) -> Vec<u8> {
         // Who is restored has no others either, and so runs out of numbers when this one does.
         self.collect();
         let position = self.scrollback.note_position();
-        self.write_down(position)
+        self.write_down(position, detail)
     }
 
-    /// What [`Screen::checkpoint`] would be after [`Screen::drop_scrollback`]: that is not done.
-    pub fn checkpoint_without_scrollback(&mut self) -> Vec<u8> {
+    /// What [`Screen::checkpoint_in`] would be after [`Screen::drop_scrollback`]: that is not done.
+    pub fn checkpoint_without_scrollback(&mut self, detail: Detail) -> Vec<u8> {
         self.collect();
-        self.write_down(self.scrollback.position.without_rows())
+        self.write_down(self.scrollback.position.without_rows(), detail)
     }
 
-    fn write_down(&self, position: Position) -> Vec<u8> {
+    fn write_down(&self, position: Position, detail: Detail) -> Vec<u8> {
         let mut to = vec![VERSION];
         for number in [self.size.rows(), self.size.cols()] {
             put_varint(&mut to, u64::from(number));
@@ -65,13 +102,14 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             put_varint(&mut to, number);
         }
         put_modes(&mut to, &self.modes);
-        put_style(&mut to, &self.pen);
+        put_style(&mut to, &detail.of(self.pen));
         put_charsets(&mut to, self.charsets);
         to.extend([self.cursor_style, u8::try_from(self.joins).unwrap_or(0)]);
         put_bytes(&mut to, self.title.as_bytes());
         put_list(&mut to, self.titles.iter().map(String::as_str));
         put_list(&mut to, self.cwd.iter().map(String::as_str));
-        put_list(&mut to, self.links.list().iter().flat_map(|(url, id)| [url.as_str(), id.as_str()]));
+        let links = if detail == Detail::Whole { self.links.list() } else { &[] };
+        put_list(&mut to, links.iter().flat_map(|(url, id)| [url.as_str(), id.as_str()]));
         put_varint(&mut to, self.palette.len() as u64);
         for (index, (r, g, b)) in &self.palette {
             to.extend([*index, *r, *g, *b]);
@@ -85,11 +123,14 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             put_varint(&mut to, u64::from(*mode) << 1 | u64::from(*on));
         }
         self.allowance.numbers().into_iter().for_each(|number| put_varint(&mut to, number));
-        self.put_side(&mut to, &self.side);
-        to.push(u8::from(self.other.is_some()));
+        let (mut sides, mut writer) = (Vec::new(), Writer::new(&self.styles, &self.clusters, detail));
+        put_side(&mut sides, &self.side, &mut writer);
+        sides.push(u8::from(self.other.is_some()));
         if let Some(other) = &self.other {
-            self.put_side(&mut to, other);
+            put_side(&mut sides, other, &mut writer);
         }
+        writer.put_tables(&mut to);
+        to.append(&mut sides);
         to
     }
 
@@ -111,28 +152,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
     }
 
-    fn put_side(&self, to: &mut Vec<u8>, side: &Side) {
-        for number in [side.x, side.y, side.top, side.bottom, side.saved.x, side.saved.y] {
-            put_varint(to, number as u64);
-        }
-        put_style(to, &side.saved.style);
-        put_charsets(to, side.saved.charsets);
-        to.push(u8::from(side.saved.origin));
-        put_bytes(to, &side.keyboard);
-        to.extend(side.tabs.bytes());
-        put_varint(to, side.grid.len() as u64);
-        let mut packed = Vec::new();
-        for row in side.grid.rows() {
-            packed.clear();
-            encode(row, false, &self.styles, &self.clusters, &mut packed);
-            put_bytes(to, &packed);
-        }
-    }
-
     /// Reads what was written; none: it cannot have been written by [`Screen::checkpoint`].
     fn take(&mut self, checkpoint: &[u8]) -> Option<Position> {
         let mut from = Reader(checkpoint);
-        if from.byte()? != VERSION {
+        let version = from.byte()?;
+        if ![VERSION, VERSION_OF_PACKED_ROWS].contains(&version) {
             return None;
         }
         let (rows, cols) = (from.short()?, from.short()?);
@@ -177,10 +201,14 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             self.saved_modes.push((u16::try_from(saved >> 1).ok()?, saved & 1 == 1));
         }
         self.allowance = Allowance::from_numbers([from.number()?, from.number()?]);
-        self.side = self.take_side(&mut from)?;
+        let tables = match version {
+            VERSION => Some(Tables::take(&mut from, &mut self.styles, &mut self.clusters)?),
+            _ => None,
+        };
+        self.side = self.take_side(&mut from, tables.as_ref())?;
         self.other = match from.byte()? {
             0 => None,
-            _ => Some(Box::new(self.take_side(&mut from)?)),
+            _ => Some(Box::new(self.take_side(&mut from, tables.as_ref())?)),
         };
         if self.modes.alternate_screen != self.other.is_some() {
             return None;
@@ -189,7 +217,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         from.0.is_empty().then_some(position)
     }
 
-    fn take_side(&mut self, from: &mut Reader<'_>) -> Option<Side> {
+    /// `tables`: none where each row is packed for itself.
+    fn take_side(&mut self, from: &mut Reader<'_>, tables: Option<&Tables>) -> Option<Side> {
         let (rows, cols) = (self.rows(), self.cols());
         let mut side = Side::new(self.size);
         side.x = from.count(cols)?;
@@ -212,20 +241,39 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
         let mut grid = Vec::with_capacity(rows);
         for _ in 0..count {
-            let body = from.bytes(1 << 17)?.to_vec();
-            let record = Record { len: 0, body };
-            let mut cells = Vec::with_capacity(cols);
-            record.each(|cell| {
-                if cells.len() < cols {
-                    let style = self.style_number(cell.style);
-                    cells.push(cell.to_cell(style, &mut self.clusters));
-                }
+            grid.push(match tables {
+                Some(tables) => tables.take_row(from, cols)?,
+                None => self.take_packed_row(from, cols)?,
             });
-            grid.push(Row::from_cells(&cells, cols, record.wrapped()));
         }
         side.grid = Grid::from_rows(grid, cols);
         Some(side)
     }
+
+    fn take_packed_row(&mut self, from: &mut Reader<'_>, cols: usize) -> Option<Row> {
+        let record = Record { len: 0, body: from.bytes(1 << 17)?.to_vec() };
+        let mut cells = Vec::with_capacity(cols);
+        record.each(|cell| {
+            if cells.len() < cols {
+                let style = self.style_number(cell.style);
+                cells.push(cell.to_cell(style, &mut self.clusters));
+            }
+        });
+        Some(Row::from_cells(&cells, cols, record.wrapped()))
+    }
+}
+
+fn put_side(to: &mut Vec<u8>, side: &Side, writer: &mut Writer<'_>) {
+    for number in [side.x, side.y, side.top, side.bottom, side.saved.x, side.saved.y] {
+        put_varint(to, number as u64);
+    }
+    put_style(to, &writer.detail.of(side.saved.style));
+    put_charsets(to, side.saved.charsets);
+    to.push(u8::from(side.saved.origin));
+    put_bytes(to, &side.keyboard);
+    to.extend(side.tabs.bytes());
+    put_varint(to, side.grid.len() as u64);
+    side.grid.rows().for_each(|row| writer.put_row(row, to));
 }
 
 fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
@@ -343,7 +391,7 @@ impl<'a> Reader<'a> {
         (0..count).map(|_| self.text(8192)).collect()
     }
 
-    fn style(&mut self) -> crate::style::Style {
+    fn style(&mut self) -> Style {
         take_style(&mut self.0)
     }
 }

@@ -8,7 +8,7 @@ use crate::cell::CLUSTER;
 /// Clusters kept at once. Full means: those on no cell are forgotten.
 pub(crate) const MAX_CLUSTERS: usize = 32_768;
 /// Longest cluster, in bytes; more marks are dropped.
-const MAX_CLUSTER_BYTES: usize = 48;
+pub(crate) const MAX_CLUSTER_BYTES: usize = 48;
 
 /// A character with its marks, as UTF-8.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -37,7 +37,7 @@ mod styles;
 mod tabs;
 mod width;
 
-pub use checkpoint::RestoreError;
+pub use checkpoint::{Detail, RestoreError, max_checkpoint_bytes};
 pub use effect::Effect;
 pub use history::History;
 pub use inspect::{CellState, RowState, SavedState, State};

@@ -5,6 +5,12 @@ use std::hash::{BuildHasher as _, RandomState};
 
 /// Links kept; a further one is no link.
 pub(crate) const MAX_LINKS: usize = 1024;
+/// Longest address of a link, in bytes.
+pub(crate) const MAX_ADDRESS_BYTES: usize = 2048;
+/// Longest id of one.
+pub(crate) const MAX_ID_CHARS: usize = 128;
+/// Most bytes that a link takes where each text has its length before it.
+pub(crate) const MOST_BYTES: usize = 2 + MAX_ADDRESS_BYTES + 2 + 4 * MAX_ID_CHARS;
 
 /// Links by number, from 1.
 #[derive(Clone, Debug, Default)]

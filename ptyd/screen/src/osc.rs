@@ -3,11 +3,9 @@
 use crate::effect::{
     Effect, MAX_CLIPBOARD_BYTES, clean_notification, clean_title, decode_base64, path_of_url,
 };
+use crate::links::{MAX_ADDRESS_BYTES, MAX_ID_CHARS};
 use crate::parser::{StringKind, StringSequence};
 use crate::screen::Screen;
-
-/// Longest link, in bytes.
-const MAX_LINK_BYTES: usize = 2048;
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     pub(crate) fn string(&mut self, string: &StringSequence<'_>, effects: &mut Vec<Effect>) {
@@ -75,10 +73,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         if let Ok(text) = str::from_utf8(rest)
             && let Some((params, url)) = text.split_once(';')
             && !url.is_empty()
-            && url.len() <= MAX_LINK_BYTES
+            && url.len() <= MAX_ADDRESS_BYTES
         {
             let id = params.split(':').find_map(|param| param.strip_prefix("id=")).unwrap_or("");
-            let id: String = id.chars().take(128).collect();
+            let id: String = id.chars().take(MAX_ID_CHARS).collect();
             pen.link = self.links.number(url, &id);
         }
         self.set_pen(pen);

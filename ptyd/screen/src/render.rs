@@ -37,10 +37,19 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// A `pre` element with inline styles; nothing in it is markup of the program's.
     pub fn render_html(&self, most: usize) -> Option<String> {
+        self.render_html_with(most, |style| self.css(style))
+    }
+
+    /// The same without any styles.
+    pub fn render_plain_html(&self, most: usize) -> Option<String> {
+        self.render_html_with(most, |_| String::new())
+    }
+
+    fn render_html_with(&self, most: usize, css: impl Fn(Style) -> String) -> Option<String> {
         let mut out = "<pre>".to_owned();
         self.each_run(|text, style| {
             let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-            let css = self.css(style);
+            let css = css(style);
             if css.is_empty() || text == "\n" {
                 out.push_str(&escaped);
             } else {

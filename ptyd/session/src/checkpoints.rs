@@ -11,18 +11,25 @@ use devpocket_shared::ids::Offset;
 use crate::commands::COMMANDS_BYTES;
 use crate::region::fence;
 
-/// From one place to the other.
-const PLACE_BYTES: usize = 8 << 20;
-/// Bytes of one place: most of what a screen of 1000 x 1000 cells can need; untouched pages cost nothing. What is left of the
-/// second one is for the commands, which earlier releases did not keep: so their memory and ours are divided alike.
-const USED_BYTES: usize = PLACE_BYTES - COMMANDS_BYTES;
-/// Bytes of both.
-pub const CHECKPOINTS_BYTES: usize = PLACE_BYTES + USED_BYTES;
+/// From one place to the other. There is room for the largest screen, whatever is on it; untouched pages cost nothing.
+const PLACE_BYTES: usize = 20 << 20;
+/// Bytes of both. What is left of the second one is for the commands, which the first releases did not keep: so their memory and
+/// that of later ones are divided alike.
+pub const CHECKPOINTS_BYTES: usize = 2 * PLACE_BYTES - COMMANDS_BYTES;
+/// The same in the memory of sessions that an earlier release began: most of what the largest screen can need.
+pub const EARLIER_CHECKPOINTS_BYTES: usize = (16 << 20) - COMMANDS_BYTES;
+
+const _: () = assert!(
+    HEADER_BYTES + ptyd_screen::max_checkpoint_bytes(1000, 1000) <= PLACE_BYTES - COMMANDS_BYTES,
+    "no checkpoint is too large"
+);
 
 const HEADER_BYTES: usize = 64;
 const NUMBER: usize = 0;
 const OFFSET: usize = 8;
 const LEN: usize = 16;
+/// What is given back begins at a multiple of it.
+const PAGE_BYTES: usize = 4096;
 
 /// The two places.
 #[derive(Debug)]
@@ -40,14 +47,16 @@ pub struct Checkpoint<'a> {
 }
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Checkpoints<M> {
-    /// The places in `memory`; none if it is not [`CHECKPOINTS_BYTES`] long. Memory that is all zero holds no checkpoint.
+    /// The places in `memory`; none if it is neither [`CHECKPOINTS_BYTES`] long nor [`EARLIER_CHECKPOINTS_BYTES`]. Memory that is
+    /// all zero holds no checkpoint.
     pub fn new(memory: M) -> Option<Self> {
-        (memory.as_ref().len() == CHECKPOINTS_BYTES).then_some(Self { memory })
+        let known = [CHECKPOINTS_BYTES, EARLIER_CHECKPOINTS_BYTES].contains(&memory.as_ref().len());
+        known.then_some(Self { memory })
     }
 
     /// Keeps a checkpoint in place of the older of two. False: it is too large, and both are as they were.
     pub fn keep(&mut self, offset: Offset, bytes: &[u8]) -> bool {
-        if bytes.len() > USED_BYTES - HEADER_BYTES {
+        if bytes.len() > self.used_of_place() - HEADER_BYTES {
             return false;
         }
         let (place, number) = match (self.at(0, NUMBER), self.at(1, NUMBER)) {
@@ -56,7 +65,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Checkpoints<M> {
         };
         self.put(place, NUMBER, 0);
         fence();
-        let start = place * PLACE_BYTES + HEADER_BYTES;
+        let start = place * self.place_bytes() + HEADER_BYTES;
         self.memory.as_mut()[start..start + bytes.len()].copy_from_slice(bytes);
         self.put(place, OFFSET, offset.0);
         self.put(place, LEN, bytes.len() as u64);
@@ -66,36 +75,64 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Checkpoints<M> {
         true
     }
 
-    /// Gives up the older of two. `clear` is called with bytes that nobody needs: zeros may stand there from then on.
-    pub(crate) fn drop_older(&mut self, clear: &mut impl FnMut(&mut [u8])) {
-        let older = usize::from(self.at(1, NUMBER) <= self.at(0, NUMBER));
+    /// Gives up the older of two, and what larger ones left behind the newest. `clear` is called with bytes that nobody needs:
+    /// zeros may stand there from then on.
+    pub(crate) fn keep_newest_alone(&mut self, clear: &mut impl FnMut(&mut [u8])) {
+        let (older, newest) = (1 - self.newest_place(), self.newest_place());
         self.put(older, NUMBER, 0);
         fence();
-        let start = older * PLACE_BYTES;
-        clear(&mut self.memory.as_mut()[start..start + USED_BYTES]);
+        let (stride, end) = (self.place_bytes(), self.used_of_place());
+        clear(&mut self.memory.as_mut()[older * stride..older * stride + end]);
+        let used = (HEADER_BYTES + self.len_at(newest)).next_multiple_of(PAGE_BYTES).min(end);
+        clear(&mut self.memory.as_mut()[newest * stride + used..newest * stride + end]);
+    }
+
+    /// Bytes of both, without what larger ones left behind them.
+    pub(crate) fn used_bytes(&self) -> usize {
+        (0..2)
+            .filter(|place| self.at(*place, NUMBER) > 0)
+            .map(|place| HEADER_BYTES + self.len_at(place))
+            .sum()
     }
 
     /// The newest checkpoint.
     pub fn newest(&self) -> Option<Checkpoint<'_>> {
-        let place = usize::from(self.at(1, NUMBER) > self.at(0, NUMBER));
+        let place = self.newest_place();
         if self.at(place, NUMBER) == 0 {
             return None;
         }
-        let len = crate::ring::as_usize(self.at(place, LEN)).min(USED_BYTES - HEADER_BYTES);
-        let start = place * PLACE_BYTES + HEADER_BYTES;
-        let bytes = self.memory.as_ref().get(start..start + len)?;
+        let start = place * self.place_bytes() + HEADER_BYTES;
+        let bytes = self.memory.as_ref().get(start..start + self.len_at(place))?;
         Some(Checkpoint { offset: Offset(self.at(place, OFFSET)), bytes })
     }
 
+    /// From one place to the other.
+    fn place_bytes(&self) -> usize {
+        (self.memory.as_ref().len() + COMMANDS_BYTES) / 2
+    }
+
+    /// So much of each is used.
+    fn used_of_place(&self) -> usize {
+        self.place_bytes() - COMMANDS_BYTES
+    }
+
+    fn newest_place(&self) -> usize {
+        usize::from(self.at(1, NUMBER) > self.at(0, NUMBER))
+    }
+
+    fn len_at(&self, place: usize) -> usize {
+        crate::ring::as_usize(self.at(place, LEN)).min(self.used_of_place() - HEADER_BYTES)
+    }
+
     fn at(&self, place: usize, field: usize) -> u64 {
-        let start = place * PLACE_BYTES + field;
+        let start = place * self.place_bytes() + field;
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&self.memory.as_ref()[start..start + 8]);
         u64::from_le_bytes(bytes)
     }
 
     fn put(&mut self, place: usize, field: usize, value: u64) {
-        let start = place * PLACE_BYTES + field;
+        let start = place * self.place_bytes() + field;
         self.memory.as_mut()[start..start + 8].copy_from_slice(&value.to_le_bytes());
     }
 }
@@ -125,7 +162,7 @@ mod tests {
     fn what_does_not_fit_leaves_what_was_there() {
         let mut checkpoints = Checkpoints::new(vec![0; CHECKPOINTS_BYTES]).unwrap();
         assert!(checkpoints.keep(Offset(5), b"small"));
-        assert!(!checkpoints.keep(Offset(6), &vec![1; USED_BYTES]));
+        assert!(!checkpoints.keep(Offset(6), &vec![1; PLACE_BYTES]));
         assert_eq!(checkpoints.newest().map(|kept| kept.offset), Some(Offset(5)));
         assert!(Checkpoints::new(vec![0; 100]).is_none());
     }

@@ -38,7 +38,7 @@ pub use life::Life;
 pub use marks::Nonce;
 pub use memory::{Parts, memory_bytes, parts};
 pub use notices::Notices;
-pub use picture::{Picture, Still, keep_last_screen};
+pub use picture::{Kept, Picture, Still, keep_last_screen};
 pub use plain::plain_text;
 pub use region::{LayoutMark, Region, RegionError, knows_layout, region_bytes};
 

@@ -1,13 +1,15 @@
 //! A session's screen, fed behind the ring: how far it has come, what it must answer, and the checkpoints that bring it
 //! back after a worker kill. A panic in the screen costs the picture, never the bytes. It knows no descriptor and no clock.
 
+mod shown;
 mod tombstone;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use devpocket_shared::ids::{Offset, TerminalSize};
-use ptyd_screen::{Effect, Screen, Size};
+use ptyd_screen::{Detail, Effect, Screen, Size};
 
+use self::shown::Shown;
 use crate::checkpoints::Checkpoints;
 use crate::region::Region;
 use crate::ring::as_usize;
@@ -21,16 +23,31 @@ pub const SCROLLBACK_LINES: u32 = 10_000;
 /// A checkpoint is due after this part of the ring.
 const CHECKPOINTS_PER_RING: u64 = 8;
 
+/// How much of a screen a checkpoint holds.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Kept {
+    /// All of it.
+    Whole,
+    /// Without links, or the characters alone: there was no room for more.
+    Reduced,
+    /// There is none.
+    Nothing,
+}
+
 /// A session's screen.
 #[derive(Debug)]
 pub struct Picture<M> {
-    screen: Screen<M>,
+    screen: Shown<M>,
     /// The screen is what the output before this byte made it.
     fed: Offset,
     checkpoints: Checkpoints<M>,
     /// The newest checkpoint is of this byte; none could be kept: of where the screen began.
     kept: Offset,
     every: u64,
+    /// How much the newest checkpoint holds.
+    last_kept: Kept,
+    /// All but the last screen was given up, by this worker.
+    is_last: bool,
 }
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
@@ -41,12 +58,25 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
         checkpoints: Checkpoints<M>,
     ) -> Self {
         let start = region.held().start;
+        let screen = Screen::new(screen_size(region.size_at(start)), scrollback, SCROLLBACK_LINES);
+        Self::at(screen, start, checkpoints, region)
+    }
+
+    /// `screen` is what the output before `fed` made it.
+    fn at<R: AsRef<[u8]> + AsMut<[u8]>>(
+        screen: Screen<M>,
+        fed: Offset,
+        checkpoints: Checkpoints<M>,
+        region: &Region<R>,
+    ) -> Self {
         Self {
-            screen: Screen::new(screen_size(region.size_at(start)), scrollback, SCROLLBACK_LINES),
-            fed: start,
+            screen: Shown::new(screen),
+            fed,
             checkpoints,
-            kept: start,
+            kept: fed,
             every: region.ring_bytes() / CHECKPOINTS_PER_RING,
+            last_kept: Kept::Whole,
+            is_last: false,
         }
     }
 
@@ -62,25 +92,48 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
         let Some(newest) = usable else { return Self::new(region, scrollback, checkpoints) };
         let offset = newest.offset;
         match Screen::restore(newest.bytes, scrollback, SCROLLBACK_LINES) {
-            Ok(screen) => Self {
-                screen,
-                fed: offset,
-                checkpoints,
-                kept: offset,
-                every: region.ring_bytes() / CHECKPOINTS_PER_RING,
-            },
+            Ok(screen) => {
+                let mut picture = Self::at(screen, offset, checkpoints, region);
+                if region.is_given_up() {
+                    // A tombstone: there may be many, and mostly nobody looks.
+                    picture.screen.put_away();
+                }
+                picture
+            }
             Err(unusable) => Self::new(region, unusable.scrollback, checkpoints),
         }
     }
 
     /// The screen, as it was at [`Picture::fed`].
     pub fn screen(&self) -> &Screen<M> {
-        &self.screen
+        self.screen.get(&self.checkpoints)
+    }
+
+    /// Its title, for which no screen that was put away is made again.
+    pub fn title(&self) -> String {
+        self.screen.title()
+    }
+
+    /// Likewise the directory its program said it is in.
+    pub fn cwd(&self) -> Option<String> {
+        self.screen.cwd()
+    }
+
+    /// Bytes of memory that all this takes, about.
+    pub fn memory_bytes(&self) -> usize {
+        self.screen.memory_bytes() + as_usize(self.screen.scrollback_bytes()) + self.checkpoints.used_bytes()
+    }
+
+    /// Puts an ended session's screen away, of which all but the last one was given up: it is made again when somebody looks.
+    pub fn put_away(&mut self) {
+        if self.is_last {
+            self.screen.put_away();
+        }
     }
 
     /// Draws the screen in some way. None: that panicked, and costs only the picture asked for.
     pub fn draw<T>(&self, draw: impl FnOnce(&Screen<M>) -> T) -> Option<T> {
-        catch_unwind(AssertUnwindSafe(|| draw(&self.screen))).ok()
+        catch_unwind(AssertUnwindSafe(|| draw(self.screen()))).ok()
     }
 
     /// The screen as it is, to be drawn while this one goes on. None: that panicked.
@@ -111,6 +164,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
         most: usize,
         effects: &mut Vec<Effect>,
     ) {
+        if self.screen.is_away() && !self.is_behind(region) {
+            return;
+        }
         let mut left = most as u64;
         while left > 0 {
             self.follow_size(region);
@@ -128,7 +184,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
                 self.fed = region.held().start.max(self.fed);
                 break;
             }
-            guarded(&mut self.screen, |screen| {
+            guarded(self.screen.get_mut(&self.checkpoints), |screen| {
                 screen.feed(first, effects);
                 screen.feed(second, effects);
             });
@@ -137,43 +193,57 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
         }
         self.follow_size(region);
         self.answer(region);
-        if self.fed.since(self.kept) >= self.every || self.screen.checkpoint_due() {
+        if self.fed.since(self.kept) >= self.every || self.screen().checkpoint_due() {
             self.keep_checkpoint();
         }
     }
 
-    /// Keeps a checkpoint of the screen as it is; false: it could not be kept. Either way the screen holds the output back no
-    /// longer.
-    pub fn keep_checkpoint(&mut self) -> bool {
-        let checkpoint = guarded(&mut self.screen, |screen| screen.checkpoint()).unwrap_or_default();
+    /// Keeps a checkpoint of the screen as it is, with as much on it as there is room for. Whatever came of it
+    /// ([`Picture::last_kept`]), the screen holds the output back no longer: the program would stand still.
+    pub fn keep_checkpoint(&mut self) {
+        self.last_kept = self.keep(|screen, detail| screen.checkpoint_in(detail));
         self.kept = self.fed;
-        !checkpoint.is_empty() && self.checkpoints.keep(self.fed, &checkpoint)
+    }
+
+    /// How much of the screen the newest checkpoint holds.
+    pub fn last_kept(&self) -> Kept {
+        self.last_kept
     }
 
     /// Keeps a checkpoint of the screen without the lines above it, and drops them; false: it could not be kept, and all is as
     /// it was.
     pub(crate) fn drop_scrollback(&mut self) -> bool {
-        let screen = &mut self.screen;
         // One that panics has changed nothing that is drawn.
-        let without = catch_unwind(AssertUnwindSafe(|| screen.checkpoint_without_scrollback()));
-        let kept = without.is_ok_and(|checkpoint| self.checkpoints.keep(self.fed, &checkpoint));
-        if kept {
-            self.kept = self.fed;
-            guarded(&mut self.screen, |screen| screen.drop_scrollback());
+        let kept = self.keep(|screen, detail| screen.checkpoint_without_scrollback(detail));
+        if kept == Kept::Nothing {
+            return false;
         }
-        kept
+        (self.kept, self.last_kept) = (self.fed, kept);
+        guarded(self.screen.get_mut(&self.checkpoints), |screen| screen.drop_scrollback());
+        true
     }
 
     /// Gives up what only the lines above the screen and an older checkpoint needed.
     pub(crate) fn drop_unused(&mut self, clear: &mut impl FnMut(&mut [u8])) {
-        clear(self.screen.scrollback_memory_mut());
-        self.checkpoints.drop_older(clear);
+        clear(self.screen.get_mut(&self.checkpoints).scrollback_memory_mut());
+        self.checkpoints.keep_newest_alone(clear);
+    }
+
+    fn keep(&mut self, mut write_down: impl FnMut(&mut Screen<M>, Detail) -> Vec<u8>) -> Kept {
+        for detail in Detail::ALL {
+            let screen = self.screen.get_mut(&self.checkpoints);
+            let checkpoint = catch_unwind(AssertUnwindSafe(|| write_down(screen, detail)));
+            if checkpoint.is_ok_and(|checkpoint| self.checkpoints.keep(self.fed, &checkpoint)) {
+                return if detail == Detail::Whole { Kept::Whole } else { Kept::Reduced };
+            }
+        }
+        Kept::Nothing
     }
 
     fn follow_size<R: AsRef<[u8]> + AsMut<[u8]>>(&mut self, region: &Region<R>) {
         let size = screen_size(region.size_at(self.fed));
         if size != self.screen.size() {
-            guarded(&mut self.screen, |screen| screen.resize(size));
+            guarded(self.screen.get_mut(&self.checkpoints), |screen| screen.resize(size));
         }
     }
 
@@ -182,7 +252,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
             && at <= self.fed
         {
             let query = region.query(slot).to_vec();
-            let answer = guarded(&mut self.screen, |screen| screen.answer(&query)).flatten();
+            let answer =
+                guarded(self.screen.get_mut(&self.checkpoints), |screen| screen.answer(&query)).flatten();
             match answer {
                 Some(answer) => region.answer_query_at_length(slot, &answer),
                 None => region.answer_query(slot, None),

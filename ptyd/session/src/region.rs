@@ -34,6 +34,9 @@ pub(crate) const AT_QUERIES: usize = 12288;
 pub(crate) const AT_PREFIXES: usize = 2560;
 pub(crate) const AT_PASTE: usize = 4080;
 
+/// Bytes at the beginning of a session's memory by which the size of its ring is known.
+pub const RING_BYTES_KNOWN_BY: usize = AT_RING_BYTES + 8;
+
 const AT_MAGIC: usize = 0;
 const AT_VERSION: usize = 8;
 const AT_RING_BYTES: usize = 16;
@@ -60,6 +63,16 @@ pub fn knows_layout(mark: &LayoutMark) -> bool {
     known[..8].copy_from_slice(&MAGIC.to_le_bytes());
     known[8..].copy_from_slice(&VERSION.to_le_bytes());
     *mark == known || *mark == LayoutMark::default()
+}
+
+/// How large the ring is in memory that begins with `first`, [`RING_BYTES_KNOWN_BY`] of it; none: nobody has written there yet.
+pub fn written_ring_bytes(first: &[u8; RING_BYTES_KNOWN_BY]) -> Option<u64> {
+    let at = |position: usize| {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&first[position..position + 8]);
+        u64::from_le_bytes(bytes)
+    };
+    (at(AT_MAGIC) == MAGIC).then(|| at(AT_RING_BYTES))
 }
 
 /// A session's memory cannot be used.
@@ -232,6 +245,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
     /// How much output the ring takes, in bytes.
     pub fn ring_bytes(&self) -> u64 {
         self.ring_bytes
+    }
+
+    /// Bytes of its memory that were written to, about.
+    pub fn memory_bytes(&self) -> usize {
+        let ring = if self.is_given_up() { 0 } else { self.claimed.min(self.ring_bytes) };
+        HEADER_BYTES + crate::ring::as_usize(ring)
     }
 
     /// Notes when the session last did something, in milliseconds since the Unix epoch.

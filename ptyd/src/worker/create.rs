@@ -9,6 +9,7 @@ use devpocket_shared::ids::{SessionId, TerminalSize};
 use devpocket_shared::wire::{Create, EndReason, ErrorCode, Failure, Limits};
 use memmap2::MmapMut;
 use ptyd_session::commands::Found;
+use ptyd_session::region::written_ring_bytes;
 use ptyd_session::{
     Checkpoints, Commands, Cutter, Integration, Nonce, Overflow, Picture, Region, RegionError, memory_bytes,
     parts,
@@ -194,7 +195,7 @@ fn run_session(context: &Arc<Context>, session: &Arc<Session>, master: Option<Ow
             session.lock().ended = true;
             let ago = session.record().ended_at_ms.map_or(0, |at_ms| now_ms().saturating_sub(at_ms));
             let ended = now().checked_sub(Duration::from_millis(ago));
-            context.registry.ended(session.id, ended.unwrap_or_else(now));
+            context.registry.ended(session, ended.unwrap_or_else(now));
         }
     }
 }
@@ -210,7 +211,8 @@ struct Maps {
 impl Maps {
     fn of(memory: &OwnedFd) -> Result<Self, AdoptError> {
         let bytes = sys::memory_bytes(memory).map_err(AdoptError::Map)?;
-        let parts = parts(bytes).ok_or(RegionError::Length(0))?;
+        let first = sys::read_first(memory).map_err(AdoptError::Map)?;
+        let parts = parts(bytes, written_ring_bytes(&first)).ok_or(RegionError::Length(0))?;
         let map = |part| sys::map(memory, part).map_err(AdoptError::Map);
         let (region, scrollback) = (map(&parts.region)?, map(&parts.scrollback)?);
         let (checkpoints, commands) = (map(&parts.checkpoints)?, map(&parts.commands)?);

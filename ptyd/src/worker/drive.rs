@@ -365,7 +365,7 @@ async fn end(context: &Context, session: &Session) {
     numbers::session_ended();
     info!(session.id = %session.id, "session {} ended", session.id);
     attach::store_record(context, session).await;
-    context.registry.ended(session.id, now());
+    context.registry.ended(session, now());
     if context.keeper.send(&ToKeeper::Drained { session_id: session.id }).await.is_err() {
         // The keeper is gone: this worker is about to end, and so is the need to tell.
         context.stop.cancel();

@@ -154,19 +154,26 @@ impl Registry {
     }
 
     /// A session has ended at `ended` and becomes a tombstone.
-    pub(crate) fn ended(&self, session_id: SessionId, ended: Instant) {
-        self.lock().tombstones.insert(session_id, ended);
+    pub(crate) fn ended(&self, session: &Session, ended: Instant) {
+        let bytes = session.memory_bytes();
+        self.lock().tombstones.insert(session.id, session.owner, bytes, ended);
     }
 
-    /// Has tombstones that are old, or followed by many, keep their last screen alone; a few at a time.
+    /// Has tombstones that are old, large, or followed by many, keep their last screen alone; a few at a time. Those that do
+    /// put away what somebody had a look at.
     pub(crate) fn shrink_tombstones(&self) {
+        let shrunk: Vec<_> = {
+            let inner = self.lock();
+            inner.tombstones.shrunk().filter_map(|id| inner.sessions.get(&id).cloned()).collect()
+        };
+        shrunk.iter().for_each(|session| session.put_away());
         for session in self.next_to_shrink() {
             let done = session.keep_last_screen();
-            self.lock().tombstones.note_shrunk(session.id, done, now());
+            self.lock().tombstones.note_shrunk(session.id, done, session.memory_bytes(), now());
         }
     }
 
-    /// Drops tombstones that are too many or too old, here and at the keeper.
+    /// Drops tombstones that are too many, too large together or too old, here and at the keeper.
     pub(crate) async fn forget_old_tombstones(&self, context: &Context) {
         while let Some(session_id) = self.next_to_forget() {
             if context.keeper.send(&ToKeeper::Forget { session_id }).await.is_err() {

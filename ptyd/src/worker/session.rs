@@ -19,8 +19,8 @@ use devpocket_shared::wire::{
 use memmap2::MmapMut;
 use ptyd_session::picture::SCROLLBACK_LINES;
 use ptyd_session::{
-    Attachment, Commands, Cutter, Holder, Holds, InputQueue, Lease, Life, Notices, Picture, Refused, Region,
-    Slot,
+    Attachment, Commands, Cutter, Holder, Holds, InputQueue, Kept, Lease, Life, Notices, Picture, Refused,
+    Region, Slot,
 };
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -31,9 +31,6 @@ use super::record::Record;
 use super::told_commands::ToldCommands;
 use super::{numbers, sys};
 use crate::handover::ExitStatus;
-
-/// Longest screen as text, in bytes: what a control frame takes.
-const MAX_RENDERED_BYTES: usize = 900 << 10;
 
 /// Attachments one session takes at once.
 pub(crate) const MAX_ATTACHMENTS: usize = 64;
@@ -95,6 +92,9 @@ pub(crate) struct Shared {
     lease: Lease,
     attached: BTreeMap<u64, Entry>,
     next_attachment: u64,
+    id: SessionId,
+    /// How much of the screen checkpoints hold, as far as that was told.
+    told_kept: Kept,
 }
 
 /// What a terminal does with typed bytes.
@@ -213,6 +213,8 @@ impl Session {
             lease: Lease::default(),
             attached: BTreeMap::new(),
             next_attachment: 1,
+            id,
+            told_kept: Kept::Whole,
         };
         if active.is_none() {
             shared.region.note_active(now_ms());
@@ -441,20 +443,22 @@ impl Session {
         self.lock().info(self.id)
     }
 
-    /// The screen now.
+    /// The screen now; without its colours, where it would be too long for an answer with them.
     pub(crate) fn render(&self, format: ScreenFormat) -> Answer {
         let mut shared = self.lock();
         shared.feed(usize::MAX);
+        const MOST: usize = wire::message::MAX_SCREEN_BYTES;
         let text = shared.picture.draw(|screen| match format {
-            ScreenFormat::Text => screen.render_text(MAX_RENDERED_BYTES),
-            ScreenFormat::Ansi => screen.render_ansi(MAX_RENDERED_BYTES),
-            ScreenFormat::Html => screen.render_html(MAX_RENDERED_BYTES),
-            ScreenFormat::Json => screen.render_json(MAX_RENDERED_BYTES),
+            ScreenFormat::Text => screen.render_text(MOST),
+            ScreenFormat::Ansi => screen.render_ansi(MOST).or_else(|| screen.render_text(MOST)),
+            ScreenFormat::Html => screen.render_html(MOST).or_else(|| screen.render_plain_html(MOST)),
+            ScreenFormat::Json => screen.render_json(MOST),
         });
+        shared.put_away();
         let Some(text) = text.unwrap_or_else(|| Some(String::new())) else {
             return Answer::Failed(failure(
-                ErrorCode::Internal,
-                "the screen is too large to be sent as a whole",
+                ErrorCode::ScreenTooLarge,
+                "the screen is larger than 1 MiB in this format",
             ));
         };
         Answer::Screen { offset: shared.picture.fed(), size: shared.region.size(), text }
@@ -463,6 +467,17 @@ impl Session {
     /// Has an ended session keep its last screen alone; false: it cannot now.
     pub(crate) fn keep_last_screen(&self) -> bool {
         self.lock().keep_last_screen()
+    }
+
+    /// Puts its screen away, if it has its last one alone and nobody is attached.
+    pub(crate) fn put_away(&self) {
+        self.lock().put_away();
+    }
+
+    /// Bytes of memory that it takes, about.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let shared = self.lock();
+        shared.region.memory_bytes() + shared.picture.memory_bytes()
     }
 
     pub(crate) fn record(&self) -> Record {

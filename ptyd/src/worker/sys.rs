@@ -39,6 +39,13 @@ pub(crate) fn memory_bytes(memory: &OwnedFd) -> io::Result<u64> {
     Ok(u64::try_from(stat.st_size).unwrap_or(0))
 }
 
+/// The first bytes of a session's memory.
+pub(crate) fn read_first<const BYTES: usize>(memory: &OwnedFd) -> io::Result<[u8; BYTES]> {
+    let mut first = [0; BYTES];
+    nix::sys::uio::pread(memory, &mut first, 0)?;
+    Ok(first)
+}
+
 /// Maps a part of a session's memory; `part` begins at a multiple of the page size. No two mappings may overlap.
 pub(crate) fn map(memory: &OwnedFd, part: &Range<u64>) -> io::Result<MmapMut> {
     let len = usize::try_from(part.end - part.start).map_err(|_| io::ErrorKind::InvalidInput)?;

@@ -53,11 +53,13 @@ pub enum ErrorCode {
     LineInUse,
     /// The shell did not take what was typed for a command.
     CommandNotRun,
+    /// The screen is larger in that format than an answer may be.
+    ScreenTooLarge,
 }
 
 impl ErrorCode {
     /// Every code, in wire order.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::BadJson,
         Self::MissingField,
         Self::InvalidField,
@@ -81,6 +83,7 @@ impl ErrorCode {
         Self::CommandRunning,
         Self::LineInUse,
         Self::CommandNotRun,
+        Self::ScreenTooLarge,
     ];
 
     /// The word clients see.
@@ -109,6 +112,7 @@ impl ErrorCode {
             Self::CommandRunning => "command_running",
             Self::LineInUse => "line_in_use",
             Self::CommandNotRun => "command_not_run",
+            Self::ScreenTooLarge => "screen_too_large",
         }
     }
 
@@ -137,7 +141,8 @@ impl ErrorCode {
             | Self::Internal
             | Self::InputUncertain
             | Self::NoShellIntegration
-            | Self::CommandNotRun => false,
+            | Self::CommandNotRun
+            | Self::ScreenTooLarge => false,
         }
     }
 }

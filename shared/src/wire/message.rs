@@ -14,9 +14,12 @@ pub const LINK_VERSION: u16 = 1;
 pub const FEATURE_COMMANDS: u64 = 1;
 /// Most lines in one page of history (PROTOCOL section 3).
 pub const MAX_HISTORY_LINES: u32 = 5000;
-/// Most bytes of text in an answer that is text: a page of history, a screen. ptyd keeps to it, so that the message
-/// stays within [`MAX_CONTROL_BYTES`](super::codec::MAX_CONTROL_BYTES) whatever number of lines the text is in.
+/// Most bytes of text in a page of history. ptyd keeps to it, so that the message stays within
+/// [`MAX_CONTROL_BYTES`](super::codec::MAX_CONTROL_BYTES) whatever number of lines the text is in.
 pub const MAX_TEXT_BYTES: usize = 900 << 10;
+/// Most bytes of a screen in an answer: one of 1000 x 1000 letters. Likewise within
+/// [`MAX_CONTROL_BYTES`](super::codec::MAX_CONTROL_BYTES).
+pub const MAX_SCREEN_BYTES: usize = (1 << 20) - 1024;
 
 /// First frame of each side on every stream.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
@@ -46,8 +49,8 @@ pub enum Request {
     Terminate { owner: UserId, session_id: SessionId },
     /// Asks what node this is. Answer: `Node`.
     Info,
-    /// Reads the screen of a session of `owner` without attaching. Answer: `Screen`; `Failed` also for one that is larger
-    /// than [`MAX_TEXT_BYTES`] in that format.
+    /// Reads the screen of a session of `owner` without attaching. Answer: `Screen`, without colours where it is larger than
+    /// [`MAX_SCREEN_BYTES`] with them; `Failed` with `ScreenTooLarge` where it is without them.
     Screen { owner: UserId, session_id: SessionId, format: ScreenFormat },
     /// Reads scrollback of a session of `owner` without attaching; as for [`ToPtyd::History`]. Answer: `History`.
     History { owner: UserId, session_id: SessionId, before_line: Option<u64>, lines: u32 },

@@ -20,6 +20,7 @@ const LINES: u32 = 1000;
     responses(
         (status = 200, description = "The screen", body = ScreenView),
         (status = 410, description = "`screen_gone`: the session is over and its screen not kept"),
+        (status = 422, description = "`screen_too_large`: it comes to more than 1 MiB in this format, without colours too"),
     ))]
 pub(super) async fn screen(
     State(state): State<AppState>,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::checkpoints::CHECKPOINTS_BYTES;
+use crate::checkpoints::{CHECKPOINTS_BYTES, EARLIER_CHECKPOINTS_BYTES};
 use crate::cutter::{Cut, Cutter, Overflow};
 use crate::region::region_bytes;
 
@@ -12,9 +12,13 @@ struct Session {
 }
 
 fn start() -> Session {
+    start_with(CHECKPOINTS_BYTES)
+}
+
+fn start_with(checkpoints_bytes: usize) -> Session {
     let memory = vec![0; as_usize(region_bytes(RING_BYTES))];
     let region = Region::create(memory, 7, TerminalSize::DEFAULT).unwrap();
-    let checkpoints = Checkpoints::new(vec![0; CHECKPOINTS_BYTES]).unwrap();
+    let checkpoints = Checkpoints::new(vec![0; checkpoints_bytes]).unwrap();
     let picture = Picture::new(&region, vec![0; SCROLLBACK_BYTES], checkpoints);
     Session { cutter: Cutter::recover(&region), region, picture }
 }
@@ -179,7 +183,7 @@ fn is_a_tombstone(session: &Session, screen: &str, end: Offset) {
 #[test]
 fn an_ended_session_gives_up_all_but_its_last_screen_and_a_kill_at_any_place_leaves_that() {
     let screen = ended_build().picture.screen().render_text(1 << 20).unwrap();
-    for killed_at in 0..=3 {
+    for killed_at in 0..=4 {
         let mut session = ended_build();
         let end = session.region.held().end;
         let mut cleared = 0;
@@ -194,7 +198,7 @@ fn an_ended_session_gives_up_all_but_its_last_screen_and_a_kill_at_any_place_lea
             cleared += 1;
         };
         let done = catch_unwind(AssertUnwindSafe(|| keep_last_screen(region, picture, &mut clear)));
-        assert_eq!(done.ok(), (killed_at == 3).then_some(true));
+        assert_eq!(done.ok(), (killed_at == 4).then_some(true));
         assert_eq!(cleared, killed_at);
 
         let mut session = session.killed();
@@ -209,25 +213,90 @@ fn an_ended_session_gives_up_all_but_its_last_screen_and_a_kill_at_any_place_lea
     }
 }
 
-/// The story: what was too large to be kept lost its history all the same.
-#[test]
-fn what_cannot_be_kept_without_its_history_keeps_it() {
-    let mut session = ended_build();
-    // More than a checkpoint takes: many marks on each cell of the largest screen.
+/// As large and as coloured as a screen may be, on both sides: another colour on each cell as far as there are so many.
+fn most_coloured(session: &mut Session) {
     session.region.record_size(TerminalSize::new(1000, 1000).unwrap());
     session.catch_up();
-    let marks = "\u{301}".repeat(5);
-    let row: String = (0..1000).map(|_| format!("e{marks}")).collect();
     // Not through the ring: a checkpoint of all that, each 32 KiB, takes its time.
-    let (screen, mut effects) = (&mut session.picture.screen, Vec::new());
+    let (screen, mut effects) = (session.picture.screen.get_mut(&session.picture.checkpoints), Vec::new());
     screen.feed("above\r\n".repeat(1000).as_bytes(), &mut effects);
-    (0..1000).for_each(|_| screen.feed(row.as_bytes(), &mut effects));
-    let (before, held) = (session.picture.screen().history(None, 100), session.region.held());
-    assert!(!before.lines.is_empty());
-    for _ in 0..2 {
-        assert!(!keep_last_screen(&mut session.region, &mut session.picture, |_| panic!("it is needed")));
-        assert_eq!(session.picture.screen().history(None, 100), before);
-        assert_eq!(session.region.held(), held);
+    for side in 0..2_usize {
+        for row in 0..1000_usize {
+            let [low, high, ..] = (side * 1000 + row).to_le_bytes();
+            let cell = |col: usize| {
+                let [fine, coarse, ..] = (col % 33 + 1).to_le_bytes();
+                format!("\x1b[38;2;{low};{high};{fine};4{}m\u{1d400}", (coarse + fine) % 8)
+            };
+            let cells: String = (0..1000).map(cell).collect();
+            screen.feed(
+                format!("\x1b[{};1H\x1b]8;;http://{row}/\x07{cells}\x1b]8;;\x07", row + 1).as_bytes(),
+                &mut effects,
+            );
+        }
+        screen.feed(if side == 0 { b"\x1b[?1049h" } else { b"" }, &mut effects);
+    }
+}
+
+/// Compared by a checkpoint: as words, two million cells take their time.
+fn state(session: &mut Session) -> Vec<u8> {
+    session.picture.screen.get_mut(&session.picture.checkpoints).checkpoint()
+}
+
+/// The story: a screen of a thousand rows and columns, coloured on both sides, was too large for a checkpoint; the output that
+/// made it was given up all the same, and a worker kill left half of it.
+#[test]
+fn a_worker_kill_leaves_the_largest_screen_with_all_its_colours() {
+    let mut session = start();
+    most_coloured(&mut session);
+    let before = state(&mut session);
+    assert!(before.len() > EARLIER_CHECKPOINTS_BYTES / 2, "{} bytes", before.len());
+    session.picture.keep_checkpoint();
+    assert_eq!(session.picture.last_kept(), Kept::Whole);
+    let mut session = session.killed();
+    assert!(state(&mut session) == before);
+}
+
+/// There is less room in the memory of a session that an earlier release began.
+#[test]
+fn what_there_is_no_room_for_is_kept_without_links_or_colours() {
+    let mut session = start_with(EARLIER_CHECKPOINTS_BYTES);
+    most_coloured(&mut session);
+    session.picture.keep_checkpoint();
+    assert_eq!(session.picture.last_kept(), Kept::Reduced);
+    let text = session.picture.screen().render_text(usize::MAX);
+    let mut session = session.killed();
+    assert_eq!(session.picture.screen().render_text(usize::MAX), text);
+    session.cutter.finish(&mut session.region);
+    session.catch_up();
+    assert!(keep_last_screen(&mut session.region, &mut session.picture, |bytes| bytes.fill(0)));
+    assert_eq!(session.picture.screen().render_text(usize::MAX), text);
+}
+
+/// The story: each screen of an ended session stayed where it was drawn, 24 MiB for the largest.
+#[test]
+fn the_last_screen_of_an_ended_session_is_put_away_and_made_again_for_who_looks() {
+    let mut session = start();
+    most_coloured(&mut session);
+    session.picture.screen.get_mut(&session.picture.checkpoints).feed(b"\x1b]0;a title\x07", &mut Vec::new());
+    session.cutter.finish(&mut session.region);
+    session.catch_up();
+    session.picture.keep_checkpoint();
+    let (text, before) = (session.picture.screen().render_text(usize::MAX), session.picture.memory_bytes());
+    for killed in [false, true, true] {
+        if killed {
+            session = session.killed();
+            assert!(session.picture.screen.is_away(), "nobody has looked");
+        }
+        assert!(keep_last_screen(&mut session.region, &mut session.picture, |bytes| bytes.fill(0)));
+        assert!(session.picture.screen.is_away());
+        let after = session.picture.memory_bytes();
+        assert!(after < before / 2, "{after} of {before} bytes");
+        session.picture.feed(&mut session.region, 4096, &mut Vec::new());
+        assert_eq!((session.picture.title().as_str(), session.picture.cwd()), ("a title", None));
+        assert!(session.picture.screen.is_away(), "asking for its name is not looking");
+        assert!(session.picture.screen().render_text(usize::MAX) == text);
+        session.picture.put_away();
+        assert!(session.picture.screen.is_away());
     }
 }
 

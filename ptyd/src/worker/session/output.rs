@@ -2,7 +2,8 @@
 
 use devpocket_shared::ids::TerminalSize;
 use ptyd_session::commands::Found;
-use ptyd_session::{Cut, Overflow, Region};
+use ptyd_session::{Cut, Kept, Overflow, Region};
+use tracing::{error, warn};
 
 use super::{Shared, sys};
 use crate::handover::ExitStatus;
@@ -48,6 +49,7 @@ impl Shared {
         if self.region.forgets_size(self.picture.hold()) {
             self.feed(usize::MAX);
             self.picture.keep_checkpoint();
+            self.tell_kept();
         }
         self.region.record_size(size);
     }
@@ -59,12 +61,35 @@ impl Shared {
         for effect in effects {
             self.notices.push(effect);
         }
+        self.tell_kept();
+    }
+
+    /// Tells, once, that a worker kill would cost some of the screen.
+    fn tell_kept(&mut self) {
+        let (kept, id) = (self.picture.last_kept(), self.id);
+        if kept > self.told_kept {
+            self.told_kept = kept;
+            match kept {
+                Kept::Whole => {}
+                Kept::Reduced => {
+                    warn!(session.id = %id, "session {id}: its screen is too large to be kept with all its colours");
+                }
+                Kept::Nothing => error!(session.id = %id, "session {id}: its screen cannot be kept"),
+            }
+        }
     }
 
     /// Gives up all but the last screen of an ended session; false: not now.
     pub(crate) fn keep_last_screen(&mut self) -> bool {
         let free = self.ended && !self.is_attached();
         free && ptyd_session::keep_last_screen(&mut self.region, &mut self.picture, sys::give_back)
+    }
+
+    /// Puts the screen of such a session away, which somebody had a look at.
+    pub(crate) fn put_away(&mut self) {
+        if !self.is_attached() {
+            self.picture.put_away();
+        }
     }
 
     /// The terminal was read to its end: what is left of it is shown, whole or not.
@@ -79,5 +104,6 @@ impl Shared {
         self.commands.end(code, self.region.held().end, now_ms());
         self.feed(usize::MAX);
         self.picture.keep_checkpoint();
+        self.tell_kept();
     }
 }

@@ -68,11 +68,10 @@ impl Session {
     pub(crate) fn details(&self) -> SessionDetails {
         let shared = self.lock();
         let active = shared.region.active_at_ms().unwrap_or(shared.record.created_at_ms);
-        let screen = shared.picture.screen();
         SessionDetails {
             info: shared.info(self.id),
-            title: cut(screen.title()),
-            cwd: screen.cwd().or(shared.commands.cwd()).map(cut),
+            title: cut(&shared.picture.title()),
+            cwd: shared.picture.cwd().as_deref().or(shared.commands.cwd()).map(cut),
             last_activity_at_ms: active,
             // An earlier release did not note it; it printed until its end.
             ended_at_ms: shared.ended.then(|| shared.record.ended_at_ms.unwrap_or(active)),
@@ -126,7 +125,7 @@ mod tests {
 
     /// A session that may be quiet for a minute, made now.
     fn session() -> Session {
-        let parts = parts(memory_bytes(128 << 10)).unwrap();
+        let parts = parts(memory_bytes(128 << 10), None).unwrap();
         let map = |part: std::ops::Range<u64>| {
             MmapMut::map_anon(usize::try_from(part.end - part.start).unwrap()).unwrap()
         };
