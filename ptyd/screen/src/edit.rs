@@ -17,7 +17,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             return self.side.grid.clear(y..y + 1, cell.style);
         }
         // To the end it is only marked as blank.
-        self.work += if to < self.cols() { to - from } else { 1 } as u64;
+        self.moved += if to < self.cols() { to - from } else { 1 } as u64;
         let row = self.side.grid.row_mut(y);
         if from > 0 && row.get(from - 1).flags == WIDE {
             row.set(from - 1, cell);
@@ -155,7 +155,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     pub(crate) fn insert_chars(&mut self, count: usize) {
         self.clamp_cursor();
         let (x, cell) = (self.side.x, self.erased());
-        self.work += (self.cols() - x) as u64;
+        self.moved += (self.cols() - x) as u64;
         self.row_mut().insert(x, count, cell);
     }
 
@@ -163,7 +163,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     pub(crate) fn delete_chars(&mut self, count: usize) {
         self.clamp_cursor();
         let (x, cell) = (self.side.x, self.erased());
-        self.work += (self.cols() - x) as u64;
+        self.moved += (self.cols() - x) as u64;
         self.row_mut().remove(x, count, cell);
     }
 
@@ -217,7 +217,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             return;
         }
         let cell = self.erased();
-        self.work += (rows.len() * self.cols()) as u64;
+        self.moved += (rows.len() * self.cols()) as u64;
         for y in rows {
             let row = self.side.grid.row_mut(y);
             if insert {

@@ -226,7 +226,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         } else if let Some(mut line) = flood.lines.pop_front() {
             self.scratch.clear();
             line.encode(self.cols(), &self.styles, &mut self.scratch);
-            self.work += self.scratch.len() as u64 / 8;
+            self.moved += self.scratch.len() as u64 / 8;
             self.scrollback.push(&self.scratch);
             flood.spare = Some(line);
         }

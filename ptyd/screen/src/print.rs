@@ -45,11 +45,13 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     }
 
     fn print_ascii(&mut self, bytes: &[u8]) {
+        self.work += bytes.len() as u64;
         self.print_narrow(bytes.len(), |row, from, part, style| row.write_ascii(from, &bytes[part], style));
     }
 
     /// Prints an ASCII character over and over.
     pub(crate) fn print_repeated(&mut self, byte: u8, times: usize) {
+        self.moved += times as u64;
         self.print_narrow(times, |row, from, part, style| {
             row.fill(from, from + part.len(), Cell::ascii(byte, style));
         });
@@ -58,7 +60,6 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// Prints so many characters of one column each; `write` writes a part of them to a row, from some column on.
     fn print_narrow(&mut self, count: usize, write: impl Fn(&mut Row, usize, Range<usize>, u16)) {
         let cols = self.cols();
-        self.work += count as u64;
         let mut done = 0;
         while done < count {
             if self.side.x >= cols {
@@ -96,12 +97,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         if from >= cols || self.modes.insert {
             return 0;
         }
-        self.work += text.len() as u64;
         let style = self.pen_style();
+        // No character takes more columns than bytes.
+        let to = cols.min(from + text.len());
         let row = self.row_mut();
         let kept = row.kept();
-        // No character takes more columns than bytes.
-        let cells = row.run(from, cols.min(from + text.len()));
+        let cells = row.run(from, to);
         let (mut at, mut used, mut last) = (0, 0, 0);
         for character in text.chars() {
             let columns = width(character);
@@ -128,6 +129,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             self.side.x = from + at;
             self.joins = last;
         }
+        self.work += used as u64;
+        self.moved += to.saturating_sub(kept) as u64;
         used
     }
 
@@ -194,7 +197,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let style = self.pen_style();
         let x = self.side.x;
         self.split_wide(style);
-        self.work += (self.cols() - x) as u64;
+        self.moved += (self.cols() - x) as u64;
         self.row_mut().insert(x, columns, Cell::blank(style));
     }
 

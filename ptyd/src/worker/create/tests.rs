@@ -148,6 +148,21 @@ async fn a_tombstone_gives_its_memory_back_after_ten_minutes_and_keeps_its_last_
     shows_its_last_screen(&session);
 }
 
+/// The story: there was less room for checkpoints in the memory of sessions that a release before began, and it is divided as
+/// that release did.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_an_earlier_release_began_goes_on() {
+    let (memory, (context, _keeper)) = (memory(), context());
+    memory.set_len(ptyd_session::region_bytes(RING_BYTES) + (20 << 20)).unwrap();
+    print_a_build(&memory);
+    let session = take_over(&context, 1, &memory, Some(now_ms())).await;
+    shows_its_last_screen(&session);
+    tokio::time::advance(MINUTE * 11).await;
+    context.registry.shrink_tombstones();
+    assert!(taken_kib(&memory) < 100, "{} KiB", taken_kib(&memory));
+    shows_its_last_screen(&session);
+}
+
 #[tokio::test]
 async fn of_many_tombstones_the_last_32_alone_keep_their_output() {
     let (context, _keeper) = context();
