@@ -104,10 +104,10 @@ impl Attachment {
         fresh: bool,
     ) -> (Self, Resume) {
         let held = region.held();
-        // Without all its sizes output cannot be laid out as it was; but what a lossless client asks for are its bytes.
+        // Without its sizes output cannot be laid out as it was; but what a lossless client asks for are its bytes.
         let replays_from = match attach.delivery {
             Delivery::Lossless => held.start,
-            Delivery::Realtime => region.sizes_followed_from(),
+            Delivery::Realtime => region.sizes_known_from(),
         };
         let (resume, cursor) = match attach.offset {
             _ if fresh => (Resume::Fresh, Offset(0)),

@@ -8,8 +8,6 @@ use crate::region::{AT_SIZES, Region, fence};
 pub const MAX_SIZES: u64 = 128;
 
 const ENTRY_BYTES: usize = 16;
-/// In an entry's sizes: there were others at the same place before.
-const REPLACES: u64 = 1 << 63;
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
     /// Remembers that output from the head on belongs to `size`. A change at the very place of the one before replaces it.
@@ -17,9 +15,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         let offset = self.held().end;
         let index = self.next_size_index();
         let position = entry_position(index);
-        // An empty screen is the same whatever sizes it had.
-        let replaces = if index < self.at(AT_SIZES) && offset > Offset(0) { REPLACES } else { 0 };
-        self.put(position + 8, replaces | u64::from(size.rows()) << 16 | u64::from(size.cols()));
+        self.put(position + 8, u64::from(size.rows()) << 16 | u64::from(size.cols()));
         self.put(position, offset.0);
         fence();
         self.put(AT_SIZES, index + 1);
@@ -40,14 +36,6 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
     pub fn sizes_known_from(&self) -> Offset {
         let oldest = self.remembered().next().filter(|oldest| *oldest > 0);
         oldest.map_or(self.held().start, |oldest| self.size_entry(oldest).0.max(self.held().start))
-    }
-
-    /// From here on the screen has gone through those sizes alone that are remembered: who was told of output up to here has what
-    /// the daemon has.
-    pub fn sizes_followed_from(&self) -> Offset {
-        let replaced = |index: &u64| self.at(entry_position(*index) + 8) & REPLACES != 0;
-        let last = self.remembered().rev().find(replaced);
-        last.map_or(Offset(0), |index| self.size_entry(index).0.plus(1)).max(self.sizes_known_from())
     }
 
     /// The terminal's size now.
@@ -124,28 +112,6 @@ mod tests {
         assert_eq!(region.next_size_change(Offset(10)), Some(Offset(20)));
         assert_eq!(region.next_size_change(Offset(20)), None);
         assert_eq!(region.size(), large);
-    }
-
-    /// The story: the window was dragged while nothing was printed and a client was away. It was told of the last size alone, and
-    /// had other lines than the daemon, whose screen had been small for a moment.
-    #[test]
-    fn a_place_with_several_sizes_is_known_as_one() {
-        let len = as_usize(region_bytes(MIN_RING_BYTES));
-        let mut region = Region::create(vec![0; len], 1, TerminalSize::DEFAULT).unwrap();
-        let size = |cols| TerminalSize::new(10, cols).unwrap();
-        region.record_size(size(1));
-        region.record_size(size(2));
-        assert_eq!(region.sizes_followed_from(), Offset(0), "nothing is on it");
-        region.commit(10);
-        region.show_all();
-        region.record_size(size(3));
-        assert_eq!(region.sizes_followed_from(), Offset(0), "one size is told");
-        region.record_size(size(4));
-        assert_eq!((region.sizes_followed_from(), region.size()), (Offset(11), size(4)));
-        region.commit(10);
-        region.show_all();
-        region.record_size(size(5));
-        assert_eq!((region.sizes_followed_from(), region.sizes_known_from()), (Offset(11), Offset(0)));
     }
 
     #[test]
