@@ -8,7 +8,8 @@ mod sessions;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex as Lock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex as Lock, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -36,6 +37,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long nobody is reached before it is said in the log, and again.
 const SAY_AFTER: Duration = Duration::from_secs(1);
 const SAY_AGAIN: Duration = Duration::from_secs(60);
+/// How long it is tried to reach a node where nothing runs: a keeper that is started again takes less.
+const ABSENCE: Duration = Duration::from_secs(1);
+/// How long a request may take at a node that has answered nobody for as long as [`REQUEST`].
+const SILENT_REQUEST: Duration = Duration::from_secs(2);
 /// First wait before a request is tried again; it doubles up to [`MAX_RETRY`].
 const FIRST_RETRY: Duration = Duration::from_millis(10);
 const MAX_RETRY: Duration = Duration::from_millis(500);
@@ -78,9 +83,15 @@ impl LinkError {
     pub fn is_absence(&self) -> bool {
         matches!(self, Self::Transport(StreamError::Io(err)) if err.kind() == io::ErrorKind::ConnectionRefused)
     }
+
+    /// Whether nobody listens there now: it ended, or was never started.
+    fn nobody_listens(&self) -> bool {
+        let not_found = |err: &io::Error| err.kind() == io::ErrorKind::NotFound;
+        self.is_absence() || matches!(self, Self::Transport(StreamError::Io(err)) if not_found(err))
+    }
 }
 
-/// A request that is made once was not answered.
+/// A request was not answered, for whom it matters whether it was sent.
 #[derive(Debug, thiserror::Error)]
 pub enum OnceError {
     /// It was not sent: nothing happened.
@@ -151,6 +162,37 @@ pub struct Link {
     silence: Lock<Option<Instant>>,
     /// When somebody last looked at the node, and whether it answered. Held while looking, so that one look serves all.
     seen: Mutex<Option<(Instant, bool)>>,
+    heard: Lock<Heard>,
+}
+
+/// What was heard of the node.
+#[derive(Clone, Copy, Debug, Default)]
+struct Heard {
+    /// When it answered last.
+    answered_at: Option<Instant>,
+    /// Since when whoever asked had no answer; none: the last one had.
+    silent_since: Option<Instant>,
+}
+
+/// How long a node is waited for.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// In all.
+    whole: Duration,
+    /// While nothing runs there.
+    absent: Duration,
+}
+
+impl Patience {
+    const LONG: Self = Self { whole: REQUEST, absent: REQUEST };
+}
+
+impl From<OnceError> for LinkError {
+    fn from(err: OnceError) -> Self {
+        match err {
+            OnceError::NotSent(err) | OnceError::Unknown(err) => err,
+        }
+    }
 }
 
 /// A stream whose request was answered.
@@ -187,7 +229,14 @@ impl Link {
 
     /// A link to `target`; its tasks run on `tasks`.
     pub fn new(target: Target, tasks: TaskTracker) -> Self {
-        Self { target, tasks, own: None, seen: Mutex::default(), silence: Lock::default() }
+        Self {
+            target,
+            tasks,
+            own: None,
+            seen: Mutex::default(),
+            silence: Lock::default(),
+            heard: Lock::default(),
+        }
     }
 
     /// Warns, for ever, when the api's own certificate is about to end.
@@ -206,19 +255,42 @@ impl Link {
         request: &Request,
     ) -> Result<(Answer, LinkStream), LinkError> {
         let opening = opening(request_id, request)?;
-        self.patiently(|| async { Self::ask(self.open().await?, &opening).await }).await
+        self.patiently(Patience::LONG, || async { self.ask(self.open().await?, &opening).await }).await
     }
 
-    /// As [`Link::request`], for what is done twice if it is sent twice: tries again only until it is sent.
+    /// As [`Link::request`], for who need not wait until a node is started: a worker's restart is waited for, a node where
+    /// nothing runs, or that is known to be silent, for a moment.
+    pub async fn request_now(
+        &self,
+        request_id: &str,
+        request: &Request,
+    ) -> Result<(Answer, LinkStream), OnceError> {
+        let opening = opening(request_id, request).map_err(OnceError::NotSent)?;
+        let sent = AtomicBool::new(false);
+        let asking = self.patiently(self.patience(), || async {
+            let stream = self.open().await?;
+            sent.store(true, Ordering::Relaxed);
+            self.ask(stream, &opening).await
+        });
+        let asked = asking.await;
+        asked.map_err(if sent.into_inner() { OnceError::Unknown } else { OnceError::NotSent })
+    }
+
+    /// As [`Link::request_now`], for what is done twice if it is sent twice: tries again only until it is sent.
     pub async fn request_once(
         &self,
         request_id: &str,
         request: &Request,
     ) -> Result<(Answer, LinkStream), OnceError> {
         let opening = opening(request_id, request).map_err(OnceError::NotSent)?;
-        let stream = self.patiently(|| self.open()).await.map_err(OnceError::NotSent)?;
-        let asked = timeout(REQUEST, Self::ask(stream, &opening)).await;
-        asked.unwrap_or(Err(LinkError::TimedOut)).map_err(OnceError::Unknown)
+        let opened = self.patiently(self.patience(), || self.open()).await;
+        let stream = opened.map_err(OnceError::NotSent)?;
+        let began = Instant::now();
+        let asked = timeout(REQUEST, self.ask(stream, &opening)).await.unwrap_or(Err(LinkError::TimedOut));
+        asked.map_err(|err| {
+            self.note_silence(began);
+            OnceError::Unknown(err)
+        })
     }
 
     /// Reads one more answer: `Attached` after `Created`.
@@ -235,25 +307,53 @@ impl Link {
         {
             return answered;
         }
-        let look = async { Self::ask(self.open().await?, &opening("health", &Request::Info)?).await };
+        let look = async { self.ask(self.open().await?, &opening("health", &Request::Info)?).await };
+        let began = Instant::now();
         let answered = matches!(timeout(LOOK, look).await, Ok(Ok(_)));
+        if !answered {
+            self.note_silence(began);
+        }
         *seen = Some((Instant::now(), answered));
         answered
     }
 
-    /// Tries until it succeeds, for at most [`REQUEST`].
+    /// How long a request waits that need not wait until a node is started.
+    fn patience(&self) -> Patience {
+        let silent = self.heard().silent_since.is_some_and(|since| since.elapsed() >= REQUEST);
+        Patience { whole: if silent { SILENT_REQUEST } else { REQUEST }, absent: ABSENCE }
+    }
+
+    /// Notes that whoever asked at this time had no answer. Others may have had one since.
+    fn note_silence(&self, since: Instant) {
+        let mut heard = self.heard();
+        let since = heard.answered_at.map_or(since, |answered_at| answered_at.max(since));
+        heard.silent_since.get_or_insert(since);
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        // Whatever panicked left two times.
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tries until it succeeds, for as long as `patience` says.
     async fn patiently<T, F: Future<Output = Result<T, LinkError>>>(
         &self,
+        patience: Patience,
         mut attempt: impl FnMut() -> F,
     ) -> Result<T, LinkError> {
         let mut failure = LinkError::TimedOut;
         let began = Instant::now();
         let trying = async {
-            let mut wait = FIRST_RETRY;
+            let (mut wait, mut absent_since) = (FIRST_RETRY, None);
             loop {
                 match attempt().await {
-                    Ok(done) => return done,
+                    Ok(done) => return Ok(done),
                     Err(err) => failure = err,
+                }
+                let absent = failure.nobody_listens().then(Instant::now);
+                absent_since = absent.map(|now| absent_since.unwrap_or(now));
+                if absent_since.is_some_and(|since: Instant| since.elapsed() >= patience.absent) {
+                    return Err(());
                 }
                 if began.elapsed() >= SAY_AFTER {
                     self.say_silent(&failure);
@@ -262,20 +362,15 @@ impl Link {
                 wait = (wait * 2).min(MAX_RETRY);
             }
         };
-        let outcome = timeout(REQUEST, trying).await;
+        let outcome = timeout(patience.whole, trying).await.unwrap_or(Err(()));
         let word = if outcome.is_ok() { "answered" } else { "unreachable" };
         counter!("devpocket_link_requests_total", "outcome" => word).increment(1);
         histogram!("devpocket_link_request_seconds").record(began.elapsed());
-        match outcome {
-            Ok(done) => {
-                self.say_answering();
-                Ok(done)
-            }
-            Err(_) => {
-                self.say_silent(&failure);
-                Err(failure)
-            }
-        }
+        outcome.inspect(|_| self.say_answering()).map_err(|()| {
+            self.note_silence(began);
+            self.say_silent(&failure);
+            failure
+        })
     }
 
     /// Says where nobody can be reached and why, once in a while.
@@ -294,11 +389,12 @@ impl Link {
         }
     }
 
-    async fn ask(mut stream: LinkStream, opening: &[u8]) -> Result<(Answer, LinkStream), LinkError> {
+    async fn ask(&self, mut stream: LinkStream, opening: &[u8]) -> Result<(Answer, LinkStream), LinkError> {
         stream.writer.write_all(opening).await.map_err(StreamError::from)?;
         let its_hello: Hello = stream.reader.next_control().await?.ok_or(LinkError::Closed)?;
         stream.node_id = its_hello.node_id;
         let answer = stream.reader.next_control().await?.ok_or(LinkError::Closed)?;
+        *self.heard() = Heard { answered_at: Some(Instant::now()), silent_since: None };
         Ok((answer, stream))
     }
 
@@ -339,43 +435,4 @@ impl From<io::Error> for LinkError {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use devpocket_shared::certificates;
-
-    use super::*;
-
-    /// The error of a start with the certificates of a directory, after `damage` to it.
-    fn refused(damage: impl FnOnce(&Path)) -> String {
-        let dir = tempfile::tempdir().unwrap();
-        certificates::make_all(dir.path()).unwrap();
-        damage(dir.path());
-        let address = PtydAddress::Quic("localhost:1".to_owned());
-        let refused = Link::from_config(address, Some(dir.path()), TaskTracker::new()).unwrap_err();
-        crate::chain(&refused)
-    }
-
-    /// It once started, and every ptyd turned it away without a word in its log.
-    #[tokio::test]
-    async fn a_certificate_that_is_not_an_apis_is_refused_at_the_start_and_its_file_named() {
-        let said = refused(|dir| {
-            for (from, to) in [("ptyd.pem", "api.pem"), ("ptyd.key", "api.key")] {
-                std::fs::copy(dir.join(from), dir.join(to)).unwrap();
-            }
-        });
-        assert!(said.contains("/api.pem cannot be used") && said.contains(MAKE_COMMAND), "{said}");
-    }
-
-    #[tokio::test]
-    async fn a_key_that_others_could_read_or_write_is_refused_at_the_start() {
-        let with_mode = |file: &'static str, mode| {
-            refused(move |dir| {
-                std::fs::set_permissions(dir.join(file), std::fs::Permissions::from_mode(mode)).unwrap();
-            })
-        };
-        assert!(with_mode("api.key", 0o644).contains("everybody may read it"));
-        assert!(with_mode("api.key", 0o620).contains("others may write to it"));
-        assert!(with_mode("ca.pem", 0o666).contains("others may write to it"));
-    }
-}
+mod tests;

@@ -107,7 +107,7 @@ impl Sessions {
 
     /// Asks the ptyd; a refusal is an error.
     async fn ask(&self, request_id: &str, request: &Request) -> Result<(Answer, LinkStream), SessionError> {
-        refused(self.link.request(request_id, request).await?)
+        refused(self.link.request_now(request_id, request).await.map_err(LinkError::from)?)
     }
 
     /// Asks the ptyd for something of a session that is only there while it holds the session.
