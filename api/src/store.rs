@@ -10,6 +10,7 @@ mod location;
 mod mail_tokens;
 mod migrations;
 mod nodes;
+mod outage;
 mod postgres;
 mod profiles;
 mod sessions;

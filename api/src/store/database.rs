@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use sqlx::{PgPool, Postgres, SqlitePool};
+use sqlx::{Postgres, SqlitePool};
 use tokio::time::Instant;
 
 use super::migrations::Applied;
-use super::postgres::OPENING_PATIENCE;
+use super::outage::Lent;
+use super::postgres::{OPENING_PATIENCE, Server};
 use super::statement::{Connection, Row, Statement, answer, sql};
 use super::{Location, Schema, StoreError, postgres, sqlite};
 use crate::counts;
@@ -19,13 +20,13 @@ pub struct Database {
 
 #[derive(Clone, Debug)]
 enum Pool {
-    Postgres(PgPool),
+    Postgres(Server),
     Sqlite(SqlitePool),
 }
 
 /// A unit of work. Dropped without a commit, nothing of it was done.
 pub(super) enum Transaction {
-    Postgres(sqlx::Transaction<'static, Postgres>),
+    Postgres(Lent<sqlx::Transaction<'static, Postgres>>),
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
 }
 
@@ -74,14 +75,23 @@ impl Database {
 
     /// Asks the database for an answer.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.execute(sql("select 1")).await?;
+        let ping = sql("select 1");
+        match &self.pool {
+            Pool::Postgres(server) => {
+                let connection = &mut *server.acquire_anyway().await?.it;
+                server.noted(Connection::Postgres(connection).execute(ping).await)?;
+            }
+            Pool::Sqlite(_) => {
+                self.execute(ping).await?;
+            }
+        }
         Ok(())
     }
 
     /// Closes every connection. What SQLite was told is in the database file alone then.
     pub async fn close(&self) {
         match &self.pool {
-            Pool::Postgres(pool) => pool.close().await,
+            Pool::Postgres(server) => server.close().await,
             Pool::Sqlite(pool) => pool.close().await,
         }
     }
@@ -90,14 +100,14 @@ impl Database {
     /// which locks the same in another order, and be given up by PostgreSQL: it is run again, once.
     pub(super) async fn execute(&self, statement: Statement) -> Result<u64, StoreError> {
         match &self.pool {
-            Pool::Postgres(pool) => {
-                let connection = &mut *waited(pool.acquire()).await?;
-                match Connection::Postgres(connection).execute(statement.clone()).await {
+            Pool::Postgres(server) => {
+                let connection = &mut *waited(server.acquire()).await?.it;
+                server.noted(match Connection::Postgres(connection).execute(statement.clone()).await {
                     Err(err) if err.is_deadlock() => {
                         Connection::Postgres(connection).execute(statement).await
                     }
                     done => done,
-                }
+                })
             }
             Pool::Sqlite(pool) => {
                 Connection::Sqlite(&mut *waited(pool.acquire()).await?).execute(statement).await
@@ -108,8 +118,9 @@ impl Database {
     /// The first row, if there is one.
     pub(super) async fn optional<R: Row>(&self, statement: Statement) -> Result<Option<R>, StoreError> {
         match &self.pool {
-            Pool::Postgres(pool) => {
-                Connection::Postgres(&mut *waited(pool.acquire()).await?).optional(statement).await
+            Pool::Postgres(server) => {
+                let connection = &mut *waited(server.acquire()).await?.it;
+                server.noted(Connection::Postgres(connection).optional(statement).await)
             }
             Pool::Sqlite(pool) => {
                 Connection::Sqlite(&mut *waited(pool.acquire()).await?).optional(statement).await
@@ -120,12 +131,12 @@ impl Database {
     /// Every row; as [`Database::execute`], if PostgreSQL gives it up.
     pub(super) async fn all<R: Row>(&self, statement: Statement) -> Result<Vec<R>, StoreError> {
         match &self.pool {
-            Pool::Postgres(pool) => {
-                let connection = &mut *waited(pool.acquire()).await?;
-                match Connection::Postgres(connection).all(statement.clone()).await {
+            Pool::Postgres(server) => {
+                let connection = &mut *waited(server.acquire()).await?.it;
+                server.noted(match Connection::Postgres(connection).all(statement.clone()).await {
                     Err(err) if err.is_deadlock() => Connection::Postgres(connection).all(statement).await,
                     done => done,
-                }
+                })
             }
             Pool::Sqlite(pool) => {
                 Connection::Sqlite(&mut *waited(pool.acquire()).await?).all(statement).await
@@ -138,7 +149,7 @@ impl Database {
     pub(super) async fn begin(&self) -> Result<Transaction, StoreError> {
         answer(async {
             Ok(match &self.pool {
-                Pool::Postgres(pool) => Transaction::Postgres(waited(pool.begin()).await?),
+                Pool::Postgres(server) => Transaction::Postgres(waited(server.begin()).await?),
                 Pool::Sqlite(pool) => Transaction::Sqlite(waited(pool.begin_with("begin immediate")).await?),
             })
         })
@@ -189,7 +200,7 @@ impl Transaction {
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         answer(async {
             match self {
-                Self::Postgres(transaction) => transaction.commit().await,
+                Self::Postgres(transaction) => transaction.it.commit().await,
                 Self::Sqlite(transaction) => transaction.commit().await,
             }
         })
@@ -198,7 +209,7 @@ impl Transaction {
 
     fn connection(&mut self) -> Connection<'_> {
         match self {
-            Self::Postgres(transaction) => Connection::Postgres(transaction),
+            Self::Postgres(transaction) => Connection::Postgres(&mut transaction.it),
             Self::Sqlite(transaction) => Connection::Sqlite(transaction),
         }
     }

@@ -27,6 +27,14 @@ impl StoreError {
         Self::Failed(sqlx::Error::Decode(what.into()))
     }
 
+    /// Whether the database itself says so; else nobody knows whether it is there.
+    pub(super) fn is_answer(&self) -> bool {
+        match self {
+            Self::Unavailable(err) | Self::Failed(err) => err.as_database_error().is_some(),
+            Self::Migrate(_) | Self::Outdated => false,
+        }
+    }
+
     /// Whether the statement was given up, because it and another transaction's waited for each other (SQLSTATE 40P01).
     pub(super) fn is_deadlock(&self) -> bool {
         match self {

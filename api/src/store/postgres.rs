@@ -1,22 +1,25 @@
 //! PostgreSQL: its pool, its bounds. Knows no table.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Executor, PgPool};
+use sqlx::{ConnectOptions, Connection, Executor, PgPool, Postgres};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
 use super::migrations::{self, Applied};
+use super::outage::{Lent, Outage};
 use super::statement::{Connection as On, answer, timed_out};
 use super::{Schema, StoreError};
 
 /// Connections of one api. Statements take about a millisecond, so ten do thousands a second, and a dozen apis stay
 /// within the hundred connections a server allows out of the box.
 const CONNECTIONS: u32 = 10;
-/// How long a request waits for a connection; a server that is down costs each request this long.
+/// How long a request waits for a connection; a server that is down costs a request this long, at most once ([`Outage`]).
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bounds that the server keeps to: of a statement, of a wait for a lock, and of a transaction whose api hangs.
 const BOUNDS: &str = "set statement_timeout = '10s'; set lock_timeout = '5s'; \
@@ -29,6 +32,62 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a start waits for a server that is not there yet, and looks again after.
 pub(super) const OPENING_PATIENCE: Duration = Duration::from_secs(30);
 const OPENING_WAIT: Duration = Duration::from_millis(500);
+
+/// A server by its pool, and whether it is there. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    pool: PgPool,
+    outage: Arc<Outage>,
+}
+
+impl Server {
+    /// A connection; refused at once while the server was found to be away a moment ago.
+    pub(super) async fn acquire(&self) -> Result<Lent<PoolConnection<Postgres>>, sqlx::Error> {
+        self.unless_away()?;
+        self.acquire_anyway().await
+    }
+
+    /// A connection for who wants to know whether the server is there.
+    pub(super) async fn acquire_anyway(&self) -> Result<Lent<PoolConnection<Postgres>>, sqlx::Error> {
+        self.watched(self.pool.acquire()).await
+    }
+
+    /// Begins a transaction; refused as [`Server::acquire`].
+    pub(super) async fn begin(&self) -> Result<Lent<sqlx::Transaction<'static, Postgres>>, sqlx::Error> {
+        self.unless_away()?;
+        self.watched(self.pool.begin()).await
+    }
+
+    /// Notes what came of a statement.
+    pub(super) fn noted<T>(&self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        if done.as_ref().err().is_none_or(StoreError::is_answer) {
+            self.outage.note_answer(Instant::now());
+        }
+        done
+    }
+
+    /// Closes every connection.
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    fn unless_away(&self) -> Result<(), sqlx::Error> {
+        if self.outage.is_on(Instant::now()) { Err(sqlx::Error::PoolTimedOut) } else { Ok(()) }
+    }
+
+    async fn watched<T>(
+        &self,
+        asked: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<Lent<T>, sqlx::Error> {
+        let began = Instant::now();
+        let asked = asked.await;
+        match &asked {
+            Ok(_) | Err(sqlx::Error::Database(_)) => self.outage.note_answer(Instant::now()),
+            Err(_) => self.outage.note_failure(began, Instant::now(), CONNECTIONS),
+        }
+        asked.map(|it| self.outage.lend(it))
+    }
+}
 
 /// The options in a `postgres:` URL. sqlx logs no statement: its look at whether it should makes tracing's filters of single
 /// layers forget the span around the next line (tokio-rs/tracing issue 2519), and with it the request's id.
@@ -43,7 +102,7 @@ pub(super) async fn open(
     url: &SecretString,
     schema: Schema,
     patience: Duration,
-) -> Result<PgPool, StoreError> {
+) -> Result<Server, StoreError> {
     let options = options(url)?;
     let deadline = Instant::now() + patience;
     loop {
@@ -52,7 +111,7 @@ pub(super) async fn open(
                 warn!(error = &err as &dyn std::error::Error, "waiting for the database: {err}");
                 sleep(OPENING_WAIT).await;
             }
-            answer => return answer,
+            answer => return answer.map(|pool| Server { pool, outage: Arc::default() }),
         }
     }
 }
