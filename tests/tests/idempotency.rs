@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use devpocket_tests::rest::{Answered, Rest};
+use devpocket_tests::stack::process::send;
 use devpocket_tests::stack::{Account, DatabaseKind, Options, Stack, proc};
 use devpocket_tests::{Random, wait_until};
 use futures_util::future::join_all;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -150,7 +152,9 @@ async fn what_failed_on_our_side_is_tried_again_and_makes_the_same_session() {
 async fn an_api_killed_while_it_makes_a_session_leaves_it_to_be_found_again() {
     let mut stack = Stack::start_with(Options { apis: 2, ..Options::default() }).await;
     let body = json!({"name": "orphan", "command": ["cat"]});
-    stack.kill_keeper().await;
+    stack.worker_ready().await;
+    // The node answers, and makes nothing for now.
+    send(stack.keeper_pid(), Signal::SIGSTOP);
     let (address, token) = (stack.address(0), stack.admin.access_token.clone());
     let asked = {
         let body = body.clone();
@@ -169,7 +173,11 @@ async fn an_api_killed_while_it_makes_a_session_leaves_it_to_be_found_again() {
     stack.kill_api(0);
     let answer = asking.join_next().await.expect("a task").expect("it ends");
     assert!(answer.is_none(), "its answer is lost");
-    create(&stack, 1, "orphan", &body).await.is_problem(409, "idempotency_in_progress");
+    let under_way = create(&stack, 1, "orphan", &body).await;
+    under_way.is_problem(409, "idempotency_in_progress");
+    let secs: u64 = under_way.retry_after.and_then(|secs| secs.parse().ok()).expect("a time");
+    assert!((10..=35).contains(&secs), "the dead api's attempt is waited for for so long: {secs}");
+    stack.kill_keeper().await;
     stack.start_keeper().await;
     stack.worker_ready().await;
     let mut made = Value::Null;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use devpocket_shared::ids::UserId;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -91,11 +91,17 @@ impl Answers {
                 expires_at: now + KEPT,
             };
             let begun = self.store.begin_answer(once.key(), attempt, now).await?;
-            if begun != Begun::UnderWay || Instant::now() >= given_up {
+            if !matches!(begun, Begun::UnderWay(_)) || Instant::now() >= given_up {
                 return Ok(begun);
             }
             sleep(LOOK).await;
         }
+    }
+
+    /// How long another attempt may still be under way that is given up at a time, in seconds: at least one.
+    pub fn secs_until(&self, given_up: OffsetDateTime) -> u64 {
+        let left = given_up - self.clock.now();
+        u64::try_from(left.whole_seconds()).unwrap_or(0) + 1
     }
 
     /// Keeps the answer.

@@ -28,8 +28,6 @@ static REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const CREATING: [&str; 1] = ["/api/sessions"];
 /// Longest answer that is kept; of what is made, none is longer.
 const MAX_KEPT_BYTES: usize = 1 << 20;
-/// When to ask again for the answer of a request that is under way.
-const UNDER_WAY_SECS: u64 = 1;
 
 /// The header of [`once`], for the OpenAPI document.
 #[derive(IntoParams)]
@@ -91,7 +89,9 @@ async fn keyed(state: &AppState, once: Once, mut parts: Parts, content: Bytes, n
     let id = match state.answers.begin(&once).await {
         Ok(Begun::Now(id)) => id,
         Ok(Begun::Done(answer)) => return replayed(answer),
-        Ok(Begun::UnderWay) => return under_way().into_response(),
+        Ok(Begun::UnderWay(until)) => {
+            return under_way(state.answers.secs_until(until)).into_response();
+        }
         Ok(Begun::Reused) => return reused().into_response(),
         Ok(Begun::OwnerGone) => return Problem::from(AuthError::SignedOut).into_response(),
         Err(err) => return Problem::from(err).into_response(),
@@ -167,9 +167,10 @@ fn replayed(answer: KeptAnswer) -> Response {
     response
 }
 
-fn under_way() -> Problem {
+/// After so many seconds nobody waits for the attempt any more, should its api have died.
+fn under_way(secs: u64) -> Problem {
     let title = "The same request is being answered";
-    Problem::new(StatusCode::CONFLICT, "idempotency_in_progress", title).with_retry_after(UNDER_WAY_SECS)
+    Problem::new(StatusCode::CONFLICT, "idempotency_in_progress", title).with_retry_after(secs)
 }
 
 fn reused() -> Problem {

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::statement::{Statement, sql};
-use super::{Database, StoreError};
+use super::{Database, StoreError, from_micros};
 
 /// Names a request: whose, where, and by which key.
 #[derive(Clone, Copy, Debug)]
@@ -48,8 +48,8 @@ pub struct KeptAnswer {
 pub enum Begun {
     /// It is to be done now, making something of this id.
     Now(Uuid),
-    /// Another attempt is under way.
-    UnderWay,
+    /// Another attempt is under way; if its api died, it is given up at this time.
+    UnderWay(OffsetDateTime),
     /// It was done.
     Done(KeptAnswer),
     /// The key was used with another body.
@@ -117,22 +117,23 @@ impl AnswerStore for Database {
             Err(err) if err.is_orphan() => return Ok(Begun::OwnerGone),
             Err(err) => return Err(err),
         }
-        let select = sql("select fingerprint, status, body from kept_answers
+        let select = sql("select fingerprint, status, body, held_until from kept_answers
              where user_id = $1 and route = $2 and key_hash = $3");
-        let row: Option<(Vec<u8>, Option<i64>, Option<Vec<u8>>)> = self.optional(of(select, key)).await?;
+        type Row = (Vec<u8>, Option<i64>, Option<Vec<u8>>, i64);
+        let row: Option<Row> = self.optional(of(select, key)).await?;
         Ok(match row {
             Some((fingerprint, ..)) if fingerprint != attempt.fingerprint => Begun::Reused,
-            Some((_, Some(status), body)) => {
+            Some((_, Some(status), body, _)) => {
                 let status =
                     u16::try_from(status).map_err(|_| StoreError::corrupt("a status that is none"))?;
                 Begun::Done(KeptAnswer { status, body: body.unwrap_or_default() })
             }
-            Some((_, None, _)) => Begun::UnderWay,
+            Some((_, None, _, held_until)) => Begun::UnderWay(from_micros(held_until)?),
             None => {
                 let owner = sql("select true from users where id = $1").bind(key.user_id);
                 let is_there = self.optional::<(bool,)>(owner).await?.is_some();
                 // Or the time of what was kept has come to its end just now.
-                if is_there { Begun::UnderWay } else { Begun::OwnerGone }
+                if is_there { Begun::UnderWay(now) } else { Begun::OwnerGone }
             }
         })
     }

@@ -28,7 +28,7 @@ async fn an_attempt_is_made_once_and_its_answer_kept_for_its_time_for_its_owner<
     let begun = join_all((1..=8).map(|n| begin(ann, n, t0()))).await;
     let mine: Vec<_> = begun.iter().filter(|begun| matches!(begun, Begun::Now(_))).collect();
     assert!(
-        mine.len() == 1 && begun.iter().filter(|begun| **begun == Begun::UnderWay).count() == 7,
+        mine.len() == 1 && begun.iter().filter(|begun| matches!(begun, Begun::UnderWay(_))).count() == 7,
         "{begun:?}"
     );
     let Begun::Now(resource) = *mine[0] else { unreachable!("it begins") };
@@ -42,7 +42,12 @@ async fn an_attempt_is_made_once_and_its_answer_kept_for_its_time_for_its_owner<
 
     let answer = KeptAnswer { status: 201, body: b"{\"id\":1}".to_vec() };
     database.keep_answer(key(ann), Uuid::from_u128(99), &answer).await.unwrap();
-    assert_eq!(begin(ann, 12, t0()).await, Begun::UnderWay, "another attempt's answer is not its");
+    let held_until = t0() + Duration::seconds(30);
+    assert_eq!(
+        begin(ann, 12, t0()).await,
+        Begun::UnderWay(held_until),
+        "another attempt's answer is not its"
+    );
     database.keep_answer(key(ann), first, &answer).await.unwrap();
     database.release_answer(key(ann), first).await.unwrap();
     let almost = t0() + Duration::hours(24) - Duration::SECOND;
@@ -80,11 +85,11 @@ async fn an_attempt_that_its_api_left_behind_is_taken_over_with_the_same_id<P: P
     let begin = async |n, now| database.begin_answer(key(ann), attempt(n, now), now).await.unwrap();
     assert_eq!(begin(1, t0()).await, Begun::Now(Uuid::from_u128(101)));
     let later = t0() + Duration::seconds(30);
-    assert_eq!(begin(2, later - Duration::SECOND).await, Begun::UnderWay);
+    assert_eq!(begin(2, later - Duration::SECOND).await, Begun::UnderWay(later));
     assert_eq!(begin(3, later).await, Begun::Now(Uuid::from_u128(101)));
     // The first was slow, not dead: it is not the one any more.
     database.release_answer(key(ann), Uuid::from_u128(1)).await.unwrap();
-    assert_eq!(begin(4, later).await, Begun::UnderWay);
+    assert_eq!(begin(4, later).await, Begun::UnderWay(later + Duration::seconds(30)));
     database.release_answer(key(ann), Uuid::from_u128(3)).await.unwrap();
     assert_eq!(begin(5, later).await, Begun::Now(Uuid::from_u128(101)));
 }
