@@ -39,6 +39,13 @@ impl From<SessionError> for Problem {
     }
 }
 
+/// Why, and what is to be done about it at the node, is its operator's to know.
+fn local_sessions_unavailable(message: &str) -> Problem {
+    warn!("a node starts no session for this account: {message}");
+    let code = ErrorCode::LocalSessionsUnavailable.as_str();
+    Problem::new(StatusCode::FORBIDDEN, code, "This account may not open local sessions here")
+}
+
 /// What a node said no with.
 fn refused(failure: Failure) -> Problem {
     let Failure { code, message, expected: _ } = failure;
@@ -62,7 +69,8 @@ fn refused(failure: Failure) -> Problem {
         | ErrorCode::NoShellIntegration
         | ErrorCode::CommandRunning
         | ErrorCode::LineInUse => (StatusCode::CONFLICT, None),
-        ErrorCode::NotAllowed | ErrorCode::LocalSessionsUnavailable => (StatusCode::FORBIDDEN, None),
+        ErrorCode::LocalSessionsUnavailable => return local_sessions_unavailable(&message),
+        ErrorCode::NotAllowed => (StatusCode::FORBIDDEN, None),
         ErrorCode::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Some(RETRY_SECS)),
         ErrorCode::InputFull | ErrorCode::NodeUnavailable | ErrorCode::NodeFull => {
             (StatusCode::SERVICE_UNAVAILABLE, Some(RETRY_SECS))
@@ -85,5 +93,21 @@ fn refused(failure: Failure) -> Problem {
     match retry_after {
         Some(secs) => problem.with_retry_after(secs),
         None => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The story: any account was told of a file in the node's state directory.
+    #[test]
+    fn why_a_node_starts_nothing_for_an_account_is_not_told_to_it() {
+        let message = "its operator removes the file owner in PTYD_STATE_DIR".to_owned();
+        let code = ErrorCode::LocalSessionsUnavailable;
+        let problem = Problem::from(SessionError::Refused(Failure { code, message, expected: None }));
+        assert_eq!(problem.status(), StatusCode::FORBIDDEN);
+        let told = format!("{problem:?}");
+        assert!(told.contains(code.as_str()) && !told.contains("PTYD_STATE_DIR"), "{told}");
     }
 }

@@ -12,6 +12,9 @@ use time::format_description::well_known::Rfc3339;
 use super::Channel;
 use super::message::Complaint;
 
+/// What an account is told that may not open local sessions.
+pub(super) const NO_LOCAL_SESSIONS: &str = "this account may not open local sessions here";
+
 /// One message, being put together.
 pub(super) struct Reply {
     envelope: Map<String, Value>,
@@ -236,6 +239,11 @@ pub(super) fn complaint(complaint: Complaint) -> Reply {
 /// `error` as ptyd tells it.
 pub(super) fn failure(session_id: Option<SessionId>, failure: &Failure) -> Reply {
     let details = failure.expected.map_or(Value::Null, |seq| json!({ "expected": seq.0 }));
+    if failure.code == ErrorCode::LocalSessionsUnavailable {
+        // Why, and what is to be done about it at the node, is its operator's to know.
+        tracing::warn!("a node starts no session for this account: {}", failure.message);
+        return error(session_id, failure.code, NO_LOCAL_SESSIONS, details);
+    }
     error(session_id, failure.code, &failure.message, details)
 }
 
@@ -287,6 +295,15 @@ mod tests {
             said("bell", SESSION, String::new()),
             &json!({ "type": "bell", "session_id": SESSION, "data": "" }),
         );
+    }
+
+    /// The story: any account was told of a file in the node's state directory.
+    #[test]
+    fn why_a_node_starts_nothing_for_an_account_is_not_told_to_it() {
+        let message = "its operator removes the file owner in PTYD_STATE_DIR".to_owned();
+        let code = ErrorCode::LocalSessionsUnavailable;
+        let text = failure(None, &Failure { code, message, expected: None }).into_text();
+        assert!(text.contains("local_sessions_unavailable") && !text.contains("PTYD_STATE_DIR"), "{text}");
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Inbound<'_> {
             return self.complain(error.answering(request_id)).await;
         }
         if !self.terminal.gate.may_open_local(&self.identity) {
-            let message = "this account may not open local sessions here";
+            let message = reply::NO_LOCAL_SESSIONS;
             let error = reply::error(None, ErrorCode::LocalSessionsUnavailable, message, Value::Null);
             return self.complain(error.answering(request_id)).await;
         }
