@@ -118,6 +118,71 @@ fn powers(user: &Value) -> Value {
     of.iter().map(|field| user[*field].clone()).collect()
 }
 
+/// What a route takes, and what nobody may ask for.
+fn with_wishes(route: &Route, wishes: &Value) -> Vec<u8> {
+    let mut body: Value = match route.body {
+        Body::Nothing => json!({}),
+        Body::Fields(fields) => serde_json::from_str(fields).expect("JSON"),
+    };
+    for (field, value) in wishes.as_object().expect("an object") {
+        body[field] = value.clone();
+    }
+    body.to_string().into_bytes()
+}
+
+#[tokio::test]
+async fn fields_that_nobody_may_set_change_nothing_of_a_session() {
+    // What its owner and its program did not decide; of an ended one the end is the route's own doing.
+    let fixed = ["id", "session_type", "ssh_profile_id", "node", "command", "created_at", "started_at"];
+    let grown = ["title", "cwd", "bytes_out", "exit_code", "exit_signal", "reason", "error_message"];
+    for database in BOTH {
+        let stack = on(database).await;
+        let api = stack.address(0);
+        let owner = Rest::new(api, Some(&stack.admin.access_token));
+        let stranger = Account::register(api, "stranger").await;
+        let other = Rest::new(api, Some(&stranger.access_token));
+        let their_id = other.get("/api/auth/me").await.expect(200)["id"].clone();
+        let wishes = json!({
+            "id": Uuid::new_v4(), "session_id": Uuid::new_v4(), "user_id": their_id, "owner_id": their_id,
+            "owner": their_id, "session_type": "ssh", "ssh_profile_id": Uuid::new_v4(), "node": Uuid::new_v4(),
+            "node_id": Uuid::new_v4(), "command": ["evil"], "created_at": "2001-01-01T00:00:00Z",
+            "started_at": "2001-01-01T00:00:00Z", "ended_at": "2001-01-01T00:00:00Z", "status": "exited",
+            "title": "evil", "cwd": "/evil", "bytes_out": 7, "exit_code": 7, "exit_signal": "SIGUSR1",
+            "reason": "idle_timeout", "error_message": "evil", "attached_clients": 7,
+        });
+        for route in ROUTES.iter().filter(|route| route.who == Who::Session) {
+            let made = owner.post("/api/sessions", &json!({"command": ["cat"]})).await.expect(201);
+            let id = made["id"].as_str().expect("an id");
+            let path = format!("/api/sessions/{id}");
+            let sent = Some(("application/json", with_wishes(route, &wishes)));
+            let answer = owner.send_as(route.method, &route.path_of(id), sent).await;
+            assert!(answer.status < 500 && answer.status != 404, "{route:?}: {answer:?}");
+            other.get(&path).await.is_problem(404, "session_not_found");
+            let after = owner.get(&path).await;
+            if route.method == "DELETE" {
+                after.is_problem(404, "session_not_found");
+                continue;
+            }
+            let after = after.expect(200);
+            for field in fixed {
+                assert_eq!(after[field], made[field], "{field} after {route:?}");
+            }
+            for field in grown.iter().filter(|field| after[*field] != made[*field]) {
+                assert_ne!(after[*field], wishes[*field], "{field} after {route:?}");
+            }
+            if !route.path.ends_with("/terminate") {
+                assert_eq!(
+                    (&after["status"], &after["ended_at"]),
+                    (&json!("detached"), &Value::Null),
+                    "{after}"
+                );
+            }
+            assert_eq!(after["attached_clients"], 0, "{route:?}");
+        }
+        assert_eq!(other.get("/api/sessions").await.expect(200)["total"], 0);
+    }
+}
+
 #[tokio::test]
 async fn fields_that_nobody_may_set_change_nothing_at_any_route() {
     for database in BOTH {
@@ -132,21 +197,17 @@ async fn fields_that_nobody_may_set_change_nothing_at_any_route() {
             "role": "admin", "is_verified": true, "email_verified": true, "is_active": false, "status": "exited",
             "created_at": "2001-01-01T00:00:00Z", "password_hash": "x", "device_id": Uuid::new_v4(),
         });
-        for (number, route) in ROUTES.iter().enumerate().filter(|(_, route)| route.path.starts_with("/api/"))
+        for (number, route) in ROUTES
+            .iter()
+            .enumerate()
+            .filter(|(_, route)| route.path.starts_with("/api/") && route.who != Who::Session)
         {
             let name = format!("somebody{number}");
             let account = Account::register(api, &name).await;
             let rest = Rest::new(api, Some(&account.access_token));
             let before = rest.get("/api/auth/me").await.expect(200);
-            let mut body: Value = match route.body {
-                Body::Nothing => json!({}),
-                Body::Fields(fields) => serde_json::from_str(fields).expect("JSON"),
-            };
-            for (field, value) in wishes.as_object().expect("an object") {
-                body[field] = value.clone();
-            }
+            let sent = Some(("application/json", with_wishes(route, &wishes)));
             let id = if route.who == Who::Device { device(&account) } else { witness.session().to_string() };
-            let sent = Some(("application/json", body.to_string().into_bytes()));
             let answer = rest.send_as(route.method, &route.path_of(&id), sent).await;
             assert!(answer.status < 500, "{route:?}: {answer:?}");
             if route.path == "/api/auth/register" {
