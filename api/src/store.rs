@@ -39,7 +39,7 @@ pub use location::{BadLocation, Location};
 pub use migrations::Applied;
 pub use nodes::{ApiId, NodeStore, SeenNode};
 pub use sessions::{Added, Count, Described, SessionFilter, SessionStore, Unended};
-pub use wishes::{Unwanted, WantedEnd, WishStore};
+pub use wishes::{WantedEnd, WishStore};
 
 /// What is done about the schema when a database is opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

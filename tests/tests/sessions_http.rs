@@ -74,6 +74,7 @@ async fn a_session_is_made_shown_changed_and_deleted() {
     assert_eq!((&made["idle_timeout"], &made["max_duration"]), (&json!(3600), &json!(86_400)), "{made}");
     assert_eq!(made["terminal_size"], json!({"rows": 30, "cols": 100}), "{made}");
     assert!(made["node"].is_string() && made["started_at"].is_string(), "{made}");
+    assert_eq!(made.get("ssh_profile_id"), Some(&Value::Null), "{made}");
     assert!(made.get("environment").is_none(), "secrets may be in it: {made}");
     wait_shown(&rest, &id, "hello from /").await;
 
@@ -91,6 +92,12 @@ async fn a_session_is_made_shown_changed_and_deleted() {
     assert_eq!((&changed["idle_timeout"], &changed["max_duration"]), (&Value::Null, &json!(86_400)));
     wait_until("the size is that asked for", LIMIT, async || {
         status_of(&rest, &id).await["terminal_size"] == json!({"rows": 10, "cols": 40})
+    })
+    .await;
+    let other_word = json!({"size": {"rows": 11, "cols": 41}});
+    rest.put(&format!("/api/sessions/{id}"), &other_word).await.expect(200);
+    wait_until("the size is that asked for by its other word", LIMIT, async || {
+        status_of(&rest, &id).await["terminal_size"] == other_word["size"]
     })
     .await;
 

@@ -109,6 +109,27 @@ pub struct Changes {
     pub description: Change<String>,
 }
 
+impl Changes {
+    /// What makes of them again what was before.
+    pub fn undoing(&self, before: &Session) -> Self {
+        let Self { update, description } = self;
+        let limits = before.limits;
+        Self {
+            update: Update {
+                name: undo(&update.name, before.name.clone()),
+                idle_timeout_secs: undo(&update.idle_timeout_secs, limits.idle_timeout_secs),
+                max_duration_secs: undo(&update.max_duration_secs, limits.max_duration_secs),
+                size: update.size.map(|_| before.size),
+            },
+            description: undo(description, before.description.clone()),
+        }
+    }
+}
+
+fn undo<T>(change: &Change<T>, before: Option<T>) -> Change<T> {
+    if change.is_keep() { Change::Keep } else { before.map_or(Change::Clear, Change::Set) }
+}
+
 impl Session {
     /// A session that is asked for now.
     pub fn new(id: SessionId, owner: UserId, spec: &Spec, limits: Limits, now: OffsetDateTime) -> Self {
@@ -160,13 +181,15 @@ impl Session {
         self.ended_at.is_some()
     }
 
-    /// Takes over what its ptyd says. Name and description are the books' own.
+    /// Takes over what its ptyd says. Name and description are the books' own. Its start is by an api's clock and the rest by
+    /// its ptyd's: nothing of it comes before the start.
     pub fn update(&mut self, told: &Told) {
         let details = &told.details;
         let info = &details.info;
         self.command_count = told.command_count;
+        let begun = self.started_at.unwrap_or(self.created_at);
         (self.size, self.limits, self.bytes_out) = (info.size, details.limits, info.bytes_out);
-        self.last_activity_at = Some(at_ms(details.last_activity_at_ms));
+        self.last_activity_at = Some(at_ms(details.last_activity_at_ms).max(begun));
         self.title = Some(details.title.clone()).filter(|title| !title.is_empty());
         self.cwd.clone_from(&details.cwd);
         self.status = Status::Running;
@@ -174,7 +197,8 @@ impl Session {
             self.exit = Some(exit.clone());
             self.reason = info.reason;
             self.status = if info.reason.is_some() { Status::Terminated } else { Status::Exited };
-            self.ended_at = Some(at_ms(details.ended_at_ms.unwrap_or(details.last_activity_at_ms)));
+            let ended_at = at_ms(details.ended_at_ms.unwrap_or(details.last_activity_at_ms));
+            self.ended_at = Some(ended_at.max(begun));
         }
     }
 
@@ -241,6 +265,42 @@ mod tests {
         check(Some(Exit::Code(0)), None, Status::Exited);
         check(Some(Exit::Signal("SIGHUP".to_owned())), Some(EndReason::Terminated), Status::Terminated);
         check(Some(Exit::Code(1)), Some(EndReason::IdleTimeout), Status::Terminated);
+    }
+
+    /// The story: `ended_at` was before `started_at`, for an api's clock was a moment ahead of its node's.
+    #[test]
+    fn nothing_of_a_session_comes_before_its_start() {
+        let mut session = Session::found(UserId::new(Uuid::nil()), None, &told(None, None));
+        let started_at = at_ms(5000);
+        session.started_at = Some(started_at);
+        session.update(&told(Some(Exit::Code(0)), None));
+        assert_eq!((session.last_activity_at, session.ended_at), (Some(started_at), Some(started_at)));
+        session.started_at = Some(at_ms(1500));
+        session.update(&told(Some(Exit::Code(0)), None));
+        assert_eq!((session.last_activity_at, session.ended_at), (Some(at_ms(2000)), Some(at_ms(2000))));
+    }
+
+    #[test]
+    fn what_is_undone_is_as_it_was_and_the_rest_as_it_is() {
+        let mut session = Session::found(UserId::new(Uuid::nil()), None, &told(None, None));
+        session.limits.max_duration_secs = Some(9);
+        let before = session.clone();
+        let size = Some(TerminalSize::new(7, 7).unwrap());
+        let update = Update {
+            name: Change::Set("new".to_owned()),
+            max_duration_secs: Change::Clear,
+            size,
+            ..Update::default()
+        };
+        let changes = Changes { update, description: Change::Set("new".to_owned()) };
+        let undoing = changes.undoing(&before);
+        session.change(&changes);
+        assert_ne!(session, before);
+        // Somebody else's.
+        session.limits.idle_timeout_secs = Some(60);
+        session.change(&undoing);
+        assert_eq!(session.limits.idle_timeout_secs.take(), Some(60));
+        assert_eq!(session, before);
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub struct Unended {
     pub status: Status,
     /// When it was asked for.
     pub created_at: OffsetDateTime,
+    /// Until when somebody may be asking its node for it, if that was noted since.
+    pub asked_until: Option<OffsetDateTime>,
 }
 
 /// What became of [`SessionStore::add_session`].
@@ -91,11 +93,20 @@ pub trait SessionStore: NodeStore + WishStore + GoneStore {
         node: Option<NodeId>,
         at: OffsetDateTime,
     ) -> Result<(), StoreError>;
+    /// Until when somebody may be asking its node for a session that is starting; none: nobody is any more.
+    async fn note_asking(&self, id: SessionId, until: Option<OffsetDateTime>) -> Result<(), StoreError>;
     /// A session that has not ended is over without its ptyd saying how: `Failed` or `Lost`.
     async fn session_given_up(
         &self,
         id: SessionId,
         status: Status,
+        message: &str,
+        at: OffsetDateTime,
+    ) -> Result<(), StoreError>;
+    /// A session is lost, if it is still as it was when that was found.
+    async fn session_lost(
+        &self,
+        session: &Unended,
         message: &str,
         at: OffsetDateTime,
     ) -> Result<(), StoreError>;
@@ -123,7 +134,7 @@ pub trait SessionStore: NodeStore + WishStore + GoneStore {
         id: SessionId,
         changes: &Changes,
     ) -> Result<Described, StoreError>;
-    /// Deletes a session of an owner; false if there is none.
+    /// Takes a session of an owner out of the books, which may enter it again; false if there is none.
     async fn delete_session(&self, owner: UserId, id: SessionId) -> Result<bool, StoreError>;
     /// An owner's sessions by status.
     async fn count_sessions(&self, owner: UserId) -> Result<Vec<Count>, StoreError>;
@@ -148,18 +159,18 @@ impl SessionStore for Database {
     }
 
     async fn adopt_session(&self, session: &Session) -> Result<(), StoreError> {
-        let name = session.name.as_deref();
-        let adopted = match self.optional::<(Uuid,)>(insert(INSERT_NEW, session, name)).await {
-            Ok(Some(_)) => Ok(1),
-            // It is there, or its name is taken: names are not refused to who asks over a socket.
-            Ok(None) => self.execute(insert(INSERT_OR_REVIVE, session, None)).await,
-            Err(err) => Err(err),
-        };
-        match adopted {
-            Ok(_) => Ok(()),
-            Err(err) if err.is_orphan() => Ok(()),
-            Err(err) => Err(err),
+        let mut transaction = self.begin().await?;
+        // Its deletion comes before this and is seen, or after it and deletes what is entered here.
+        if transaction.execute(lock_names(session.owner)).await? == 0 {
+            return Ok(());
         }
+        let name = session.name.as_deref();
+        let new: Option<(Uuid,)> = transaction.optional(insert(INSERT_NEW, session, name)).await?;
+        if new.is_none() {
+            // It is there, or its name is taken: names are not refused to who asks over a socket.
+            transaction.execute(insert(INSERT_OR_REVIVE, session, None)).await?;
+        }
+        transaction.commit().await
     }
 
     async fn session_started(
@@ -171,6 +182,12 @@ impl SessionStore for Database {
         let update = sql("update sessions set status = 'running', node_id = $2, started_at = $3
              where id = $1 and status = 'starting'");
         self.execute(update.bind(id).bind(node).bind(at)).await?;
+        Ok(())
+    }
+
+    async fn note_asking(&self, id: SessionId, until: Option<OffsetDateTime>) -> Result<(), StoreError> {
+        let update = sql("update sessions set asked_until = $2 where id = $1 and status = 'starting'");
+        self.execute(update.bind(id).bind(until.map_or(0, micros))).await?;
         Ok(())
     }
 
@@ -187,9 +204,24 @@ impl SessionStore for Database {
         Ok(())
     }
 
+    async fn session_lost(
+        &self,
+        session: &Unended,
+        message: &str,
+        at: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let update = sql("update sessions set status = 'lost', error_message = $2, ended_at = $3
+             where id = $1 and ended_at is null and status = $4 and coalesce(asked_until, -1) = $5");
+        let update = update.bind(session.id).bind(message).bind(at).bind(session.status.as_str());
+        self.execute(update.bind(session.asked_until.map_or(-1, micros))).await?;
+        Ok(())
+    }
+
     async fn session_ended(&self, session: &Session) -> Result<(), StoreError> {
-        let update =
-            sql("update sessions set status = $2, ended_at = $3, last_activity_at = $4, exit_code = $5,
+        // The start is by an api's clock, the rest by its node's: whatever they say, it comes first.
+        let update = sql("update sessions set status = $2,
+                 ended_at = case when started_at > $3 then started_at else $3 end,
+                 last_activity_at = case when started_at > $4 then started_at else $4 end, exit_code = $5,
                  exit_signal = $6, reason = $7, title = $8, cwd = $9, bytes_out = $10, rows = $11, cols = $12,
                  error_message = null, search_text = search_text || $13,
                  node_id = coalesce(node_id, $14), started_at = coalesce(started_at, created_at), command_count = $15
@@ -259,19 +291,21 @@ impl SessionStore for Database {
 
     async fn unended_sessions(&self, owner: Option<UserId>) -> Result<Vec<Unended>, StoreError> {
         let select = match owner {
-            Some(owner) => sql("select id, node_id, status, created_at from sessions
+            Some(owner) => sql("select id, node_id, status, created_at, asked_until from sessions
                  where owner_id = $1 and ended_at is null")
             .bind(owner),
-            None => sql("select id, node_id, status, created_at from sessions where ended_at is null"),
+            None => sql("select id, node_id, status, created_at, asked_until from sessions
+                 where ended_at is null"),
         };
-        let rows: Vec<(Uuid, Option<Uuid>, String, i64)> = self.all(select).await?;
+        let rows: Vec<(Uuid, Option<Uuid>, String, i64, Option<i64>)> = self.all(select).await?;
         rows.into_iter()
-            .map(|(id, node, status, created_at)| {
+            .map(|(id, node, status, created_at, asked_until)| {
                 Ok(Unended {
                     id: SessionId::new(id),
                     node: node.map(NodeId::new),
                     status: row::status(&status)?,
                     created_at: from_micros(created_at)?,
+                    asked_until: asked_until.map(from_micros).transpose()?,
                 })
             })
             .collect()
@@ -407,8 +441,8 @@ fn one(owner: UserId, id: SessionId) -> Statement {
     select.bind(owner).bind(id)
 }
 
-/// Changes nothing: of two that name a session of one owner at once, one waits.
-fn lock_names(owner: UserId) -> Statement {
+/// Changes nothing: of two that name, enter or delete a session of one owner at once, one waits.
+pub(super) fn lock_names(owner: UserId) -> Statement {
     sql("update users set is_active = is_active where id = $1").bind(owner)
 }
 

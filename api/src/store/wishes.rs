@@ -5,8 +5,9 @@ use devpocket_shared::ids::{NodeId, SessionId, UserId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::sessions::lock_names;
 use super::statement::sql;
-use super::{Database, StoreError, from_micros};
+use super::{Database, StoreError};
 
 /// A session that somebody wants to end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -17,15 +18,6 @@ pub struct WantedEnd {
     pub id: SessionId,
     /// Where it is; none: no node has answered for it yet.
     pub node: Option<NodeId>,
-}
-
-/// A session that is to be gone.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Unwanted {
-    /// The session.
-    pub session: WantedEnd,
-    /// Since when.
-    pub noted_at: OffsetDateTime,
 }
 
 /// Wishes about sessions.
@@ -40,17 +32,25 @@ pub trait WishStore: Send + Sync {
     ) -> Result<bool, StoreError>;
     /// Sessions that have not ended and are to.
     async fn wanted_ends(&self) -> Result<Vec<WantedEnd>, StoreError>;
-    /// Deletes a session of an owner and notes that it is to be gone at its node too; false: there is none.
+    /// Deletes a session of an owner and notes that it is to be gone at its node too, so that the books do not take it in
+    /// again; false: there is none.
     async fn unwant_session(
         &self,
         owner: UserId,
         id: SessionId,
         now: OffsetDateTime,
     ) -> Result<bool, StoreError>;
+    /// Notes the same of a session that its node had, whether the books know it yet or not.
+    async fn note_unwanted(&self, session: WantedEnd, now: OffsetDateTime) -> Result<(), StoreError>;
     /// Sessions that are to be gone at a node, or at whichever has them.
-    async fn unwanted_sessions(&self, node: NodeId) -> Result<Vec<Unwanted>, StoreError>;
-    /// A session that was to be gone is.
-    async fn session_is_gone(&self, id: SessionId) -> Result<(), StoreError>;
+    async fn unwanted_sessions(&self, node: NodeId) -> Result<Vec<WantedEnd>, StoreError>;
+    /// Forgets those noted for a node before a time, and those of which no node is known noted before another.
+    async fn forget_unwanted(
+        &self,
+        node: NodeId,
+        before: OffsetDateTime,
+        of_no_node_before: OffsetDateTime,
+    ) -> Result<(), StoreError>;
 }
 
 #[async_trait]
@@ -80,6 +80,7 @@ impl WishStore for Database {
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
+        transaction.execute(lock_names(owner)).await?;
         let note = sql("insert into unwanted_sessions (id, owner_id, node_id, noted_at)
              select id, owner_id, node_id, $3 from sessions where owner_id = $1 and id = $2
              on conflict (id) do nothing");
@@ -90,18 +91,33 @@ impl WishStore for Database {
         Ok(deleted > 0)
     }
 
-    async fn unwanted_sessions(&self, node: NodeId) -> Result<Vec<Unwanted>, StoreError> {
-        let select = sql("select owner_id, id, node_id, noted_at from unwanted_sessions
-             where node_id = $1 or node_id is null");
-        let rows: Vec<(Uuid, Uuid, Option<Uuid>, i64)> = self.all(select.bind(node)).await?;
-        let unwanted = |(owner, id, node, noted_at)| {
-            Ok(Unwanted { session: wanted_end(owner, id, node), noted_at: from_micros(noted_at)? })
-        };
-        rows.into_iter().map(unwanted).collect()
+    async fn note_unwanted(&self, session: WantedEnd, now: OffsetDateTime) -> Result<(), StoreError> {
+        let WantedEnd { owner, id, node } = session;
+        let mut transaction = self.begin().await?;
+        transaction.execute(lock_names(owner)).await?;
+        let note = sql("insert into unwanted_sessions (id, owner_id, node_id, noted_at)
+             select $1, $2, $3, $4 where exists (select 1 from users where id = $2)
+             on conflict (id) do update set noted_at = excluded.noted_at");
+        transaction.execute(note.bind(id).bind(owner).bind(node).bind(now)).await?;
+        transaction.commit().await
     }
 
-    async fn session_is_gone(&self, id: SessionId) -> Result<(), StoreError> {
-        self.execute(sql("delete from unwanted_sessions where id = $1").bind(id)).await?;
+    async fn unwanted_sessions(&self, node: NodeId) -> Result<Vec<WantedEnd>, StoreError> {
+        let select = sql("select owner_id, id, node_id from unwanted_sessions
+             where node_id = $1 or node_id is null");
+        let rows: Vec<(Uuid, Uuid, Option<Uuid>)> = self.all(select.bind(node)).await?;
+        Ok(rows.into_iter().map(|(owner, id, node)| wanted_end(owner, id, node)).collect())
+    }
+
+    async fn forget_unwanted(
+        &self,
+        node: NodeId,
+        before: OffsetDateTime,
+        of_no_node_before: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let forget = sql("delete from unwanted_sessions
+             where (node_id = $1 and noted_at < $2) or (node_id is null and noted_at < $3)");
+        self.execute(forget.bind(node).bind(before).bind(of_no_node_before)).await?;
         Ok(())
     }
 }

@@ -2,11 +2,12 @@
 
 use devpocket_shared::ids::{SessionId, TerminalSize};
 use devpocket_shared::wire::{Request, Update};
+use tracing::warn;
 
 use super::{Caller, SessionError, Sessions, Shown, done};
-use crate::domain::session::Changes;
+use crate::domain::session::{Changes, Session};
 use crate::link::LinkError;
-use crate::store::Described;
+use crate::store::{Described, WantedEnd};
 
 impl Sessions {
     /// Changes a session. Of one that is over, name and description may be changed.
@@ -41,10 +42,24 @@ impl Sessions {
             Described::NotFound => return Err(SessionError::NotFound),
         }
         if !session.has_ended() && (acts || names) {
-            let request = Request::Update { owner: caller.owner, session_id: id, update: changes.update };
-            done(self.ask_about(caller, id, SessionError::Ended, &request).await?)?;
+            let request =
+                Request::Update { owner: caller.owner, session_id: id, update: changes.update.clone() };
+            let told = self.ask_about(caller, id, SessionError::Ended, &request).await.and_then(done);
+            if let Err(err) = told {
+                self.undo(caller, &session, &changes).await;
+                return Err(err);
+            }
         }
         self.show(caller, id).await
+    }
+
+    /// Takes out of the books what a session's node was not told of.
+    async fn undo(&self, caller: Caller<'_>, before: &Session, changes: &Changes) {
+        let undone = self.store.describe(caller.owner, before.id, &changes.undoing(before)).await;
+        if let Err(err) = undone {
+            let id = before.id;
+            warn!(session.id = %id, err = %crate::chain(&err), "a change of session {id} is in the books alone");
+        }
     }
 
     /// Ends a session: HUP now, KILL to what is left after five seconds. One that is over stays so.
@@ -76,7 +91,15 @@ impl Sessions {
             Err(err @ SessionError::Link(_)) => return self.delete_later(caller, id, err).await,
             Err(err) => return Err(err),
         };
-        let was_booked = self.store.delete_session(caller.owner, id).await?;
+        // Whoever has asked the node before and enters it now must see that it was deleted.
+        let now = self.clock.now();
+        let was_booked = self.store.unwant_session(caller.owner, id, now).await?;
+        if was_there && !was_booked {
+            let session = WantedEnd { owner: caller.owner, id, node: self.node_here() };
+            self.store.note_unwanted(session, now).await?;
+            // It may have been entered in between.
+            self.store.delete_session(caller.owner, id).await?;
+        }
         if was_there || was_booked { Ok(()) } else { Err(SessionError::NotFound) }
     }
 

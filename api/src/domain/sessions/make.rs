@@ -5,8 +5,10 @@ use devpocket_shared::ids::{NodeId, SessionId, UserId};
 use devpocket_shared::wire::{Answer, Create, Failure, Limits, Request, Spec};
 use tracing::warn;
 
-use super::{Caller, SessionError, Sessions, Shown};
+use super::reconcile::STARTING;
+use super::{Caller, SessionError, Sessions, Shown, refused};
 use crate::domain::session::{Session, Status};
+use crate::link::{LinkError, OnceError};
 use crate::store::Added;
 
 /// A session to make.
@@ -33,29 +35,42 @@ impl Sessions {
         spec.name.get_or_insert_with(|| made_name(id));
         let mut session = Session::new(id, caller.owner, &spec, limits, self.clock.now());
         session.description = description;
-        // Before it is asked: another node must not make the same session a second time.
+        // Before it is asked: another node must not make the same session a second time. Nor is anything entered, a name
+        // above all, for a node that is away.
         session.node = self.node_to_ask(caller).await?;
+        let mut is_first = true;
         if !self.add(&session).await? {
             let begun = self.booked(caller, id).await?.ok_or(SessionError::NameTaken)?;
             match begun.status {
                 Status::Starting if begun.node.is_some() && begun.node != session.node => {
                     return Err(SessionError::Elsewhere);
                 }
-                Status::Starting => {}
-                // Its ptyd had no room, say; now it may have.
-                Status::Failed => {
+                Status::Starting => {
+                    is_first = false;
+                    self.store.note_asking(id, Some(self.clock.now() + STARTING)).await?;
+                }
+                // Its ptyd had no room, say; now it may have. Or nobody was told that it runs, and it does not.
+                Status::Failed | Status::Lost if begun.started_at.is_none() => {
                     self.store.delete_session(caller.owner, id).await?;
                     if !self.add(&session).await? {
                         return Err(SessionError::NameTaken);
                     }
                 }
-                Status::Running | Status::Exited | Status::Terminated | Status::Lost => {
+                Status::Running | Status::Exited | Status::Terminated | Status::Failed | Status::Lost => {
                     return self.show(caller, id).await;
                 }
             }
         }
         let create = Create { owner: caller.owner, session_id: id, key: None, spec, attach: None };
-        match self.ask(caller.request_id, &Request::CreateLimited { create, limits }).await {
+        let asked =
+            self.link.request_now(caller.request_id, &Request::CreateLimited { create, limits }).await;
+        match asked {
+            Err(OnceError::NotSent(_)) if is_first => self.note_unsent(caller.owner, id).await,
+            // Nobody knows whether it runs; the next look at the node's roll tells.
+            Err(_) => self.note_unanswered(id).await,
+            Ok(_) => {}
+        }
+        match refused(asked.map_err(LinkError::from)?) {
             Ok((Answer::Created { .. }, stream)) => {
                 self.note_started(id, stream.node_id).await;
                 if self.booked(caller, id).await?.is_none() {
@@ -72,18 +87,21 @@ impl Sessions {
                 if let SessionError::Refused(failure) = &err {
                     self.note_failed(id, failure).await;
                 }
-                // Otherwise nobody knows whether it runs; the next look at the node's roll tells.
                 Err(err)
             }
         }
     }
 
-    /// The node at the end of the link; none: it does not say.
+    /// The node at the end of the link, which answers; none: it does not say which it is.
     async fn node_to_ask(&self, caller: Caller<'_>) -> Result<Option<NodeId>, SessionError> {
-        if let Some(here) = self.node_here() {
+        if let Some(here) = self.node_here()
+            && self.link.answers().await
+        {
             return Ok(Some(here));
         }
-        let (_, stream) = self.link.request(caller.request_id, &Request::Info).await?;
+        // Its worker may be starting again.
+        let asked = self.link.request_now(caller.request_id, &Request::Info).await;
+        let (_, stream) = asked.map_err(LinkError::from)?;
         Ok(stream.node_id)
     }
 
@@ -109,6 +127,19 @@ impl Sessions {
     async fn note_started(&self, id: SessionId, node: Option<NodeId>) {
         if let Err(err) = self.store.session_started(id, node, self.clock.now()).await {
             warn!(session.id = %id, err = %crate::chain(&err), "the start of session {id} is entered later");
+        }
+    }
+
+    /// Takes back what its node was never asked for.
+    async fn note_unsent(&self, owner: UserId, id: SessionId) {
+        if let Err(err) = self.store.delete_session(owner, id).await {
+            warn!(session.id = %id, err = %crate::chain(&err), "session {id}, which was not begun, is lost later");
+        }
+    }
+
+    async fn note_unanswered(&self, id: SessionId) {
+        if let Err(err) = self.store.note_asking(id, None).await {
+            warn!(session.id = %id, err = %crate::chain(&err), "what became of session {id} is told later");
         }
     }
 

@@ -19,8 +19,9 @@ use crate::store::Unended;
 
 /// How often the books are compared with the roll: an end that nobody asks for may be entered so late.
 const EVERY: Duration = Duration::from_secs(5);
-/// How long a session may be starting: longer than any request for one is tried.
-const STARTING: time::Duration = time::Duration::minutes(1);
+/// How long a session may be starting, unless its node is known not to be asked for it any more: longer than any request for
+/// one is tried.
+pub(super) const STARTING: time::Duration = time::Duration::minutes(1);
 /// How long a ptyd keeps ended sessions, and some.
 const TOMBSTONES: time::Duration = time::Duration::hours(25);
 
@@ -166,11 +167,13 @@ impl Sessions {
         node: Option<NodeId>,
         now: OffsetDateTime,
     ) -> Result<(), SessionError> {
-        let is_late = session.created_at + STARTING < now;
+        let is_starting = session.status == Status::Starting;
+        let asked_until = session.asked_until.filter(|_| is_starting);
+        let is_late = asked_until.unwrap_or(session.created_at + STARTING) < now;
         let message = match session.node {
-            Some(_) if session.status == Status::Starting && !is_late => return Ok(()),
+            Some(_) if is_starting && !is_late => return Ok(()),
             None if is_late => "the server stopped while it was being started",
-            Some(its_node) if Some(its_node) == node && session.status == Status::Starting => {
+            Some(its_node) if Some(its_node) == node && is_starting => {
                 "the server stopped while it was being started"
             }
             Some(its_node) if Some(its_node) == node => "its node does not know it any more",
@@ -182,7 +185,7 @@ impl Sessions {
             None | Some(_) => return Ok(()),
         };
         info!(session.id = %session.id, "session {} is lost: {message}", session.id);
-        Ok(self.store.session_given_up(session.id, Status::Lost, message, now).await?)
+        Ok(self.store.session_lost(session, message, now).await?)
     }
 
     /// Whether the books lack this.

@@ -19,6 +19,9 @@ use crate::store::WantedEnd;
 const EVERY: Duration = Duration::from_secs(1);
 /// How long a session of which no node is known may turn up: longer than any request for one is tried.
 const MAY_TURN_UP: time::Duration = time::Duration::hours(1);
+/// How long whoever asked what a node has, before a session there was deleted, may still be about to enter it: longer than any
+/// look at a node takes.
+const MAY_BE_ENTERED: time::Duration = time::Duration::minutes(1);
 
 impl Sessions {
     /// Looks for wishes again and again until `stop`.
@@ -64,7 +67,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// Ends and forgets what its owner deleted while the node of this roll could not be told, and takes it off the roll.
+    /// Ends and forgets what its owner deleted while the node of this roll could not be told, and takes it off the roll. The
+    /// books take in nothing that is noted so.
     pub(super) async fn discard_unwanted(
         &self,
         roll: &mut Roll,
@@ -72,21 +76,20 @@ impl Sessions {
     ) -> Result<(), SessionError> {
         let Some(node) = roll.node else { return Ok(()) };
         for unwanted in self.store.unwanted_sessions(node).await? {
-            let WantedEnd { owner, id, node } = unwanted.session;
-            if roll.sessions.contains_key(&id) {
-                match self.ask("books", &Request::Discard { owner, session_id: id }).await {
-                    Ok(_) => {
-                        info!(session.id = %id, "session {id} is ended: it was deleted while its node was away")
-                    }
-                    Err(SessionError::NotFound | SessionError::Ended) => {}
-                    Err(err) => return Err(err),
-                }
-                roll.sessions.remove(&id);
-            } else if node.is_none() && now < unwanted.noted_at + MAY_TURN_UP {
+            let WantedEnd { owner, id, .. } = unwanted;
+            if roll.sessions.remove(&id).is_none() {
                 continue;
             }
-            self.store.session_is_gone(id).await?;
+            match self.ask("books", &Request::Discard { owner, session_id: id }).await {
+                Ok(_) => {
+                    info!(session.id = %id, "session {id} is ended: it was deleted while its node was away")
+                }
+                Err(SessionError::NotFound | SessionError::Ended) => {}
+                Err(err) => return Err(err),
+            }
+            // Others may have it on their rolls too.
+            self.store.note_unwanted(unwanted, now).await?;
         }
-        Ok(())
+        Ok(self.store.forget_unwanted(node, now - MAY_BE_ENTERED, now - MAY_TURN_UP).await?)
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct SessionChange {
     #[schema(minimum = 1, maximum = 315_360_000)]
     max_duration: Option<u32>,
     terminal_size: Option<Size>,
+    /// Another word for `terminal_size`, which counts where both are given.
+    size: Option<Size>,
 }
 
 /// How to end it.

@@ -63,7 +63,7 @@ pub(super) fn new_session(mut fields: Fields) -> Result<NewSession, Problem> {
         size: size_of(&mut fields, "terminal_size").unwrap_or(TerminalSize::DEFAULT),
     };
     if let Err(field) = spec.check() {
-        fields.wrong(field, "out_of_range", "is out of bounds (docs/protocol.md)");
+        fields.wrong(field, "out_of_range", bounds(field));
     }
     let limits = Limits {
         idle_timeout_secs: set(limit(&mut fields, "idle_timeout")),
@@ -74,14 +74,31 @@ pub(super) fn new_session(mut fields: Fields) -> Result<NewSession, Problem> {
     Ok(NewSession { spec, description, limits })
 }
 
+/// What a field of a session to make may be, for who went beyond it.
+fn bounds(field: &str) -> String {
+    let together = format!("{} bytes together, and no NUL", Spec::MAX_TEXT_BYTES);
+    match field {
+        "name" => name_bounds(),
+        "command" => {
+            format!("has at most {} arguments of {together}; the first is not empty", Spec::MAX_ARGUMENTS)
+        }
+        "working_directory" => format!("has 1 to {} bytes, and no NUL", Spec::MAX_PATH_BYTES),
+        "environment" => format!(
+            "has at most {} variables of {together}; a name is not empty, has no = and is not DEVPOCKET_SESSION",
+            Spec::MAX_VARIABLES
+        ),
+        _ => "is out of bounds".to_owned(),
+    }
+}
+
+fn name_bounds() -> String {
+    format!("has 1 to {} bytes, and no control characters", Spec::MAX_NAME_BYTES)
+}
+
 pub(super) fn changes(mut fields: Fields) -> Result<Changes, Problem> {
     let name = match text_change(&mut fields, "name", Spec::MAX_NAME_BYTES) {
         Change::Set(name) if name.is_empty() || !Spec::name_fits(&name) => {
-            fields.wrong(
-                "name",
-                "out_of_range",
-                format!("has 1 to {} bytes, and no control characters", Spec::MAX_NAME_BYTES),
-            );
+            fields.wrong("name", "out_of_range", name_bounds());
             Change::Keep
         }
         Change::Clear => {
@@ -95,10 +112,16 @@ pub(super) fn changes(mut fields: Fields) -> Result<Changes, Problem> {
         name,
         idle_timeout_secs: limit(&mut fields, "idle_timeout"),
         max_duration_secs: limit(&mut fields, "max_duration"),
-        size: size_of(&mut fields, "terminal_size"),
+        size: changed_size(&mut fields),
     };
     fields.done()?;
     Ok(Changes { update, description })
+}
+
+/// `terminal_size`, or `size`, which is another word for it.
+fn changed_size(fields: &mut Fields) -> Option<TerminalSize> {
+    let other = size_of(fields, "size");
+    size_of(fields, "terminal_size").or(other)
 }
 
 pub(super) fn size(mut fields: Fields) -> Result<TerminalSize, Problem> {
@@ -201,6 +224,12 @@ pub(super) fn search(mut fields: Fields) -> Result<ListQuery, Problem> {
     };
     let offset = page(&mut fields, "offset", 0, u64::MAX >> 1).unwrap_or(0);
     let limit = page(&mut fields, "limit", 1, MAX_PAGE.unsigned_abs()).unwrap_or(PAGE);
+    // Other unknown fields are ignored, but an order or a selection that is not kept would be taken for one that is.
+    for field in ["sort", "sort_by", "sort_order", "order", "order_by", "filter", "filters"] {
+        if fields.take(field).is_some_and(|value| !value.is_null()) {
+            fields.wrong(field, "unknown", "is no field of a search; what it finds is newest first");
+        }
+    }
     let Some(wanted) = wanted else {
         fields.wrong("status", "invalid", STATUS_WORDS);
         return Err(fields.refused());

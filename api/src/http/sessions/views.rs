@@ -39,6 +39,8 @@ pub(in crate::http) struct SessionView {
     description: Option<String>,
     #[schema(schema_with = session_type)]
     session_type: &'static str,
+    /// The profile that it was made by; none of a local session.
+    ssh_profile_id: Option<Uuid>,
     #[schema(schema_with = status_shown)]
     status: &'static str,
     node: Option<Uuid>,
@@ -82,6 +84,7 @@ impl From<&Shown> for SessionView {
             name: session.name,
             description: session.description,
             session_type: "local",
+            ssh_profile_id: None,
             status: status(shown),
             node: session.node.map(devpocket_shared::ids::NodeId::uuid),
             command: session.command,

@@ -19,29 +19,54 @@ pub(super) type Held = Arc<Mutex<Vec<(UserId, SessionInfo)>>>;
 /// A node; it is gone when dropped.
 pub(super) struct Node {
     held: Held,
+    gate: Arc<Mutex<Option<Arc<Gate>>>>,
     _serving: JoinSet<()>,
+}
+
+/// Whether a node makes sessions.
+#[derive(Clone)]
+enum Making {
+    Never,
+    AtOnce,
+    /// It says that it made one when told to.
+    Told(Arc<Notify>),
+}
+
+/// Where an answer waits on its way.
+#[derive(Default)]
+pub(super) struct Gate {
+    /// It is there.
+    pub(super) reached: Notify,
+    /// It may go on.
+    pub(super) opened: Notify,
 }
 
 impl Node {
     /// Listens in the directory of an api.
     pub(super) fn listen(directory: &Path) -> Self {
-        Self::serve(directory, None)
+        Self::serve(directory, Making::Never)
     }
 
     /// The same, one that makes sessions and says so when told to.
     pub(super) fn listen_and_make(directory: &Path, say_so: Arc<Notify>) -> Self {
-        Self::serve(directory, Some(say_so))
+        Self::serve(directory, Making::Told(say_so))
     }
 
     /// The same, one that says which it is.
     pub(super) fn listen_as(directory: &Path, id: NodeId, held: Held) -> Self {
         let _none = std::fs::remove_file(directory.join("ptyd.sock"));
-        Self::hold(directory, None, held, Some(id))
+        Self::hold(directory, Making::Never, held, Some(id))
     }
 
     /// The same, one that makes sessions, says which it is, and says that it made one when told to.
     pub(super) fn listen_and_make_as(directory: &Path, id: NodeId, say_so: Arc<Notify>) -> Self {
-        Self::hold(directory, Some(say_so), Held::default(), Some(id))
+        Self::hold(directory, Making::Told(say_so), Held::default(), Some(id))
+    }
+
+    /// The same, one that makes sessions and says so at once.
+    pub(super) fn listen_and_make_at_once_as(directory: &Path, id: NodeId) -> Self {
+        let _none = std::fs::remove_file(directory.join("ptyd.sock"));
+        Self::hold(directory, Making::AtOnce, Held::default(), Some(id))
     }
 
     /// It is away, and what it had is kept for [`Node::come_back`].
@@ -52,24 +77,35 @@ impl Node {
     /// Listens again, with what the one before had.
     pub(super) fn come_back(directory: &Path, held: Held) -> Self {
         std::fs::remove_file(directory.join("ptyd.sock")).unwrap();
-        Self::hold(directory, None, held, None)
+        Self::hold(directory, Making::Never, held, None)
     }
 
-    fn serve(directory: &Path, say_so: Option<Arc<Notify>>) -> Self {
-        Self::hold(directory, say_so, Held::default(), None)
+    fn serve(directory: &Path, making: Making) -> Self {
+        Self::hold(directory, making, Held::default(), None)
     }
 
-    fn hold(directory: &Path, say_so: Option<Arc<Notify>>, held: Held, id: Option<NodeId>) -> Self {
+    fn hold(directory: &Path, making: Making, held: Held, id: Option<NodeId>) -> Self {
         let listener = UnixListener::bind(directory.join("ptyd.sock")).unwrap();
         let mut serving = JoinSet::new();
-        let sessions = held.clone();
+        let (sessions, gate) = (held.clone(), Arc::<Mutex<Option<Arc<Gate>>>>::default());
+        let in_the_way = gate.clone();
         serving.spawn(async move {
+            let mut answering = JoinSet::new();
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
-                answer(socket, &sessions, say_so.as_deref(), id).await;
+                let (sessions, gate, making) = (sessions.clone(), in_the_way.clone(), making.clone());
+                answering.spawn(async move { answer(socket, &sessions, &gate, &making, id).await });
+                while let Some(answered) = answering.try_join_next() {
+                    answered.unwrap();
+                }
             }
         });
-        Self { held, _serving: serving }
+        Self { held, gate, _serving: serving }
+    }
+
+    /// Holds the next answer about details of sessions, as they were when it was asked.
+    pub(super) fn hold_details(&self) -> Arc<Gate> {
+        self.gate.lock().unwrap().insert(Arc::default()).clone()
     }
 
     /// Starts a session.
@@ -104,7 +140,13 @@ fn session(session_id: SessionId) -> SessionInfo {
     }
 }
 
-async fn answer(socket: UnixStream, held: &Held, say_so: Option<&Notify>, id: Option<NodeId>) {
+async fn answer(
+    socket: UnixStream,
+    held: &Held,
+    gate: &Mutex<Option<Arc<Gate>>>,
+    making: &Making,
+    id: Option<NodeId>,
+) {
     let (mut reader, mut writer) = stream::over_unix(socket).unwrap();
     let hello: Hello = reader.next_control().await.unwrap().unwrap();
     assert_eq!(hello.version, LINK_VERSION);
@@ -155,9 +197,11 @@ async fn answer(socket: UnixStream, held: &Held, say_so: Option<&Notify>, id: Op
             });
             Answer::Details(details.collect())
         }
-        Request::CreateLimited { create, .. } if say_so.is_some() => {
+        Request::CreateLimited { create, .. } if !matches!(making, Making::Never) => {
             held.lock().unwrap().push((create.owner, session(create.session_id)));
-            say_so.unwrap().notified().await;
+            if let Making::Told(say_so) = making {
+                say_so.notified().await;
+            }
             Answer::Created { session_id: create.session_id, existing: false }
         }
         Request::Discard { owner, session_id } => {
@@ -181,6 +225,11 @@ async fn answer(socket: UnixStream, held: &Held, say_so: Option<&Notify>, id: Op
             Answer::Failed(Failure { code: ErrorCode::NodeFull, message, expected: None })
         }
     };
+    let gate = matches!(answer, Answer::Details(_)).then(|| gate.lock().unwrap().take()).flatten();
+    if let Some(gate) = gate {
+        gate.reached.notify_one();
+        gate.opened.notified().await;
+    }
     writer.send(&Hello { node_id: id, ..hello }).await.unwrap();
     writer.send(&answer).await.unwrap();
     writer.finish().await.unwrap();

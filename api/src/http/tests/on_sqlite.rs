@@ -3,6 +3,8 @@
 
 #[path = "accounts.rs"]
 mod accounts;
+#[path = "books.rs"]
+mod books;
 #[path = "devices.rs"]
 mod devices;
 #[path = "first_run.rs"]

@@ -370,3 +370,35 @@ async fn pages_of_named_origins_may_use_the_api_and_no_others() {
         }
     }
 }
+
+/// The story: whoever asked for too much was told to read a file of ours, and an order that is not kept was not refused.
+#[tokio::test]
+async fn what_is_wrong_with_a_session_that_is_asked_for_is_said() {
+    let api = Api::new().await;
+    let token = api.register("ann").await.access().to_owned();
+    let said = async |path: &str, body: Value| {
+        let refused = api.post_as(&token, path, body).await;
+        refused.is_problem(422, "invalid_fields");
+        let error = refused.body["errors"][0].clone();
+        (error["field"].as_str().unwrap().to_owned(), error["message"].as_str().unwrap().to_owned())
+    };
+    let variables: serde_json::Map<String, Value> = (0..257).map(|n| (format!("V{n}"), json!(""))).collect();
+    for (field, value, bound) in [
+        ("name", json!("\u{e4}".repeat(129)), "256"),
+        ("command", json!(vec!["x"; 257]), "256"),
+        ("command", json!(["x", "y".repeat(65_536)]), "65536"),
+        ("working_directory", json!("\u{e4}".repeat(2049)), "4096"),
+        ("environment", Value::from(variables), "256"),
+        ("environment", json!({"DEVPOCKET_SESSION": "x"}), "DEVPOCKET_SESSION"),
+    ] {
+        let (wrong, message) = said("/api/sessions", json!({ field: value })).await;
+        assert!(wrong == field && message.contains(bound), "{wrong}: {message}");
+    }
+    for (field, value) in [("sort", json!("name")), ("filter", json!("x")), ("order_by", json!(["name"]))] {
+        assert_eq!(said("/api/sessions/search", json!({ field: value })).await.0, field);
+    }
+    let node = Node::listen(api.directory.path());
+    let ignored = json!({"sort": null, "colour": "red"});
+    assert_eq!(api.post_as(&token, "/api/sessions/search", ignored).await.status, StatusCode::OK);
+    assert_eq!(node.count(), 0);
+}

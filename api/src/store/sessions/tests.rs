@@ -50,7 +50,13 @@ async fn what_is_written_is_read_back<P: Place>() {
     (session.status, session.node, session.started_at) = (Status::Running, Some(node()), Some(at));
     assert_eq!(found(&database, &session).await, session);
     let unended = database.unended_sessions(Some(ann)).await.unwrap();
-    let expected = Unended { id: session.id, node: Some(node()), status: Status::Running, created_at: t0() };
+    let expected = Unended {
+        id: session.id,
+        node: Some(node()),
+        status: Status::Running,
+        created_at: t0(),
+        asked_until: None,
+    };
     assert_eq!(unended, [expected]);
     assert_eq!(database.unended_sessions(None).await.unwrap(), [expected]);
     assert_eq!(database.unended_sessions(Some(bob)).await.unwrap(), []);
