@@ -39,6 +39,8 @@ use registry::Registry;
 
 /// Tasks that run between two looks at timers and sockets. Some take milliseconds, and the keeper waits for a few seconds.
 const EVENT_INTERVAL: u32 = 16;
+/// Bytes set free at once that are worth giving back to the system.
+const MUCH_FREED: usize = 1 << 20;
 /// How often the keeper hears from the worker.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long attachments get to tell their clients before a worker that was told to stop exits. Sessions stand still
@@ -220,7 +222,9 @@ async fn follow_keeper(context: &Arc<Context>) -> Result<(), WorkerError> {
             _ = heartbeat.tick() => {
                 context.keeper.send(&ToKeeper::Heartbeat).await?;
                 context.registry.forget_old_tombstones(context).await;
-                context.registry.shrink_tombstones();
+                if context.registry.shrink_tombstones() >= MUCH_FREED {
+                    context.tasks.spawn_blocking(sys::give_back_free);
+                }
                 numbers::look(context);
             }
         }

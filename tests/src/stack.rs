@@ -302,7 +302,7 @@ impl Stack {
         self.start_api(api);
         wait_until("the api ends", START_LIMIT, async || self.apis[api].process.ended().is_some()).await;
         self.apis[api].starts -= 1;
-        self.api_log(api)
+        self.apis[api].process.logged()
     }
 
     /// Starts a keeper again where the one before was, and waits for it.

@@ -160,17 +160,22 @@ impl Registry {
     }
 
     /// Has tombstones that are old, large, or followed by many, keep their last screen alone; a few at a time. Those that do
-    /// put away what somebody had a look at.
-    pub(crate) fn shrink_tombstones(&self) {
+    /// put away what somebody had a look at. Gives how many bytes that set free, about.
+    pub(crate) fn shrink_tombstones(&self) -> usize {
         let shrunk: Vec<_> = {
             let inner = self.lock();
             inner.tombstones.shrunk().filter_map(|id| inner.sessions.get(&id).cloned()).collect()
         };
         shrunk.iter().for_each(|session| session.put_away());
+        let mut freed = 0;
         for session in self.next_to_shrink() {
+            let before = session.memory_bytes();
             let done = session.keep_last_screen();
-            self.lock().tombstones.note_shrunk(session.id, done, session.memory_bytes(), now());
+            let left = session.memory_bytes();
+            freed += before.saturating_sub(left);
+            self.lock().tombstones.note_shrunk(session.id, done, left, now());
         }
+        freed
     }
 
     /// Drops tombstones that are too many, too large together or too old, here and at the keeper.

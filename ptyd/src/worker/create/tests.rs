@@ -114,15 +114,15 @@ async fn a_tombstone_gives_its_memory_back_after_ten_minutes_and_keeps_its_last_
     let (memory, (context, _keeper)) = (memory(), context());
     print_a_build(&memory);
     let session = take_over(&context, 1, &memory, Some(now_ms())).await;
-    context.registry.shrink_tombstones();
+    let _freed = context.registry.shrink_tombstones();
     let before = taken_kib(&memory);
     assert!(before > 512 && !session.history(&context, None, 10).await.lines.is_empty(), "{before} KiB");
 
     tokio::time::advance(MINUTE * 9).await;
-    context.registry.shrink_tombstones();
+    let _freed = context.registry.shrink_tombstones();
     assert_eq!(taken_kib(&memory), before, "it is of use for ten minutes");
     tokio::time::advance(MINUTE * 2).await;
-    context.registry.shrink_tombstones();
+    let _freed = context.registry.shrink_tombstones();
     let after = taken_kib(&memory);
     assert!(after < 100, "{after} of {before} KiB");
     shows_its_last_screen(&session);
@@ -143,7 +143,7 @@ async fn a_tombstone_gives_its_memory_back_after_ten_minutes_and_keeps_its_last_
     let (context, _keeper) = self::context();
     let session = take_over(&context, 1, &memory, Some(now_ms() - 660_000)).await;
     shows_its_last_screen(&session);
-    context.registry.shrink_tombstones();
+    let _freed = context.registry.shrink_tombstones();
     assert!(taken_kib(&memory) < 100, "{} KiB", taken_kib(&memory));
     shows_its_last_screen(&session);
 }
@@ -158,7 +158,7 @@ async fn a_session_that_an_earlier_release_began_goes_on() {
     let session = take_over(&context, 1, &memory, Some(now_ms())).await;
     shows_its_last_screen(&session);
     tokio::time::advance(MINUTE * 11).await;
-    context.registry.shrink_tombstones();
+    let _freed = context.registry.shrink_tombstones();
     assert!(taken_kib(&memory) < 100, "{} KiB", taken_kib(&memory));
     shows_its_last_screen(&session);
 }
@@ -174,7 +174,7 @@ async fn of_many_tombstones_the_last_32_alone_keep_their_output() {
         let session = take_over(&context, number, &memory, Some(now_ms() - 1000 * number)).await;
         ended.push((memory, session));
     }
-    context.registry.shrink_tombstones();
+    let _freed = context.registry.shrink_tombstones();
     for (number, (memory, session)) in ended.iter().enumerate() {
         assert_eq!(taken_kib(memory) < 100, number >= 32, "{number}: {} KiB", taken_kib(memory));
         shows_its_last_screen(session);
