@@ -56,13 +56,15 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
         Self { memory, max_rows, position: Position::default(), noted_end: 0, low: 0 }
     }
 
-    /// Goes on with what lies in the memory. Bytes beside it that were written since are found out when they are read.
+    /// Goes on with what lies in the memory. Rows that were appended since, in place of the oldest, are to be appended again: what
+    /// is left is what they leave.
     pub(crate) fn restore(memory: M, max_rows: u32, position: Position) -> Self {
         let mut scrollback = Self { memory, max_rows, position, noted_end: position.end, low: position.end };
         let room = scrollback.capacity();
         if position.start > position.end || position.end - position.start > room {
             scrollback.clear();
         }
+        scrollback.keep_whole();
         scrollback
     }
 
@@ -190,18 +192,44 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
         (u64::from(self.short(start)) == len).then_some(Record { len, body })
     }
 
+    /// Keeps the rows that are whole behind the last one that is not. Some may be new ones that lie where old ones did, right behind
+    /// each other: they go first, and of lines there are as many as before, dropped or not.
+    fn keep_whole(&mut self) {
+        let Position { start, end, rows, lines, lines_dropped } = self.position;
+        let all = lines_dropped + lines;
+        let (mut whole, mut begin, mut at) = (0, 0, end);
+        while whole < rows && at >= start + FRAME_BYTES as u64 {
+            let len = u64::from(self.short(at - 2));
+            if len < FRAME_BYTES as u64 || len > at - start || u64::from(self.short(at - len)) != len {
+                break;
+            }
+            let begins = begin + u64::from(self.flags(at - len) & record::WRAPPED == 0);
+            if begins > all {
+                break;
+            }
+            (at, whole, begin) = (at - len, whole + 1, begins);
+        }
+        let lines_dropped = all - begin;
+        self.position = Position { start: at, end, rows: whole, lines_dropped, lines: begin };
+    }
+
     fn drop_oldest(&mut self) {
         let held = self.position.end - self.position.start;
         let len = u64::from(self.short(self.position.start));
         if held == 0 || len < FRAME_BYTES as u64 || len > held || self.position.rows == 0 {
             return self.clear();
         }
-        let flags = self.short(self.position.start + 2).to_le_bytes()[0];
+        let flags = self.flags(self.position.start);
         let begins = u64::from(flags & record::WRAPPED == 0).min(self.position.lines);
         self.position.start += len;
         self.position.rows -= 1;
         self.position.lines -= begins;
         self.position.lines_dropped += begins;
+    }
+
+    /// The flags of the record that begins at `at`.
+    fn flags(&self, at: u64) -> u8 {
+        self.short(at + 2).to_le_bytes()[0]
     }
 
     fn capacity(&self) -> u64 {
@@ -252,4 +280,48 @@ fn end_column(line: &[Record], nothing: usize, cols: usize) -> usize {
         });
     }
     x
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ROOM: usize = 600;
+
+    fn body(text: &[u8], wrapped: bool) -> Vec<u8> {
+        let flags = if wrapped { record::WRAPPED } else { 0 };
+        [&[flags][..], text].concat()
+    }
+
+    fn rows() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        let text = proptest::collection::vec(b'a'..b'z', 0..40);
+        proptest::collection::vec(
+            (text, any::<bool>()).prop_map(|(text, wrapped)| body(&text, wrapped)),
+            0..60,
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        /// The story: once the memory was full, what a worker had appended since its last checkpoint lay over the oldest rows, and
+        /// the next worker lost nearly all of them.
+        #[test]
+        fn who_goes_on_from_an_earlier_position_comes_to_the_same(before in rows(), after in rows(), max_rows in 1..30_u32) {
+            let mut live = Scrollback::new(vec![0; ROOM], max_rows);
+            before.iter().for_each(|row| live.push(row));
+            let noted = live.note_position();
+            after.iter().for_each(|row| live.push(row));
+            let mut next = Scrollback::restore(live.memory().to_vec(), max_rows, noted);
+            after.iter().for_each(|row| next.push(row));
+            prop_assert_eq!(next.position, live.position);
+            let bodies = |scrollback: &Scrollback<Vec<u8>>| -> Vec<Vec<u8>> {
+                scrollback.newest_first().map(|record| record.body).collect()
+            };
+            prop_assert_eq!(bodies(&next), bodies(&live));
+            prop_assert_eq!(bodies(&next).len(), live.position.rows as usize);
+        }
+    }
 }
