@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use self::connection::{Counted, serve_one};
+pub(crate) use self::connection::Counted;
+use self::connection::serve_one;
 use self::waiting::{Place, Waiting};
 
 /// Bytes the kernel holds for a client that reads slowly; more, and Ctrl-C in a flood waits behind it (DESIGN section 9).

@@ -20,6 +20,8 @@ const LARGE_BYTES: usize = 2 << 20;
 const SESSIONS: usize = 3;
 const SLOW: usize = 40;
 const SLOW_BYTES_PER_SECOND: u32 = 15_000;
+/// That takes longer at this rate than a client may be silent.
+const SLOW_MESSAGE_BYTES: usize = 750_000;
 /// What a client that reads slowly may cost the api. It cost some 8 MiB.
 const SLOW_BYTES: u64 = 1 << 20;
 /// A snapshot takes seconds at this rate: time enough to do something meanwhile.
@@ -142,6 +144,37 @@ async fn who_leaves_within_a_snapshot_does_not_wait_for_its_end() {
     messages.retain(|message| message != "history");
     messages.sort();
     assert!(messages.starts_with(&["connected".to_owned(), "detached".to_owned()]), "{messages:?}");
+}
+
+/// The story: what was attached and left again while another snapshot was being sent came to life after it, and then was
+/// interrupted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_within_the_snapshot_of_another_session_stays_left() {
+    let stack = Stack::start().await;
+    let mut other = Socket::must_open(&stack.opening(0, Framing::Binary)).await;
+    let script = "while :; do echo tick; sleep 0.01; done";
+    let ticking =
+        other.connect(json!({"session_type": "local", "command": ["sh", "-c", script]})).await.session;
+    let (_throttle, mut socket, session) = in_the_middle(&stack).await;
+    for kind in ["attach", "detach", "attach", "attach", "detach"] {
+        socket.send(&json!({"type": kind, "session_id": ticking, "data": {}}));
+    }
+    assert_eq!(read_snapshot(&mut socket).await, session);
+    let mut messages = next_messages(&mut socket, 5).await;
+    socket.send(&json!({"type": "ping", "data": 1}));
+    messages.extend(next_messages(&mut socket, 1).await);
+    let expected = ["connected", "detached", "connected", "connected", "detached", "pong"];
+    assert_eq!(messages, expected);
+}
+
+/// The story: a message took longer to send than a client may be silent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sends_a_large_message_slowly_is_not_silent() {
+    let stack = Stack::start().await;
+    let throttle = Throttle::start(stack.address(0), SLOW_BYTES_PER_SECOND).await;
+    let mut socket = Socket::must_open(&stack.opening_at(throttle.address, Framing::Json)).await;
+    socket.send(&json!({"type": "nonsense", "data": "x".repeat(SLOW_MESSAGE_BYTES)}));
+    assert_eq!(next_messages(&mut socket, 1).await, ["error"]);
 }
 
 /// The story: one whose messages filled the queue of answers was not looked at any more.

@@ -81,7 +81,7 @@ pub(super) async fn serve_one(
 
 /// A stream that holds its place among the open connections for as long as it lives, also after an upgrade took it away
 /// from HTTP.
-pub(super) struct Counted<S> {
+pub(crate) struct Counted<S> {
     stream: S,
     _permit: OwnedSemaphorePermit,
 }
@@ -89,6 +89,11 @@ pub(super) struct Counted<S> {
 impl<S> Counted<S> {
     pub(super) fn new(stream: S, permit: OwnedSemaphorePermit) -> Self {
         Self { stream, _permit: permit }
+    }
+
+    /// The stream itself.
+    pub(crate) const fn get_ref(&self) -> &S {
+        &self.stream
     }
 }
 

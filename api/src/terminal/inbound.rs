@@ -21,6 +21,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use openings::{Opened, Openings, Subject, Waiting};
@@ -28,7 +29,7 @@ pub(super) use tags::Tags;
 
 use super::message::{self, Body, ClientMessage};
 use super::outbound::{Out, code};
-use super::socket::{Socket, Taken};
+use super::socket::{Contact, Socket};
 use super::upgrade::MAX_MESSAGE_BYTES;
 use super::{Channel, Credential, Encoding, Names, Terminal, reply};
 use crate::counts::{self, ClosedBy};
@@ -97,7 +98,7 @@ struct Inbound<'a> {
     expiry_told: bool,
     /// The code of the client's own close.
     said_goodbye: Option<u16>,
-    taken: Taken,
+    contact: Contact,
 }
 
 /// A session attached on this socket.
@@ -117,7 +118,7 @@ pub(super) async fn run(
     identity: Identity,
     encoding: Encoding,
     mut stream: SplitStream<Socket>,
-    taken: Taken,
+    contact: Contact,
     to_client: mpsc::Sender<Out>,
 ) {
     let mut inbound = Inbound {
@@ -136,7 +137,7 @@ pub(super) async fn run(
         complaints_since: Instant::now(),
         expiry_told: false,
         said_goodbye: None,
-        taken,
+        contact,
     };
     let end = inbound.serve(&mut stream).await;
     counts::socket_closed(match &end {
@@ -159,6 +160,10 @@ const fn violation(err: &tungstenite::Error) -> End {
     if matches!(err, tungstenite::Error::Utf8(_)) {
         return End::Close(code::NOT_UTF8, "invalid_utf8");
     }
+    // Gone without a word.
+    if matches!(err, tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) {
+        return End::Left;
+    }
     if matches!(err, tungstenite::Error::Protocol(_)) {
         return End::Close(code::PROTOCOL, "protocol_error");
     }
@@ -180,10 +185,10 @@ async fn ended(terminal: Arc<Terminal>, identity: Identity) -> End {
     }
 }
 
-/// Completes when a client has said nothing since `heard`, and taken nothing that waited for it, for too long.
-async fn silence(heard: Instant, taken: Taken) {
+/// Completes when a client has sent nothing, and taken nothing that waited for it, for too long.
+async fn silence(contact: Contact) {
     loop {
-        let until = heard.max(taken.last()) + SILENCE;
+        let until = contact.last() + SILENCE;
         if until <= Instant::now() {
             return;
         }
@@ -205,7 +210,6 @@ impl Inbound<'_> {
     async fn serve(&mut self, stream: &mut SplitStream<Socket>) -> Result<(), End> {
         let mut recheck = interval(RECHECK);
         recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut heard = Instant::now();
         let mut watched = self.identity;
         let mut watch = pin!(ended(Arc::clone(self.terminal), watched));
         loop {
@@ -215,7 +219,6 @@ impl Inbound<'_> {
             }
             let event = tokio::select! {
                 message = stream.next() => {
-                    heard = Instant::now();
                     match message {
                         Some(Ok(message)) => Event::Said(message),
                         Some(Err(err)) => return Err(violation(&err)),
@@ -223,14 +226,14 @@ impl Inbound<'_> {
                     }
                 }
                 (opened, waiting) = self.openings.next() => Event::Opened(Box::new(opened), waiting),
-                () = silence(heard, self.taken.clone()) => return Err(End::Left),
+                () = silence(self.contact.clone()) => return Err(End::Left),
                 _ = recheck.tick() => {
                     self.check_expiry().await?;
                     continue;
                 }
                 end = &mut watch => return Err(end),
             };
-            let silent = silence(heard, self.taken.clone());
+            let silent = silence(self.contact.clone());
             tokio::select! {
                 biased;
                 // A message may wait for a client that does not read: a device signed out meanwhile does not.

@@ -98,7 +98,7 @@ pub(super) async fn run(sink: ClientSink, mut outgoing: mpsc::Receiver<Out>, enc
         let result = tokio::select! {
             // That a session was left is known before its feed ends.
             biased;
-            out = outgoing.recv() => match out {
+            out = outgoing.recv(), if !writer.sending.as_ref().is_some_and(Sending::is_full) => match out {
                 Some(Out::Close(code, reason)) => return writer.sink.close(code, reason).await,
                 Some(out) => writer.take(out).await,
                 None => return writer.sink.close(1000, "").await,

@@ -79,8 +79,13 @@ pub(super) async fn upgrade(
     if let Some(answer) = socket::other_version(&headers) {
         return Ok(answer);
     }
-    let identity = terminal.gate.identify(credential(&headers, &opening)?).await?;
-    let mut handshake = socket::shake_hands(&mut request)?;
+    let credential = credential(&headers, &opening)?;
+    let shaken = socket::shake_hands(&mut request);
+    if let (Err(problem), Credential::Ticket(_)) = (&shaken, credential) {
+        return Err(problem.clone());
+    }
+    let identity = terminal.gate.identify(credential).await?;
+    let mut handshake = shaken?;
     let offered =
         headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     let agreed = agree(offered.flat_map(|value| value.split(',')).map(str::trim), &terminal.compressors);
@@ -99,12 +104,12 @@ pub(super) async fn upgrade(
         // A client that left meanwhile is no event of ours.
         let Ok(connection) = handshake.upgrade.await else { return };
         let _counted = OpenSocket::count();
-        let (socket, taken) = socket::open(connection, config).await;
+        let Some((socket, contact)) = socket::open(connection, config).await else { return };
         let (sink, stream) = futures_util::StreamExt::split(socket);
         let (to_client, outgoing) = outbound::queue();
         let writing =
             terminal.tasks.spawn(outbound::run(ClientSink::new(sink, agreed.deflate), outgoing, encoding));
-        inbound::run(&terminal, identity, encoding, stream, taken, to_client).await;
+        inbound::run(&terminal, identity, encoding, stream, contact, to_client).await;
         // The outbound task ends when everything that was to be said is said; a client that does not read is not waited
         // for, least of all one whose device was signed out.
         let abort = writing.abort_handle();

@@ -17,6 +17,9 @@ use crate::terminal::text::TextDecoder;
 /// asked for again.
 const MAX_WAITING_BYTES: usize = 1 << 20;
 
+/// Messages that wait.
+const MAX_WAITING: usize = 1024;
+
 /// A snapshot that is being sent.
 pub(super) struct Sending {
     names: Names,
@@ -33,9 +36,26 @@ impl Sending {
         self.names.channel == channel
     }
 
-    /// Keeps what is to be said after the snapshot. The inbound side bounds how much that is.
+    /// Keeps what is to be said after the snapshot.
     pub(super) fn put_off(&mut self, out: Out) {
         self.waiting.push_back(out);
+    }
+
+    /// Whether so much waits that what else is to be said waits where it is.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= MAX_WAITING
+    }
+
+    /// A channel was left: it is said that it was attached, and nothing more of it.
+    fn forget(&mut self, channel: Channel) {
+        for out in &mut self.waiting {
+            if let Out::Attached { feed, .. } = out
+                && feed.names.channel == channel
+                && let Out::Attached { reply, .. } = std::mem::replace(out, Out::Left(channel))
+            {
+                *out = Out::Reply(reply.into_text(), None);
+            }
+        }
     }
 }
 
@@ -112,6 +132,9 @@ impl Writer {
 
     /// Has the snapshot of a channel that ends be none, if one is being sent.
     pub(super) async fn stop_sending(&mut self, channel: Channel) -> Result<(), Error> {
+        if let Some(sending) = &mut self.sending {
+            sending.forget(channel);
+        }
         match self.sending.take_if(|sending| sending.is_of(channel)) {
             Some(sending) => {
                 self.next_part = None.into();
