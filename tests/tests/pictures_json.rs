@@ -56,7 +56,7 @@ async fn read_snapshot(socket: &mut Socket) -> Uuid {
 async fn next_messages(socket: &mut Socket, count: usize) -> Vec<String> {
     let mut messages = Vec::new();
     while messages.len() < count {
-        match timeout(LIMIT, socket.next_event()).await.expect("a message") {
+        match timeout(2 * LIMIT, socket.next_event()).await.expect("a message") {
             Event::Message(message) => {
                 messages.push(message.status().map_or_else(|| message.kind.clone(), str::to_owned));
             }
