@@ -86,7 +86,7 @@ pub(super) struct NewCommand {
     #[schema(
         min_length = 1,
         max_length = 16_384,
-        pattern = "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f]*$"
+        pattern = "^([^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]|\\r\\n)*$"
     )]
     command: String,
     /// Seconds to wait for its end.
