@@ -278,6 +278,138 @@ async fn what_somebody_types_is_not_mixed_with_a_command() {
 }
 
 #[tokio::test]
+async fn what_answers_to_a_program_left_on_the_line_is_taken_away() {
+    let stack = Stack::start().await;
+    for (command, files) in [
+        (&["bash", "-l"][..], &[(".bash_profile", BASHRC)][..]),
+        (&["zsh"], &[(".zshrc", "PS1='z> '\n")]),
+        (&["fish"], &[]),
+    ] {
+        let shell = Shell::start(&stack, command, files).await;
+        for query in ["\\e[c", "\\e[6n", "\\e[c\\e[6n"] {
+            shell.says(&format!("printf '{query}'")).await;
+            let next = shell.try_run("echo q4", 20).await.expect(200);
+            assert_eq!(
+                (&next["command"], &next["output"]),
+                (&json!("echo q4"), &json!("q4\n")),
+                "{command:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_program_was_typed_is_not_on_the_line_behind_it() {
+    let stack = Stack::start().await;
+    for (command, files) in [
+        (&["bash", "-l"][..], &[(".bash_profile", BASHRC)][..]),
+        (&["zsh"], &[(".zshrc", "PS1='z> '\nRPROMPT='%F{green}right%f'\n")]),
+        (&["fish"], &[]),
+    ] {
+        let shell = Shell::start(&stack, command, files).await;
+        let read = shell.try_run("sh -c 'read line; echo got $line'", 1).await.expect(200);
+        assert_eq!(read["timed_out"], true, "{command:?}: {read}");
+        shell.type_in("typed\r").await;
+        wait_until("it ends", LIMIT, async || {
+            shell.history().await.last().is_some_and(|last| last.1 == Some(0))
+        })
+        .await;
+        assert_eq!(shell.says("echo next").await, (0, "next\n".to_owned()), "{command:?}");
+        // What was typed ahead of the prompt is.
+        shell.try_run("sleep 1", 20).await.expect(200);
+        let (slept, ()) = tokio::join!(shell.try_run("sh -c 'echo sleeps; sleep 1'", 20), async {
+            shell.wait_shown("sleeps\n").await;
+            shell.type_in("half").await;
+        });
+        slept.expect(200);
+        wait_until("it is refused", LIMIT, async || {
+            let answer = shell.try_run("echo no", 20).await;
+            answer.is_problem(409, "line_in_use");
+            shell.screen().await.trim_end().ends_with("half")
+                || shell.screen().await.trim_end().ends_with("right")
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_paste_whose_end_is_no_whole_command_is_interrupted() {
+    let stack = Stack::start().await;
+    let shell = Shell::bash(&stack, BASHRC).await;
+    let refused = shell.try_run("echo 1\necho \"open", 20).await;
+    refused.is_problem(422, "command_not_run");
+    let detail = refused.body["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("ran what stands before it"), "{refused:?}");
+    assert_eq!(shell.says("echo free").await, (0, "free\n".to_owned()));
+    let history = shell.history().await;
+    assert_eq!(
+        (history.len(), history[1].1),
+        (2, Some(0)),
+        "what stood before it, and what came behind: {history:?}"
+    );
+}
+
+#[tokio::test]
+async fn very_many_lines_come_to_the_answer_of_the_last() {
+    let stack = Stack::start().await;
+    let shell = Shell::bash(&stack, BASHRC).await;
+    let lines = "true\n".repeat(1010) + "(exit 3)";
+    let result = shell.try_run(&lines, 200).await.expect(200);
+    assert_eq!((&result["exit_code"], &result["timed_out"]), (&json!(3), &json!(false)), "{result}");
+    assert_eq!((&result["command"], &result["output_truncated"]), (&json!("(exit 3)"), &json!(true)));
+}
+
+#[tokio::test]
+async fn a_space_at_the_end_is_part_of_a_command() {
+    let stack = Stack::start().await;
+    let shell = Shell::bash(&stack, BASHRC).await;
+    assert_eq!(shell.says("printf '<%s>' a\\ ").await, (0, "<a >".to_owned()));
+    assert_eq!(shell.says("echo line end\n\n").await, (0, "line end\n".to_owned()));
+}
+
+#[tokio::test]
+async fn where_the_shell_is_is_what_it_signed() {
+    let stack = Stack::start().await;
+    let shell = Shell::bash(&stack, BASHRC).await;
+    shell.says("cd /tmp; printf '\\e]7;file:///lies\\a'").await;
+    let session = shell.rest.get(&format!("/api/sessions/{}", shell.id)).await.expect(200);
+    assert_eq!(session["cwd"], "/tmp", "{session}");
+}
+
+#[tokio::test]
+async fn a_command_with_an_idempotency_key_is_refused_and_not_typed() {
+    let stack = Stack::start().await;
+    let shell = Shell::bash(&stack, BASHRC).await;
+    let (path, body) = (shell.path("commands"), json!({"command": "echo twice"}));
+    let refused = shell.rest.post_with(&path, &[("idempotency-key", "one")], &body).await;
+    refused.is_problem(400, "idempotency_key_unsupported");
+    assert_eq!(shell.says("echo once").await, (0, "once\n".to_owned()));
+    assert_eq!(shell.history().await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_command_is_said_once_by_its_name() {
+    let stack = Stack::start().await;
+    let shell = Shell::bash(&stack, &format!("bind 'set enable-bracketed-paste off'\n{BASHRC}")).await;
+    shell.says("true").await;
+    for (command, code) in [
+        (Value::Null, "missing"),
+        (json!(" \t\n"), "missing"),
+        (json!("x".repeat(16_385)), "out_of_range"),
+        (json!("a\u{0}"), "out_of_range"),
+        (json!([1]), "wrong_type"),
+    ] {
+        let refused = shell.rest.post(&shell.path("commands"), &json!({"command": command})).await;
+        refused.is_problem(422, "invalid_fields");
+        let errors = refused.body["errors"].as_array().expect("errors");
+        assert_eq!((errors.len(), &errors[0]["field"]), (1, &json!("command")), "{refused:?}");
+        assert_eq!(errors[0]["code"], code, "{refused:?}");
+    }
+    let pasted = shell.try_run("echo 1\necho 2", 5).await;
+    assert_eq!((pasted.status, &pasted.body["errors"][0]["field"]), (422, &json!("command")), "{pasted:?}");
+}
+
+#[tokio::test]
 async fn a_worker_kill_in_the_middle_of_a_command_loses_nothing_of_it() {
     let stack = Stack::start().await;
     let shell = Shell::bash(&stack, BASHRC).await;

@@ -51,6 +51,22 @@ impl<S: Sync> FromRequestParts<S> for CreationId {
     }
 }
 
+/// What is not done once by a key: a request that has one is refused, for its sender takes it to be safe to send again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unkeyed;
+
+impl<S: Sync> FromRequestParts<S> for Unkeyed {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        if !parts.headers.contains_key(&IDEMPOTENCY_KEY) {
+            return Ok(Self);
+        }
+        let title = "This request takes no Idempotency-Key: sent again, it is done again";
+        Err(Problem::new(StatusCode::BAD_REQUEST, "idempotency_key_unsupported", title))
+    }
+}
+
 /// Does what makes something in a task of its own, once by its key.
 pub(super) async fn once(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let creates = request.method() == Method::POST

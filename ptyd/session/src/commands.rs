@@ -222,7 +222,14 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Commands<M> {
 
     /// The commands kept, oldest first, from the one numbered `from` on.
     pub fn since(&self, from: u64) -> Vec<Command> {
-        let ended = self.journal.commands(self.state.first_at, self.state.end_at);
+        // Numbers have no gaps: those before it need not be read.
+        let ended = self.state.last - u64::from(self.state.running.is_some());
+        let first = (ended + 1).saturating_sub(self.state.kept);
+        let mut at = self.state.first_at;
+        for _ in first..from.min(ended + 1) {
+            at = self.journal.next_after(at, self.state.end_at).unwrap_or(self.state.end_at);
+        }
+        let ended = self.journal.commands(at, self.state.end_at);
         ended.chain(self.state.running.clone()).filter(|command| command.number >= from).collect()
     }
 

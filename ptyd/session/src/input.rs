@@ -338,6 +338,11 @@ impl InputQueue {
         (!goes_on).then_some(unfinished)
     }
 
+    /// Whether what [`InputQueue::next_write`] handed out is of an answer to a query.
+    pub fn is_writing_answer(&self) -> bool {
+        matches!(self.writing, Writing::Answer(_))
+    }
+
     /// Whether messages or answers wait, for whatever.
     fn waits<M: AsRef<[u8]> + AsMut<[u8]>>(&self, region: &Region<M>) -> bool {
         !self.waiting.is_empty() || region.next_answer().is_some()

@@ -7,6 +7,7 @@ pub mod attachment;
 pub mod checkpoints;
 pub mod commands;
 pub mod cutter;
+mod echo;
 pub mod fill;
 pub mod holds;
 pub mod input;

@@ -1,6 +1,8 @@
 //! What a command printed, as plain text: no colours, no title, no line written twice over. It knows neither ring nor screen; what
 //! moves the cursor about the screen is left out.
 
+use std::collections::VecDeque;
+
 use ptyd_screen::parser::{Event, Parser};
 
 /// Printed by zsh behind an output without a last line end, and where there is one too: a mark, spaces up to the right
@@ -30,7 +32,11 @@ fn without_mark(output: &[u8]) -> &[u8] {
 #[derive(Default)]
 struct Page {
     text: String,
-    line: Vec<char>,
+    /// The line up to its last character, without the blanks it begins with: what was erased is written anew only where
+    /// something is printed, so that no output costs more than its length.
+    line: VecDeque<char>,
+    /// How many blanks there are before it.
+    blank: usize,
     /// Where in the line the next character goes.
     at: usize,
 }
@@ -42,7 +48,7 @@ impl Page {
             Event::Ascii(bytes) => bytes.iter().for_each(|byte| self.put(char::from(*byte))),
             Event::Invalid => self.put('\u{FFFD}'),
             Event::Control(b'\n') => {
-                self.text.extend(self.line.drain(..));
+                self.end_line();
                 self.text.push('\n');
                 self.at = 0;
             }
@@ -51,7 +57,7 @@ impl Page {
             Event::Control(b'\t') => self.put('\t'),
             // Erase in line.
             Event::Csi(csi) if csi.final_byte == b'K' && csi.prefix.is_none() => match csi.params.value(0) {
-                0 => self.line.truncate(self.at),
+                0 => self.line.truncate(self.at.saturating_sub(self.blank)),
                 2 => self.line.clear(),
                 _ => {}
             },
@@ -66,16 +72,30 @@ impl Page {
     }
 
     fn put(&mut self, character: char) {
-        // What was erased before it may have been more.
-        if self.line.len() <= self.at {
-            self.line.resize(self.at + 1, ' ');
+        if self.line.is_empty() {
+            self.blank = self.at;
         }
-        self.line[self.at] = character;
+        while self.at < self.blank {
+            self.line.push_front(' ');
+            self.blank -= 1;
+        }
+        let within = self.at - self.blank;
+        while self.line.len() <= within {
+            self.line.push_back(' ');
+        }
+        self.line[within] = character;
         self.at += 1;
     }
 
+    fn end_line(&mut self) {
+        if !self.line.is_empty() {
+            self.text.extend(std::iter::repeat_n(' ', self.blank));
+            self.text.extend(self.line.drain(..));
+        }
+    }
+
     fn into_text(mut self, most: usize) -> (String, bool) {
-        self.text.extend(self.line);
+        self.end_line();
         let beyond = self.text.len().saturating_sub(most);
         let from = self.text.ceil_char_boundary(beyond);
         (self.text.split_off(from), from > 0)
@@ -98,6 +118,27 @@ mod tests {
         check("long\rab\x1b[K\r\nab\x08c\r\n", "ab\nac\n");
         check("\x1b[2K\rx\x08\x08\x08y\x1b[1K\x00", "y");
         check("", "");
+    }
+
+    #[test]
+    fn an_erased_line_is_not_written_anew_with_each_character() {
+        let mut page = Page::default();
+        let mut show = |output: &str| {
+            let (mut parser, mut rest) = (Parser::new(), output.as_bytes());
+            while !rest.is_empty() {
+                let (used, event) = parser.next(rest);
+                page.take(&event);
+                rest = &rest[used..];
+            }
+            page.line.len()
+        };
+        show(&"x".repeat(1000));
+        let outputs = ["\x1b[2Kx", "\x1b[2K\x08y", "\x1b[2Kx\x08\x08y"].repeat(1000);
+        let written: usize = outputs.into_iter().map(&mut show).sum();
+        assert!(written < 10_000, "{written} characters were written");
+        show("\x1b[2K  x\rab");
+        let (text, _) = page.into_text(10_000);
+        assert_eq!((&text[..2], text.trim_start_matches(['a', 'b', ' '])), ("ab", "x"));
     }
 
     #[test]

@@ -306,6 +306,9 @@ fn write_some(session: &Session, master: &AsyncFd<OwnedFd>, state: &mut State) {
                 numbers::input_written(written);
                 state.full = None;
                 applied |= input.wrote(region, written).is_some();
+                if written > 0 && input.is_writing_answer() {
+                    guard.note_answered();
+                }
                 if guard.answers_first {
                     guard.cut();
                     applied = true;

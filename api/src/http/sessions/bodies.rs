@@ -83,7 +83,11 @@ pub(super) struct Input {
 #[derive(ToSchema)]
 pub(super) struct NewCommand {
     /// At most 16 KiB, and no control characters but tabs and line ends.
-    #[schema(min_length = 1, max_length = 16_384)]
+    #[schema(
+        min_length = 1,
+        max_length = 16_384,
+        pattern = "^([^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]|\\r\\n)*$"
+    )]
     command: String,
     /// Seconds to wait for its end.
     #[schema(minimum = 1, maximum = 300, default = 30)]

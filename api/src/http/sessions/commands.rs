@@ -8,6 +8,7 @@ use super::asking::{Asking, PathSession};
 use super::command_views::{CommandResultView, CommandsView};
 use super::{bodies, requests};
 use crate::http::fields::Fields;
+use crate::http::idempotency::Unkeyed;
 use crate::problem::Problem;
 use crate::state::AppState;
 
@@ -49,6 +50,7 @@ pub(super) async fn history(
     request_body = bodies::NewCommand,
     responses(
         (status = 200, description = "What came of it, or has by now", body = CommandResultView),
+        (status = 400, description = "`idempotency_key_unsupported`: what is typed is not typed once by a key"),
         (status = 409, description = "`no_shell_integration`: ends of commands cannot be seen here; `command_running`: the shell is not \
              at its prompt; `line_in_use`: somebody has typed at its prompt; `session_ended`"),
         (status = 422, description = "`command_not_run`: the shell did not take it for a command, as where there is a mistake in it"),
@@ -58,6 +60,7 @@ pub(super) async fn run(
     State(state): State<AppState>,
     asking: Asking,
     PathSession(id): PathSession,
+    _unkeyed: Unkeyed,
     fields: Fields,
 ) -> Result<Json<CommandResultView>, Problem> {
     let (command, patience) = requests::command(fields)?;

@@ -154,13 +154,20 @@ pub(super) fn input(mut fields: Fields) -> Result<String, Problem> {
 
 /// A command to type, and how long to wait for its end.
 pub(super) fn command(mut fields: Fields) -> Result<(String, Duration), Problem> {
-    let command = fields.text("command", MAX_TYPED_BYTES).replace("\r\n", "\n");
+    let command = match fields.take("command") {
+        Some(Value::String(text)) => text.replace("\r\n", "\n"),
+        Some(Value::Null) | None => String::new(),
+        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            fields.wrong("command", "wrong_type", "must be text");
+            return Err(fields.refused());
+        }
+    };
     let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
     if command.len() > MAX_TYPED_BYTES || command.contains(steers) {
         let message =
             format!("has at most {MAX_TYPED_BYTES} bytes, and no control characters but tabs and line ends");
         fields.wrong("command", "out_of_range", message);
-    } else if command.trim_end().is_empty() {
+    } else if command.trim().is_empty() {
         fields.wrong("command", "missing", "is needed");
     }
     let secs = set(number(&mut fields, "timeout", 1, MAX_COMMAND_SECS));

@@ -120,6 +120,11 @@ fn bounds(schema: &Value) -> (Vec<Value>, Vec<Value>) {
             good.extend(turning)
         }
     }
+    // Lines, as they are typed.
+    if pattern.starts_with("^([^\\u0000-\\u0008\\u000b-\\u001f") {
+        good.extend(["a\tb\n\u{e4}", "a\r\nb"].map(|text| json!(text)));
+        bad.extend(["a\rb", "\u{1b}[2J", "\u{7f}", "\u{9b}1m", "a\u{0}"].map(|text| json!(text)));
+    }
     if let (Some(least), Some(most)) = (schema["minimum"].as_i64(), schema["maximum"].as_i64()) {
         good.extend([json!(least), json!(most)]);
         bad.extend([json!(least - 1), json!(most.unsigned_abs() + 1), json!("x")]);
@@ -171,6 +176,14 @@ async fn the_bounds_of_a_body_are_those_that_are_kept() {
         }
     }
     assert!(checked > 30, "only {checked} fields");
+}
+
+#[test]
+fn a_command_says_which_characters_it_may_hold() {
+    let document = document();
+    let command = &document["components"]["schemas"]["NewCommand"]["properties"]["command"];
+    let (good, bad) = bounds(command);
+    assert!(good.contains(&json!("a\r\nb")) && bad.contains(&json!("a\rb")), "{command}");
 }
 
 #[tokio::test]

@@ -227,6 +227,28 @@ fn the_oldest_go_when_there_are_many_or_they_are_long() {
 }
 
 #[test]
+fn commands_before_the_ones_asked_for_are_not_read() {
+    let mut session = Session::new();
+    for number in 1..=5 {
+        session.print(run(&format!("echo {number}"), "", 0));
+    }
+    let mut memory = session.commands.journal.memory().clone();
+    let first = memory.windows(6).rposition(|window| window == b"echo 1").unwrap();
+    memory[first] = 0xFF;
+    let commands = Commands::recover(memory).unwrap();
+    assert!(commands.since(1).is_empty(), "the first cannot be read");
+    for from in 2..=6 {
+        let numbers: Vec<u64> = commands.since(from).iter().map(|command| command.number).collect();
+        assert_eq!(numbers, (from..=5).collect::<Vec<u64>>());
+    }
+    session.tell("A");
+    session.tell("B");
+    session.tell("C");
+    assert_eq!(session.commands.since(6).len(), 1, "the one that runs");
+    assert!(session.commands.since(7).is_empty() && session.commands.since(u64::MAX).is_empty());
+}
+
+#[test]
 fn memory_of_an_earlier_release_holds_none_and_takes_none() {
     for byte in [0, 0xEE] {
         let mut session = Session::new();

@@ -1,6 +1,8 @@
 //! What a session's shell ran, and commands typed into it by whoever is not attached: one at a time, at its prompt, where nobody
 //! else types. The shell's own marks tell when one begins and ends.
 
+mod line;
+
 use std::time::{Duration, Instant};
 
 use devpocket_shared::wire::commands::{
@@ -9,12 +11,13 @@ use devpocket_shared::wire::commands::{
 use devpocket_shared::wire::message::MAX_TEXT_BYTES;
 use devpocket_shared::wire::{Answer, Command, CommandResult, ErrorCode, Failure};
 use ptyd_session::commands::Phase;
-use ptyd_session::{paste, plain_text};
+use ptyd_session::plain_text;
 use tokio::time::timeout_at;
 
 use super::unattached::over;
 use super::{Session, Shared, failure};
 use crate::worker::drive::now;
+pub(super) use line::Typing;
 
 /// How long a shell may take to its first prompt, and to the next one after a command. All of it together is less than an api waits for an answer.
 const FIRST_PROMPT: Duration = Duration::from_secs(4);
@@ -27,31 +30,8 @@ const CONTINUING: Duration = Duration::from_millis(500);
 const INTERRUPTED: Duration = Duration::from_millis(500);
 /// Most output the screen catches up with before a command is typed.
 const FEED_BYTES: usize = 256 << 10;
-const INTERRUPT: u8 = 3;
-/// For so long a shell may not have read what somebody typed.
-const TYPED_AHEAD: Duration = Duration::from_millis(200);
 /// How long after its prompt a shell may ask for pastes to be framed.
 const PASTE_MODE: Duration = Duration::from_millis(300);
-
-/// What is known of typing at a shell's prompt.
-#[derive(Debug, Default)]
-pub(super) struct Typing {
-    /// When somebody typed last: prompts and commands there had been, and whether one ran.
-    last: Option<(u64, u64, bool)>,
-    /// When that was, if it was somebody attached, or typing for others.
-    last_at: Option<Instant>,
-    /// A command is being typed by nobody attached.
-    is_commanded: bool,
-}
-
-/// The one command that is being typed.
-struct Turn<'a>(&'a Session);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.lock().typing.is_commanded = false;
-    }
-}
 
 /// What a shell made of what was typed.
 enum Taken {
@@ -62,6 +42,16 @@ enum Taken {
     /// It is back at its prompt.
     NotRun,
     Over,
+}
+
+/// How far what was typed at once is.
+struct Progress {
+    /// The first command of it that is kept.
+    first: Command,
+    last: Command,
+    is_over: bool,
+    /// None of it was given up.
+    is_whole: bool,
 }
 
 impl Session {
@@ -86,8 +76,9 @@ impl Session {
 
     /// Types a command at the shell's prompt and waits for it to begin; gives its number.
     pub(crate) async fn start_command(&self, command: &str) -> Result<u64, Failure> {
-        let command = command.trim_end();
-        if command.is_empty() || command.len() > MAX_TYPED_BYTES {
+        // A space at the end may be escaped, and part of it.
+        let command = command.trim_end_matches(['\r', '\n']);
+        if command.trim().is_empty() || command.len() > MAX_TYPED_BYTES {
             return Err(failure(ErrorCode::InvalidField, "command is out of bounds"));
         }
         if command.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
@@ -97,7 +88,7 @@ impl Session {
         if command.contains(char::is_control) {
             self.wait_for_paste_mode().await;
         }
-        let (turn, before) = self.type_command(command)?;
+        let (turn, before) = self.type_when_free(command).await?;
         let mut continues_since = None;
         let deadline = now() + BEGINNING;
         let mut changed = self.subscribe();
@@ -152,16 +143,30 @@ impl Session {
     pub(crate) async fn await_command(&self, number: u64, wait_ms: u32) -> Result<CommandResult, Failure> {
         let until = now() + Duration::from_millis(wait_ms.min(MAX_COMMAND_WAIT_MS).into());
         let mut changed = self.subscribe();
+        let mut continues_since = None;
         loop {
             changed.mark_unchanged();
-            let (first, last, is_over) = self
-                .lock()
-                .progress(number)
-                .ok_or_else(|| failure(ErrorCode::InvalidField, "the command is not kept any more"))?;
+            let (progress, is_continued) = {
+                let shared = self.lock();
+                (shared.progress(number), shared.commands.phase() == Phase::Continues)
+            };
+            let Progress { first, last, is_over, is_whole } =
+                progress.ok_or_else(|| failure(ErrorCode::InvalidField, "there is no such command"))?;
             if is_over || now() >= until {
-                let (output, is_output_truncated) = self.printed(&first, &last);
+                let (output, is_cut) = self.printed(&first, &last).await;
+                let is_output_truncated = is_cut || !is_whole;
                 return Ok(CommandResult { command: last, is_over, output, is_output_truncated });
             }
+            // What was typed with it is no whole command.
+            let continued = is_continued.then(|| *continues_since.get_or_insert_with(|| now() + CONTINUING));
+            continues_since = continued;
+            if continued.is_some_and(|until| now() >= until) {
+                self.interrupt();
+                self.wait_until_back((last.prompt, last.number)).await;
+                let why = "the end of it is no whole command: the shell ran what stands before it, waited for the rest, and was interrupted";
+                return Err(failure(ErrorCode::CommandNotRun, why));
+            }
+            let until = continued.map_or(until, |continued| continued.min(until));
             let _timed_out = timeout_at(until.into(), changed.changed()).await;
         }
     }
@@ -194,77 +199,17 @@ impl Session {
         }
     }
 
-    /// Types a command, if nobody else types; gives how many prompts and commands there were before.
-    fn type_command(&self, command: &str) -> Result<(Turn<'_>, (u64, u64)), Failure> {
-        let mut shared = self.lock();
-        if shared.exit.is_some() {
-            return Err(over());
-        }
-        shared.feed(FEED_BYTES);
-        let Phase::Prompt(since) = shared.commands.phase() else { return Err(running()) };
-        let before = (shared.commands.prompts(), shared.commands.count());
-        if shared.typing.is_commanded {
-            return Err(running());
-        }
-        let (prompts, count) = before;
-        let at_prompt = shared.typing.last.is_some_and(|(at, ..)| at == prompts);
-        let ahead = shared.typing.last == Some((prompts.saturating_sub(1), count, true));
-        let is_shown = shared.region.head().0 > since;
-        // What was typed may not have come to the shell yet.
-        let just_now = shared.typing.last_at.is_some_and(|at| now() < at + TYPED_AHEAD);
-        if at_prompt || just_now || (ahead && is_shown) || !shared.input.is_empty(&shared.region) {
-            return Err(failure(ErrorCode::LineInUse, "somebody has typed at the shell's prompt"));
-        }
-        let is_bracketed = shared.picture.screen().modes().bracketed_paste;
-        if !is_bracketed && command.contains(char::is_control) {
-            let why = "the shell takes no pasted text: command must be one line without tabs";
-            return Err(failure(ErrorCode::InvalidField, why));
-        }
-        for part in [paste::frame(command, is_bracketed), b"\r".to_vec()] {
-            shared.input.push(part).map_err(|_| {
-                failure(ErrorCode::InputFull, "the program does not read its input; try again later")
-            })?;
-        }
-        shared.note_line();
-        shared.typing.is_commanded = true;
-        drop(shared);
-        self.work.notify_one();
-        Ok((Turn(self), before))
-    }
-
-    /// Has the shell forget what it was typed.
-    fn interrupt(&self) {
-        // It is full of them already, or goes out.
-        let _full = self.lock().input.push_urgent(INTERRUPT);
-        self.work.notify_one();
-    }
-
     /// What commands printed, from the first of them to the last.
-    fn printed(&self, first: &Command, last: &Command) -> (String, bool) {
-        let shared = self.lock();
-        let held = shared.region.held();
-        let (from, to) = (first.from.max(held.start), last.to.unwrap_or(held.end).min(held.end));
-        let len = usize::try_from(to.since(from)).unwrap_or(0);
-        let (before, behind) = shared.region.slices(from, len);
-        let output = [before, behind].concat();
-        drop(shared);
-        let (text, is_cut) = plain_text(&output, MAX_COMMAND_OUTPUT_BYTES);
-        (text, is_cut || from > first.from)
+    async fn printed(&self, first: &Command, last: &Command) -> (String, bool) {
+        let (output, is_whole) = self.lock().output_of(first, last);
+        let read = move || plain_text(&output, MAX_COMMAND_OUTPUT_BYTES);
+        // Much of it would hold up other sessions.
+        let (text, is_cut) = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+        (text, is_cut || !is_whole)
     }
 }
 
 impl Shared {
-    /// Notes that somebody typed.
-    pub(super) fn note_typed(&mut self) {
-        self.typing.last_at = Some(now());
-        self.note_line();
-    }
-
-    fn note_line(&mut self) {
-        let is_running = self.commands.running().is_some();
-        self.typing.last = Some((self.commands.prompts(), self.commands.count(), is_running));
-    }
-
     /// Until when to wait for the shell's prompt, from `began` on; none: it is there.
     fn prompt_due(&self, began: Instant) -> Result<Option<Instant>, Failure> {
         if self.exit.is_some() {
@@ -301,14 +246,26 @@ impl Shared {
         }
     }
 
-    /// The first and the last command of what was typed with this one, and whether it is over; none: it is not kept.
-    fn progress(&self, number: u64) -> Option<(Command, Command, bool)> {
-        let since = self.commands.since(number);
-        let first = since.first().filter(|first| first.number == number)?.clone();
-        let last = since.into_iter().take_while(|command| command.prompt == first.prompt).last()?;
+    /// The bytes that commands printed, from the first of them to the last, and whether they are all held.
+    fn output_of(&self, first: &Command, last: &Command) -> (Vec<u8>, bool) {
+        let held = self.region.held();
+        let (from, to) = (first.from.max(held.start), last.to.unwrap_or(held.end).min(held.end));
+        let len = usize::try_from(to.since(from)).unwrap_or(0);
+        let (before, behind) = self.region.slices(from, len);
+        ([before, behind].concat(), from == first.from)
+    }
+
+    /// How far what was typed with this command is; none: there was none. Where its first is not kept any more, as of very many
+    /// lines, what is kept of it counts.
+    fn progress(&self, number: u64) -> Option<Progress> {
+        let mut since = self.commands.since(number).into_iter().filter(|_| number <= self.commands.count());
+        let first = since.next()?;
+        let last = since.take_while(|command| command.prompt == first.prompt).last();
+        let last = last.unwrap_or_else(|| first.clone());
         let is_back = self.commands.prompts() > first.prompt || self.ended;
         let is_over = is_back && last.is_finished();
-        Some((first, last, is_over))
+        let is_whole = first.number == number;
+        Some(Progress { first, last, is_over, is_whole })
     }
 }
 

@@ -71,7 +71,8 @@ impl Session {
         SessionDetails {
             info: shared.info(self.id),
             title: cut(&shared.picture.title()),
-            cwd: shared.picture.cwd().as_deref().or(shared.commands.cwd()).map(cut),
+            // What anything may print says less than what the shell signed.
+            cwd: shared.commands.cwd().or(shared.picture.cwd().as_deref()).map(cut),
             last_activity_at_ms: active,
             // An earlier release did not note it; it printed until its end.
             ended_at_ms: shared.ended.then(|| shared.record.ended_at_ms.unwrap_or(active)),
