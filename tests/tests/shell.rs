@@ -536,7 +536,7 @@ async fn zsh_and_fish_tell_as_much_as_bash() {
         let (_, output) = shell.says("echo one\necho two").await;
         assert!(output.starts_with("one\n") && output.ends_with("two\n"), "{command:?}: {output:?}");
         assert_eq!(shell.says("printf no-end").await, (0, "no-end".to_owned()), "{command:?}");
-        shell.type_in("\u{3}").await;
+        // No interrupt before it: fish may drop what comes right behind one, and its prompt is then typed at for good.
         shell.type_in("\r").await;
         let result = shell.run("sh -c 'exit 9'").await;
         assert_eq!(
