@@ -316,19 +316,14 @@ async fn what_a_program_was_typed_is_not_on_the_line_behind_it() {
         .await;
         assert_eq!(shell.says("echo next").await, (0, "next\n".to_owned()), "{command:?}");
         // What was typed ahead of the prompt is.
-        shell.try_run("sleep 1", 20).await.expect(200);
         let (slept, ()) = tokio::join!(shell.try_run("sh -c 'echo sleeps; sleep 1'", 20), async {
             shell.wait_shown("sleeps\n").await;
             shell.type_in("half").await;
         });
         slept.expect(200);
-        wait_until("it is refused", LIMIT, async || {
-            let answer = shell.try_run("echo no", 20).await;
-            answer.is_problem(409, "line_in_use");
-            shell.screen().await.trim_end().ends_with("half")
-                || shell.screen().await.trim_end().ends_with("right")
-        })
-        .await;
+        shell.try_run("echo no", 20).await.is_problem(409, "line_in_use");
+        shell.wait_shown("half").await;
+        assert!(!shell.screen().await.contains("echo no"), "{command:?}: {}", shell.screen().await);
     }
 }
 
@@ -541,7 +536,7 @@ async fn zsh_and_fish_tell_as_much_as_bash() {
         let (_, output) = shell.says("echo one\necho two").await;
         assert!(output.starts_with("one\n") && output.ends_with("two\n"), "{command:?}: {output:?}");
         assert_eq!(shell.says("printf no-end").await, (0, "no-end".to_owned()), "{command:?}");
-        shell.type_in("\u{3}").await;
+        // No interrupt before it: fish may drop what comes right behind one, and its prompt is then typed at for good.
         shell.type_in("\r").await;
         let result = shell.run("sh -c 'exit 9'").await;
         assert_eq!(

@@ -5,6 +5,7 @@ mod line;
 
 use std::time::{Duration, Instant};
 
+use devpocket_shared::ids::Offset;
 use devpocket_shared::wire::commands::{
     FIXED_BYTES, MAX_COMMAND_OUTPUT_BYTES, MAX_COMMAND_WAIT_MS, MAX_TYPED_BYTES,
 };
@@ -30,6 +31,8 @@ const CONTINUING: Duration = Duration::from_millis(500);
 const INTERRUPTED: Duration = Duration::from_millis(500);
 /// Most output the screen catches up with before a command is typed.
 const FEED_BYTES: usize = 256 << 10;
+/// Most output of which the text is made; it is copied while the session stands still.
+const MAX_READ_BYTES: u64 = 4 << 20;
 /// How long after its prompt a shell may ask for pastes to be framed.
 const PASTE_MODE: Duration = Duration::from_millis(300);
 
@@ -249,7 +252,8 @@ impl Shared {
     /// The bytes that commands printed, from the first of them to the last, and whether they are all held.
     fn output_of(&self, first: &Command, last: &Command) -> (Vec<u8>, bool) {
         let held = self.region.held();
-        let (from, to) = (first.from.max(held.start), last.to.unwrap_or(held.end).min(held.end));
+        let to = last.to.unwrap_or(held.end).min(held.end);
+        let from = first.from.max(held.start).max(Offset(to.0.saturating_sub(MAX_READ_BYTES)));
         let len = usize::try_from(to.since(from)).unwrap_or(0);
         let (before, behind) = self.region.slices(from, len);
         ([before, behind].concat(), from == first.from)
