@@ -174,6 +174,12 @@ async fn who_makes_the_prompt_behind_us_is_followed() {
     shell.run("g() { PS1='y> ' }; add-zsh-hook precmd g").await;
     assert_eq!(shell.says("(exit 5)").await, (5, String::new()));
     shell.wait_shown("y>").await;
+    let (_, left) = shell.says("/bin/ls /proc/self/fd").await;
+    assert_eq!(
+        left.split_whitespace().collect::<Vec<_>>(),
+        ["0", "1", "2", "3"],
+        "its own listing is the fourth"
+    );
 }
 
 #[tokio::test]
