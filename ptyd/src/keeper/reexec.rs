@@ -158,6 +158,7 @@ impl Keeper {
             standard: [self.null.as_fd(), theirs.as_fd(), stderr.as_fd()],
             terminal: false,
             extra: Some(state.as_fd()),
+            second: None,
             report: None,
             cgroup: None,
             oom_score: None,

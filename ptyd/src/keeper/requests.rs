@@ -183,6 +183,7 @@ impl Keeper {
         }
         if let Some((session_id, session)) = self.sessions.led_by(pid) {
             session.end = Some((exit, now));
+            drop(session.script.take());
             // Of a child that never ran its program, its report tells.
             if session.starting.is_none() {
                 self.ended(session_id);

@@ -27,6 +27,8 @@ pub(super) struct Session {
     pub(super) ring: OwnedFd,
     /// The terminal's master; `None` once an ended session's is read to its end.
     pub(super) master: Option<OwnedFd>,
+    /// What its shell's script is read from, once ([`super::shell::read_once`]).
+    pub(super) script: Option<OwnedFd>,
     /// What the worker keeps with it.
     pub(super) record: Vec<u8>,
     /// How and when the leader ended, once it has been reaped.
@@ -167,6 +169,7 @@ mod tests {
             pid: Pid::from_raw(1000),
             ring: std::fs::File::open("/dev/null").unwrap().into(),
             master: None,
+            script: None,
             record: Vec::new(),
             end: ended_at.map(|at| (ExitStatus::Code(0), at)),
             starting: None,

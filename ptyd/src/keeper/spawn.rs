@@ -105,7 +105,7 @@ impl Keeper {
             }
         });
         let process_limit = cgroup.is_none().then(|| self.process_limit(now));
-        let (pid, integration) = self
+        let (pid, integration, script) = self
             .start_child(&spawn, nonce, &master, &report_end, cgroup.as_ref(), process_limit)
             .map_err(|errno| Refusal::system("no process could be made", errno))?;
         let deadline = now + START_PATIENCE;
@@ -115,6 +115,7 @@ impl Keeper {
             pid,
             ring,
             master: Some(master),
+            script,
             record: spawn.record,
             end: None,
             starting: Some(starting),
@@ -200,7 +201,7 @@ impl Keeper {
         report: &OwnedFd,
         cgroup: Option<&File>,
         process_limit: Option<u64>,
-    ) -> Result<(Pid, Option<Integration>), Errno> {
+    ) -> Result<(Pid, Option<Integration>, Option<OwnedFd>), Errno> {
         let user = &self.users.shell;
         let slave = sys::open_slave(master.as_fd())?;
         if self.users.by_root {
@@ -214,12 +215,29 @@ impl Keeper {
         tcsetattr(&slave, SetArg::TCSANOW, &modes)?;
         let mut variables = environment::variables(user, &self.lang, spawn.session_id, &spawn.spec);
         let mut programs = environment::programs(user, &variables, &spawn.spec.command);
-        let (mut integration, mut scripts) = (nonce.map(|_| Integration::Unavailable), None);
+        let mut integration = nonce.map(|_| Integration::Unavailable);
+        let (mut scripts, mut word, mut script) = (None, None, None);
         if let (Some(nonce), Some(placed)) = (nonce, &self.scripts) {
             let command = &spawn.spec.command;
-            let (how, needs_scripts) =
-                shell::integrate(&user.shell, command, nonce, &mut programs, &mut variables);
-            (integration, scripts) = (Some(how), needs_scripts.then(|| placed.directory()));
+            let (how, needs) = shell::integrate(&user.shell, command, nonce, &mut programs, &mut variables);
+            integration = Some(how);
+            match needs {
+                shell::Needs::Nothing => {}
+                shell::Needs::Descriptors => {
+                    (scripts, word) = (Some(placed.directory()), Some(shell::word(nonce)?));
+                }
+                shell::Needs::Source(text) => {
+                    let uid = self.users.by_root.then(|| Uid::from_raw(user.uid));
+                    match shell::read_once(&text, uid) {
+                        Ok((master, path)) => {
+                            shell::source(&path, &mut programs);
+                            script = Some(master);
+                        }
+                        // A shell without marks is better than none.
+                        Err(_) => integration = Some(Integration::Unavailable),
+                    }
+                }
+            }
         }
         let home = CString::new(user.home.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
         let directory = spawn.spec.working_directory.as_deref().map(CString::new);
@@ -234,6 +252,7 @@ impl Keeper {
             standard: [slave.as_fd(); 3],
             terminal: true,
             extra: scripts,
+            second: word.as_ref().map(AsFd::as_fd),
             report: Some(report.as_fd()),
             cgroup: cgroup.map(AsFd::as_fd),
             oom_score: self.oom_score,
@@ -245,7 +264,7 @@ impl Keeper {
             program: Program::Paths(&programs),
             environment: &environment::strings(&variables),
         })?;
-        Ok((pid, integration))
+        Ok((pid, integration, script))
     }
 }
 

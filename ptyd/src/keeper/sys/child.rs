@@ -10,11 +10,12 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::Pid;
 
-/// The descriptor a child may be given beside its standard ones.
+/// The descriptor a child may be given beside its standard ones; a second one comes behind it.
 pub(in crate::keeper) const EXTRA: RawFd = 3;
+const SECOND: RawFd = 4;
 /// Where the failure report and the program to run are put until exec closes them.
-const REPORT: RawFd = 4;
-const PROGRAM: RawFd = 5;
+const REPORT: RawFd = 5;
+const PROGRAM: RawFd = 6;
 /// Sources are moved out of the way of the numbers above first.
 const FIRST_SAFE: RawFd = 16;
 
@@ -26,6 +27,8 @@ pub(in crate::keeper) struct Plan<'a> {
     pub(in crate::keeper) terminal: bool,
     /// Becomes [`EXTRA`] and stays open.
     pub(in crate::keeper) extra: Option<BorrowedFd<'a>>,
+    /// The same, behind it.
+    pub(in crate::keeper) second: Option<BorrowedFd<'a>>,
     /// A pipe that gets a [`Failed`] when the program cannot be started, and is closed when it could.
     pub(in crate::keeper) report: Option<BorrowedFd<'a>>,
     /// Open `cgroup.procs` files to enter.
@@ -237,6 +240,10 @@ unsafe fn descriptors(plan: &Plan<'_>, report_to: &mut Option<RawFd>) -> Result<
             Some(extra) => Some(away(extra)?),
             None => None,
         };
+        let second = match plan.second {
+            Some(second) => Some(away(second)?),
+            None => None,
+        };
         let program = match plan.program {
             Program::Open(program, _) => Some(away(program)?),
             Program::Paths(_) => None,
@@ -247,6 +254,10 @@ unsafe fn descriptors(plan: &Plan<'_>, report_to: &mut Option<RawFd>) -> Result<
         match extra {
             Some(extra) => place(extra, EXTRA, 0)?,
             None => drop(libc::close(EXTRA)),
+        }
+        match second {
+            Some(second) => place(second, SECOND, 0)?,
+            None => drop(libc::close(SECOND)),
         }
         match program {
             Some(program) => place(program, PROGRAM, libc::O_CLOEXEC)?,

@@ -1,0 +1,259 @@
+//! Shell integration on shells that are set up in odd ways: whatever the user has set, they behave as without it.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use devpocket_tests::rest::Rest;
+use devpocket_tests::stack::Stack;
+use devpocket_tests::{wait_for, wait_until};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A session with a shell in it, whose home is its own.
+struct Shell {
+    rest: Rest,
+    id: String,
+    home: TempDir,
+}
+
+impl Shell {
+    /// bash as a login shell.
+    async fn bash(stack: &Stack, profile: &str) -> Self {
+        Self::start(stack, &["bash", "-l"], &[(".bash_profile", profile)]).await
+    }
+
+    async fn start(stack: &Stack, command: &[&str], files: &[(&str, &str)]) -> Self {
+        let home = tempfile::tempdir().expect("a directory");
+        // The shell may run as another user.
+        fs::set_permissions(home.path(), Permissions::from_mode(0o777)).expect("its owner's");
+        for (name, content) in files {
+            let path = home.path().join(name);
+            let within = path.ancestors().skip(1).take_while(|directory| *directory != home.path());
+            let within: Vec<&Path> = within.collect();
+            fs::create_dir_all(path.parent().expect("within home")).expect("a directory");
+            for directory in within {
+                fs::set_permissions(directory, Permissions::from_mode(0o777)).expect("its owner's");
+            }
+            fs::write(&path, content).expect("a file");
+        }
+        let rest = Rest::new(stack.address(0), Some(&stack.admin.access_token));
+        let environment = json!({"HOME": home.path()});
+        let body = json!({"command": command, "environment": environment, "working_directory": home.path()});
+        let made = rest.post("/api/sessions", &body).await.expect(201);
+        let id = made["id"].as_str().expect("an id").to_owned();
+        Self { rest, id, home }
+    }
+
+    fn path(&self, what: &str) -> String {
+        format!("/api/sessions/{}/{what}", self.id)
+    }
+
+    /// Runs a command, once nobody types, and gives what came of it.
+    async fn run(&self, command: &str) -> Value {
+        let answer = wait_for("nobody types", LIMIT, async || {
+            let answer = self.try_run(command, 20).await;
+            (answer.body["code"] != "line_in_use").then_some(answer)
+        })
+        .await;
+        assert_eq!(answer.status, 200, "{command}: {answer:?}\n{}", self.screen().await);
+        answer.body
+    }
+
+    async fn try_run(&self, command: &str, timeout: u32) -> devpocket_tests::rest::Answered {
+        self.rest.post(&self.path("commands"), &json!({"command": command, "timeout": timeout})).await
+    }
+
+    /// Exit code and output of a command.
+    async fn says(&self, command: &str) -> (i64, String) {
+        let result = self.run(command).await;
+        assert_eq!(result["timed_out"], false, "{result}");
+        let code = result["exit_code"].as_i64().unwrap_or_else(|| panic!("an exit code: {result}"));
+        (code, result["output"].as_str().expect("text").to_owned())
+    }
+
+    async fn type_in(&self, text: &str) {
+        self.rest.post(&self.path("input"), &json!({"data": text})).await.expect(200);
+    }
+
+    /// Text and exit code of each command, oldest first.
+    async fn history(&self) -> Vec<(Option<String>, Option<i64>)> {
+        let page = self.rest.get(&self.path("history?limit=500")).await.expect(200);
+        let commands = page["commands"].as_array().expect("commands");
+        let told =
+            |command: &Value| (command["command"].as_str().map(str::to_owned), command["exit_code"].as_i64());
+        commands.iter().rev().map(told).collect()
+    }
+
+    async fn wait_history(&self, expected: &[(&str, Option<i64>)]) {
+        let expected: Vec<_> =
+            expected.iter().map(|(text, code)| (Some((*text).to_owned()), *code)).collect();
+        wait_until(&format!("the history is {expected:?}"), LIMIT, async || self.history().await == expected)
+            .await;
+    }
+
+    async fn screen(&self) -> String {
+        let screen = self.rest.get(&self.path("screen")).await;
+        screen.body["content"].as_str().unwrap_or_default().to_owned()
+    }
+
+    async fn wait_shown(&self, needle: &str) {
+        wait_until(&format!("the screen shows {needle:?}"), LIMIT, async || {
+            self.screen().await.contains(needle)
+        })
+        .await;
+    }
+
+    /// What is on the screen, none of which may be ours.
+    async fn must_show_nothing_of_ours(&self) {
+        let screen = self.screen().await;
+        for ours in ["__devpocket", "633;", "%90v"] {
+            assert!(!screen.contains(ours), "{screen}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_setting_makes_us_end_the_shell_or_leak_into_its_children() {
+    let stack = Stack::start().await;
+    let shell = Shell::bash(&stack, "export PROMPT_COMMAND='codes=${codes-}:$?'\nset -e\n").await;
+    shell.says("false && true").await;
+    shell.says("set -E; trap 'echo failed' ERR; false || true; set -a").await;
+    assert_eq!(shell.says("echo alive $codes").await, (0, "alive :0:1:0\n".to_owned()));
+    assert_eq!(
+        shell.says("bash -c 'echo $PROMPT_COMMAND'; env | grep -c __devpocket || true").await.1,
+        "\n0\n"
+    );
+    assert_eq!(shell.says("bash -c 'exit 3' || echo $?").await, (0, "3\n".to_owned()));
+
+    let shell = Shell::start(&stack, &["zsh"], &[(".zshrc", "setopt all_export\n")]).await;
+    shell.says("true").await;
+    assert_eq!(shell.says("env | grep -c __devpocket || true").await, (0, "0\n".to_owned()));
+}
+
+#[tokio::test]
+async fn only_the_shell_itself_knows_the_word_that_signs_its_marks() {
+    let stack = Stack::start().await;
+    for (command, file, text) in [
+        ("bash", ".bashrc", "env >~/seen; ls -l /proc/self/fd >>~/seen\n"),
+        ("zsh", ".zshenv", "env >~/seen; ls -l /proc/self/fd >>~/seen\n"),
+        ("fish", ".config/fish/config.fish", "env >~/seen; ls -l /proc/self/fd >>~/seen\n"),
+    ] {
+        let shell = Shell::start(&stack, &[command], &[(file, text)]).await;
+        let pid = if command == "fish" { "$fish_pid" } else { "$$" };
+        let (_, length) = shell.says("printf %s $__devpocket_nonce | wc -c").await;
+        assert_eq!(length, "32\n", "{command}: the word");
+        let look = format!("cat /proc/{pid}/environ /proc/{pid}/cmdline | grep -ac $__devpocket_nonce");
+        assert_eq!(shell.says(&look).await.1, "0\n", "{command}");
+        let seen = fs::read_to_string(shell.home.path().join("seen")).expect("its file was read");
+        assert!(!seen.contains("DEVPOCKET_MARKS") && !seen.contains("pipe:"), "{command}: {seen}");
+    }
+}
+
+#[tokio::test]
+async fn who_makes_the_prompt_behind_us_is_followed() {
+    let stack = Stack::start().await;
+    let later = "f() { seen=$?; PS1='x> '; }\nPROMPT_COMMAND+=(f)\n";
+    let shell = Shell::bash(&stack, later).await;
+    assert_eq!(shell.says("(exit 4)").await, (4, String::new()));
+    assert_eq!(shell.says("echo $seen").await, (0, "4\n".to_owned()));
+    // What is typed later is as good as what the files say.
+    for typed in ["PROMPT_COMMAND='PS1=\"y> \"'", "unset PROMPT_COMMAND", "PROMPT_COMMAND=(true true)"] {
+        shell.run(typed).await;
+        shell.run("true").await;
+        assert_eq!(shell.says("(exit 5)").await, (5, String::new()), "{typed}");
+    }
+
+    let later = "autoload -U add-zsh-hook\nf() { seen=$?; PS1='x> ' }\nadd-zsh-hook precmd f\n";
+    let shell = Shell::start(&stack, &["zsh"], &[(".zshrc", later)]).await;
+    assert_eq!(shell.says("(exit 4)").await, (4, String::new()));
+    assert_eq!(shell.says("echo $seen").await, (0, "4\n".to_owned()));
+    shell.run("g() { PS1='y> ' }; add-zsh-hook precmd g").await;
+    assert_eq!(shell.says("(exit 5)").await, (5, String::new()));
+    shell.wait_shown("y>").await;
+    let (_, left) = shell.says("/bin/ls /proc/self/fd").await;
+    assert_eq!(
+        left.split_whitespace().collect::<Vec<_>>(),
+        ["0", "1", "2", "3"],
+        "its own listing is the fourth"
+    );
+}
+
+#[tokio::test]
+async fn traces_and_traps_show_nothing_of_ours() {
+    let stack = Stack::start().await;
+    let shell = Shell::bash(&stack, "PS1='b> '\nset -x\n").await;
+    shell.says("true").await;
+    assert_eq!(shell.says("echo hi").await, (0, "+ echo hi\nhi\n".to_owned()));
+    shell.must_show_nothing_of_ours().await;
+
+    let shell = Shell::bash(&stack, "PS1='b> '\nset -T\ntrap 'echo \"[$BASH_COMMAND]\"' DEBUG\n").await;
+    shell.says("true").await;
+    assert_eq!(shell.says("echo hi; (exit 3)").await.0, 3);
+    shell.wait_history(&[("true", Some(0)), ("echo hi; (exit 3)", Some(3))]).await;
+    shell.must_show_nothing_of_ours().await;
+
+    let shell = Shell::start(&stack, &["zsh"], &[(".zshrc", "PS1='z> '\nsetopt xtrace\n")]).await;
+    shell.says("true").await;
+    let (code, output) = shell.says("echo hi; (exit 3)").await;
+    assert!(code == 3 && output.contains("hi\n"), "{code} {output}");
+    shell.must_show_nothing_of_ours().await;
+}
+
+#[tokio::test]
+async fn prompts_that_expand_nothing_and_variables_that_cannot_be_set_are_left_alone() {
+    let stack = Stack::start().await;
+    for (command, file, text) in [
+        ("bash", ".bashrc", "PS1='there> '\nshopt -u promptvars\n"),
+        ("bash", ".bashrc", "PS1='there> '\nreadonly PS1 PROMPT_COMMAND\n"),
+        ("bash", ".bashrc", "PS1='there> '\nreadonly PROMPT_COMMAND=true\n"),
+        ("zsh", ".zshrc", "PS1='there> '\nunsetopt prompt_percent\n"),
+        ("zsh", ".zshrc", "PS1='there> '\nreadonly PS1\n"),
+    ] {
+        let shell = Shell::start(&stack, &[command], &[(file, text)]).await;
+        shell.wait_shown("there>").await;
+        shell.type_in("echo $((40 + 2))\r").await;
+        shell.wait_shown("42\n").await;
+        wait_until("there is another prompt", LIMIT, async || {
+            shell.screen().await.matches("there>").count() >= 2
+        })
+        .await;
+        shell.must_show_nothing_of_ours().await;
+        let screen = shell.screen().await;
+        assert!(!screen.contains("read-only") && !screen.contains("readonly"), "{text}: {screen}");
+    }
+    let shell = Shell::bash(&stack, "PS1='there> '\nreadonly HISTTIMEFORMAT='%F '\n").await;
+    shell.says("true").await;
+    assert_eq!(shell.says("echo hi").await, (0, "hi\n".to_owned()));
+    assert!(!shell.screen().await.contains("readonly"));
+    // It is no more than an option: ours come back with it.
+    shell.type_in("shopt -u promptvars\r").await;
+    shell.wait_shown("shopt -u promptvars\nthere>").await;
+    shell.type_in("echo $((40 + 2))\r").await;
+    shell.wait_shown("42\nthere>").await;
+    shell.must_show_nothing_of_ours().await;
+    shell.type_in("shopt -s promptvars\r").await;
+    shell.wait_shown("shopt -s promptvars\nthere>").await;
+    assert_eq!(shell.says("echo back").await, (0, "back\n".to_owned()));
+}
+
+#[tokio::test]
+async fn an_interrupt_leaves_the_marks() {
+    let stack = Stack::start().await;
+    let shell = Shell::bash(&stack, "PS1='b> '; echo begun; sleep 60; PS1='never> '\n").await;
+    shell.wait_shown("begun").await;
+    shell.type_in("\u{3}").await;
+    shell.wait_shown("b>").await;
+    assert_eq!(shell.says("(exit 3)").await, (3, String::new()));
+
+    let shell = Shell::start(&stack, &["fish"], &[]).await;
+    shell.says("true").await;
+    shell.type_in("echo typed").await;
+    shell.wait_shown("echo typed").await;
+    shell.try_run("true", 1).await.is_problem(409, "line_in_use");
+    shell.type_in("\u{3}").await;
+    assert_eq!(shell.says("echo free").await, (0, "free\n".to_owned()));
+}
