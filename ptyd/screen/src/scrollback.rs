@@ -296,7 +296,7 @@ mod tests {
     }
 
     fn rows() -> impl Strategy<Value = Vec<Vec<u8>>> {
-        let text = proptest::collection::vec(b'a'..b'z', 0..40);
+        let text = proptest::collection::vec(b'a'..=b'z', 0..40);
         proptest::collection::vec(
             (text, any::<bool>()).prop_map(|(text, wrapped)| body(&text, wrapped)),
             0..60,
