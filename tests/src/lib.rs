@@ -11,6 +11,7 @@ pub mod proxy;
 pub mod random;
 pub mod rest;
 pub mod routes;
+pub mod shell;
 pub mod stack;
 pub mod throttle;
 pub mod until;

@@ -1,120 +1,13 @@
 //! Shell integration on shells that are set up in odd ways: whatever the user has set, they behave as without it.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::fs;
 use std::time::Duration;
 
-use devpocket_tests::rest::Rest;
+use devpocket_tests::shell::Shell;
 use devpocket_tests::stack::Stack;
-use devpocket_tests::{wait_for, wait_until};
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use devpocket_tests::wait_until;
 
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// A session with a shell in it, whose home is its own.
-struct Shell {
-    rest: Rest,
-    id: String,
-    home: TempDir,
-}
-
-impl Shell {
-    /// bash as a login shell.
-    async fn bash(stack: &Stack, profile: &str) -> Self {
-        Self::start(stack, &["bash", "-l"], &[(".bash_profile", profile)]).await
-    }
-
-    async fn start(stack: &Stack, command: &[&str], files: &[(&str, &str)]) -> Self {
-        let home = tempfile::tempdir().expect("a directory");
-        // The shell may run as another user.
-        fs::set_permissions(home.path(), Permissions::from_mode(0o777)).expect("its owner's");
-        for (name, content) in files {
-            let path = home.path().join(name);
-            let within = path.ancestors().skip(1).take_while(|directory| *directory != home.path());
-            let within: Vec<&Path> = within.collect();
-            fs::create_dir_all(path.parent().expect("within home")).expect("a directory");
-            for directory in within {
-                fs::set_permissions(directory, Permissions::from_mode(0o777)).expect("its owner's");
-            }
-            fs::write(&path, content).expect("a file");
-        }
-        let rest = Rest::new(stack.address(0), Some(&stack.admin.access_token));
-        let environment = json!({"HOME": home.path()});
-        let body = json!({"command": command, "environment": environment, "working_directory": home.path()});
-        let made = rest.post("/api/sessions", &body).await.expect(201);
-        let id = made["id"].as_str().expect("an id").to_owned();
-        Self { rest, id, home }
-    }
-
-    fn path(&self, what: &str) -> String {
-        format!("/api/sessions/{}/{what}", self.id)
-    }
-
-    /// Runs a command, once nobody types, and gives what came of it.
-    async fn run(&self, command: &str) -> Value {
-        let answer = wait_for("nobody types", LIMIT, async || {
-            let answer = self.try_run(command, 20).await;
-            (answer.body["code"] != "line_in_use").then_some(answer)
-        })
-        .await;
-        assert_eq!(answer.status, 200, "{command}: {answer:?}\n{}", self.screen().await);
-        answer.body
-    }
-
-    async fn try_run(&self, command: &str, timeout: u32) -> devpocket_tests::rest::Answered {
-        self.rest.post(&self.path("commands"), &json!({"command": command, "timeout": timeout})).await
-    }
-
-    /// Exit code and output of a command.
-    async fn says(&self, command: &str) -> (i64, String) {
-        let result = self.run(command).await;
-        assert_eq!(result["timed_out"], false, "{result}");
-        let code = result["exit_code"].as_i64().unwrap_or_else(|| panic!("an exit code: {result}"));
-        (code, result["output"].as_str().expect("text").to_owned())
-    }
-
-    async fn type_in(&self, text: &str) {
-        self.rest.post(&self.path("input"), &json!({"data": text})).await.expect(200);
-    }
-
-    /// Text and exit code of each command, oldest first.
-    async fn history(&self) -> Vec<(Option<String>, Option<i64>)> {
-        let page = self.rest.get(&self.path("history?limit=500")).await.expect(200);
-        let commands = page["commands"].as_array().expect("commands");
-        let told =
-            |command: &Value| (command["command"].as_str().map(str::to_owned), command["exit_code"].as_i64());
-        commands.iter().rev().map(told).collect()
-    }
-
-    async fn wait_history(&self, expected: &[(&str, Option<i64>)]) {
-        let expected: Vec<_> =
-            expected.iter().map(|(text, code)| (Some((*text).to_owned()), *code)).collect();
-        wait_until(&format!("the history is {expected:?}"), LIMIT, async || self.history().await == expected)
-            .await;
-    }
-
-    async fn screen(&self) -> String {
-        let screen = self.rest.get(&self.path("screen")).await;
-        screen.body["content"].as_str().unwrap_or_default().to_owned()
-    }
-
-    async fn wait_shown(&self, needle: &str) {
-        wait_until(&format!("the screen shows {needle:?}"), LIMIT, async || {
-            self.screen().await.contains(needle)
-        })
-        .await;
-    }
-
-    /// What is on the screen, none of which may be ours.
-    async fn must_show_nothing_of_ours(&self) {
-        let screen = self.screen().await;
-        for ours in ["__devpocket", "633;", "%90v"] {
-            assert!(!screen.contains(ours), "{screen}");
-        }
-    }
-}
 
 #[tokio::test]
 async fn no_setting_makes_us_end_the_shell_or_leak_into_its_children() {
