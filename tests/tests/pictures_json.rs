@@ -28,8 +28,8 @@ const SLOW_BYTES: u64 = 1 << 20;
 const BYTES_PER_SECOND: u32 = 1 << 20;
 /// More than anything but a snapshot has.
 const BEGUN_BYTES: u64 = 128 << 10;
-/// When a client that takes nothing is gone: 45 s, and what a busy machine takes.
-const GONE: Duration = Duration::from_secs(55);
+/// When a client that takes nothing is gone: 45 s, five for its farewell, and what a busy machine takes.
+const GONE: Duration = Duration::from_secs(75);
 /// More messages than wait for a client.
 const MANY: u64 = 2000;
 
