@@ -71,7 +71,8 @@ impl<M> std::fmt::Display for RestoreError<M> {
 impl<M> std::error::Error for RestoreError<M> {}
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
-    /// Everything but the scrollback's bytes.
+    /// Everything but the scrollback's bytes, and but a sequence or character that is begun: to be called where the screen is
+    /// at rest ([`Screen::is_at_rest`]). Of a sequence that is begun nevertheless, the rest will do nothing.
     pub fn checkpoint(&mut self) -> Vec<u8> {
         self.checkpoint_in(Detail::Whole)
     }

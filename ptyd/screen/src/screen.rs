@@ -198,6 +198,24 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         self.parser = parser;
     }
 
+    /// Whether it is between two sequences and two characters.
+    pub fn is_at_rest(&self) -> bool {
+        self.parser.is_ground()
+    }
+
+    /// Takes output until it is at rest, as [`Screen::feed`] does; returns how many bytes that was.
+    pub fn feed_to_rest(&mut self, bytes: &[u8], effects: &mut Vec<Effect>) -> usize {
+        let mut parser = std::mem::take(&mut self.parser);
+        let mut rest = bytes;
+        while !rest.is_empty() && !parser.is_ground() {
+            let (used, event) = parser.next(rest);
+            rest = &rest[used..];
+            self.take_event(used, event, effects);
+        }
+        self.parser = parser;
+        bytes.len() - rest.len()
+    }
+
     pub(crate) fn take_event(&mut self, used: usize, event: Event<'_>, effects: &mut Vec<Effect>) {
         // Text comes in any pieces, so it earns nothing until it ends.
         match &event {

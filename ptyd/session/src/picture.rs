@@ -169,33 +169,71 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
         }
         let mut left = most as u64;
         while left > 0 {
-            self.follow_size(region);
-            self.answer(region);
-            let end = region.held().end;
-            let until = region.next_size_change(self.fed).map_or(end, |at| at.min(end));
-            let until = region.next_query().map_or(until, |(_, at)| at.max(self.fed).min(until));
-            let len = until.since(self.fed).min(left);
-            if len == 0 {
-                break;
-            }
-            let (first, second) = region.slices(self.fed, as_usize(len));
-            if first.is_empty() {
-                // Its bytes are gone: only a screen without a checkpoint can be so far behind.
-                self.fed = region.held().start.max(self.fed);
-                break;
-            }
-            guarded(self.screen.get_mut(&self.checkpoints), |screen| {
-                screen.feed(first, effects);
-                screen.feed(second, effects);
+            let fed = self.feed_piece(region, left, |screen, bytes| {
+                screen.feed(bytes, effects);
+                bytes.len()
             });
-            self.fed = self.fed.plus(len);
-            left -= len;
+            if fed == 0 {
+                break;
+            }
+            left -= fed;
         }
         self.follow_size(region);
         self.answer(region);
         if self.fed.since(self.kept) >= self.every || self.screen().checkpoint_due() {
+            self.feed_to_rest(region, effects);
             self.keep_checkpoint();
         }
+    }
+
+    /// Goes on to where no sequence and no character is begun, since a checkpoint knows of none, or else to the end: that is a
+    /// safe place.
+    fn feed_to_rest<R: AsRef<[u8]> + AsMut<[u8]>>(
+        &mut self,
+        region: &mut Region<R>,
+        effects: &mut Vec<Effect>,
+    ) {
+        while !self.screen().is_at_rest() {
+            let fed = self.feed_piece(region, u64::MAX, |screen, bytes| screen.feed_to_rest(bytes, effects));
+            if fed == 0 {
+                break;
+            }
+        }
+        self.follow_size(region);
+        self.answer(region);
+    }
+
+    /// Has the screen take output, at most `most` bytes and at most to the next place where its size changes or it has to
+    /// answer. `take` says how many of the bytes it is given it took. Returns how many bytes the screen has come on.
+    fn feed_piece<R: AsRef<[u8]> + AsMut<[u8]>>(
+        &mut self,
+        region: &mut Region<R>,
+        most: u64,
+        mut take: impl FnMut(&mut Screen<M>, &[u8]) -> usize,
+    ) -> u64 {
+        self.follow_size(region);
+        self.answer(region);
+        let end = region.held().end;
+        let until = region.next_size_change(self.fed).map_or(end, |at| at.min(end));
+        let until = region.next_query().map_or(until, |(_, at)| at.max(self.fed).min(until));
+        let len = until.since(self.fed).min(most);
+        if len == 0 {
+            return 0;
+        }
+        let (first, second) = region.slices(self.fed, as_usize(len));
+        if first.is_empty() {
+            // Its bytes are gone: only a screen without a checkpoint can be so far behind.
+            self.fed = region.held().start.max(self.fed);
+            return 0;
+        }
+        let taken = guarded(self.screen.get_mut(&self.checkpoints), |screen| {
+            let taken = take(screen, first);
+            if taken < first.len() { taken } else { taken + take(screen, second) }
+        });
+        // What made it panic is not looked at again.
+        let taken = taken.map_or(len, |taken| taken as u64);
+        self.fed = self.fed.plus(taken);
+        taken
     }
 
     /// Keeps a checkpoint of the screen as it is, with as much on it as there is room for. Whatever came of it

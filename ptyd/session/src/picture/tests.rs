@@ -25,7 +25,12 @@ fn start_with(checkpoints_bytes: usize) -> Session {
 
 impl Session {
     /// Prints, with the screen fed as the worker does.
-    fn print(&mut self, mut bytes: &[u8]) {
+    fn print(&mut self, bytes: &[u8]) {
+        self.print_feeding(bytes, 4096);
+    }
+
+    /// Prints, with the screen fed at most `most` bytes at once.
+    fn print_feeding(&mut self, mut bytes: &[u8], most: usize) {
         while !bytes.is_empty() {
             let space = self.region.space(Some(self.picture.hold()));
             let len = space.len().min(bytes.len());
@@ -33,7 +38,7 @@ impl Session {
             self.region.commit(len);
             bytes = &bytes[len..];
             self.cutter.cut(&mut self.region, Overflow::Drop);
-            self.picture.feed(&mut self.region, 4096, &mut Vec::new());
+            self.picture.feed(&mut self.region, most, &mut Vec::new());
         }
     }
 
@@ -78,6 +83,32 @@ fn a_worker_kill_at_any_place_leaves_the_exact_screen_with_its_scrollback() {
             session.picture.screen().inspect(),
             whole.picture.screen().inspect(),
             "after {kills} kills"
+        );
+    }
+}
+
+/// The story: a screen fed to the middle of a sequence was kept as it was there, and after a kill the rest of the sequence was
+/// text: `[31;46m` stood on the screen.
+#[test]
+fn a_kill_after_a_checkpoint_that_was_due_in_the_middle_of_a_sequence_leaves_the_exact_screen() {
+    let cells = (0_usize..30_000).map(|at| {
+        let character = ["x", "\u{e4}", "\u{65e5}", "\u{1f600}"][at % 4];
+        let link = if at % 50 == 0 { "\x1b]8;;https://example.org/a/long/way\x1b\\" } else { "" };
+        format!("\x1b[3{};4{}m{link}{character}", at % 8, at % 7)
+    });
+    let text = cells.collect::<String>().into_bytes();
+    let mut whole = start();
+    whole.print(&text);
+    whole.catch_up();
+    for most in (1..60).map(|number| number * 127) {
+        let mut session = start();
+        session.print_feeding(&text, most);
+        session = session.killed();
+        session.catch_up();
+        assert_eq!(
+            session.picture.screen().inspect(),
+            whole.picture.screen().inspect(),
+            "fed {most} bytes at once"
         );
     }
 }
