@@ -20,7 +20,7 @@ use futures_util::stream::SplitStream;
 use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{self, Message};
 
@@ -42,6 +42,8 @@ const SILENCE: Duration = Duration::from_secs(45);
 const RECHECK: Duration = Duration::from_millis(200);
 /// How long before its token's end a client is told.
 const EXPIRY_NOTICE: Duration = Duration::from_secs(120);
+/// How often the clock is looked at for that, at least.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(10);
 /// Messages that were not taken, within [`FLOOD_SPAN`], that end a socket.
 const FLOOD: u32 = 200;
 const FLOOD_SPAN: Duration = Duration::from_secs(10);
@@ -77,6 +79,8 @@ impl From<Gone> for End {
 enum Event {
     Said(Message),
     Opened(Box<Opened>, VecDeque<Waiting>),
+    /// The client's token ends soon.
+    Expires,
 }
 
 struct Inbound<'a> {
@@ -95,7 +99,6 @@ struct Inbound<'a> {
     request_id: String,
     complaints: u32,
     complaints_since: Instant,
-    expiry_told: bool,
     /// The code of the client's own close.
     said_goodbye: Option<u16>,
     contact: Contact,
@@ -135,7 +138,6 @@ pub(super) async fn run(
         request_id: uuid::Uuid::new_v4().simple().to_string(),
         complaints: 0,
         complaints_since: Instant::now(),
-        expiry_told: false,
         said_goodbye: None,
         contact,
     };
@@ -175,13 +177,26 @@ const fn violation(err: &tungstenite::Error) -> End {
 async fn ended(terminal: Arc<Terminal>, identity: Identity) -> End {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(RECHECK) => {}
+            () = sleep(RECHECK) => {}
             () = terminal.stop.cancelled() => return End::Close(code::GOING_AWAY, "server_going_away"),
         }
         let expired = identity.expires_at <= OffsetDateTime::now_utc();
         if expired || !terminal.gate.still_signed_in(&identity).await {
             return End::Close(code::TOKEN, "token_expired_or_revoked");
         }
+    }
+}
+
+/// Completes when a client is to be told that its token ends soon. By the wall clock, which may be set anew meanwhile.
+async fn expiring(identity: Identity) {
+    loop {
+        let left = identity.expires_at - EXPIRY_NOTICE - OffsetDateTime::now_utc();
+        // What is negative is none.
+        let Ok(left) = Duration::try_from(left) else { return };
+        if left.is_zero() {
+            return;
+        }
+        sleep(left.min(LOOK_AT_CLOCK)).await;
     }
 }
 
@@ -208,14 +223,18 @@ fn subject(message: &ClientMessage) -> Option<Subject> {
 
 impl Inbound<'_> {
     async fn serve(&mut self, stream: &mut SplitStream<Socket>) -> Result<(), End> {
-        let mut recheck = interval(RECHECK);
-        recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut watched = self.identity;
-        let mut watch = pin!(ended(Arc::clone(self.terminal), watched));
+        let mut known = self.identity;
+        let mut expiry_told = false;
+        // Made once, since each timer that is made anew for a key delays it.
+        let mut watch = pin!(ended(Arc::clone(self.terminal), known));
+        let mut notice = pin!(expiring(known));
+        let mut silent = pin!(silence(self.contact.clone()));
         loop {
-            if watched != self.identity {
-                watched = self.identity;
-                watch.set(ended(Arc::clone(self.terminal), watched));
+            if known != self.identity {
+                known = self.identity;
+                expiry_told = false;
+                watch.set(ended(Arc::clone(self.terminal), known));
+                notice.set(expiring(known));
             }
             let event = tokio::select! {
                 message = stream.next() => {
@@ -226,41 +245,33 @@ impl Inbound<'_> {
                     }
                 }
                 (opened, waiting) = self.openings.next() => Event::Opened(Box::new(opened), waiting),
-                () = silence(self.contact.clone()) => return Err(End::Left),
-                _ = recheck.tick() => {
-                    self.check_expiry().await?;
-                    continue;
+                () = &mut silent => return Err(End::Left),
+                () = &mut notice, if !expiry_told => {
+                    expiry_told = true;
+                    Event::Expires
                 }
                 end = &mut watch => return Err(end),
             };
-            let silent = silence(self.contact.clone());
             tokio::select! {
                 biased;
                 // A message may wait for a client that does not read: a device signed out meanwhile does not.
                 handled = self.handle(event) => handled?,
                 end = &mut watch => return Err(end),
-                () = silent => return Err(End::Left),
+                () = &mut silent => return Err(End::Left),
             }
         }
     }
 
-    async fn check_expiry(&mut self) -> Result<(), End> {
-        let left = self.identity.expires_at - OffsetDateTime::now_utc();
-        if left <= time::Duration::ZERO {
-            return Err(End::Close(code::TOKEN, "token_expired_or_revoked"));
-        }
-        if left <= EXPIRY_NOTICE && !self.expiry_told {
-            self.expiry_told = true;
-            let message = "send auth with a fresh token soon";
-            self.reply(reply::status("token_expiring", None, message, None)).await?;
-        }
-        Ok(())
+    async fn tell_expiry(&self) -> Result<(), End> {
+        let message = "send auth with a fresh token soon";
+        Ok(self.reply(reply::status("token_expiring", None, message, None)).await?)
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), End> {
         match event {
             Event::Said(message) => self.handle_message(message).await,
             Event::Opened(opened, waiting) => self.handle_opened(*opened, waiting).await,
+            Event::Expires => self.tell_expiry().await,
         }
     }
 
@@ -449,7 +460,6 @@ impl Inbound<'_> {
                 if (fresh.user_id, fresh.device_id) == (self.identity.user_id, self.identity.device_id) =>
             {
                 self.identity = fresh;
-                self.expiry_told = false;
                 Ok(())
             }
             Ok(_) | Err(_) => Err(End::Close(code::TOKEN, "token_not_accepted")),
