@@ -52,8 +52,11 @@ fn letter(number: usize) -> char {
 }
 
 async fn snapshot(stack: &Stack, id: Uuid) -> (u64, Vec<u8>) {
-    let (mut socket, _) =
-        Socket::attach_patiently(&stack.opening(0, Framing::Binary), id, &json!({"mode": "view"})).await;
+    snapshot_with(stack, Framing::Binary, id, json!({"mode": "view"})).await
+}
+
+async fn snapshot_with(stack: &Stack, framing: Framing, id: Uuid, attach: Value) -> (u64, Vec<u8>) {
+    let (mut socket, _) = Socket::attach_patiently(&stack.opening(0, framing), id, &attach).await;
     let mut whole = Vec::new();
     loop {
         if let Event::Snapshot { bytes, offset, more, .. } = socket.event("the snapshot").await {
@@ -147,4 +150,43 @@ async fn many_ended_sessions_with_the_largest_screens_take_so_much_memory_and_no
     .await;
     let shown = snapshot(&stack, last.expect("a session")).await;
     assert!(shown.1.len() > SIDE * SIDE, "{} bytes", shown.1.len());
+}
+
+/// The story: what was thought to be drawn in a moment was sent as one frame, which the api did not take: the session of a
+/// picture in true colours, and that of one very long line, could never be attached again.
+#[tokio::test]
+async fn pictures_in_true_colours_and_very_long_lines_are_attached_like_all_else() {
+    let stack = Stack::start().await;
+    let mut picture = String::new();
+    for row in 0..100 {
+        let _infallible = write!(picture, "\x1b[{}H", row + 1);
+        for col in 0..400 {
+            let _infallible =
+                write!(picture, "\x1b[38;2;{row};{};199;48;2;{};{row};188m\u{2580}", col % 256, col % 200);
+        }
+    }
+    let lines = (0..100).map(|line| format!("\r\nline {line}"));
+    let long = "0123456789abcdef".repeat(70_000) + &lines.collect::<String>();
+    for (name, text, size, scrollback) in
+        [("picture", picture, (100, 400), [0, 10]), ("line", long, (50, 200), [52, 100])]
+    {
+        let text = text + "\x1b[Hdone";
+        let file = stack.place.write_work(name, text.as_bytes());
+        let mut script = raw_script(&format!("cat {}; exec sleep 600", file.display()));
+        script["terminal_size"] = json!({"rows": size.0, "cols": size.1});
+        let (_socket, attached) = session(&stack, Framing::Binary, script).await;
+        wait_until("all of it is on the screen", LIMIT, async || {
+            snapshot(&stack, attached.session).await.0 >= text.len() as u64
+        })
+        .await;
+        for (framing, scrollback) in [Framing::Binary, Framing::Json]
+            .into_iter()
+            .flat_map(|framing| scrollback.map(|lines| (framing, lines)))
+        {
+            let attach = json!({"mode": "view", "scrollback": scrollback});
+            let (_, whole) = snapshot_with(&stack, framing, attached.session, attach).await;
+            assert!(whole.len() > 1 << 20, "{name} with {scrollback} lines is {} bytes", whole.len());
+            assert!(whole.windows(4).any(|part| part == b"done"), "{name} with {scrollback} lines");
+        }
+    }
 }

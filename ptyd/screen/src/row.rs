@@ -55,6 +55,14 @@ impl<'a> RowRef<'a> {
         self.cells.iter().rposition(|cell| *cell != Packed::default()).map_or(0, |last| last + 1)
     }
 
+    /// [`RowRef::used`], and how often one of these cells looks other than the one before.
+    pub(crate) fn used_and_looks(self) -> (usize, usize) {
+        let used = self.used();
+        let styles = self.cells.iter().take(used).map(|cell| cell.cell().style);
+        let changes = styles.clone().zip(styles.skip(1)).filter(|(before, after)| before != after).count();
+        (used, changes + usize::from(used > 0))
+    }
+
     /// The cells that [`RowRef::used`] counts.
     pub(crate) fn used_cells(self) -> Vec<Cell> {
         (0..self.used()).map(|at| self.get(at)).collect()

@@ -23,8 +23,8 @@ pub(crate) const MAX_KEYBOARD_STACK: usize = 16;
 /// Titles kept on the title stack.
 pub(crate) const MAX_TITLES: usize = 16;
 
-/// What a cell of the screen takes to be drawn, in bytes of packed rows.
-const CELL_DRAWING_BYTES: u64 = 1;
+/// Bytes that another look than that of the cell before takes, about: two true colours take 38, a palette's 11.
+const LOOK_BYTES: usize = 24;
 
 /// Instead of a width: the character printed last did not fit, and its marks go with it.
 pub(crate) const NO_ROOM: u16 = 3;
@@ -355,25 +355,31 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
     }
 
-    /// What it takes to draw it with the newest `scrollback_lines` lines above it, about: bytes that are to be looked at.
-    pub fn drawing_bytes(&self, scrollback_lines: u32) -> u64 {
-        let sides = 1 + u64::from(self.other.is_some());
-        let cells = self.rows() as u64 * self.cols() as u64 * sides;
-        self.packed_bytes(scrollback_lines) + cells * CELL_DRAWING_BYTES
+    /// What it takes to draw it with the newest `scrollback_lines` lines above it, about: bytes that are to be looked at and
+    /// written. Counted until they are more than `most`.
+    pub fn drawing_bytes(&self, scrollback_lines: u32, most: u64) -> u64 {
+        let above = self.scrollback.newest_bytes(u64::from(scrollback_lines), most);
+        let sides = [Some(&self.side), self.other.as_deref()];
+        let rows = sides.into_iter().flatten().flat_map(|side| side.grid.rows());
+        let mut costs = rows.map(|row| {
+            let (cells, looks) = row.used_and_looks();
+            (cells + looks * LOOK_BYTES) as u64
+        });
+        let mut bytes = above;
+        while bytes <= most
+            && let Some(cost) = costs.next()
+        {
+            bytes += cost;
+        }
+        bytes
     }
 
     /// The same for a page of [`Screen::history`]: what is newer is gone through too.
-    pub fn page_bytes(&self, before_line: Option<u64>, lines: u32) -> u64 {
+    pub fn page_bytes(&self, before_line: Option<u64>, lines: u32, most: u64) -> u64 {
         let position = self.scrollback.position;
         let total = position.lines_dropped + position.lines;
         let newer = before_line.map_or(0, |line| total.saturating_sub(line));
-        self.packed_bytes(lines.saturating_add(u32::try_from(newer).unwrap_or(u32::MAX)))
-    }
-
-    /// What the newest `lines` rows above it take in its memory, about.
-    fn packed_bytes(&self, lines: u32) -> u64 {
-        let kept = u64::from(self.scrollback.position.rows).max(1);
-        self.scrollback_bytes() * u64::from(lines).min(kept) / kept
+        self.scrollback.newest_bytes(newer.saturating_add(u64::from(lines)), most)
     }
 
     /// Gives its memory back.

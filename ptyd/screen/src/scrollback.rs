@@ -169,6 +169,21 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
         }
     }
 
+    /// Bytes that the newest `lines` lines take, counted until they are more than `most`.
+    pub(crate) fn newest_bytes(&self, lines: u64, most: u64) -> u64 {
+        let Position { start, end, .. } = self.position;
+        let (mut at, mut begun) = (end, 0);
+        while begun < lines && end - at <= most && at >= start + FRAME_BYTES as u64 {
+            let len = u64::from(self.short(at - 2));
+            if len < FRAME_BYTES as u64 || len > at - start {
+                break;
+            }
+            at -= len;
+            begun += u64::from(self.flags(at) & record::WRAPPED == 0);
+        }
+        end - at
+    }
+
     /// Rows from the newest to the oldest.
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = Record> + '_ {
         let mut end = self.position.end;

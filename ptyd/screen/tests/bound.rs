@@ -241,3 +241,37 @@ fn a_page_of_history_is_bounded_as_it_is_sent() {
     }
     assert!(found > 1000, "{found} lines");
 }
+
+/// The story: a line of many rows counted as one row, and a cell in true colours as much as one in none: what was to be drawn in
+/// a moment came to megabytes.
+#[test]
+fn what_a_snapshot_takes_is_known_beforehand_about() {
+    let picture = |cells: usize, character: &str| -> String {
+        (0..cells).map(|number| color(number) + character).collect()
+    };
+    let lines = (0..200).map(|line| format!("line {line}\r\n")).collect::<String>();
+    for (name, rows, cols, text) in [
+        ("nothing", 100, 400, String::new()),
+        ("letters", 100, 400, "x".repeat(40_000)),
+        ("characters of three bytes", 100, 400, "\u{2588}".repeat(40_000)),
+        ("a picture", 100, 400, picture(40_000, "\u{2580}")),
+        ("a picture on either side", 24, 80, picture(1920, "x") + "\x1b[?1049h" + &picture(1920, "y")),
+        ("a long line", 24, 80, "0123456789".repeat(50_000) + "\r\n" + &lines),
+        ("a long line in colours", 24, 80, picture(20_000, "x") + "\r\n" + &lines),
+    ] {
+        let mut screen = fresh(rows, cols);
+        feed(&mut screen, &text);
+        for scrollback in [0, 1, 177, 178, 10_000] {
+            let (about, len) =
+                (screen.drawing_bytes(scrollback, u64::MAX), screen.snapshot(scrollback).len());
+            assert!(
+                len as u64 <= 3 * about + 2048,
+                "{name}, {scrollback} lines: {len} and not {about} bytes"
+            );
+            for most in [1000, 65_536] {
+                let is_more = screen.drawing_bytes(scrollback, most) > most;
+                assert_eq!(is_more, about > most, "{name}, {scrollback} lines, {most}");
+            }
+        }
+    }
+}

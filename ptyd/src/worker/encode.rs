@@ -10,7 +10,7 @@ use devpocket_shared::wire::{SnapshotReason, ToApi};
 use ptyd_screen::Effect;
 use ptyd_session::{Attachment, Outgoing, Slot};
 
-use super::drawing::{Drawn, Parts, SMALL_BYTES, Sketch, Turn};
+use super::drawing::{Drawn, MAX_SMALL_BYTES, Parts, SMALL_BYTES, Sketch, Turn};
 use super::drive::now;
 use super::numbers::{self, Shortened};
 use super::session::{LineDiscipline, Session, Shared};
@@ -146,20 +146,23 @@ fn snapshot(
         return take(shared, attachment, parts);
     }
     let lines = if told.has_waited { 0 } else { wanted };
-    let is_small = |shared: &Shared| shared.picture.screen().drawing_bytes(lines) <= SMALL_BYTES;
-    if !is_small(shared) && turn.is_none() {
+    let is_small = |shared: &Shared| shared.picture.screen().drawing_bytes(lines, SMALL_BYTES) <= SMALL_BYTES;
+    if turn.is_none() && !is_small(shared) {
         // Meanwhile the screen comes along by itself.
         return Some(Next::Waits);
     }
     // It is of the end of the output, where the attachment goes on.
     shared.feed(usize::MAX);
     let (at, size) = (shared.picture.fed(), shared.region.size());
-    if is_small(shared) {
+    if turn.is_none() && is_small(shared) {
         let bytes = shared.picture.draw(|screen| screen.snapshot(lines)).unwrap_or_default();
-        if lines < wanted {
-            numbers::snapshot_shortened(Shortened::NoRoom);
+        // What it came to is only known now; what is more than was thought has to have room, too.
+        if bytes.len() <= MAX_SMALL_BYTES {
+            if lines < wanted {
+                numbers::snapshot_shortened(Shortened::NoRoom);
+            }
+            return take_all(shared, attachment, Drawn::small(bytes, at, size, lines), reason);
         }
-        return take_all(shared, attachment, Drawn::small(bytes, at, size, lines), reason);
     }
     let Some(turn) = turn.take() else { return Some(Next::Waits) };
     // Without a copy there is no picture, and an empty screen in its place.

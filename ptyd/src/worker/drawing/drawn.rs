@@ -82,15 +82,11 @@ pub(crate) enum Kept {
 impl Drawn {
     /// A small one.
     pub(crate) fn small(bytes: Vec<u8>, at: Offset, size: TerminalSize, lines: u32) -> Self {
-        let len = bytes.len();
-        Self {
-            at,
-            size,
-            lines,
-            len,
-            alone: Beside::Nothing,
-            held: Held::of(VecDeque::from([Bytes::from(bytes)]), None),
-        }
+        let bytes = Bytes::from(bytes);
+        let starts = (0..bytes.len().max(1)).step_by(MAX_OUTPUT_BYTES);
+        let part = |start: usize| bytes.slice(start..bytes.len().min(start + MAX_OUTPUT_BYTES));
+        let parts = starts.map(part).collect();
+        Self { at, size, lines, len: bytes.len(), alone: Beside::Nothing, held: Held::of(parts, None) }
     }
 
     /// A large one; `alone` is of the same screen, without lines above it.

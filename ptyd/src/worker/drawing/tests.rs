@@ -76,9 +76,12 @@ async fn the_parts_of_a_snapshot_are_all_of_it_and_only_the_last_says_so() {
         let drawn = drawn(&drawings, 1, &pattern(bytes), None).await;
         assert_eq!(rest(&mut read(&drawn)), pattern(bytes), "{bytes} bytes");
     }
-    let small = Arc::new(Drawn::small(pattern(100), Offset(7), TerminalSize::DEFAULT, 0));
-    assert_eq!(rest(&mut read(&small)), pattern(100));
-    assert_eq!(read(&small).room_due(), None, "it takes none of the room");
+    // The story: a small one that came to more than a frame holds was sent as one, and cut the client off at every attach.
+    for bytes in [0, 1, 100, MAX_OUTPUT_BYTES, MAX_OUTPUT_BYTES + 1, MAX_SMALL_BYTES] {
+        let small = Arc::new(Drawn::small(pattern(bytes), Offset(7), TerminalSize::DEFAULT, 0));
+        assert_eq!(rest(&mut read(&small)), pattern(bytes), "{bytes} bytes");
+        assert_eq!(read(&small).room_due(), None, "it takes none of the room");
+    }
 }
 
 /// The story: an empty part stood in for one that was missing, with more to follow, without end.

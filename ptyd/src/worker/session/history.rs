@@ -57,7 +57,7 @@ impl Session {
 impl Shared {
     fn small_page(&self, before_line: Option<u64>, lines: u32) -> Option<History> {
         let screen = self.picture.screen();
-        if screen.page_bytes(before_line, lines) > SMALL_BYTES {
+        if screen.page_bytes(before_line, lines, SMALL_BYTES) > SMALL_BYTES {
             return None;
         }
         let page = self.picture.draw(|screen| screen.history(before_line, lines));
