@@ -265,7 +265,7 @@ fn what_a_snapshot_takes_is_known_beforehand_about() {
             let (about, len) =
                 (screen.drawing_bytes(scrollback, u64::MAX), screen.snapshot(scrollback).len());
             assert!(
-                len as u64 <= 3 * about + 2048,
+                len as u64 <= 4 * about + 2048,
                 "{name}, {scrollback} lines: {len} and not {about} bytes"
             );
             for most in [1000, 65_536] {
