@@ -90,6 +90,8 @@ struct State {
     first_at: u64,
     end_at: u64,
     kept: u64,
+    /// The number of the prompt that was shown last, if its shell numbers them.
+    prompt_number: Option<u64>,
 }
 
 /// A mark in the output.
@@ -146,17 +148,24 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Commands<M> {
                 let is_hidden = is_repeated && self.was_typed_with_a_space(region);
                 self.state.line = (!is_hidden).then_some((text, is_truncated));
             }
+            Mark::UnknownLine => self.state.line = None,
             Mark::Started => {
                 self.finish(None, found.begins, now_ms);
                 self.start(found.ends, now_ms);
             }
+            // bash says it before every prompt, and again where that is drawn anew.
+            Mark::Finished(_) if self.state.running.is_none() => {}
             Mark::Finished(code) => {
                 self.finish(code, found.begins, now_ms);
                 self.state.phase = Phase::Between;
             }
-            Mark::Prompt => {
+            Mark::Prompt(number) => {
                 self.finish(None, found.begins, now_ms);
-                self.state.phase = Phase::Between;
+                let is_drawn_anew = number.is_some() && number == self.state.prompt_number;
+                if !(is_drawn_anew && matches!(self.state.phase, Phase::Prompt(_))) {
+                    self.state.phase = Phase::Between;
+                }
+                self.state.prompt_number = number;
             }
             Mark::Input => {
                 // A prompt is also drawn anew where it stands.

@@ -47,8 +47,8 @@ impl fmt::Debug for Nonce {
 /// What a shell said.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Mark {
-    /// `A`: a prompt is about to be shown.
-    Prompt,
+    /// `A`: a prompt is about to be shown; of a shell that draws it anew with this mark in it, its number.
+    Prompt(Option<u64>),
     /// `B`: the prompt is there, and what is typed is a command.
     Input,
     /// `F`: what was typed is no whole command yet.
@@ -60,6 +60,8 @@ pub(crate) enum Mark {
         /// It is what the shell's history ended with before, too: it may be what was typed before, and this kept out.
         is_repeated: bool,
     },
+    /// `E` without a text: something was typed, and what is not known.
+    UnknownLine,
     /// `C`: the command begins.
     Started,
     /// `D`: it ended, with this exit code if there was one.
@@ -83,12 +85,14 @@ pub(crate) fn read(payload: &[u8], nonce: Nonce) -> Option<Mark> {
         return None;
     }
     match (kind, arguments) {
-        (b"A", []) => Some(Mark::Prompt),
+        (b"A", []) => Some(Mark::Prompt(None)),
+        (b"A", [number]) => Some(Mark::Prompt(Some(str::from_utf8(number).ok()?.parse().ok()?))),
         (b"B", []) => Some(Mark::Input),
         (b"F", []) => Some(Mark::Continues),
         (b"C", []) => Some(Mark::Started),
         (b"D", []) => Some(Mark::Finished(None)),
         (b"D", [code]) => Some(Mark::Finished(Some(str::from_utf8(code).ok()?.parse().ok()?))),
+        (b"E", []) => Some(Mark::UnknownLine),
         (b"E", [text]) => Some(line(text, false)),
         (b"E", [text, b"repeated"]) => Some(line(text, true)),
         (b"P", [property]) => {
@@ -150,13 +154,16 @@ mod tests {
 
     #[test]
     fn a_mark_counts_only_with_the_word_of_the_session() {
-        check("A", Some(Mark::Prompt));
+        check("A", Some(Mark::Prompt(None)));
+        check("A;12", Some(Mark::Prompt(Some(12))));
+        check("A;x", None);
         check("B", Some(Mark::Input));
         check("C", Some(Mark::Started));
         check("D", Some(Mark::Finished(None)));
         check("D;130", Some(Mark::Finished(Some(130))));
         check("D;x", None);
         check("E;ls -l", line("ls -l"));
+        check("E", Some(Mark::UnknownLine));
         check("P;Cwd=/a\\x20b", Some(Mark::Cwd("/a b".to_owned())));
         check("P;IsWindows=False", None);
         check("Z", None);

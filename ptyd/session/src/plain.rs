@@ -9,6 +9,10 @@ use ptyd_screen::parser::{Event, Parser};
 /// margin, and back.
 const MARK_BEGINS: &[u8] = b"\x1b[1m\x1b[7m";
 const MARK_ENDS: &[u8] = b"\r \r";
+/// The same where the user has set the mark to nothing.
+const NO_MARK_ENDS: &[u8] = b"\r\r";
+/// Fewer spaces are no line's: in a terminal so narrow nothing is taken for a mark.
+const MIN_FILLER: usize = 8;
 
 /// The last `most` bytes at most of the text of `output`, and whether there was more.
 pub fn plain_text(output: &[u8], most: usize) -> (String, bool) {
@@ -23,10 +27,22 @@ pub fn plain_text(output: &[u8], most: usize) -> (String, bool) {
 }
 
 fn without_mark(output: &[u8]) -> &[u8] {
+    let without_filler = |text: &'_ [u8]| {
+        let filler = text.iter().rev().take_while(|byte| **byte == b' ').count();
+        (filler >= MIN_FILLER).then_some(text.len() - filler)
+    };
+    if let Some(before) = output.strip_suffix(NO_MARK_ENDS) {
+        return without_filler(before).map_or(output, |len| &output[..len]);
+    }
     let Some(before) = output.strip_suffix(MARK_ENDS) else { return output };
-    let before = before.trim_ascii_end();
-    let mark = before.windows(MARK_BEGINS.len()).rposition(|window| window == MARK_BEGINS);
-    mark.filter(|at| before.len() - at <= 32).map_or(output, |at| &output[..at])
+    let to_mark = before.trim_ascii_end();
+    let mark = to_mark.windows(MARK_BEGINS.len()).rposition(|window| window == MARK_BEGINS);
+    if let Some(at) = mark.filter(|at| to_mark.len() - at <= 32) {
+        return &output[..at];
+    }
+    // A terminal that cannot highlight it.
+    let plain_mark = without_filler(before).filter(|len| matches!(output[..*len], [.., b'%' | b'#']));
+    plain_mark.map_or(output, |len| &output[..len - 1])
 }
 
 #[derive(Default)]
@@ -148,6 +164,11 @@ mod tests {
         check(&format!("x{}", mark('#')), "x");
         check(&mark('%'), "");
         check("x\r \r", " ");
+        let plain = |sign: &str| format!("{sign}{}\r \r", " ".repeat(79));
+        check(&format!("x\r\n{}", plain("%")), "x\n");
+        check(&format!("50%{}", plain("#")), "50%");
+        check(&format!("x{}\r\r", " ".repeat(80)), "x");
+        check("x  \r\r", "x  ");
     }
 
     #[test]

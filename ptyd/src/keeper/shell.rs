@@ -156,7 +156,7 @@ fn sets_zdotdir(path: &Path) -> bool {
 /// Has fish read this path behind the user's configuration: a terminal is nothing that it sources.
 pub(super) fn source(path: &str, programs: &mut [(CString, Vec<CString>)]) {
     let Ok(command) =
-        CString::new(format!("read -z -l __devpocket_script <{path}; eval $__devpocket_script"))
+        CString::new(format!("begin; read -z -l __devpocket_script <{path}; eval $__devpocket_script; end"))
     else {
         return;
     };

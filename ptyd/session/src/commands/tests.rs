@@ -147,6 +147,35 @@ fn a_prompt_where_nothing_was_run_makes_no_command() {
     assert_eq!(session.commands.prompts(), 5);
 }
 
+/// The story: bash draws its prompt with all the marks in it, and anew when it is resized; what was just being typed there was
+/// then said not to have run.
+#[test]
+fn a_prompt_that_is_drawn_anew_with_its_marks_is_the_same() {
+    let mut session = Session::new();
+    let prompt = |number: u64| signed("D;3") + &signed(&format!("A;{number}")) + "$ " + &signed("B");
+    session.print(prompt(1) + "\r" + &prompt(1) + "fal\r" + &prompt(1));
+    assert_eq!(session.commands.prompts(), 1);
+    session.print("\r\n".to_owned() + &prompt(2));
+    assert_eq!(
+        (session.commands.prompts(), session.commands.count()),
+        (2, 0),
+        "nothing was run at the first"
+    );
+    session.print("false\r\n".to_owned() + &signed("D;3") + &signed("E;false") + &signed("C") + &prompt(2));
+    assert_eq!(seen(&session.all()), [(1, Some("false"), Some(3))], "whatever its number");
+    assert_eq!((session.all()[0].prompt, session.commands.prompts()), (2, 3));
+}
+
+/// The story: of several lines pasted at once all but the last had no exit code, as no prompt came between them.
+#[test]
+fn an_end_that_is_told_before_the_next_begin_counts() {
+    let mut session = Session::new();
+    let run = |line: &str, code: i32| signed(&format!("D;{code}")) + &signed(line) + &signed("C");
+    session
+        .print(signed("A") + &signed("B") + &run("E;a", 0) + &run("E;b", 4) + &run("E", 5) + &signed("D;6"));
+    assert_eq!(seen(&session.all()), [(1, Some("a"), Some(4)), (2, Some("b"), Some(5)), (3, None, Some(6))]);
+}
+
 #[test]
 fn marks_of_others_give_neither_text_nor_code() {
     let mut session = Session::new();
