@@ -42,7 +42,9 @@ async fn where_the_shell_prints_to_has_no_marks() {
     for (name, text) in [("bash", "PS1='b> '\n"), ("zsh", "PS1='z> '\n")] {
         let shell =
             check(&stack, name, text, &[("exec >out", 0), ("echo hi; (exit 3)", 3), ("exec >&0", 0)]).await;
-        assert_eq!(read(&shell, "out"), "hi\n", "{name}");
+        let printed = read(&shell, "out");
+        // Debian's zsh prints there what the terminal is to do.
+        assert!(printed.contains("hi\n") && !printed.contains("633;"), "{name}: {printed:?}");
         assert_eq!(shell.says("echo back; (exit 4)").await, (4, "back\n".to_owned()), "{name}");
         for command in ["exec 2>errors", "(exit 5)", "exec 2>&0", "(exit 6)"] {
             let code = command.strip_prefix("(exit ").map_or(0, |rest| rest[..1].parse().unwrap_or(0));
@@ -106,6 +108,7 @@ async fn a_shell_inside_shows_nothing_of_ours_in_its_prompt() {
     shell.says("true").await;
     for inside in ["sh", "bash --norc", "bash --norc -u"] {
         shell.type_in(&format!("clear; {inside}\r")).await;
+        wait_until("it shows its prompt", LIMIT, async || shell.screen().await.trim() == "$").await;
         shell.type_in("echo in'side'\r").await;
         shell.wait_shown("inside").await;
         shell.must_show_nothing_of_ours().await;
@@ -155,7 +158,7 @@ async fn a_trap_of_the_user_sees_the_users_commands_alone() {
     shell.says("set -T; rm seen").await;
     shell.says("true").await;
     let seen = read(&shell, "seen");
-    assert!(seen.lines().count() < 6 && !seen.contains("printf"), "{seen}");
+    assert!(seen.lines().count() < 5 && !seen.contains("printf"), "{seen}");
 }
 
 #[tokio::test]

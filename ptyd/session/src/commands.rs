@@ -156,7 +156,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Commands<M> {
             // bash says it before every prompt, and again where that is drawn anew.
             Mark::Finished(_) if self.state.running.is_none() => {}
             Mark::Finished(code) => {
-                self.finish(code, found.begins, now_ms);
+                self.finish(code, before_prompt(region, found.begins), now_ms);
                 self.state.phase = Phase::Between;
             }
             Mark::Prompt(number) => {
@@ -300,6 +300,13 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Commands<M> {
         self.changes += 1;
         self.journal.keep(&self.state);
     }
+}
+
+/// Where what a command printed ends, of a shell whose mark for that, at `mark`, is part of its prompt: bash asks for pastes to be
+/// framed before it draws that.
+fn before_prompt<R: AsRef<[u8]> + AsMut<[u8]>>(region: &Region<R>, mark: Offset) -> Offset {
+    const ASKS: &[u8] = b"\x1b[?2004h";
+    if region.is_behind(mark.0, ASKS) { Offset(mark.0 - ASKS.len() as u64) } else { mark }
 }
 
 #[cfg(test)]

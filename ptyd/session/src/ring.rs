@@ -76,6 +76,16 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         }
     }
 
+    /// Whether these bytes stand right before `at`; false where that is not held.
+    pub(crate) fn is_behind(&self, at: u64, bytes: &[u8]) -> bool {
+        let Some(from) = at.checked_sub(bytes.len() as u64) else { return false };
+        if from < self.oldest() || at > self.head {
+            return false;
+        }
+        let (first, second) = self.stretches(from, bytes.len());
+        bytes.strip_prefix(first) == Some(second)
+    }
+
     /// What was read but not cut yet, from `from` on, as the two stretches it lies in.
     pub(crate) fn uncut(&self, from: u64) -> (&[u8], &[u8]) {
         let (from, len) = (from.min(self.head), as_usize(self.head.saturating_sub(from)));

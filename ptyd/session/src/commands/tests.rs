@@ -177,6 +177,15 @@ fn an_end_that_is_told_before_the_next_begin_counts() {
 }
 
 #[test]
+fn what_bash_prints_before_its_prompt_is_no_output() {
+    let mut session = Session::new();
+    session.print(signed("B") + &signed("E;a") + &signed("C") + "x\x1b[?2004h" + &signed("D;0"));
+    session.print(signed("C") + &signed("D;1"));
+    let all = session.all();
+    assert_eq!((session.printed(&all[0]), session.printed(&all[1])), ("x".to_owned(), String::new()));
+}
+
+#[test]
 fn marks_of_others_give_neither_text_nor_code() {
     let mut session = Session::new();
     session.print(signed("A") + "$ " + &signed("B") + "cat it\r\n" + &signed("E;cat it") + &signed("C"));
