@@ -92,8 +92,9 @@ async fn hooks_that_are_set_anew_have_ours_again() {
     }
     for typed in [
         "PS1='y> '",
-        "unset PROMPT_COMMAND PS0",
-        "PROMPT_COMMAND=(true 'PS1=y')",
+        "unset PROMPT_COMMAND",
+        "unset PS0 PS1 PS2",
+        "PROMPT_COMMAND=(true true)",
         "set -o posix; unset PROMPT_COMMAND",
     ] {
         check(&stack, "bash", "PS1='b> '\n", &[(typed, 0), codes[0], codes[1]]).await;
