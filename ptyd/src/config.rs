@@ -28,9 +28,6 @@ pub enum Command {
         /// Log filter.
         #[arg(long, env = "PTYD_LOG", value_name = "PTYD_LOG", default_value = "info", value_parser = log_filter)]
         log: String,
-        /// Where to show numbers.
-        #[arg(long, env = "PTYD_METRICS_LISTEN", value_name = "PTYD_METRICS_LISTEN")]
-        metrics_listen: Option<SocketAddr>,
     },
 }
 
@@ -81,6 +78,9 @@ pub struct KeeperConfig {
     /// Arguments of the worker program.
     #[arg(long, hide = true, default_value = "worker")]
     pub worker_argument: Vec<String>,
+    /// Only says whether this configuration can be read; given by standalone, before it makes anything.
+    #[arg(long, hide = true)]
+    pub check_config: bool,
     /// Only says whether the state in this descriptor could be taken over; given by the keeper that runs now.
     #[arg(long, hide = true)]
     pub check_state: Option<RawFd>,

@@ -77,6 +77,8 @@ pub enum Descriptor {
     LinkKey,
     /// 64 secret bytes: QUIC's reset key, then its connection-id key, each 32.
     LinkSecrets,
+    /// A listening TCP socket for `/metrics`.
+    Metrics,
 }
 
 /// One session handed to a new worker.

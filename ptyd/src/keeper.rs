@@ -320,8 +320,9 @@ impl Keeper {
     }
 
     fn own_descriptors(&self) -> Vec<(crate::handover::Descriptor, BorrowedFd<'_>)> {
-        use crate::handover::Descriptor::{LinkListener, LinkUdp};
+        use crate::handover::Descriptor::{LinkListener, LinkUdp, Metrics};
         let udp = self.sockets.udp.as_ref().map(|udp| (LinkUdp, udp.as_fd()));
-        [(LinkListener, self.sockets.listener.as_fd())].into_iter().chain(udp).collect()
+        let metrics = self.sockets.metrics.as_ref().map(|metrics| (Metrics, metrics.as_fd()));
+        [(LinkListener, self.sockets.listener.as_fd())].into_iter().chain(udp).chain(metrics).collect()
     }
 }

@@ -43,6 +43,8 @@ pub enum LinkError {
 pub(crate) struct Sockets {
     listener: Option<OwnedFd>,
     udp: Option<OwnedFd>,
+    /// No api's, but it comes with the others.
+    pub(crate) metrics: Option<OwnedFd>,
     ca: Vec<u8>,
     certificate: Vec<u8>,
     key: Vec<u8>,
@@ -68,6 +70,7 @@ impl Sockets {
                 Descriptor::LinkSecrets => sockets.secrets = content()?,
                 Descriptor::LinkListener => sockets.listener = Some(descriptor),
                 Descriptor::LinkUdp => sockets.udp = Some(descriptor),
+                Descriptor::Metrics => sockets.metrics = Some(descriptor),
             }
         }
         Ok(sockets)

@@ -10,7 +10,9 @@ use ptyd::{keeper, worker};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
-        Some(Command::Worker { log, metrics_listen }) => worker::start(&log, metrics_listen),
+        Some(Command::Worker { log }) => worker::start(&log),
+        // It has been read by now, or refused.
+        None if cli.keeper.check_config => ExitCode::SUCCESS,
         None => match keeper::run(cli.keeper) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

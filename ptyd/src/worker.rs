@@ -17,7 +17,6 @@ mod sys;
 mod told_commands;
 mod wait;
 
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -83,14 +82,14 @@ pub(crate) struct Context {
 }
 
 /// The worker process: logs, runtime, and [`run`] on the keeper's socket.
-pub fn start(log: &str, metrics_listen: Option<SocketAddr>) -> ExitCode {
+pub fn start(log: &str) -> ExitCode {
     // A shell of the same user could read this process's memory otherwise.
     if nix::sys::prctl::set_dumpable(false).is_err() || devpocket_shared::telemetry::init(log).is_err() {
         return ExitCode::FAILURE;
     }
     let ended = match (sys::take_keeper_socket(), runtime()) {
         (Ok(socket), Ok(runtime)) => {
-            let ended = runtime.block_on(run(socket, metrics_listen));
+            let ended = runtime.block_on(run(socket));
             // A picture that is still being drawn is for nobody any more.
             runtime.shutdown_background();
             ended
@@ -127,7 +126,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 /// Serves until the keeper says stop or goes away. `socket` is the keeper's end of the socket pair.
-pub async fn run(socket: OwnedFd, metrics_listen: Option<SocketAddr>) -> Result<(), WorkerError> {
+pub async fn run(socket: OwnedFd) -> Result<(), WorkerError> {
     let keeper = Keeper::new(socket)?;
     let (ToWorker::Welcome(welcome), descriptors) = keeper.receive().await? else {
         return Err(WorkerError::OutOfTurn("something before its welcome"));
@@ -145,11 +144,11 @@ pub async fn run(socket: OwnedFd, metrics_listen: Option<SocketAddr>) -> Result<
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
     });
-    if let Some(address) = metrics_listen {
-        numbers::show(&context, address);
+    let mut sockets = link::Sockets::from_descriptors(&welcome.descriptors, descriptors)?;
+    if let Some(listener) = sockets.metrics.take() {
+        numbers::show(&context, listener);
     }
     adopt_all(&context).await?;
-    let sockets = link::Sockets::from_descriptors(&welcome.descriptors, descriptors)?;
     link::listen(sockets, &context)?;
     context.keeper.send(&ToKeeper::Ready).await?;
     info!(node.id = %node_id, "worker serves {sessions} sessions of an earlier one");

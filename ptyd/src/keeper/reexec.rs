@@ -7,7 +7,6 @@ use std::io::{self, BufWriter, Seek};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 
-use devpocket_shared::wire::ErrorCode;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -20,8 +19,9 @@ use ring::digest;
 use super::Keeper;
 use super::certificates::Certificates;
 use super::cgroup::Cgroups;
-use super::saved::{Saved, SavedError, SavedFinds, SavedKeeper, SavedMore, SavedSession, SavedWorker};
-use super::spawn::Refusal;
+use super::saved::{
+    Saved, SavedError, SavedFinds, SavedHeld, SavedKeeper, SavedMore, SavedScript, SavedSession, SavedWorker,
+};
 use super::sys::child::{self, EXTRA, Plan, Program};
 use super::sys::{self, Millis};
 use super::users::Account;
@@ -89,8 +89,7 @@ impl Keeper {
         let advanced = match std::mem::take(&mut self.reexec) {
             _ if self.shutdown.is_some() => Ok(Reexec::Idle),
             Reexec::Wanted if quiet => self.start_check(now),
-            // Who waits for a session is told first: the next worker will not know of them.
-            Reexec::Checked { binary } if quiet && !self.refuse_held_back() => Ok(Reexec::Checked { binary }),
+            // What is held back goes with us, and with the worker that asked for it: whoever waits for it asks the next one.
             Reexec::Checked { binary } if quiet => self.exec(&binary),
             Reexec::Checking { pid, deadline, .. } if deadline <= now => {
                 // Its end, once reaped, is a refusal.
@@ -127,17 +126,6 @@ impl Keeper {
                 false
             }
         }
-    }
-
-    /// Refuses the sessions that were held back; says whether the worker has been told.
-    fn refuse_held_back(&mut self) -> bool {
-        for (spawn, _nonce) in std::mem::take(&mut self.held_back) {
-            let refusal = Refusal::new(ErrorCode::NodeUnavailable, "the node's program is being replaced");
-            self.refuse(spawn.request, spawn.session_id, refusal);
-        }
-        let flushed = self.worker.flush(&self.sessions);
-        self.judge_worker(flushed);
-        self.worker.is_quiet()
     }
 
     fn start_check(&self, now: Millis) -> Result<Reexec, ReexecError> {
@@ -244,7 +232,15 @@ impl Keeper {
             cgroup_lock: self.cgroups.as_ref().and_then(Cgroups::lock).map(AsRawFd::as_raw_fd),
             certificates: self.certificates.as_ref().and_then(Certificates::saved),
         };
-        Saved { keeper, finds: Some(finds), more: Some(more), sessions }
+        let scripts = self.sessions.iter().filter_map(|(session_id, session)| {
+            let master = session.script.as_ref()?.as_raw_fd();
+            Some(SavedScript { session_id, master })
+        });
+        let held = SavedHeld {
+            metrics: self.sockets.metrics.as_ref().map(AsRawFd::as_raw_fd),
+            scripts: scripts.collect(),
+        };
+        Saved { keeper, finds: Some(finds), more: Some(more), held: Some(held), sessions }
     }
 }
 

@@ -54,8 +54,12 @@ impl Keeper {
         }
     }
 
-    /// Starts a session, or keeps it until a re-exec that waits is done.
+    /// Starts a session, or keeps it until a re-exec that waits is done. A worker that has been told to stop, and still asked,
+    /// hears no more: whoever waits there asks the next one.
     fn start_session_soon(&mut self, spawn: Spawn, nonce: Option<Nonce>, now: Millis) {
+        if self.worker.is_stopping() && self.shutdown.is_none() {
+            return;
+        }
         if self.reexec.waits() && self.held_back.len() < MAX_HELD_BACK {
             self.held_back.push((spawn, nonce));
         } else {

@@ -17,7 +17,9 @@ use crate::handover::ExitStatus;
 const MAGIC: [u8; 8] = *b"ptydkeep";
 /// The version written. Every version that a neighbouring release may write is read; a change of the structs below is a
 /// new version with structs of its own.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
+/// The version without [`SavedHeld`].
+const VERSION_WITHOUT_HELD: u32 = 4;
 /// The version without [`SavedMore`].
 const VERSION_WITHOUT_MORE: u32 = 3;
 /// The version without [`SavedFinds`].
@@ -58,6 +60,8 @@ pub(super) struct Saved {
     pub(super) finds: Option<SavedFinds>,
     /// What else it holds.
     pub(super) more: Option<SavedMore>,
+    /// What it holds besides.
+    pub(super) held: Option<SavedHeld>,
     /// The sessions.
     pub(super) sessions: Vec<SavedSession>,
 }
@@ -100,6 +104,23 @@ pub(super) struct SavedMore {
     pub(super) cgroup_lock: Option<RawFd>,
     /// The link's certificates that were good last: their files may be bad by now.
     pub(super) certificates: Option<SavedCertificates>,
+}
+
+/// What a keeper holds since version 5; never written without [`SavedMore`].
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+pub(super) struct SavedHeld {
+    /// The listener for metrics.
+    pub(super) metrics: Option<RawFd>,
+    /// What shells may still be about to read.
+    pub(super) scripts: Vec<SavedScript>,
+}
+
+/// What a session's shell reads its script from: were it closed, the shell would find nothing there, or a terminal of
+/// somebody else's.
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+pub(super) struct SavedScript {
+    pub(super) session_id: SessionId,
+    pub(super) master: RawFd,
 }
 
 /// The link's certificates, in PEM.
@@ -150,9 +171,11 @@ impl Saved {
         let keeper = &self.keeper;
         let worker = keeper.worker.as_ref().map(|worker| worker.socket);
         let cgroup_lock = self.more.as_ref().and_then(|more| more.cgroup_lock);
-        let own = [Some(keeper.lock), Some(keeper.listener), keeper.udp, worker, cgroup_lock];
+        let metrics = self.held.as_ref().and_then(|held| held.metrics);
+        let own = [Some(keeper.lock), Some(keeper.listener), keeper.udp, worker, cgroup_lock, metrics];
+        let scripts = self.held.iter().flat_map(|held| &held.scripts).map(|script| Some(script.master));
         let sessions = self.sessions.iter().flat_map(|session| [Some(session.ring), session.master]);
-        own.into_iter().chain(sessions).flatten()
+        own.into_iter().chain(scripts).chain(sessions).flatten()
     }
 
     /// Whether the sessions' memory is of a layout this release knows: a worker of it must be able to take them over.
@@ -164,10 +187,11 @@ impl Saved {
     /// Writes it.
     pub(super) fn write(&self, mut to: impl Write) -> Result<(), SavedError> {
         to.write_all(&MAGIC)?;
-        let version = match (&self.finds, &self.more) {
-            (Some(_), Some(_)) => VERSION,
-            (Some(_), None) => VERSION_WITHOUT_MORE,
-            (None, _) => VERSION_WITHOUT_FINDS,
+        let version = match (&self.finds, &self.more, &self.held) {
+            (Some(_), Some(_), Some(_)) => VERSION,
+            (Some(_), Some(_), None) => VERSION_WITHOUT_HELD,
+            (Some(_), None, _) => VERSION_WITHOUT_MORE,
+            (None, _, _) => VERSION_WITHOUT_FINDS,
         };
         to.write_all(&version.to_le_bytes())?;
         write_part(&mut to, &self.keeper)?;
@@ -175,6 +199,9 @@ impl Saved {
             write_part(&mut to, finds)?;
             if let Some(more) = &self.more {
                 write_part(&mut to, more)?;
+                if let Some(held) = &self.held {
+                    write_part(&mut to, held)?;
+                }
             }
         }
         for session in &self.sessions {
@@ -191,17 +218,16 @@ impl Saved {
         if magic != MAGIC {
             return Err(SavedError::Foreign);
         }
-        let (with_finds, with_more) = match u32::from_le_bytes(version) {
-            VERSION => (true, true),
-            VERSION_WITHOUT_MORE => (true, false),
-            VERSION_WITHOUT_FINDS => (false, false),
-            other => return Err(SavedError::Version(other)),
-        };
+        let version = u32::from_le_bytes(version);
+        if !(VERSION_WITHOUT_FINDS..=VERSION).contains(&version) {
+            return Err(SavedError::Version(version));
+        }
         let keeper: SavedKeeper = read_part(&mut from)?;
-        let finds = if with_finds { Some(read_part(&mut from)?) } else { None };
-        let more = if with_more { Some(read_part(&mut from)?) } else { None };
+        let finds = if version > VERSION_WITHOUT_FINDS { Some(read_part(&mut from)?) } else { None };
+        let more = if version > VERSION_WITHOUT_MORE { Some(read_part(&mut from)?) } else { None };
+        let held = if version > VERSION_WITHOUT_HELD { Some(read_part(&mut from)?) } else { None };
         let sessions = (0..keeper.sessions).map(|_| read_part(&mut from)).collect::<Result<_, _>>()?;
-        Ok(Self { keeper, finds, more, sessions })
+        Ok(Self { keeper, finds, more, held, sessions })
     }
 }
 
@@ -263,6 +289,13 @@ mod tests {
         0000000000000000000000000000000a000000000000000000000000000000038c104450524547494f4e020000000000\
         000001120201010101120501060101fb0002";
 
+    const GOLDEN_FIVE: &str = "\
+        707479646b65657005000000380000000000000000000000000000000000000100000000000000000000000000000002\
+        022f7306022f7808022f6c00010e0afb00040101022f6301330000000100000000000000000000000000000003030909\
+        090173022f68022f621f150215160177022f68022f6220150215160001050109000000010c0101010102010314000000\
+        0114010000000000000000000000000000000a16420000000000000000000000000000000000000a0000000000000000\
+        00000000000000038c104450524547494f4e020000000000000001120201010101120501060101fb0002";
+
     fn saved() -> Saved {
         let keeper = SavedKeeper {
             node_id: NodeId::new(Uuid::from_u128(1)),
@@ -310,7 +343,10 @@ mod tests {
         };
         let certificates = SavedCertificates { ca: vec![1], certificate: vec![2], key: vec![3] };
         let more = SavedMore { cgroup_lock: Some(6), certificates: Some(certificates) };
-        Saved { keeper, finds: Some(finds), more: Some(more), sessions: vec![session(10), session(11)] }
+        let script = SavedScript { session_id: SessionId::new(Uuid::from_u128(10)), master: 11 };
+        let held = SavedHeld { metrics: Some(10), scripts: vec![script] };
+        let sessions = vec![session(10), session(11)];
+        Saved { keeper, finds: Some(finds), more: Some(more), held: Some(held), sessions }
     }
 
     fn bytes() -> Vec<u8> {
@@ -322,7 +358,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read() {
         assert_eq!(Saved::read(&bytes()[..]).unwrap(), saved());
-        assert_eq!(saved().descriptors().collect::<Vec<_>>(), [3, 4, 5, 6, 8, 9, 8, 9]);
+        assert_eq!(saved().descriptors().collect::<Vec<_>>(), [3, 4, 5, 6, 10, 11, 8, 9, 8, 9]);
     }
 
     #[test]
@@ -336,8 +372,8 @@ mod tests {
     #[test]
     fn a_foreign_or_newer_state_is_refused() {
         let mut newer = bytes();
-        newer[8] = 5;
-        assert!(matches!(Saved::read(&newer[..]), Err(SavedError::Version(5))));
+        newer[8] = 6;
+        assert!(matches!(Saved::read(&newer[..]), Err(SavedError::Version(6))));
         newer[0] = b'X';
         assert!(matches!(Saved::read(&newer[..]), Err(SavedError::Foreign)));
     }
@@ -366,6 +402,8 @@ mod tests {
             assert_eq!(hex, golden);
             assert_eq!(&Saved::read(&bytes[..]).unwrap(), saved);
         };
+        check(&saved, GOLDEN_FIVE);
+        saved.held = None;
         check(&saved, GOLDEN_FOUR);
         saved.more = None;
         check(&saved, GOLDEN_THREE);

@@ -27,7 +27,7 @@ pub(super) struct Session {
     pub(super) ring: OwnedFd,
     /// The terminal's master; `None` once an ended session's is read to its end.
     pub(super) master: Option<OwnedFd>,
-    /// What its shell's script is read from, once ([`super::shell::read_once`]).
+    /// What its shell's script is read from, once, at whatever time ([`super::shell::read_once`]).
     pub(super) script: Option<OwnedFd>,
     /// What the worker keeps with it.
     pub(super) record: Vec<u8>,

@@ -1,9 +1,9 @@
-//! The link's sockets, bound before any worker runs and handed to each, so that connections wait for the next one; and
+//! The worker's sockets, bound before any worker runs and handed to each, so that connections wait for the next one; and
 //! how keys go with them. Knows nothing of what is said on them.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -41,9 +41,12 @@ pub enum SocketError {
     /// The address cannot be bound.
     #[error("cannot bind PTYD_LINK_LISTEN {address}")]
     Udp { address: SocketAddr, source: io::Error },
+    /// The address cannot be listened on.
+    #[error("cannot listen on PTYD_METRICS_LISTEN {address}")]
+    Metrics { address: SocketAddr, source: io::Error },
 }
 
-/// The link's bound sockets.
+/// The worker's bound sockets.
 #[derive(Debug)]
 pub(super) struct Sockets {
     /// Listens at `path`.
@@ -52,6 +55,8 @@ pub(super) struct Sockets {
     pub(super) path: PathBuf,
     /// For QUIC.
     pub(super) udp: Option<OwnedFd>,
+    /// For `/metrics`.
+    pub(super) metrics: Option<OwnedFd>,
 }
 
 impl Sockets {
@@ -61,6 +66,7 @@ impl Sockets {
         state_dir: &Path,
         link: Option<&Account>,
         udp: Option<SocketAddr>,
+        metrics: Option<SocketAddr>,
     ) -> Result<Self, SocketError> {
         let unix = |source| SocketError::Unix { path: path.to_owned(), source };
         let path = std::path::absolute(path).map_err(unix)?;
@@ -71,6 +77,7 @@ impl Sockets {
         }
         let udp = udp.map(|address| bind_udp(address).map_err(|source| SocketError::Udp { address, source }));
         let udp = udp.transpose()?;
+        let metrics = metrics.map(listen_for_metrics).transpose()?;
         remove_stale(&path)?;
         // Born with mode 0600: there is no moment at which anybody else could connect.
         let former = umask(Mode::from_bits_truncate(0o177));
@@ -81,7 +88,7 @@ impl Sockets {
         if let Some(link) = link {
             give(&path, Uid::from_raw(link.uid)).map_err(|errno| unix(errno.into()))?;
         }
-        Ok(Self { listener: listener.into(), path, udp })
+        Ok(Self { listener: listener.into(), path, udp, metrics })
     }
 
     /// Takes the listener's name away: nobody can connect any more.
@@ -105,6 +112,12 @@ fn bind_udp(address: SocketAddr) -> io::Result<OwnedFd> {
     let _capped = setsockopt(&socket, sockopt::RcvBuf, &UDP_BUFFER_BYTES);
     let _capped = setsockopt(&socket, sockopt::SndBuf, &UDP_BUFFER_BYTES);
     Ok(socket.into())
+}
+
+/// Listens for who asks for metrics.
+pub(super) fn listen_for_metrics(address: SocketAddr) -> Result<OwnedFd, SocketError> {
+    let listening = TcpListener::bind(address);
+    listening.map(OwnedFd::from).map_err(|source| SocketError::Metrics { address, source })
 }
 
 fn remove_stale(path: &Path) -> Result<(), SocketError> {
@@ -143,7 +156,7 @@ mod tests {
     fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ptyd.sock");
-        let bind = || Sockets::bind(&path, Path::new("/nowhere"), None, None);
+        let bind = || Sockets::bind(&path, Path::new("/nowhere"), None, None, None);
         drop(bind().unwrap());
         let _second = bind().unwrap();
         assert!(matches!(bind(), Err(SocketError::InUse(_))));
@@ -155,7 +168,7 @@ mod tests {
         let path = dir.path().join("file");
         fs::write(&path, "precious").unwrap();
         assert!(matches!(
-            Sockets::bind(&path, Path::new("/nowhere"), None, None),
+            Sockets::bind(&path, Path::new("/nowhere"), None, None, None),
             Err(SocketError::NoSocket(_))
         ));
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");

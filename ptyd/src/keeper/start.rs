@@ -1,6 +1,7 @@
 //! How a keeper begins: afresh, or with the state of the one that ran in this process before; and how it starts a
 //! worker. Knows nothing of what happens afterwards.
 
+use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -26,7 +27,7 @@ use super::saved::{Inherited, Saved, SavedError, SavedSession};
 
 use super::session::{Kill, Session, Sessions};
 use super::shell::Scripts;
-use super::sockets::{Sockets, key_file};
+use super::sockets::{self, Sockets, key_file};
 use super::state_dir::{self, Secrets, StateDir};
 use super::sys::child::{self, Plan, Program};
 use super::sys::{self, Millis};
@@ -110,7 +111,9 @@ impl Keeper {
         }
         let cgroups = Cgroups::make(node_id)?;
         let socket = config.socket.clone().unwrap_or_else(|| state_dir.path().join("ptyd.sock"));
-        let sockets = Sockets::bind(&socket, state_dir.path(), users.link.as_ref(), config.link_listen)?;
+        let link = users.link.as_ref();
+        let sockets =
+            Sockets::bind(&socket, state_dir.path(), link, config.link_listen, config.metrics_listen)?;
         let executable = std::env::current_exe()
             .map_err(|error| KeeperError::Os { what: "finding our own binary", source: errno(&error) })?;
         let limits = Limits::raise(None)
@@ -170,14 +173,20 @@ impl Keeper {
     fn resume(config: KeeperConfig, signals: SignalFd, null: OwnedFd, fd: i32) -> Result<Self, KeeperError> {
         let log = Log::new(&config.log);
         let mut inherited = Inherited::default();
-        let Saved { keeper: saved, finds, more, sessions: saved_sessions } =
+        let Saved { keeper: saved, finds, more, held, sessions: saved_sessions } =
             Saved::read(File::from(inherited.take(fd)?))?;
         let state_dir = StateDir::resume(path(saved.state_dir), inherited.take(saved.lock)?);
         let sockets = Sockets {
             listener: inherited.take(saved.listener)?,
             path: path(saved.listener_path),
             udp: saved.udp.map(|udp| inherited.take(udp)).transpose()?,
+            // Nothing hangs on these, and what follows is gone on without.
+            metrics: held.as_ref().and_then(|held| inherited.take(held.metrics?).ok()),
         };
+        let saved_scripts = held.iter().flat_map(|held| &held.scripts);
+        let mut unread: BTreeMap<SessionId, OwnedFd> = saved_scripts
+            .filter_map(|script| Some((script.session_id, inherited.take(script.master).ok()?)))
+            .collect();
         let now = sys::monotonic();
         let mut worker = match saved.worker {
             Some(worker) => Worker::resume(Pid::from_raw(worker.pid), inherited.take(worker.socket)?, now),
@@ -187,7 +196,10 @@ impl Keeper {
         for saved in saved_sessions {
             let session_id = saved.session_id;
             match session(saved, &mut inherited) {
-                Ok((session_id, session)) => sessions.insert(session_id, session),
+                Ok((session_id, mut session)) => {
+                    session.script = unread.remove(&session_id);
+                    sessions.insert(session_id, session);
+                }
                 // One session lost is better than all.
                 Err(error) => {
                     log.error("a session is lost", &[("session.id", &session_id), ("error", &error)])
@@ -288,6 +300,7 @@ impl Keeper {
                 &[("error", &chain(&error))],
             );
         }
+        self.listen_for_metrics_again();
         match self.try_start_worker() {
             Ok((pid, socket)) => {
                 self.log.info("the worker is started", &[("worker.pid", &pid)]);
@@ -299,6 +312,18 @@ impl Keeper {
                     "the worker cannot be started",
                     &[("error", &chain(&error)), ("restart_in_ms", &delay)],
                 );
+            }
+        }
+    }
+
+    /// A keeper of an earlier release had its worker listen for metrics itself, whose place is free once that is gone.
+    fn listen_for_metrics_again(&mut self) {
+        if let Some(address) = self.config.metrics_listen
+            && self.sockets.metrics.is_none()
+        {
+            match sockets::listen_for_metrics(address) {
+                Ok(metrics) => self.sockets.metrics = Some(metrics),
+                Err(error) => self.log.error("there are no metrics", &[("error", &chain(&error))]),
             }
         }
     }
@@ -337,10 +362,9 @@ impl Keeper {
             [OsStr::new("ptyd")].into_iter().chain(self.config.worker_argument.iter().map(OsStr::new));
         let arguments: Vec<CString> =
             arguments.filter_map(|text| CString::new(text.as_bytes()).ok()).collect();
-        let metrics = self.config.metrics_listen.map(|address| format!("PTYD_METRICS_LISTEN={address}"));
         let environment = [format!("PTYD_LOG={}", self.config.log), WORKER_PATH.to_owned()];
         let environment: Vec<CString> =
-            environment.into_iter().chain(metrics).filter_map(|text| CString::new(text).ok()).collect();
+            environment.into_iter().filter_map(|text| CString::new(text).ok()).collect();
         let stderr = io::stderr();
         let pid = child::start(&Plan {
             standard: [self.null.as_fd(), stderr.as_fd(), stderr.as_fd()],

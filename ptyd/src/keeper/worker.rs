@@ -146,6 +146,11 @@ impl Worker {
         self.up().is_some_and(|up| up.stage == Stage::Serving && up.stop_by.is_none())
     }
 
+    /// Whether it was told to stop.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.up().is_some_and(|up| up.stop_by.is_some())
+    }
+
     /// Whether it is process `pid`.
     pub(super) fn is(&self, pid: Pid) -> bool {
         self.up().is_some_and(|up| up.pid == pid)

@@ -1,27 +1,34 @@
 //! What the worker counts, for Prometheus (docs/metrics.md). It is all of this worker: the next one begins at zero.
 
-use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use devpocket_shared::metrics::Metrics;
 use devpocket_shared::wire::{Resume, SnapshotReason};
 use metrics::{Counter, counter, describe_counter, describe_gauge, gauge};
-use tokio::net::TcpListener;
-use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::Context;
-
-/// Between two attempts to bind the listener: the worker before this one may hold it for a moment.
-const BIND_AGAIN: Duration = Duration::from_millis(250);
 
 // Handles, not names to be looked up: these are counted for each read and write.
 static OUTPUT: LazyLock<Counter> = LazyLock::new(|| counter!("ptyd_output_bytes_total"));
 static INPUT: LazyLock<Counter> = LazyLock::new(|| counter!("ptyd_input_bytes_total"));
 
-/// Begins to count, and to show the numbers at `address`.
-pub(super) fn show(context: &Context, address: SocketAddr) {
+/// Begins to count, and to show the numbers to who comes to `listener`, the keeper's.
+pub(super) fn show(context: &Context, listener: OwnedFd) {
+    let listener = TcpListener::from(listener);
+    let listening = listener.local_addr().and_then(|address| {
+        listener.set_nonblocking(true)?;
+        Ok((address, tokio::net::TcpListener::from_std(listener)?))
+    });
+    let (address, listener) = match listening {
+        Ok(listening) => listening,
+        Err(err) => {
+            warn!(%err, "there will be no metrics: their listener cannot be used");
+            return;
+        }
+    };
     let metrics = match Metrics::install("ptyd worker", env!("CARGO_PKG_VERSION")) {
         Ok(metrics) => metrics,
         Err(err) => {
@@ -48,24 +55,9 @@ pub(super) fn show(context: &Context, address: SocketAddr) {
         "ptyd_snapshots_shortened_total",
         "Snapshots without the scrollback asked for, by cause"
     );
-    let showing = async move {
-        let mut told = false;
-        let listener = loop {
-            match TcpListener::bind(address).await {
-                Ok(listener) => break listener,
-                Err(err) if !told => {
-                    warn!(%err, "PTYD_METRICS_LISTEN: cannot listen on {address}, trying again");
-                    told = true;
-                }
-                Err(_) => {}
-            }
-            sleep(BIND_AGAIN).await;
-        };
-        info!("metrics are at http://{address}/metrics");
-        metrics.serve(listener).await;
-    };
+    info!("metrics are at http://{address}/metrics");
     let stop = context.stop.clone();
-    context.tasks.spawn(async move { stop.run_until_cancelled(showing).await });
+    context.tasks.spawn(async move { stop.run_until_cancelled(metrics.serve(listener)).await });
 }
 
 /// Notes what can be looked up at any time.

@@ -161,9 +161,15 @@ async fn make(
     // A task of its own: a client that vanishes half way must not leave half a session.
     let creating = context.tasks.spawn({
         let context = Arc::clone(context);
-        async move { create::create(&context, request, limits).await }
+        async move { context.stop.run_until_cancelled(create::create(&context, request, limits)).await }
     });
-    let made = creating.await.unwrap_or_else(|_| Err(failure(ErrorCode::Internal, "creating failed")));
+    let made = match creating.await {
+        Ok(Some(made)) => made,
+        // This worker hears no more of the keeper. Without an answer the same is asked of the next one, which finds the session
+        // if there is one.
+        Ok(None) => return Ok(()),
+        Err(_) => Err(failure(ErrorCode::Internal, "creating failed")),
+    };
     let made = match made {
         Ok(made) => made,
         Err(failure) => return reply(&mut writer, &Answer::Failed(failure)).await,

@@ -206,7 +206,7 @@ fn a_worker_without_good_certificates_serves_the_unix_socket() {
     socket::send(ours.as_fd(), &ToWorker::AllAdopted, &[]).unwrap();
     let worker = std::thread::spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(ptyd::worker::run(theirs, None))
+        runtime.block_on(ptyd::worker::run(theirs))
     });
     wait_readable("the worker says something", &ours);
     let (said, _) = socket::receive::<ToKeeper>(ours.as_fd(), &mut vec![0; MAX_PACKET_BYTES]).unwrap();

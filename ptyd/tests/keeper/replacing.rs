@@ -1,12 +1,14 @@
 //! The keeper's own program is replaced in place.
 
 use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use devpocket_shared::wire::ErrorCode;
 use nix::sys::signal::Signal;
-use ptyd::handover::{ExitStatus, ToKeeper, ToWorker};
+use ptyd::handover::{Descriptor, ExitStatus, ToKeeper, ToWorker, Welcome};
 
 use crate::node::{Node, PATIENCE, binary_of, clock, put, runs, wait_until};
 use crate::worker::{Worker, command, owner};
@@ -99,8 +101,12 @@ fn a_binary_that_refuses_the_state_changes_nothing() {
 
 #[test]
 fn a_program_replaced_again_and_again_keeps_its_descriptors_in_order() {
-    let node = Node::start();
-    let mut worker = node.serving();
+    let node = Node::start_with(|command| {
+        command.args(["--metrics-listen", "127.0.0.1:0"]);
+    });
+    let mut worker = node.worker();
+    let (welcome, descriptors, _) = worker.take_over();
+    let metrics = metrics_address(&welcome, descriptors);
     let shell = worker.sh("while read x; do echo \"<$x>\"; done");
     let mut open = Vec::new();
     for round in 0..5 {
@@ -108,8 +114,9 @@ fn a_program_replaced_again_and_again_keeps_its_descriptors_in_order() {
         until_stop(&mut worker);
         worker.leave();
         worker = node.worker();
-        let (_, _, sessions) = worker.take_over();
+        let (welcome, descriptors, sessions) = worker.take_over();
         assert_eq!(sessions[0].pid, shell.pid);
+        assert_eq!(metrics_address(&welcome, descriptors), metrics);
         sessions[0].type_text(&format!("{round}\n"));
         sessions[0].output_with(&format!("<{round}>"));
         open.push(fs::read_dir(format!("/proc/{}/fd", node.pid())).map(Iterator::count).unwrap_or(0));
@@ -168,7 +175,8 @@ fn a_state_directory_in_any_disorder_costs_no_session() {
     worker.sh("exec cat");
 }
 
-/// A re-exec waits until no session is starting, which in a busy node was never so.
+/// A re-exec waits until no session is starting, which in a busy node was never so. And what was asked for while it waited
+/// was refused: it is the next worker's to ask for.
 #[test]
 fn a_steady_stream_of_new_sessions_does_not_hold_a_replacement_up() {
     const AT_ONCE: usize = 64;
@@ -187,7 +195,7 @@ fn a_steady_stream_of_new_sessions_does_not_hold_a_replacement_up() {
             waiting += 1;
         }
         match worker.next().0 {
-            ToWorker::Spawned { .. } | ToWorker::SpawnFailed { .. } => waiting -= 1,
+            ToWorker::Spawned { .. } => waiting -= 1,
             ToWorker::Exited { session_id, .. } => {
                 worker.say(&ToKeeper::Drained { session_id });
                 worker.say(&ToKeeper::Forget { session_id });
@@ -201,6 +209,14 @@ fn a_steady_stream_of_new_sessions_does_not_hold_a_replacement_up() {
     let (_, _, sessions) = worker.take_over();
     assert!(sessions.iter().any(|session| session.pid == shell.pid));
     worker.sh("exec cat");
+}
+
+/// Where the metrics are that a worker was told to show.
+fn metrics_address(welcome: &Welcome, descriptors: Vec<OwnedFd>) -> SocketAddr {
+    let mut given = welcome.descriptors.iter().zip(descriptors);
+    let (_, listener) =
+        given.find(|(kind, _)| **kind == Descriptor::Metrics).expect("a listener for metrics");
+    TcpListener::from(listener).local_addr().unwrap()
 }
 
 fn until_stop(worker: &mut Worker) {

@@ -1,7 +1,7 @@
 //! How the keeper starts, what it refuses, and what a worker is given.
 
 use std::fs::{self, File};
-use std::net::UdpSocket;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -64,6 +64,31 @@ fn a_worker_is_given_sockets_keys_and_nothing_else() {
     let expected =
         if is_root() { User::from_name("devpocket-worker") } else { User::from_uid(nix::unistd::geteuid()) };
     assert_eq!(owner, expected.unwrap().unwrap().uid.as_raw());
+}
+
+/// Each worker once bound it anew, and tried for ever, in silence, where somebody else listened.
+#[test]
+fn metrics_are_listened_for_from_the_start_and_a_place_that_is_taken_is_said() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Node::command(dir.path(), Path::new(env!("CARGO_BIN_EXE_ptyd")));
+    assert!(!command.args(["--metrics-listen", &address]).status().unwrap().success());
+    let log = fs::read_to_string(dir.path().join("log")).unwrap();
+    assert!(log.contains(&format!("cannot listen on PTYD_METRICS_LISTEN {address}")), "{log}");
+    drop(taken);
+
+    let node = Node::start_with(|command| {
+        command.args(["--metrics-listen", &address]);
+    });
+    let _scraper = TcpStream::connect(&address).expect("it waits for a worker that takes it");
+    let mut worker = node.worker();
+    let (welcome, descriptors, _) = worker.take_over();
+    let mut given = welcome.descriptors.iter().zip(descriptors);
+    let (_, listener) = given.find(|(kind, _)| **kind == Descriptor::Metrics).expect("a listener");
+    let listener = TcpListener::from(listener);
+    listener.set_nonblocking(false).unwrap();
+    listener.accept().unwrap();
 }
 
 /// It reads what anybody sends: whoever gets hold of it must not get further by a set-user-id program.
