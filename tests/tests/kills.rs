@@ -71,6 +71,7 @@ async fn kill_in_a_flood(name: &str, link: LinkKind, framing: Framing, kills: &[
         });
         flowed.await.unwrap_or_else(|violation| panic!("before blow {index} {blow:?}: {violation}"));
         let before = stack.worker_ready().await;
+        let uncertain = client.uncertain.len();
         let strikes_worker = matches!(blow, Blow::Worker | Blow::Both);
         if strikes_worker {
             assert!(stack.kill_worker(), "there was a worker a moment ago");
@@ -93,8 +94,14 @@ async fn kill_in_a_flood(name: &str, link: LinkKind, framing: Framing, kills: &[
         });
         goes_on.await.unwrap_or_else(|violation| panic!("after blow {index} {blow:?}: {violation}"));
         flood.expect_same_program();
+        // The one message that a killed worker was just handing over; who ends by itself, or is no worker, leaves none.
+        let most = usize::from(strikes_worker);
+        let told = &client.uncertain[uncertain..];
+        assert!(told.len() <= most, "blow {index} {blow:?} left {told:?} uncertain");
     }
+    let uncertain = client.uncertain.clone();
     flood.prove(&mut client, &mut typist).await;
+    assert_eq!(client.uncertain, uncertain, "nothing more is uncertain where nothing more was killed");
     eprintln!(
         "{name}: {} bytes, {} lines typed, {} uncertain, {:?}",
         client.received(),

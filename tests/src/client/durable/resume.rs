@@ -26,6 +26,9 @@ impl<S: Sink> Durable<S> {
         self.session = Some(attached.session);
         // The window counts from the offset where this attachment begins.
         (self.acked, self.window_from) = (self.received, self.received);
+        if attached.input_uncertain > attached.input_seq {
+            return Err(self.violation(&format!("what is uncertain counts as applied: {}", message.body)));
+        }
         if let Some(seq) = attached.input_uncertain
             && !self.uncertain.contains(&seq)
         {
