@@ -224,3 +224,32 @@ async fn an_end_that_a_killed_worker_did_not_see_is_told_although_a_child_keeps_
     let (_output, exited) = again.read_to_end(attached.session).await;
     assert_eq!(exited.data()["exit"], json!({"code": 3}), "{}", exited.body);
 }
+
+/// Who ended many sessions at once was sent away as if it had talked nonsense.
+#[tokio::test]
+async fn ends_that_are_too_many_at_once_are_refused_one_by_one_and_the_socket_stays() {
+    // More than the bad messages that close a socket.
+    const ASKED: usize = 230;
+    let stack = Stack::start().await;
+    let (mut other, attached) =
+        session(&stack, Framing::Json, raw_script("trap '' HUP; printf ready; exec cat")).await;
+    other.read_until(attached.session, "ready").await;
+    let mut socket = Socket::must_open(&stack.opening(0, Framing::Json)).await;
+    for _ in 0..ASKED {
+        socket.send(&json!({"type": "terminate", "session_id": attached.session}));
+    }
+    let (mut ended, mut refused) = (0, 0);
+    while ended + refused < ASKED {
+        let told = socket.wait("each end, or why not", |event| match event {
+            Event::Message(message) if message.status() == Some("exited") => Some(true),
+            Event::Message(message) if message.error() == Some("rate_limited") => {
+                assert!(message.is_retryable(), "{}", message.body);
+                Some(false)
+            }
+            _ => None,
+        });
+        if told.await { ended += 1 } else { refused += 1 }
+    }
+    assert_eq!(ended, 16, "so many at a time, as docs/protocol.md has it");
+    assert_eq!(socket.ask(json!({"type": "ping", "data": 1})).await.kind, "pong");
+}

@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use devpocket_shared::ids::{ClientId, Offset, Seq, SessionId, TerminalSize};
+use devpocket_shared::ids::{BadClientId, ClientId, Offset, Seq, SessionId, TerminalSize};
 use devpocket_shared::wire::message::MAX_HISTORY_LINES;
 use devpocket_shared::wire::{Attach, AttachMode, CreationKey, Delivery, ErrorCode, Signal, Spec};
 use serde_json::{Map, Value, json};
@@ -215,7 +215,9 @@ fn connect(data: &Map<String, Value>, default: Delivery, attaches: bool) -> Resu
 
 fn attach(data: &Map<String, Value>, default: Delivery) -> Result<Attach, BadField> {
     let client_id = text(data, "client_id")?.map(|id| ClientId::try_from(id.to_owned()));
-    let client_id = client_id.transpose().map_err(|err| invalid("client_id", &err.to_string()))?;
+    let client_id = client_id
+        .transpose()
+        .map_err(|BadClientId| invalid("client_id", &format!("of 1 to {} bytes", ClientId::MAX_BYTES)))?;
     let mode = match text(data, "mode")? {
         None | Some("control") => AttachMode::Control,
         Some("view") => AttachMode::View,
@@ -362,6 +364,14 @@ mod tests {
     use super::*;
 
     const ID: &str = "0190a0a0-0000-7000-8000-000000000001";
+
+    #[test]
+    fn what_a_client_id_must_be_is_said_in_words() {
+        let long = "x".repeat(65);
+        let text = format!(r#"{{"type":"attach","session_id":"{ID}","data":{{"client_id":"{long}"}}}}"#);
+        let complaint = parse(&text, Delivery::Lossless).unwrap_err();
+        assert_eq!(complaint.message, "client_id must be of 1 to 64 bytes");
+    }
 
     #[test]
     fn what_is_wrong_with_a_message_is_said_with_its_field() {

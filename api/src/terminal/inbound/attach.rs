@@ -94,7 +94,8 @@ impl Inbound<'_> {
         let Ok(ending_permit) = Arc::clone(&self.endings).try_acquire_owned() else {
             let message = "too many sessions are being ended at once";
             let error = reply::error(Some(session_id), ErrorCode::RateLimited, message, Value::Null);
-            return self.complain(error.answering(request_id)).await;
+            // Who tidies up does nothing bad: this counts towards no close.
+            return Ok(self.reply(error.answering(request_id)).await?);
         };
         let (terminal, owner) = (Arc::clone(self.terminal), self.identity.user_id);
         let (to_client, link_id) = (self.to_client.clone(), self.request_id.clone());
