@@ -8,6 +8,7 @@ mod child;
 mod keeper;
 mod launch;
 mod layout;
+mod ptyd_log;
 mod settings;
 mod users;
 
@@ -69,6 +70,14 @@ pub enum StandaloneError {
         /// Why not.
         source: io::Error,
     },
+    /// The metrics' address cannot be listened on.
+    #[error("METRICS_LISTEN: cannot listen on {address}")]
+    Metrics {
+        /// Which one.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
     /// A variable is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -103,14 +112,19 @@ pub enum StandaloneError {
 pub async fn supervise(args: StandaloneArgs, say: &dyn Fn(&str)) -> Result<(), StandaloneError> {
     args.serve.check_standalone()?;
     for name in not_read(&args) {
-        warn!("nobody reads {name}: standalone has a ptyd of its own, at places of its own");
+        warn!("nobody reads {name}: standalone has a ptyd of its own, with places and users of its own");
     }
+    keeper::check_config().await?;
     let users = Uid::effective().is_root().then(Users::ensure).transpose()?;
     let layout = Layout::prepare(args.serve.database.data_dir.as_deref(), users.as_ref(), say)?;
     let _lock = layout.lock()?;
     let address = args.serve.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8000)));
     // Before ptyd is started: a port in use is the likeliest failure.
     let listener = listen(address).await.map_err(|source| StandaloneError::Listen { address, source })?;
+    if let Some(address) = args.serve.metrics_listen {
+        // Only tried: the api listens there itself.
+        drop(listen(address).await.map_err(|source| StandaloneError::Metrics { address, source })?);
+    }
     devpocket_shared::certificates::make_all(&layout.link())?;
 
     let mut ends = Ends::new().map_err(StandaloneError::Process)?;
@@ -131,7 +145,7 @@ pub async fn supervise(args: StandaloneArgs, say: &dyn Fn(&str)) -> Result<(), S
     loop {
         tokio::select! {
             () = ends.asked() => break,
-            _ = log_looks.tick() => keeper::trim_log(&layout),
+            _ = log_looks.tick() => ptyd_log::trim(&layout.ptyd_log()),
             ended = api.wait() => {
                 let status = ended.map_err(StandaloneError::Process)?;
                 // 1 is what main gives back when a start fails; nobody can have a session in a ptyd just started for it.
@@ -159,8 +173,11 @@ fn not_read(args: &StandaloneArgs) -> Vec<&'static str> {
     let told = |name: &&str| std::env::vars_os().any(|(told, _)| told == *name);
     let address = args.serve.ptyd_address.is_some().then_some("PTYD_ADDRESS");
     let certificates = args.serve.link_cert_dir.is_some().then_some("LINK_CERT_DIR");
-    let places = ["PTYD_STATE_DIR", "PTYD_SOCKET", "PTYD_LINK_CERT_DIR"].into_iter().filter(told);
-    address.into_iter().chain(certificates).chain(places).collect()
+    let places = ["PTYD_STATE_DIR", "PTYD_SOCKET", "PTYD_LINK_CERT_DIR"];
+    // As root these are ours to say, and otherwise everything runs as us.
+    let users = ["PTYD_WORKER_USER", "PTYD_LINK_USER"];
+    let ptyds = places.into_iter().chain(users).filter(told);
+    address.into_iter().chain(certificates).chain(ptyds).collect()
 }
 
 /// Listens at an address. The api of a supervisor that was killed a moment ago is about to leave it.

@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
@@ -350,7 +350,8 @@ fn an_operator_is_told_at_once_and_why_a_database_does_not_answer() {
     assert!(!said.contains("waiting for the database") && began.elapsed() < SOON / 2, "{said}");
 }
 
-/// The story: a standalone started ptyd before its api found that the database was none.
+/// The story: a standalone started ptyd before its api found that the database was none; ptyd's own variables were looked at
+/// by ptyd alone, when users and directories had been made.
 #[test]
 fn a_standalone_with_a_bad_value_starts_and_makes_nothing() {
     let directory = tempfile::tempdir().unwrap();
@@ -359,6 +360,9 @@ fn a_standalone_with_a_bad_value_starts_and_makes_nothing() {
         ("REDIS_URL", "http://x"),
         ("SMTP_URL", "http://x"),
         ("METRICS_TOKEN_FILE", "/nonexistent"),
+        ("PTYD_RING_BYTES", "5"),
+        ("PTYD_METRICS_LISTEN", "9100"),
+        ("PTYD_LOG", "=nonsense="),
     ] {
         let data = directory.path().join("data");
         let mut standalone = Command::new(env!("CARGO_BIN_EXE_devpocket"));
@@ -367,5 +371,46 @@ fn a_standalone_with_a_bad_value_starts_and_makes_nothing() {
         let said = String::from_utf8(ended.stderr).unwrap();
         assert!(!ended.status.success() && said.contains(variable), "{variable}: {said}");
         assert!(!data.exists(), "{variable}: {said}");
+    }
+}
+
+#[test]
+fn a_standalone_whose_port_for_metrics_is_taken_starts_no_ptyd() {
+    let directory = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut standalone = Command::new(env!("CARGO_BIN_EXE_devpocket"));
+    standalone.arg("standalone").env_clear().env("LISTEN", "127.0.0.1:0").env("METRICS_LISTEN", &address);
+    let data = directory.path().join("data");
+    let ended = standalone.env("DATA_DIR", &data).current_dir(directory.path()).output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(!ended.status.success() && said.contains(&format!("METRICS_LISTEN: cannot listen on {address}")));
+    assert!(!said.contains("started ptyd") && !data.join("run/ptyd.sock").exists(), "{said}");
+}
+
+/// The story: standalone put its own words in the place of an operator's and said nothing.
+#[test]
+fn a_standalone_warns_of_what_it_does_not_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let unread = [
+        "PTYD_ADDRESS",
+        "LINK_CERT_DIR",
+        "PTYD_STATE_DIR",
+        "PTYD_SOCKET",
+        "PTYD_LINK_CERT_DIR",
+        "PTYD_WORKER_USER",
+        "PTYD_LINK_USER",
+    ];
+    let mut standalone = Command::new(env!("CARGO_BIN_EXE_devpocket"));
+    standalone.arg("standalone").env_clear().envs(unread.map(|name| (name, "unix:/nowhere")));
+    // It ends for want of a port.
+    standalone.env("LISTEN", taken.local_addr().unwrap().to_string());
+    standalone.env("DATA_DIR", directory.path().join("data"));
+    let ended = standalone.current_dir(directory.path()).output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(!ended.status.success() && said.contains("LISTEN: cannot listen"), "{said}");
+    for name in unread {
+        assert!(said.contains(&format!("nobody reads {name}:")), "{name}: {said}");
     }
 }

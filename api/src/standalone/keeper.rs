@@ -2,10 +2,10 @@
 //! link's frames.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs;
+use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::layout::Layout;
+use super::ptyd_log;
 use super::settings::Settings;
 use super::users::{self, Users};
 use super::{Ends, signal_process};
@@ -32,10 +33,6 @@ const START_LIMIT: Duration = Duration::from_secs(15);
 const END_LIMIT: Duration = Duration::from_secs(15);
 /// How often it is looked at while it starts.
 const LOOK: Duration = Duration::from_millis(20);
-/// Of a log longer than this, so much is put aside, and it begins anew.
-const MAX_LOG_BYTES: u64 = 10 << 20;
-/// How much of the log an error quotes.
-const QUOTED_BYTES: u64 = 2 << 10;
 
 /// Variables a keeper needs from outside: it gives a session its language and time zone, and nothing else of it.
 const PASSED_ON: [&str; 6] = ["PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "HOME"];
@@ -56,6 +53,12 @@ pub enum KeeperError {
         path: PathBuf,
         /// Why not.
         source: io::Error,
+    },
+    /// A variable of its own is wrong.
+    #[error("it refuses its settings:\n{said}")]
+    Config {
+        /// What it said.
+        said: String,
     },
     /// It ended instead of listening.
     #[error("it ended at once ({status}) and said:\n{log}")]
@@ -165,9 +168,9 @@ impl Keeper {
 }
 
 async fn start(path: &Path, layout: &Layout, users: Option<&Users>) -> Result<(u32, Life), KeeperError> {
-    let log_path = layout.log().join("ptyd.log");
+    let log_path = layout.ptyd_log();
     let file = |source| KeeperError::File { path: log_path.clone(), source };
-    let (log, from) = open_log(&log_path).map_err(file)?;
+    let (log, from) = ptyd_log::open(&log_path).map_err(file)?;
     let ourselves = std::env::current_exe().map_err(file)?;
     let mut child = Command::new(ourselves)
         .arg("launch-keeper")
@@ -188,7 +191,7 @@ async fn start(path: &Path, layout: &Layout, users: Option<&Users>) -> Result<(u
                 return Ok(found);
             }
             if let Ok(Some(status)) = child.try_wait() {
-                return Err(KeeperError::Ended { status, log: quote(&log_path, from) });
+                return Err(KeeperError::Ended { status, log: ptyd_log::quote(&log_path, from) });
             }
         }
     });
@@ -204,7 +207,7 @@ async fn start(path: &Path, layout: &Layout, users: Option<&Users>) -> Result<(u
             if let Some(pid) = child.id() {
                 signal_process(pid, Signal::SIGTERM);
             }
-            Err(KeeperError::Silent { log: quote(&log_path, from) })
+            Err(KeeperError::Silent { log: ptyd_log::quote(&log_path, from) })
         }
     }
 }
@@ -275,13 +278,27 @@ fn program() -> Result<PathBuf, KeeperError> {
     if path.is_file() { Ok(path) } else { Err(KeeperError::NoProgram { path }) }
 }
 
+/// Has ptyd read what the operator said to it, before anything is made.
+pub(super) async fn check_config() -> Result<(), KeeperError> {
+    let path = program()?;
+    let mut asked = Command::new(&path);
+    asked.arg("--check-config").env_clear().envs(said_by_operator()).current_dir("/").stdin(Stdio::null());
+    let answer = asked.output().await.map_err(|source| KeeperError::File { path, source })?;
+    if answer.status.success() {
+        return Ok(());
+    }
+    Err(KeeperError::Config { said: String::from_utf8_lossy(&answer.stderr).trim().to_owned() })
+}
+
+fn said_by_operator() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| {
+        name.to_str().is_some_and(|name| PASSED_ON.contains(&name) || name.starts_with("PTYD_"))
+    })
+}
+
 /// A keeper's environment: what the operator said to it, and nothing else of ours.
 fn environment(layout: &Layout, users: Option<&Users>) -> Vec<(OsString, OsString)> {
-    let mut all: Vec<(OsString, OsString)> = std::env::vars_os()
-        .filter(|(name, _)| {
-            name.to_str().is_some_and(|name| PASSED_ON.contains(&name) || name.starts_with("PTYD_"))
-        })
-        .collect();
+    let mut all: Vec<(OsString, OsString)> = said_by_operator().collect();
     let mut set = |name: &str, value: OsString| {
         all.retain(|(held, _)| held != name);
         all.push((name.into(), value));
@@ -297,55 +314,8 @@ fn environment(layout: &Layout, users: Option<&Users>) -> Vec<(OsString, OsStrin
     all
 }
 
-/// Puts the older part of ptyd's log aside if it has grown long.
-pub(super) fn trim_log(layout: &Layout) {
-    let path = layout.log().join("ptyd.log");
-    if let Err(err) = trim(&path) {
-        warn!("{} cannot be put aside: {err}", path.display());
-    }
-}
-
-/// Copies the end of a long file aside and empties it where it is: a ptyd that runs appends to it and to no other.
-fn trim(path: &Path) -> io::Result<()> {
-    let mut log = match OpenOptions::new().read(true).write(true).open(path) {
-        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
-        opened => opened?,
-    };
-    let length = log.metadata()?.len();
-    if length <= MAX_LOG_BYTES {
-        return Ok(());
-    }
-    let aside = path.with_extension("log.1");
-    let mut to = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(aside)?;
-    log.seek(SeekFrom::Start(length - MAX_LOG_BYTES))?;
-    io::copy(&mut log, &mut to)?;
-    log.set_len(0)
-}
-
-/// The log, and where what is written next begins.
-fn open_log(path: &Path) -> io::Result<(File, u64)> {
-    trim(path)?;
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-    let from = file.metadata()?.len();
-    Ok((file, from))
-}
-
-/// The last of what was logged since `from`.
-fn quote(path: &Path, from: u64) -> String {
-    let read = || -> io::Result<String> {
-        let mut file = File::open(path)?;
-        let end = file.metadata()?.len();
-        file.seek(SeekFrom::Start(from.max(end.saturating_sub(QUOTED_BYTES))))?;
-        let mut bytes = Vec::new();
-        file.take(QUOTED_BYTES).read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
-    };
-    read().unwrap_or_else(|err| format!("({}: {err})", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::os::unix::net::UnixListener;
 
     use super::*;
@@ -419,37 +389,5 @@ mod tests {
         }
         let socket = environment.iter().filter(|(name, _)| name == "PTYD_SOCKET").collect::<Vec<_>>();
         assert_eq!(socket, [&("PTYD_SOCKET".into(), dir.path().join("run/ptyd.sock").into())]);
-    }
-
-    #[test]
-    fn an_error_quotes_this_start_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("ptyd.log");
-        fs::write(&path, "of a former life\n").unwrap();
-        let (_log, from) = open_log(&path).unwrap();
-        fs::write(&path, "of a former life\nno terminals here\n").unwrap();
-        assert_eq!(quote(&path, from), "no terminals here");
-    }
-
-    /// A ptyd that was not started anew for months once filled the disk.
-    #[test]
-    fn of_a_long_log_that_is_still_written_to_the_end_is_put_aside() {
-        let dir = tempfile::tempdir().unwrap();
-        let (path, aside) = (dir.path().join("ptyd.log"), dir.path().join("ptyd.log.1"));
-        trim(&path).unwrap();
-        let (mut log, _) = open_log(&path).unwrap();
-        log.write_all(b"first").unwrap();
-        log.set_len(MAX_LOG_BYTES).unwrap();
-        trim(&path).unwrap();
-        assert!(!aside.exists());
-        log.write_all(b"last").unwrap();
-        trim(&path).unwrap();
-        log.write_all(b"next").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"next");
-        let aside = fs::read(&aside).unwrap();
-        assert_eq!(aside.len() as u64, MAX_LOG_BYTES);
-        assert!(aside.ends_with(b"\0last") && aside.starts_with(b"t\0"));
-        let (_log, from) = open_log(&path).unwrap();
-        assert_eq!(from, 4);
     }
 }

@@ -127,8 +127,13 @@ impl Layout {
         self.root.join("link")
     }
 
-    pub(super) fn log(&self) -> PathBuf {
+    fn log(&self) -> PathBuf {
         self.root.join("log")
+    }
+
+    /// What ptyd logs.
+    pub(super) fn ptyd_log(&self) -> PathBuf {
+        self.log().join("ptyd.log")
     }
 
     /// State of ptyd.
