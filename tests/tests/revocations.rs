@@ -129,3 +129,23 @@ async fn an_api_alone_remembers_itself_whom_it_signed_out() {
     }
     rest(&stack, 0, &changing).post_nothing("/api/auth/ws-ticket").await.expect(200);
 }
+
+#[tokio::test]
+async fn an_operator_is_told_that_redis_could_not_be() {
+    let mut stack = on_postgres(true, 1).await;
+    let other = Account::login(stack.address(0), "owner").await;
+    stack.redis.as_mut().expect("a Redis").stop();
+    let devices =
+        Rest::new(stack.address(0), Some(&other.access_token)).get("/api/auth/devices").await.expect(200);
+    let id = devices["devices"][0]["id"].as_str().expect("an id").to_owned();
+    let one = stack.admin_command(&["revoke-devices", "owner", "--device", &id]);
+    assert!(one.code == 0 && one.printed.contains("Redis did not answer"), "{one:?}");
+    let all = stack.admin_command(&["revoke-devices", "owner", "--json"]).json();
+    assert_eq!((&all["revoked"], &all["redis_told"]), (&json!(1), &json!(false)));
+    // The database has it all the same.
+    for account in [&stack.admin, &other] {
+        let asked = rest(&stack, 0, account);
+        wait_until("it is signed out", SEEN_WITHIN, async || asked.get("/api/auth/me").await.status == 401)
+            .await;
+    }
+}

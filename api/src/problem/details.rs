@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 /// The detail of a code; of a status, for codes without one.
 pub(super) fn of(code: &str, status: StatusCode) -> &'static str {
     match code {
-        "bad_request" => "The path, the query or a header cannot be read",
+        "bad_request" => "The path, the query, a header or the body cannot be read",
         "malformed_json" => "Send a JSON object in UTF-8",
         "not_authenticated" => "Send an access token, as Authorization: Bearer",
         "token_invalid" => "Nobody here made it, or for something else; sign in again",
@@ -41,12 +41,14 @@ pub(super) fn of(code: &str, status: StatusCode) -> &'static str {
         "request_timeout" => "The request, or what it needs, took too long; it may have been done",
         "payload_too_large" => "A body has at most 1 MiB",
         "unsupported_media_type" => "Send application/json",
-        "invalid_fields" => "The body must be a JSON object",
+        "invalid_fields" => "The call's fields are needed by name, not a list or a single value",
         "rate_limited" => "Retry-After says when to come back, RateLimit what there is",
         "upgrade_required" => "This is a WebSocket, of version 13",
         "websocket_expected" => "This path is for WebSockets",
         "origin_not_allowed" => "The server's operator names the origins of pages in CORS_ORIGINS",
-        "draining" => "Come back at once: another server answers, or this one when it has started again",
+        "draining" => {
+            "Retry-After says when to come back: another api answers then, or this one once it has started again"
+        }
         "idempotency_key_unsupported" => {
             "Send it without the key; whoever is not sure looks before sending it again"
         }
