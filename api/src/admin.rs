@@ -20,6 +20,7 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::config::{ConfigError, DatabaseArgs};
+use crate::coordination::RedisUrlError;
 use crate::domain::password::PasswordError;
 use crate::domain::secret_token::NoRandomness;
 use crate::domain::token::BadKeys;
@@ -50,6 +51,10 @@ pub enum AdminCommand {
     CreateUser(accounts::CreateUser),
     /// Give an account another tier.
     SetTier(accounts::SetTier),
+    /// Close an account: all its devices are signed out, and nobody signs in to it; what runs of it goes on.
+    DisableUser(accounts::DisableUser),
+    /// Open a closed account again.
+    EnableUser(accounts::EnableUser),
     /// List the accounts.
     ListUsers(Page),
     /// List the devices an account is signed in on.
@@ -110,6 +115,9 @@ pub enum AdminError {
     /// A variable is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The URL of Redis is no good.
+    #[error("REDIS_URL")]
+    Redis(#[from] RedisUrlError),
     /// The keys in the file are no good.
     #[error("{}", path.display())]
     Keys {
@@ -147,7 +155,7 @@ impl AdminError {
     /// The process's exit code; 0 is done, 5 is noted and not done yet.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::BadValue(_) | Self::Config(_) => 2,
+            Self::BadValue(_) | Self::Config(_) | Self::Redis(_) => 2,
             Self::NotFound { .. } => 3,
             Self::Refused(_) => 4,
             Self::Keys { .. }
@@ -200,6 +208,8 @@ pub async fn run(mut args: AdminArgs, now: OffsetDateTime) -> Result<Outcome, Ad
     let done = match args.command {
         AdminCommand::CreateUser(create) => accounts::create(&database, create, now).await,
         AdminCommand::SetTier(set) => accounts::set_tier(&database, &set, now).await,
+        AdminCommand::DisableUser(disable) => accounts::disable(&database, &disable, now).await,
+        AdminCommand::EnableUser(enable) => accounts::enable(&database, &enable, now).await,
         AdminCommand::ListUsers(page) => accounts::list(&database, page, now).await,
         AdminCommand::ListDevices(list) => devices::list(&database, &list, now).await,
         AdminCommand::RevokeDevices(revoke) => devices::revoke(&database, &revoke, now).await,

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 pub use self::values::project;
 pub(crate) use self::values::secret;
-use self::values::{api_base, http_url, network, origin, switch};
+use self::values::{api_base, http_url, mailbox, network, origin, switch};
 use crate::coordination::RedisCoordination;
 use crate::domain::accounts::LocalSessions;
 use crate::domain::origins::Origin;
@@ -30,6 +30,9 @@ pub const DEFAULT_PROJECT: &str = "DevPocket";
 
 /// Where everything is kept if nobody says where.
 pub const DEFAULT_DATA_DIR: &str = "./data";
+
+/// Fewest bytes of METRICS_TOKEN in production.
+const MIN_METRICS_TOKEN_BYTES: usize = 16;
 
 /// Why LOCAL_SESSIONS=all is refused in production, and warned of elsewhere.
 pub(crate) const ALL_SHARE_A_USER: &str = "all needs a keeper with PTYD_UID_RANGE, which no ptyd has yet: every shell of a node runs as \
@@ -44,12 +47,9 @@ pub struct ServeArgs {
     /// Where the database is.
     #[command(flatten)]
     pub database: DatabaseArgs,
-    /// Redis, as a `redis://` or `rediss://` URL; what several apis agree on is in it [default: none, for one api alone].
-    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_parser = secret)]
-    pub redis_url: Option<SecretString>,
-    /// File that holds REDIS_URL.
-    #[arg(long, env = "REDIS_URL_FILE")]
-    pub redis_url_file: Option<PathBuf>,
+    /// Where the apis agree, and on what for how long.
+    #[command(flatten)]
+    pub agreement: AgreementArgs,
     /// Whether the database's schema is brought up to date at start; off: `devpocket migrate` does it.
     #[arg(long, env = "MIGRATE_AT_START", default_value = "on")]
     pub migrate_at_start: OnOff,
@@ -63,10 +63,6 @@ pub struct ServeArgs {
     /// What signs tokens; there is nothing else.
     #[arg(long, env = "JWT_ALGORITHM", default_value = "HS256")]
     pub jwt_algorithm: JwtAlgorithm,
-    /// How long an access token lives, in minutes.
-    #[arg(long, env = "JWT_ACCESS_TOKEN_EXPIRE_MINUTES", default_value = "60",
-        value_parser = clap::value_parser!(u32).range(1..=525_600))]
-    pub jwt_access_token_expire_minutes: u32,
     /// How long a refresh token lives, in days; each use gives a new one.
     #[arg(long, env = "JWT_REFRESH_TOKEN_EXPIRE_DAYS", default_value = "30",
         value_parser = clap::value_parser!(u32).range(1..=3650))]
@@ -111,7 +107,7 @@ pub struct ServeArgs {
     #[arg(long, env = "SMTP_URL_FILE")]
     pub smtp_url_file: Option<PathBuf>,
     /// Whom mails are from, like `DevPocket <devpocket@example.com>` [default: devpocket at the host of PUBLIC_URL].
-    #[arg(long, env = "MAIL_FROM")]
+    #[arg(long, env = "MAIL_FROM", value_parser = mailbox)]
     pub mail_from: Option<Mailbox>,
     /// Further origins whose pages may use this server, separated by commas.
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',', value_parser = origin)]
@@ -152,6 +148,21 @@ pub struct DatabaseArgs {
     /// File that holds DATABASE_URL.
     #[arg(long, env = "DATABASE_URL_FILE")]
     pub database_url_file: Option<PathBuf>,
+}
+
+/// Flags and environment that say how apis learn of devices that are signed out.
+#[derive(clap::Args, Clone, Debug)]
+pub struct AgreementArgs {
+    /// Redis, as a `redis://` or `rediss://` URL; what several apis agree on is in it [default: none, for one api alone].
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_parser = secret)]
+    pub redis_url: Option<SecretString>,
+    /// File that holds REDIS_URL.
+    #[arg(long, env = "REDIS_URL_FILE")]
+    pub redis_url_file: Option<PathBuf>,
+    /// How long an access token lives, in minutes.
+    #[arg(long, env = "JWT_ACCESS_TOKEN_EXPIRE_MINUTES", default_value = "60",
+        value_parser = clap::value_parser!(u32).range(1..=525_600))]
+    pub jwt_access_token_expire_minutes: u32,
 }
 
 /// Flags and environment of `devpocket migrate`.
@@ -329,15 +340,6 @@ impl ServeArgs {
         Ok(given.map(|(_, secret)| secret))
     }
 
-    fn redis(&self) -> Result<Option<SecretString>, ConfigError> {
-        let names = ("REDIS_URL", "REDIS_URL_FILE");
-        let given = given(names, self.redis_url.as_ref(), self.redis_url_file.as_deref())?;
-        if let Some((variable, url)) = &given {
-            RedisCoordination::check(url).map_err(|problem| wrong(variable, problem.to_string()))?;
-        }
-        Ok(given.map(|(_, url)| url))
-    }
-
     fn mail(&self) -> Result<Mail, ConfigError> {
         let names = ("SMTP_URL", "SMTP_URL_FILE");
         let Some((variable, url)) = given(names, self.smtp_url.as_ref(), self.smtp_url_file.as_deref())?
@@ -360,6 +362,23 @@ impl ServeArgs {
                 Address::new("devpocket", "localhost").expect("an address")
             }),
         )
+    }
+}
+
+impl AgreementArgs {
+    /// The URL of Redis, checked; none if there is none.
+    pub fn redis(&self) -> Result<Option<SecretString>, ConfigError> {
+        let names = ("REDIS_URL", "REDIS_URL_FILE");
+        let given = given(names, self.redis_url.as_ref(), self.redis_url_file.as_deref())?;
+        if let Some((variable, url)) = &given {
+            RedisCoordination::check(url).map_err(|problem| wrong(variable, problem.to_string()))?;
+        }
+        Ok(given.map(|(_, url)| url))
+    }
+
+    /// How long an access token lives.
+    pub fn access_life(&self) -> Duration {
+        Duration::minutes(self.jwt_access_token_expire_minutes.into())
     }
 }
 
@@ -432,7 +451,7 @@ impl Config {
             Mode::Served => (SocketAddr::from(([0, 0, 0, 0], 8000)), Switch::Off),
             Mode::Standalone => (SocketAddr::from(([127, 0, 0, 1], 8000)), Switch::Admin),
         };
-        let (mail, redis) = (args.mail()?, args.redis()?);
+        let (mail, redis) = (args.mail()?, args.agreement.redis()?);
         let environment = args.environment.unwrap_or(match mode {
             Mode::Served => Environment::Production,
             Mode::Standalone => Environment::Development,
@@ -440,6 +459,14 @@ impl Config {
         let refuses_weak_keys = environment == Environment::Production;
         KeyList::accept(&jwt_secret, refuses_weak_keys)
             .map_err(|problem| wrong("JWT_SECRET_KEY", problem.to_string()))?;
+        if environment == Environment::Production
+            && metrics_token
+                .as_ref()
+                .is_some_and(|token| token.expose_secret().len() < MIN_METRICS_TOKEN_BYTES)
+        {
+            let problem = format!("must have at least {MIN_METRICS_TOKEN_BYTES} bytes: strangers may try it");
+            return Err(wrong("METRICS_TOKEN", problem));
+        }
         let local_sessions = args.local_sessions.unwrap_or(local_sessions);
         if matches!(local_sessions, Switch::All) && environment == Environment::Production {
             return Err(wrong("LOCAL_SESSIONS", ALL_SHARE_A_USER));
@@ -462,7 +489,7 @@ impl Config {
             jwt_secret,
             jwt_secret_file: args.jwt_secret_key_file,
             refuses_weak_keys,
-            access_life: Duration::minutes(args.jwt_access_token_expire_minutes.into()),
+            access_life: args.agreement.access_life(),
             refresh_life: Duration::days(args.jwt_refresh_token_expire_days.into()),
             ptyd,
             link_cert_dir: args.link_cert_dir,

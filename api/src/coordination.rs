@@ -2,6 +2,7 @@
 
 mod memory;
 mod redis;
+mod revocations;
 
 pub use memory::MemoryCoordination;
 pub use redis::{RedisCoordination, RedisUrlError};

@@ -10,6 +10,7 @@ pub mod id;
 mod idempotency;
 pub(crate) mod limit;
 pub mod metrics;
+mod numbers;
 pub mod openapi;
 pub mod page;
 pub mod paging;

@@ -1,6 +1,7 @@
 //! The one shape of every HTTP error: RFC 9457 problem+json (API.md section 1), and the only place that knows which
 //! failure has which status.
 
+mod details;
 mod sessions;
 
 use std::borrow::Cow;
@@ -58,8 +59,8 @@ struct Body<'a> {
     /// For people.
     title: &'a str,
     status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'a str>,
+    /// For people: what is wrong in this case, or what can be done about it.
+    detail: &'a str,
     /// A stable word.
     #[schema(pattern = "^[a-z_]+$")]
     code: &'a str,
@@ -190,7 +191,7 @@ impl Problem {
             r#type: format!("urn:devpocket:problem:{}", self.code),
             title: &self.title,
             status: self.status.as_u16(),
-            detail: self.detail.as_deref(),
+            detail: self.detail.as_deref().unwrap_or_else(|| details::of(self.code, self.status)),
             code: self.code,
             errors: &self.errors,
             request_id,

@@ -97,6 +97,7 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let address = listener.local_addr().map_err(RunError::Listener)?;
     counts::begin();
+    openapi::begin_counts();
     let stop = CancellationToken::new();
     let database = Database::open(&config.database, config.schema).await?;
     let tokens = Tokens::new(&config.jwt_secret, config.access_life)?;

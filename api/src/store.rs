@@ -96,8 +96,8 @@ pub trait UserStore: Send + Sync {
     async fn oldest_admin(&self) -> Result<Option<User>, StoreError>;
     /// Whether there is any account.
     async fn any_user(&self) -> Result<bool, StoreError>;
-    /// Stores a new password in place of `old` and signs out every device of the account but one; false, and nothing is
-    /// done, if it has another password by now, is closed or gone, or that one device is signed out.
+    /// Stores a new password in place of `old` and signs out every device of the account but one; which those are. None, and
+    /// nothing is done, if it has another password by now, is closed or gone, or that one device is signed out.
     async fn change_password(
         &self,
         id: UserId,
@@ -105,7 +105,7 @@ pub trait UserStore: Send + Sync {
         new: &SecretString,
         keep: DeviceId,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Option<Vec<DeviceId>>, StoreError>;
 }
 
 /// A refresh token to store.
@@ -240,13 +240,13 @@ pub trait MailTokenStore: Send + Sync {
         purpose: MailPurpose,
         now: OffsetDateTime,
     ) -> Result<Option<UserId>, StoreError>;
-    /// Uses a link up for a new password, and signs every device of its account out.
+    /// Uses a link up for a new password, and signs every device of its account out; whose it was, and which devices.
     async fn reset_password(
         &self,
         token: SecretHash,
         password: &SecretString,
         now: OffsetDateTime,
-    ) -> Result<Option<UserId>, StoreError>;
+    ) -> Result<Option<(UserId, Vec<DeviceId>)>, StoreError>;
     /// Uses a link up as the proof of the address it was sent to; false if it proves nothing any more.
     async fn verify_email(&self, token: SecretHash, now: OffsetDateTime) -> Result<bool, StoreError>;
 }
@@ -279,15 +279,16 @@ pub trait ProfileStore: GoneStore {
     ) -> Result<Option<Settings>, StoreError>;
     /// Forgets what an account has set; false if the account is gone.
     async fn reset_settings(&self, id: UserId) -> Result<bool, StoreError>;
-    /// Deletes an account and everything that is its, and notes that what runs of it is to end; false, and nothing is done,
-    /// if it has another password than `verified` by now, is closed or gone, or the device `by` is signed out.
+    /// Deletes an account and everything that is its, and notes that what runs of it is to end; which devices were signed in.
+    /// None, and nothing is done, if it has another password than `verified` by now, is closed or gone, or the device `by` is
+    /// signed out.
     async fn delete_user(
         &self,
         id: UserId,
         verified: Option<&SecretString>,
         by: DeviceId,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Option<Vec<DeviceId>>, StoreError>;
 }
 
 fn micros(at: OffsetDateTime) -> i64 {

@@ -192,11 +192,11 @@ async fn logs_are_files_of_three_kinds_and_no_secret_is_in_them(
         ("LOG_DIR", "logs"),
         // Everything that any crate says at all.
         ("LOG", "trace"),
-        ("METRICS_TOKEN", "a-metrics-token"),
+        ("METRICS_TOKEN", "a-token-for-the-metrics"),
     ];
     let environment = [&environment, database].concat();
     let mut api = Api::start(directory.path(), &environment);
-    let mut secrets = vec![SECRET.to_owned(), "a-metrics-token".to_owned()];
+    let mut secrets = vec![SECRET.to_owned(), "a-token-for-the-metrics".to_owned()];
     let text = |answer: &str, field: &str| {
         let (_, after) =
             answer.split_once(&format!("\"{field}\":\"")).unwrap_or_else(|| panic!("{field}: {answer}"));

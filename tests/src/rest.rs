@@ -152,6 +152,7 @@ impl Answered {
             && body["status"] == self.status
             && body["error"]["code"] == self.status
             && body["code"].is_string()
+            && body["detail"].as_str().is_some_and(|detail| !detail.is_empty())
             && body["error"]["message"].is_string()
             && self
                 .headers

@@ -153,6 +153,8 @@ async fn revoked_devices_lose_their_terminals_at_every_api_and_no_other_does() {
         let device = Token::parse(&phone.access_token).claims["sid"].as_str().expect("a device").to_owned();
         assert!(listed["devices"].as_array().expect("devices").iter().any(|one| one["id"] == device));
 
+        assert_eq!(listed["devices"][0]["device_type"], "cli", "as the api calls it: {listed}");
+
         let revoke = ["revoke-devices", "owner", "--device", &device];
         assert_eq!(stack.admin_command(&revoke).code, 0);
         let asked = Instant::now();
@@ -175,6 +177,40 @@ async fn revoked_devices_lose_their_terminals_at_every_api_and_no_other_does() {
         let refresh = json!({"refresh_token": phone.refresh_token});
         assert_eq!(post(stack.address(0), "/api/auth/refresh", None, &refresh).await.status().as_u16(), 401);
     }
+}
+
+#[tokio::test]
+async fn a_disabled_account_is_closed_at_every_api_and_an_enabled_one_open_again() {
+    for stack in stacks().await {
+        let ann = Account::register(stack.address(0), "ann").await;
+        assert_eq!(me(&stack, 1, &ann).await, 200);
+        let disabled = stack.admin_command(&["disable-user", "ANN", "--json"]).json();
+        assert_eq!((&disabled["user"]["is_active"], &disabled["revoked"]), (&json!(false), &json!(1)));
+        assert_eq!(disabled["redis_told"], true);
+        for api in 0..2 {
+            let (status, refused) = login(&stack, "ann", PASSWORD).await;
+            assert_eq!((status, &refused["code"]), (403, &json!("account_disabled")), "{refused}");
+            wait_until("its device is signed out", REVOKED_WITHIN, async || {
+                me(&stack, api, &ann).await == 401
+            })
+            .await;
+        }
+        let listed = stack.admin_command(&["list-users"]);
+        assert!(listed.printed.lines().any(|line| line.contains("ann") && line.contains("disabled")));
+        assert_eq!(stack.admin_command(&["disable-user", "ann", "--json"]).json()["revoked"], 0, "again");
+
+        let enabled = stack.admin_command(&["enable-user", "ann@example.com", "--json"]).json();
+        assert_eq!(enabled["user"]["is_active"], true);
+        assert_eq!(login(&stack, "ann", PASSWORD).await.0, 200);
+        assert_eq!(me(&stack, 0, &ann).await, 401, "who was signed out signs in again");
+        for command in ["disable-user", "enable-user"] {
+            stack.admin_command(&[command, "nobody"]).is_refused(3, "no such user: nobody");
+        }
+    }
+}
+
+async fn me(stack: &Stack, api: usize, account: &Account) -> u16 {
+    Rest::new(stack.address(api), Some(&account.access_token)).get("/api/auth/me").await.status
 }
 
 /// A session whose program is told by a file of its own.
@@ -207,6 +243,7 @@ async fn sessions_end_for_real_and_while_no_api_runs_as_soon_as_one_does() {
         let nobody = uuid::Uuid::nil().to_string();
         stack.admin_command(&["end-sessions", &nobody]).is_refused(3, "no such session");
         stack.admin_command(&["end-sessions"]).is_refused(2, "required");
+        stack.admin_command(&["end-sessions", "--wait", "1"]).is_refused(2, "required");
         stack.admin_command(&["end-sessions", &first, "--all"]).is_refused(2, "cannot be used with");
 
         stack.kill_api(0);

@@ -89,10 +89,15 @@ async fn fifty_cut_connections_leave_exactly_one_session_for_each_key() {
         let listed = rest(&stack, 0).get("/api/sessions?limit=100").await.expect(200);
         assert_eq!(listed["total"], CUTS, "no row beside them");
         for (marker, _) in &bodies {
-            let running = proc::all();
-            let shells =
-                running.iter().filter(|process| process.arguments.iter().any(|word| word.contains(marker)));
-            assert_eq!(shells.count(), 1, "no program beside it: {marker}");
+            // A shell that is about to run something looks for a moment like two.
+            wait_until(&format!("no program is beside it: {marker}"), SOON, async || {
+                let running = proc::all();
+                let words = running
+                    .iter()
+                    .filter(|process| process.arguments.iter().any(|word| word.contains(marker)));
+                words.count() == 1
+            })
+            .await;
         }
     }
 }

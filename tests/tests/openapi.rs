@@ -140,7 +140,8 @@ impl Operation<'_> {
             let labels =
                 [format!("method=\"{method}\""), format!("route=\"{path}\""), format!("status=\"{status}\"")];
             let mut lines = metrics.lines().filter(|line| line.starts_with("devpocket_http_requests_total{"));
-            lines.any(|line| labels.iter().all(|label| line.contains(label)))
+            // Those that have not happened stand there as 0.
+            lines.any(|line| labels.iter().all(|label| line.contains(label)) && !line.ends_with(" 0"))
         })
     }
 }

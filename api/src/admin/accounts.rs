@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::devices::{NOT_TOLD, tell};
 use super::{AdminError, Outcome, Page, find_user, table, timestamp, written};
+use crate::config::AgreementArgs;
 use crate::domain::password::{MAX_CHARACTERS, Passwords, weakness};
 use crate::domain::secret_token::{self, NoRandomness};
 use crate::domain::user::{Email, Tier, User, Username, is_shown_as_it_is};
@@ -54,6 +56,22 @@ pub struct SetTier {
     /// When it ends, like 2027-01-31T12:00:00Z; without it, never.
     #[arg(long, value_parser = timestamp)]
     expires: Option<OffsetDateTime>,
+}
+
+/// `disable-user`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct DisableUser {
+    /// Name, mail address or id of the account.
+    user: String,
+    #[command(flatten)]
+    agreement: AgreementArgs,
+}
+
+/// `enable-user`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct EnableUser {
+    /// Name, mail address or id of the account.
+    user: String,
 }
 
 pub(super) async fn create(
@@ -111,6 +129,41 @@ pub(super) async fn set_tier(
     Ok(Outcome::done(text, json!({"user": view(&user, now)})))
 }
 
+pub(super) async fn disable(
+    database: &Database,
+    args: &DisableUser,
+    now: OffsetDateTime,
+) -> Result<Outcome, AdminError> {
+    let redis = args.agreement.redis()?;
+    let user = find_user(database, &args.user).await?;
+    let revoked = database.disable_account(user.id, now).await?;
+    let revoked = revoked.ok_or_else(|| not_found(&args.user))?;
+    let told = tell(redis, &args.agreement, &revoked).await?;
+    let mut text = format!("{} is disabled, {} devices are signed out", user.username, revoked.len());
+    if !told {
+        text.push_str(NOT_TOLD);
+    }
+    let user = view(&User { is_active: false, ..user }, now);
+    Ok(Outcome::done(text, json!({"user": user, "revoked": revoked.len(), "redis_told": told})))
+}
+
+pub(super) async fn enable(
+    database: &Database,
+    args: &EnableUser,
+    now: OffsetDateTime,
+) -> Result<Outcome, AdminError> {
+    let user = find_user(database, &args.user).await?;
+    if !database.enable_account(user.id).await? {
+        return Err(not_found(&args.user));
+    }
+    let text = format!("{} is enabled", user.username);
+    Ok(Outcome::done(text, json!({"user": view(&User { is_active: true, ..user }, now)})))
+}
+
+fn not_found(name: &str) -> AdminError {
+    AdminError::NotFound { kind: "user", name: name.to_owned() }
+}
+
 pub(super) async fn list(
     database: &Database,
     page: Page,
@@ -126,7 +179,7 @@ pub(super) async fn list(
                 user.username.clone(),
                 user.email.clone(),
                 user.tier_at(now).as_str().to_owned(),
-                if user.is_admin { "admin" } else { "" }.to_owned(),
+                role(user).to_owned(),
                 user.last_login_at.map(written).unwrap_or_default(),
             ]
         })
@@ -134,6 +187,14 @@ pub(super) async fn list(
     let text = table(["ID", "USERNAME", "EMAIL", "TIER", "ROLE", "LAST LOGIN"], &rows);
     let users: Vec<Value> = users.iter().map(|user| view(user, now)).collect();
     Ok(Outcome::done(text, json!({"users": users, "total": total, "offset": offset, "limit": limit})))
+}
+
+fn role(user: &User) -> &'static str {
+    match (user.is_active, user.is_admin) {
+        (false, _) => "disabled",
+        (true, true) => "admin",
+        (true, false) => "",
+    }
 }
 
 fn view(user: &User, now: OffsetDateTime) -> Value {

@@ -30,7 +30,7 @@ pub struct ListSessions {
 
 /// `end-sessions`.
 #[derive(clap::Args, Clone, Debug)]
-#[group(id = "which", required = true, multiple = true, args = ["ids", "user", "all"])]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true).args(["ids", "user", "all"]))]
 pub struct EndSessions {
     /// These, by id.
     #[arg(value_name = "ID", conflicts_with_all = ["user", "all"])]

@@ -66,6 +66,7 @@ fn a_bad_value_names_its_variable_and_never_a_secret() {
         (["--debug", "on"], "DEBUG"),
         (["--smtp-url", "http://mail.example"], "SMTP_URL"),
         (["--mail-from", "nobody"], "MAIL_FROM"),
+        (["--metrics-token", "a-short-token"], "METRICS_TOKEN"),
         (["--require-email-verification", "maybe"], "REQUIRE_EMAIL_VERIFICATION"),
         (["--jwt-secret-key-file", "/nonexistent"], "JWT_SECRET_KEY"),
     ] {
@@ -79,6 +80,8 @@ fn a_bad_value_names_its_variable_and_never_a_secret() {
         let said = parse(&flags).unwrap_err();
         assert!(said.contains(variable) && !said.contains(SECRET), "{variable}: {said}");
     }
+    let nobody = config(&["--mail-from", "nobody"]).unwrap_err();
+    assert!(nobody.contains("DevPocket <devpocket@example.com>"), "it says what is: {nobody}");
     let short =
         parse(&["devpocket", "--jwt-secret-key", "short-secret", "--ptyd-address", "unix:/x"]).unwrap_err();
     assert!(short.contains("JWT_SECRET_KEY") && !short.contains("short-secret"), "{short}");
@@ -145,6 +148,15 @@ fn a_database_url_is_read_from_either_place_and_its_password_prints_nowhere() {
     assert!(said.contains("DATABASE_URL") && !said.contains("s3cret"), "{said}");
     let both = config(&["--database-url", "sqlite://x", "--database-url-file", path]).unwrap_err();
     assert!(both.contains("DATABASE_URL_FILE"), "{both}");
+}
+
+#[test]
+fn a_token_for_the_numbers_is_short_where_no_strangers_are_alone() {
+    let short = ["--metrics-token", "a-short-token"];
+    let development = [&short[..], &["--environment", "development"]].concat();
+    assert!(config(&development).unwrap().metrics_token.is_some());
+    assert!(config(&["--metrics-token", "0123456789abcdef"]).unwrap().metrics_token.is_some());
+    assert!(config(&["--metrics-token", ""]).unwrap().metrics_token.is_none());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
+use lettre::message::Mailbox;
 use secrecy::SecretString;
 
 use super::{OnOff, PtydAddress};
@@ -78,6 +79,11 @@ pub fn project(text: &str) -> Result<String, &'static str> {
 /// The base of the routes: the one that clients, the page and the OpenAPI document know.
 pub(crate) fn api_base(text: &str) -> Result<String, &'static str> {
     (text == "/api").then(|| text.to_owned()).ok_or("is /api and nothing else: move it by a proxy in front")
+}
+
+/// Whom mails are from.
+pub(crate) fn mailbox(text: &str) -> Result<Mailbox, &'static str> {
+    text.parse().map_err(|_| "must be an address, or a name and one: `DevPocket <devpocket@example.com>`")
 }
 
 /// A switch that others write in other words.

@@ -5,10 +5,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use devpocket_shared::ids::DeviceId;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::revocations::Revocations;
 use crate::domain::coordination::{Coordination, Failures};
 use crate::domain::limits::{Class, Limiter, Quota, Subject, Taken, micros};
 use crate::domain::lockout::Lockout;
@@ -25,6 +27,7 @@ pub struct MemoryCoordination {
     used_until: Mutex<HashMap<(Class, Subject), u64>>,
     used_tickets: Mutex<UsedTickets>,
     lockout: Mutex<Lockout<String>>,
+    revocations: Mutex<Revocations>,
 }
 
 impl Default for MemoryCoordination {
@@ -34,11 +37,17 @@ impl Default for MemoryCoordination {
             used_until: Mutex::default(),
             used_tickets: Mutex::default(),
             lockout: Mutex::default(),
+            revocations: Mutex::default(),
         }
     }
 }
 
 impl MemoryCoordination {
+    /// Devices that are remembered as signed out, and for how much longer.
+    pub(super) fn revoked(&self) -> Vec<(DeviceId, Duration)> {
+        locked(&self.revocations).left(Instant::now())
+    }
+
     fn take_now(&self, class: Class, subject: &Subject, quota: Quota) -> Taken {
         let now = micros(self.began.elapsed());
         let mut held = locked(&self.used_until);
@@ -90,6 +99,18 @@ impl Coordination for MemoryCoordination {
 
     async fn forget(&self, key: &str) {
         locked(&self.lockout).succeeded(&key.to_owned());
+    }
+
+    async fn revoke(&self, devices: &[DeviceId], life: Duration) -> bool {
+        let (mut revocations, now) = (locked(&self.revocations), Instant::now());
+        for device_id in devices {
+            revocations.note(*device_id, now + life, now);
+        }
+        true
+    }
+
+    async fn is_revoked(&self, device_id: DeviceId) -> bool {
+        locked(&self.revocations).hold(device_id, Instant::now())
     }
 
     async fn reachable(&self) -> Option<bool> {

@@ -1,9 +1,11 @@
 //! What apis agree on over Redis. While it is away each goes by its own memory, and asks again once a second.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use devpocket_shared::ids::DeviceId;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, RedisError, Script, cmd};
 use secrecy::{ExposeSecret, SecretString};
@@ -27,6 +29,9 @@ const AWAY: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest pause between two tries to connect.
 const RECONNECT: Duration = Duration::from_millis(500);
+
+/// Devices told of in one question; so many take Redis about a millisecond.
+const TOLD_AT_ONCE: usize = 500;
 
 /// [`Quota::take`], by the clock of Redis: the instant until which all is used, in microseconds, lives in one key that goes
 /// away when it is past.
@@ -72,6 +77,8 @@ pub struct RedisCoordination {
     settle: Script,
     /// Nobody asks before; none: it answers.
     away_until: Mutex<Option<Instant>>,
+    /// Redis may lack devices that this api has revoked: it was away since, and may have come back empty.
+    lacks_revocations: AtomicBool,
 }
 
 impl RedisCoordination {
@@ -89,6 +96,7 @@ impl RedisCoordination {
             take: Script::new(TAKE),
             settle: Script::new(SETTLE),
             away_until: Mutex::default(),
+            lacks_revocations: AtomicBool::new(false),
         })
     }
 
@@ -129,7 +137,23 @@ impl RedisCoordination {
         }
     }
 
+    /// Tells Redis of devices that were signed out, each for as long as is given; false if it is away.
+    async fn tell_revoked(&self, devices: &[(DeviceId, Duration)]) -> bool {
+        for some in devices.chunks(TOLD_AT_ONCE) {
+            let (mut asked, mut connection) = (redis::pipe(), self.connection.clone());
+            for (device_id, life) in some {
+                asked.cmd("SET").arg(revoked_key(*device_id)).arg(1).arg("PX").arg(millis(*life)).ignore();
+            }
+            if self.ask(asked.query_async::<()>(&mut connection)).await.is_none() {
+                self.lacks_revocations.store(true, Ordering::Relaxed);
+                return false;
+            }
+        }
+        true
+    }
+
     fn note_away(&self, err: &(dyn std::error::Error + 'static)) {
+        self.lacks_revocations.store(true, Ordering::Relaxed);
         if self.set_away(Some(Instant::now() + AWAY)).is_none() {
             warn!(error = err, "Redis does not answer, each api goes by its own memory: {err}");
         }
@@ -218,12 +242,39 @@ impl Coordination for RedisCoordination {
         self.ask(asked.query_async::<i64>(&mut connection)).await;
     }
 
+    async fn revoke(&self, devices: &[DeviceId], life: Duration) -> bool {
+        self.memory.revoke(devices, life).await;
+        let told: Vec<_> = devices.iter().map(|device_id| (*device_id, life)).collect();
+        self.tell_revoked(&told).await
+    }
+
+    async fn is_revoked(&self, device_id: DeviceId) -> bool {
+        if self.memory.is_revoked(device_id).await {
+            return true;
+        }
+        let mut connection = self.connection.clone();
+        let mut asked = cmd("EXISTS");
+        asked.arg(revoked_key(device_id));
+        self.ask(asked.query_async::<bool>(&mut connection)).await.unwrap_or(false)
+    }
+
+    /// Tells Redis what it may lack, if it is back: whoever watches over this api asks every few seconds.
     async fn reachable(&self) -> Option<bool> {
         let mut connection = self.connection.clone();
         // It decides nothing, so it is no decision of this api's own either.
         let away = self.away().is_some_and(|until| Instant::now() < until);
-        Some(!away && self.ask_now(cmd("PING").query_async::<String>(&mut connection)).await.is_some())
+        let answers =
+            !away && self.ask_now(cmd("PING").query_async::<String>(&mut connection)).await.is_some();
+        // Said to be done before it is: what is noted meanwhile is noted again.
+        if answers && self.lacks_revocations.swap(false, Ordering::Relaxed) {
+            self.tell_revoked(&self.memory.revoked()).await;
+        }
+        Some(answers)
     }
+}
+
+fn revoked_key(device_id: DeviceId) -> String {
+    format!("devpocket:revoked:{device_id}")
 }
 
 fn lockout_key(key: &str) -> String {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use devpocket_shared::ids::DeviceId;
 use devpocket_tests::stack::Redis;
 use devpocket_tests::wait_until;
 use futures_util::future::join_all;
@@ -18,6 +19,12 @@ const QUOTA: Quota = Quota { units: 60, per: Duration::from_secs(60) };
 
 fn over(redis: &Redis) -> RedisCoordination {
     RedisCoordination::new(&redis.url().into()).unwrap()
+}
+
+const LIFE: Duration = Duration::from_secs(60);
+
+fn device() -> DeviceId {
+    DeviceId::new(Uuid::new_v4())
 }
 
 fn address(n: u8) -> Subject {
@@ -63,6 +70,16 @@ async fn keeps_the_contract(apis: &[&dyn Coordination]) {
     assert_eq!(nth(0).failures("bob").await.count, 0);
     nth(0).forget("ann").await;
     assert_eq!(nth(1).settle("ann", true).await, None);
+
+    let (phone, laptop, tablet) = (device(), device(), device());
+    nth(0).revoke(&[phone, laptop], LIFE).await;
+    nth(1).revoke(&[tablet], Duration::from_millis(200)).await;
+    for n in 0..apis.len() {
+        assert!(nth(n).is_revoked(phone).await && nth(n).is_revoked(laptop).await);
+        assert!(!nth(n).is_revoked(device()).await);
+    }
+    wait_until("its tokens have ended", Duration::from_secs(10), async || !nth(2).is_revoked(tablet).await)
+        .await;
 }
 
 #[tokio::test]
@@ -110,6 +127,34 @@ async fn while_redis_is_away_each_api_goes_by_its_own_memory_and_comes_back_by_i
         let taken = a.take(Class::General, &address(9), QUOTA).await;
         assert_eq!((taken.refused_for, taken.remaining >= 59 - n), (None, true));
     }
+}
+
+#[tokio::test]
+async fn what_was_revoked_while_redis_was_away_or_before_it_forgot_is_told_when_it_is_back() {
+    let mut redis = Redis::start().await;
+    let (a, b) = (over(&redis), over(&redis));
+    let (before, meanwhile, many) = (device(), device(), (0..1200).map(|_| device()).collect::<Vec<_>>());
+    assert!(a.revoke(&[before], LIFE).await, "told");
+    assert!(b.is_revoked(before).await);
+    redis.stop();
+    assert!(!a.revoke(&[meanwhile], LIFE).await && !a.revoke(&many, LIFE).await, "nobody could be told");
+    assert!(a.is_revoked(meanwhile).await && a.is_revoked(before).await, "it knows itself");
+    assert!(!b.is_revoked(meanwhile).await);
+
+    redis.start_again().await;
+    redis.flush();
+    let told = [before, meanwhile, many[0], many[1199]];
+    wait_until("the other is told of all", Duration::from_secs(20), async || {
+        // As whoever watches over an api does.
+        a.reachable().await;
+        for device in told {
+            if !b.is_revoked(device).await {
+                return false;
+            }
+        }
+        true
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -22,9 +22,13 @@ impl Clock {
 
     /// The time, in UTC, to the microsecond as storage keeps it: what was just written reads the same as what is read back.
     pub fn now(&self) -> OffsetDateTime {
-        let now = (self.0)();
-        now.replace_microsecond(now.microsecond()).unwrap_or(now)
+        to_the_microsecond((self.0)())
     }
+}
+
+/// A time as storage keeps it and every answer has it.
+pub fn to_the_microsecond(at: OffsetDateTime) -> OffsetDateTime {
+    at.replace_microsecond(at.microsecond()).unwrap_or(at)
 }
 
 impl fmt::Debug for Clock {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use devpocket_shared::ids::DeviceId;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -31,6 +32,11 @@ pub trait Coordination: Limiter {
     async fn settle(&self, key: &str, right: bool) -> Option<Duration>;
     /// Forgets the wrong passwords of `key`.
     async fn forget(&self, key: &str);
+    /// Remembers that devices were signed out for as long as they may have tokens: for when the database, which has the truth,
+    /// cannot be asked. Whether every api can know of it now; if not, they will when they can be told.
+    async fn revoke(&self, devices: &[DeviceId], life: Duration) -> bool;
+    /// Whether a device is remembered as signed out. That it is not proves nothing.
+    async fn is_revoked(&self, device_id: DeviceId) -> bool;
     /// Whether the others can be asked; none: there are none.
     async fn reachable(&self) -> Option<bool>;
 }

@@ -27,6 +27,9 @@ pub const MIN_SECRET_BYTES: usize = 32;
 pub const TICKET_LIFE: Duration = Duration::seconds(30);
 /// How far another api's clock may be off.
 const LEEWAY: Duration = Duration::seconds(5);
+/// How much longer than its life an access token may be good after its device was signed out: clocks differ, and a request
+/// under way may have it made a little later.
+const LATE: Duration = Duration::minutes(1);
 /// Longest token looked at; ours are about 500 bytes.
 const MAX_TOKEN_BYTES: usize = 4096;
 const ISSUER: &str = "devpocket";
@@ -140,6 +143,11 @@ impl Tokens {
         self.access_life
     }
 
+    /// How long the tokens of a device that is signed out may be good, but for that.
+    pub fn outliving(&self) -> std::time::Duration {
+        outliving(self.access_life)
+    }
+
     /// An access token for a device.
     pub fn access(
         &self,
@@ -223,6 +231,11 @@ impl Tokens {
         }
         Ok(claims)
     }
+}
+
+/// [`Tokens::outliving`], where access tokens live for `access_life`.
+pub fn outliving(access_life: Duration) -> std::time::Duration {
+    (access_life + LATE).unsigned_abs()
 }
 
 fn ready(keys: &KeyList) -> Arc<[Key]> {

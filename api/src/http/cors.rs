@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -31,6 +31,7 @@ pub(super) fn layer(origins: &[Origin]) -> Option<CorsLayer> {
             name("x-request-id"),
         ])
         .expose_headers([
+            CONTENT_DISPOSITION,
             RETRY_AFTER,
             name("idempotent-replayed"),
             name("ratelimit"),

@@ -10,7 +10,7 @@ use axum::http::header::CONTENT_TYPE;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::body;
+use super::{body, numbers};
 use crate::domain::user::is_shown_as_it_is;
 use crate::problem::{FieldError, Problem};
 
@@ -24,6 +24,8 @@ const JSON: &str = "application/json";
 pub struct Fields {
     values: Map<String, Value>,
     errors: Vec<FieldError>,
+    /// Some number in them is another one than was sent.
+    has_rounded: bool,
 }
 
 /// The fields of a JSON object, or none where no body was sent.
@@ -107,7 +109,7 @@ impl Fields {
         }
     }
 
-    /// A JSON object of at most `most` bytes, or left out.
+    /// A JSON object of at most `most` bytes that is kept as it was sent, or left out.
     pub fn optional_object(&mut self, field: &'static str, most: usize) -> Option<Map<String, Value>> {
         match self.values.remove(field) {
             None | Some(Value::Null) => None,
@@ -116,6 +118,10 @@ impl Fields {
                 let object = Value::Object(object);
                 if object.to_string().len() > most {
                     self.wrong(field, "too_long", format!("has at most {most} bytes"));
+                    return None;
+                }
+                if self.has_rounded && numbers::may_be_rounded(&object) {
+                    self.wrong(field, "out_of_range", "holds a whole number beyond 64 bits");
                     return None;
                 }
                 if let Value::Object(object) = object { Some(object) } else { None }
@@ -187,17 +193,22 @@ impl Fields {
 
     fn of_json(body: &[u8]) -> Result<Self, Problem> {
         match serde_json::from_slice(body) {
-            Ok(Value::Object(values)) => Ok(Self { values, errors: Vec::new() }),
+            Ok(Value::Object(values)) => {
+                Ok(Self { values, errors: Vec::new(), has_rounded: numbers::are_rounded(body) })
+            }
             Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
                 let status = StatusCode::UNPROCESSABLE_ENTITY;
                 Err(Problem::new(status, "invalid_fields", "The body must be a JSON object"))
             }
             // It is JSON (RFC 8259 section 6), of which we can take less than it may hold.
-            Err(err) if err.to_string().starts_with(TOO_LARGE) => {
-                let status = StatusCode::UNPROCESSABLE_ENTITY;
-                Err(Problem::new(status, "invalid_fields", "A number in the body is too large"))
+            Err(err) if err.to_string().starts_with(TOO_LARGE) => Err(too_large()),
+            Err(err) => {
+                let (line, column) = (err.line(), err.column());
+                let detail =
+                    format!("what stands at line {line}, column {column} is not JSON, or nested too deeply");
+                let problem = Problem::new(StatusCode::BAD_REQUEST, "malformed_json", "The body is not JSON");
+                Err(problem.with_detail(detail))
             }
-            Err(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "malformed_json", "The body is not JSON")),
         }
     }
 }
@@ -223,7 +234,7 @@ impl<S: Send + Sync> FromRequest<S> for OptionalFields {
         match kind.as_deref() {
             // Clients name the kind of what they leave out, too.
             _ if content.is_empty() && (!has_kind || kind.as_deref() == Some(JSON)) => {
-                Ok(Self(Fields { values: Map::new(), errors: Vec::new() }))
+                Ok(Self(Fields { values: Map::new(), errors: Vec::new(), has_rounded: false }))
             }
             Some(JSON) => Fields::of_json(&content).map(Self),
             _ => Err(unsupported()),
@@ -243,11 +254,17 @@ impl<S: Send + Sync> FromRequest<S> for FormOrJson {
                 let form = Form::<Vec<(String, String)>>::from_request(request, state).await;
                 let Form(pairs) = form.map_err(|rejection| Problem::of_status(rejection.status()))?;
                 let values = pairs.into_iter().map(|(key, value)| (key, Value::String(value))).collect();
-                Ok(Self(Fields { values, errors: Vec::new() }))
+                Ok(Self(Fields { values, errors: Vec::new(), has_rounded: false }))
             }
             _ => Fields::from_request(request, state).await.map(Self),
         }
     }
+}
+
+fn too_large() -> Problem {
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    Problem::new(status, "invalid_fields", "A number in the body is too large")
+        .with_detail("no number is beyond what a double holds")
 }
 
 fn unsupported() -> Problem {

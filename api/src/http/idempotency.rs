@@ -26,6 +26,16 @@ static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 static REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// The POSTs that make something.
 const CREATING: [&str; 1] = ["/api/sessions"];
+/// What signs devices out, or ends an account: whoever asks for it may be gone before it is answered, and every api is to know
+/// of it all the same.
+pub(super) const SIGNING_OUT: [(Method, &str); 6] = [
+    (Method::POST, "/api/auth/logout"),
+    (Method::POST, "/api/auth/refresh"),
+    (Method::POST, "/api/auth/change-password"),
+    (Method::POST, "/api/auth/reset-password"),
+    (Method::DELETE, "/api/auth/devices/{id}"),
+    (Method::DELETE, "/api/profile"),
+];
 /// Longest answer that is kept; of what is made, none is longer.
 const MAX_KEPT_BYTES: usize = 1 << 20;
 
@@ -67,11 +77,13 @@ impl<S: Sync> FromRequestParts<S> for Unkeyed {
     }
 }
 
-/// Does what makes something in a task of its own, once by its key.
+/// Does what makes something, or signs devices out, in a task of its own; what makes something once by its key.
 pub(super) async fn once(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let creates = request.method() == Method::POST
-        && request.extensions().get::<MatchedPath>().is_some_and(|path| CREATING.contains(&path.as_str()));
-    if !creates {
+    let path = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    if SIGNING_OUT.iter().any(|(method, signing_out)| request.method() == method && path == *signing_out) {
+        return to_its_end(&state, next.run(request)).await;
+    }
+    if request.method() != Method::POST || !CREATING.contains(&path) {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
@@ -89,15 +101,19 @@ pub(super) async fn once(State(state): State<AppState>, request: Request, next: 
     };
     let route = parts.extensions.get::<MatchedPath>().map_or("none", MatchedPath::as_str);
     let once = key.map(|key| Once::new(user.0.user_id, route, &key, &content));
-    let tasks = state.tasks.clone();
-    let doing = async move {
+    let doing = state.clone();
+    let done = async move {
         match once {
             None => within_time(next.run(again(parts, content))).await,
-            Some(once) => keyed(&state, once, parts, content, next).await,
+            Some(once) => keyed(&doing, once, parts, content, next).await,
         }
     };
-    // A client that goes away takes its connection's tasks with it, but not this one.
-    let done = tasks.spawn(doing.instrument(Span::current())).await;
+    to_its_end(&state, done).await
+}
+
+/// A client that goes away takes its connection's tasks with it, but not this one.
+async fn to_its_end(state: &AppState, doing: impl Future<Output = Response> + Send + 'static) -> Response {
+    let done = state.tasks.spawn(doing.instrument(Span::current())).await;
     done.unwrap_or_else(|err| Problem::internal(&err).into_response())
 }
 

@@ -14,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(super) use self::schemas::{email, nullable_word, optional_email, optional_time, word};
+use crate::counts;
 use crate::state::AppState;
 
 const DESCRIPTION: &str = "\
@@ -53,6 +54,20 @@ pub fn document(project: &str) -> OpenApi {
     answers::complete(&mut document);
     schemas::complete(&mut document);
     document
+}
+
+/// Begins the counts of all operations at zero, each by the answers it has when it succeeds.
+pub(crate) fn begin_counts() {
+    for (path, item) in &document("").paths.paths {
+        for (method, operation) in
+            [("GET", &item.get), ("PUT", &item.put), ("POST", &item.post), ("DELETE", &item.delete)]
+        {
+            let answers = operation.iter().flat_map(|operation| operation.responses.responses.keys());
+            for status in answers.filter(|status| status.starts_with('2') || *status == "101") {
+                counts::begin_operation(method, path.clone(), status.clone());
+            }
+        }
+    }
 }
 
 /// This document.

@@ -46,14 +46,21 @@ fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
             if !is_proxy(client) {
                 return client;
             }
-            match word.trim().parse::<IpAddr>() {
-                Ok(address) => client = address.to_canonical(),
+            match named(word.trim()) {
+                Some(address) => client = address.to_canonical(),
                 // The proxy's own word is all there is.
-                Err(_) => return client,
+                None => return client,
             }
         }
     }
     client
+}
+
+/// An address as proxies write it: some name the port too.
+fn named(word: &str) -> Option<IpAddr> {
+    let bare = || word.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
+    let with_port = || word.parse::<SocketAddr>().ok().map(|address| address.ip());
+    word.parse().ok().or_else(with_port).or_else(bare)
 }
 
 impl<S: Sync> FromRequestParts<S> for PeerAddress {
@@ -92,7 +99,12 @@ mod tests {
         check("10.0.0.1", &["2001:db8::1"], "2001:db8::1");
         check("10.0.0.1", &["10.0.0.3"], "10.0.0.3");
         check("10.0.0.1", &["1.1.1.1, unknown"], "10.0.0.1");
-        check("10.0.0.1", &["1.1.1.1, 203.0.113.9:80"], "10.0.0.1");
+        check("10.0.0.1", &["1.1.1.1:5555, 203.0.113.9:80"], "203.0.113.9");
+        check("10.0.0.1", &["203.0.113.9:80, 10.0.0.2:81"], "203.0.113.9");
+        check("10.0.0.1", &["[2001:db8::2]:443"], "2001:db8::2");
+        check("10.0.0.1", &["[2001:db8::2]"], "2001:db8::2");
+        check("10.0.0.1", &["203.0.113.9:port"], "10.0.0.1");
+        check("10.0.0.1", &["[203.0.113.9]:80"], "10.0.0.1");
         check("10.0.0.1", &[""], "10.0.0.1");
     }
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
-use devpocket_tests::wait_for;
+use devpocket_tests::{wait_for, wait_until};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -26,6 +26,7 @@ use crate::coordination::MemoryCoordination;
 use crate::domain::accounts::{Accounts, Around, FirstAccount, LocalSessions, Policy, errands};
 use crate::domain::answers::Answers;
 use crate::domain::clock::Clock;
+use crate::domain::coordination::Coordination;
 use crate::domain::origins::{Origin, Origins};
 use crate::domain::sessions::Sessions;
 use crate::domain::token::Tokens;
@@ -44,6 +45,7 @@ struct Api<P> {
     /// The router inside, which shows its paths.
     routes: Router,
     accounts: Arc<Accounts>,
+    coordination: Arc<dyn Coordination>,
     database: Database,
     seconds: Arc<AtomicI64>,
     /// Mails, and the socket of a node.
@@ -122,8 +124,9 @@ impl<P: Place> Api<P> {
             draining: draining.clone(),
             stop,
         };
-        let routes = super::served(state.clone());
-        Self { router: super::router(state), routes, accounts, database, seconds, directory, _place: place }
+        let (routes, coordination) = (super::served(state.clone()), state.coordination.clone());
+        let router = super::router(state);
+        Self { router, routes, accounts, coordination, database, seconds, directory, _place: place }
     }
 
     fn pass(&self, seconds: i64) {
@@ -249,6 +252,7 @@ impl Answer {
         assert_eq!(self.body["error"]["code"], status);
         assert_eq!(self.body["error"]["type"], code);
         assert!(self.body["error"]["message"].is_string() && self.body["title"].is_string(), "{self:?}");
+        assert!(self.body["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{self:?}");
         assert_eq!(self.body["request_id"].as_str(), self.headers["x-request-id"].to_str().ok());
     }
 }

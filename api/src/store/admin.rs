@@ -1,11 +1,12 @@
 //! What an operator does beside the api, in SQL: whose account it is does not matter here.
 
 use async_trait::async_trait;
-use devpocket_shared::ids::{SessionId, UserId};
+use devpocket_shared::ids::{DeviceId, SessionId, UserId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::database::Turn;
+use super::devices::sign_out_but;
 use super::sessions::row_status;
 use super::statement::sql;
 use super::users::{UserRow, with_account};
@@ -79,8 +80,16 @@ pub trait AdminStore: Send + Sync {
     async fn want_end(&self, which: Ending, now: OffsetDateTime) -> Result<Vec<SessionId>, StoreError>;
     /// Whether there is such a session, of whomever.
     async fn has_session(&self, id: SessionId) -> Result<bool, StoreError>;
-    /// Signs every device of an account out; how many that were.
-    async fn sign_out_all(&self, id: UserId, now: OffsetDateTime) -> Result<u64, StoreError>;
+    /// Signs every device of an account out; which those are.
+    async fn sign_out_all(&self, id: UserId, now: OffsetDateTime) -> Result<Vec<DeviceId>, StoreError>;
+    /// Closes an account and signs every device of it out; which those are, none if there is no such account.
+    async fn disable_account(
+        &self,
+        id: UserId,
+        now: OffsetDateTime,
+    ) -> Result<Option<Vec<DeviceId>>, StoreError>;
+    /// Opens a closed account again; false if there is none.
+    async fn enable_account(&self, id: UserId) -> Result<bool, StoreError>;
 }
 
 #[derive(sqlx::FromRow)]
@@ -184,15 +193,33 @@ impl AdminStore for Database {
         Ok(self.optional::<(bool,)>(select).await?.is_some())
     }
 
-    async fn sign_out_all(&self, id: UserId, now: OffsetDateTime) -> Result<u64, StoreError> {
+    async fn sign_out_all(&self, id: UserId, now: OffsetDateTime) -> Result<Vec<DeviceId>, StoreError> {
         let mut transaction = self.begin().await?;
         // Changes nothing: it locks the account, so that a login comes before this, and is signed out, or after.
         let lock = sql("update users set is_active = is_active where id = $1");
         transaction.execute(lock.bind(id)).await?;
-        let update = sql("update devices set revoked_at = $2 where user_id = $1 and revoked_at is null");
-        let signed_out = transaction.execute(update.bind(id).bind(now)).await?;
+        let signed_out = sign_out_but(&mut transaction, id, None, now).await?;
         transaction.commit().await?;
         Ok(signed_out)
+    }
+
+    async fn disable_account(
+        &self,
+        id: UserId,
+        now: OffsetDateTime,
+    ) -> Result<Option<Vec<DeviceId>>, StoreError> {
+        let mut transaction = self.begin().await?;
+        let update = sql("update users set is_active = false where id = $1");
+        if transaction.execute(update.bind(id)).await? == 0 {
+            return Ok(None);
+        }
+        let signed_out = sign_out_but(&mut transaction, id, None, now).await?;
+        transaction.commit().await?;
+        Ok(Some(signed_out))
+    }
+
+    async fn enable_account(&self, id: UserId) -> Result<bool, StoreError> {
+        Ok(self.execute(sql("update users set is_active = true where id = $1").bind(id)).await? > 0)
     }
 }
 

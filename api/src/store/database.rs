@@ -176,6 +176,11 @@ impl Transaction {
         self.connection().optional(statement).await
     }
 
+    /// Every row.
+    pub(super) async fn all<R: Row>(&mut self, statement: Statement) -> Result<Vec<R>, StoreError> {
+        self.connection().all(statement).await
+    }
+
     /// Waits until no other transaction has this turn; it ends with this one.
     pub(super) async fn take(&mut self, turn: Turn) -> Result<(), StoreError> {
         match self {

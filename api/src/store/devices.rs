@@ -240,6 +240,21 @@ impl TryFrom<DeviceRow> for Device {
     }
 }
 
+/// Signs every device of an account out but one; which those are. The account is locked.
+pub(super) async fn sign_out_but(
+    transaction: &mut Transaction,
+    user_id: UserId,
+    kept: Option<DeviceId>,
+    now: OffsetDateTime,
+) -> Result<Vec<DeviceId>, StoreError> {
+    let update = sql("update devices set revoked_at = $3
+         where user_id = $1 and ($2 is null or id <> $2) and revoked_at is null
+         returning id");
+    let update = update.bind(user_id).bind(kept.map(DeviceId::uuid)).bind(now);
+    let signed_out: Vec<(Uuid,)> = transaction.all(update).await?;
+    Ok(signed_out.into_iter().map(|(id,)| DeviceId::new(id)).collect())
+}
+
 async fn insert_refresh(
     transaction: &mut Transaction,
     device_id: DeviceId,

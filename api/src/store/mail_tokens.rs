@@ -1,12 +1,13 @@
 //! Links sent by mail in SQL.
 
 use async_trait::async_trait;
-use devpocket_shared::ids::UserId;
+use devpocket_shared::ids::{DeviceId, UserId};
 use secrecy::SecretString;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::database::Transaction;
+use super::devices::sign_out_but;
 use super::statement::sql;
 use super::{Database, MailTokenStore, NewMailToken, StoreError};
 use crate::domain::secret_token::SecretHash;
@@ -61,7 +62,7 @@ impl MailTokenStore for Database {
         token: SecretHash,
         password: &SecretString,
         now: OffsetDateTime,
-    ) -> Result<Option<UserId>, StoreError> {
+    ) -> Result<Option<(UserId, Vec<DeviceId>)>, StoreError> {
         let mut transaction = self.begin().await?;
         lock_owner(&mut transaction, token).await?;
         let take = sql("delete from mail_tokens
@@ -76,10 +77,10 @@ impl MailTokenStore for Database {
         // Nothing that was sent or signed in before the reset is worth anything after it.
         let delete = sql("delete from mail_tokens where user_id = $1 and purpose = $2");
         transaction.execute(delete.bind(user_id).bind(MailPurpose::Reset.as_str())).await?;
-        let update = sql("update devices set revoked_at = $2 where user_id = $1 and revoked_at is null");
-        transaction.execute(update.bind(user_id).bind(now)).await?;
+        let user_id = UserId::new(user_id);
+        let signed_out = sign_out_but(&mut transaction, user_id, None, now).await?;
         transaction.commit().await?;
-        Ok(Some(UserId::new(user_id)))
+        Ok(Some((user_id, signed_out)))
     }
 
     async fn verify_email(&self, token: SecretHash, now: OffsetDateTime) -> Result<bool, StoreError> {

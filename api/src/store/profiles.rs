@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value as Json};
 use sqlx::FromRow;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::gone::note_gone;
 use super::statement::sql;
@@ -146,7 +147,7 @@ impl ProfileStore for Database {
         verified: Option<&SecretString>,
         by: DeviceId,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Vec<DeviceId>>, StoreError> {
         match self.try_to_delete(id, verified, by, now).await {
             // It waited for one that waited for it (see `Database::execute`), and nothing of it is done.
             Err(err) if err.is_deadlock() => self.try_to_delete(id, verified, by, now).await,
@@ -162,22 +163,24 @@ impl Database {
         verified: Option<&SecretString>,
         by: DeviceId,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Vec<DeviceId>>, StoreError> {
         let mut transaction = self.begin().await?;
         // Before the device is looked at: a statement that waited for the account would still see the device as it was
         // before whoever held the account signed it out.
         let lock = sql("select 1 from users where id = $1 for update");
         transaction.lock_in_postgres(lock.bind(id)).await?;
         note_gone(&mut transaction, id, now).await?;
+        let select = sql("select id from devices where user_id = $1 and revoked_at is null");
+        let devices: Vec<(Uuid,)> = transaction.all(select.bind(id)).await?;
         // Every table that holds something of an account refers to it, and goes with it.
         let delete = sql("delete from users
              where id = $1 and is_active and password_hash is not distinct from $2
                  and exists (select 1 from devices where id = $3 and user_id = $1 and revoked_at is null)");
         let verified = verified.map(ExposeSecret::expose_secret);
         if transaction.execute(delete.bind(id).bind(verified).bind(by)).await? == 0 {
-            return Ok(false);
+            return Ok(None);
         }
         transaction.commit().await?;
-        Ok(true)
+        Ok(Some(devices.into_iter().map(|(id,)| DeviceId::new(id)).collect()))
     }
 }

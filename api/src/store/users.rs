@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::database::Turn;
+use super::devices::sign_out_but;
 use super::statement::{Statement, sql};
 use super::{Created, Database, NewUser, StoreError, UserStore, from_micros};
 use crate::domain::user::{LoginName, Tier, User};
@@ -162,7 +163,7 @@ impl UserStore for Database {
         new: &SecretString,
         keep: DeviceId,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Vec<DeviceId>>, StoreError> {
         let mut transaction = self.begin().await?;
         // Before the device is looked at: a statement that waited for the account would still see the device as it was
         // before whoever held the account signed it out.
@@ -173,12 +174,10 @@ impl UserStore for Database {
                  and exists (select 1 from devices where id = $4 and user_id = $1 and revoked_at is null)");
         let old = old.map(ExposeSecret::expose_secret);
         if transaction.execute(update.bind(id).bind(old).bind(new).bind(keep)).await? == 0 {
-            return Ok(false);
+            return Ok(None);
         }
-        let update =
-            sql("update devices set revoked_at = $3 where user_id = $1 and id <> $2 and revoked_at is null");
-        transaction.execute(update.bind(id).bind(keep).bind(now)).await?;
+        let signed_out = sign_out_but(&mut transaction, id, Some(keep), now).await?;
         transaction.commit().await?;
-        Ok(true)
+        Ok(Some(signed_out))
     }
 }

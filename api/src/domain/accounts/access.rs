@@ -26,8 +26,8 @@ pub struct IssuedTicket {
 impl Accounts {
     /// Who an access token speaks for.
     ///
-    /// With the database down, a good token of a device not known to be signed out still does (DESIGN section 9), as an
-    /// administrator only if it was last seen as one.
+    /// With the database down, a good token of a device that neither this api nor Redis knows to be signed out still does
+    /// (DESIGN section 9), as an administrator only if it was last seen as one.
     pub async fn identify_access(&self, token: &str) -> Result<Identity, AuthError> {
         let access = self.tokens.check_access(token, self.clock.now())?;
         self.identify(access).await
@@ -136,10 +136,35 @@ impl Accounts {
                 self.standings.note(user_id, device_id, standing, asked);
                 Ok(standing)
             }
-            Err(_) if self.standings.last(user_id, device_id) == Some(Standing::SignedOut) => {
-                Ok(Standing::SignedOut)
-            }
+            Err(_) if self.is_known_as_signed_out(user_id, device_id).await => Ok(Standing::SignedOut),
             Err(err) => Err(err),
         }
+    }
+
+    /// Whether a device was signed out, as far as is known without the database; the answer is at most a second old.
+    async fn is_known_as_signed_out(&self, user_id: UserId, device_id: DeviceId) -> bool {
+        if self.standings.last(user_id, device_id) == Some(Standing::SignedOut) {
+            return true;
+        }
+        if self.standings.lately_unrevoked(device_id) {
+            return false;
+        }
+        let asked = Instant::now();
+        let is_revoked = self.around.coordination.is_revoked(device_id).await;
+        if is_revoked {
+            self.standings.note(user_id, device_id, Standing::SignedOut, asked);
+        } else {
+            self.standings.note_unrevoked(device_id, asked);
+        }
+        is_revoked
+    }
+
+    /// Devices were signed out, and the database has it: their tokens are worth nothing at once here, and elsewhere within a
+    /// second, also while the database cannot be asked.
+    pub(super) async fn revoke(&self, devices: &[DeviceId]) {
+        for device_id in devices {
+            self.standings.signed_out(*device_id);
+        }
+        self.around.coordination.revoke(devices, self.tokens.outliving()).await;
     }
 }

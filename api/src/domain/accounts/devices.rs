@@ -28,7 +28,7 @@ impl Accounts {
             self.known(identity).await?;
             return Err(AccountError::UnknownDevice);
         }
-        self.standings.signed_out(device_id);
+        self.revoke(&[device_id]).await;
         Ok(())
     }
 }

@@ -42,9 +42,9 @@ impl Accounts {
             return Err(AccountError::WeakPassword(weakness));
         }
         let password = self.passwords.hash(new).await?;
-        let user_id = self.mail_tokens.reset_password(token, &password, now).await?;
-        let user_id = user_id.ok_or(AccountError::LinkRefused)?;
-        self.standings.forget_user(user_id);
+        let reset = self.mail_tokens.reset_password(token, &password, now).await?;
+        let (user_id, signed_out) = reset.ok_or(AccountError::LinkRefused)?;
+        self.revoke(&signed_out).await;
         self.around.coordination.forget(&Attempt::at_account(user_id, address).key()).await;
         Ok(())
     }

@@ -32,11 +32,9 @@ impl Accounts {
         }
         let hash = self.passwords.hash(new).await?;
         let (old, now) = (user.password_hash.as_ref(), self.clock.now());
-        if !self.users.change_password(user.id, old, &hash, identity.device_id, now).await? {
-            // Whatever changed the password meanwhile signed this device out.
-            return Err(AuthError::SignedOut.into());
-        }
-        self.standings.forget_user(user.id);
+        let signed_out = self.users.change_password(user.id, old, &hash, identity.device_id, now).await?;
+        // Whatever changed the password meanwhile signed this device out.
+        self.revoke(&signed_out.ok_or(AuthError::SignedOut)?).await;
         Ok(())
     }
 }

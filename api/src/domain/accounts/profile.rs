@@ -129,11 +129,9 @@ impl Accounts {
             }
         }
         let (verified, now) = (user.password_hash.as_ref(), self.clock.now());
-        if !self.profiles.delete_user(user.id, verified, identity.device_id, now).await? {
-            // Whatever changed the password meanwhile signed this device out.
-            return Err(AuthError::SignedOut.into());
-        }
-        self.standings.forget_user(user.id);
+        let signed_out = self.profiles.delete_user(user.id, verified, identity.device_id, now).await?;
+        // Whatever changed the password meanwhile signed this device out.
+        self.revoke(&signed_out.ok_or(AuthError::SignedOut)?).await;
         // Nobody can make another now, and if this process ends here the wish for it is in the database.
         match sessions.end_all(user.id).await {
             Ok(node) => {

@@ -26,7 +26,7 @@ impl Accounts {
             Rotation::Spent(user_id, device_id) => (user_id, device_id, fresh),
             Rotation::SpentBefore(user_id, device_id, salt) => (user_id, device_id, salt.successor(&token)),
             Rotation::Reused(device_id) => {
-                self.standings.signed_out(device_id);
+                self.revoke(&[device_id]).await;
                 return Err(AccountError::RefreshReused);
             }
             Rotation::Refused => return Err(AccountError::RefreshRefused),

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use time::OffsetDateTime;
 
 use super::{AccountError, Accounts, SignedIn, counted_address};
+use crate::domain::clock::to_the_microsecond;
 use crate::domain::identity::Identity;
 use crate::domain::limits::Subject;
 use crate::domain::user::{DeviceInfo, LoginName, User};
@@ -77,7 +78,7 @@ impl Accounts {
         if !self.devices.sign_out(identity.user_id, identity.device_id, self.clock.now()).await? {
             self.known(identity).await?;
         }
-        self.standings.signed_out(identity.device_id);
+        self.revoke(&[identity.device_id]).await;
         Ok(())
     }
 
@@ -92,7 +93,7 @@ impl Accounts {
         let failures = self.around.coordination.failures(&attempt.key()).await;
         Ok(AccountStatus {
             failed_attempts: failures.count,
-            locked_until: failures.closed_for.map(|left| self.clock.now() + left),
+            locked_until: failures.closed_for.map(|left| to_the_microsecond(self.clock.now() + left)),
         })
     }
 

@@ -26,7 +26,11 @@ struct Known {
 
 /// Last known standings by device.
 #[derive(Debug, Default)]
-pub(super) struct Standings(Mutex<HashMap<DeviceId, Known>>);
+pub(super) struct Standings {
+    known: Mutex<HashMap<DeviceId, Known>>,
+    /// When nobody knew a device as signed out, while the database could not be asked.
+    unrevoked: Mutex<HashMap<DeviceId, Instant>>,
+}
 
 impl Standings {
     /// The standing of a device of this account, if the answer is fresh.
@@ -41,7 +45,7 @@ impl Standings {
 
     /// Notes an answer to a question asked at `asked`. A sign-out noted since stands.
     pub(super) fn note(&self, user_id: UserId, device_id: DeviceId, standing: Standing, asked: Instant) {
-        let mut held = locked(&self.0);
+        let mut held = locked(&self.known);
         if held.get(&device_id).is_some_and(|known| known.user_id == user_id && known.at > asked) {
             return;
         }
@@ -53,17 +57,26 @@ impl Standings {
 
     /// Notes that a device was signed out by this process.
     pub(super) fn signed_out(&self, device_id: DeviceId) {
-        if let Some(known) = locked(&self.0).get_mut(&device_id) {
+        if let Some(known) = locked(&self.known).get_mut(&device_id) {
             *known = Known { standing: Standing::SignedOut, at: Instant::now(), ..*known };
         }
     }
 
-    /// Forgets all devices of an account.
-    pub(super) fn forget_user(&self, user_id: UserId) {
-        locked(&self.0).retain(|_, known| known.user_id != user_id);
+    /// Whether nobody knew a device as signed out when that was last asked, which is not long ago.
+    pub(super) fn lately_unrevoked(&self, device_id: DeviceId) -> bool {
+        locked(&self.unrevoked).get(&device_id).is_some_and(|at| at.elapsed() < FRESH)
+    }
+
+    /// Notes that nobody did when it was asked at `asked`.
+    pub(super) fn note_unrevoked(&self, device_id: DeviceId, asked: Instant) {
+        let mut held = locked(&self.unrevoked);
+        if held.len() >= CAPACITY {
+            held.clear();
+        }
+        held.insert(device_id, asked);
     }
 
     fn of(&self, user_id: UserId, device_id: DeviceId) -> Option<Known> {
-        locked(&self.0).get(&device_id).copied().filter(|known| known.user_id == user_id)
+        locked(&self.known).get(&device_id).copied().filter(|known| known.user_id == user_id)
     }
 }

@@ -1,13 +1,21 @@
 //! What a session's shell ran, and a command typed into it. The shell's own marks, at its ptyd, tell when one ends.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use devpocket_shared::ids::SessionId;
 use devpocket_shared::wire::commands::MAX_COMMAND_WAIT_MS;
 use devpocket_shared::wire::{Answer, Command, CommandResult, Request};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::{Caller, SessionError, Sessions};
+use crate::link::LinkError;
+
+/// How long a command may still end, or begin, once this api stops: the answer, and what is asked for it, are to be through
+/// before the server closes the connection five seconds after.
+const ENDED_WITHIN: Duration = Duration::from_secs(2);
+const STARTED_WITHIN: Duration = Duration::from_secs(3);
 
 impl Sessions {
     /// Commands, newest first: `limit` of them after the first `offset`, and how many are kept.
@@ -33,30 +41,48 @@ impl Sessions {
         }
     }
 
-    /// Types a command into the session's shell and waits for its end, at most for `patience`; what it has come to by then.
-    /// Nothing is typed twice.
+    /// Types a command into the session's shell and waits for its end, at most for `patience`, and no longer than until shortly
+    /// after `stop`; what it has come to by then. Nothing is typed twice.
     pub async fn run_command(
         &self,
         caller: Caller<'_>,
         id: SessionId,
         command: String,
         patience: Duration,
+        stop: &CancellationToken,
     ) -> Result<CommandResult, SessionError> {
-        let until = Instant::now() + patience;
+        let mut until = Instant::now() + patience;
         let (owner, session_id) = (caller.owner, id);
         let request = Request::StartCommand { owner, session_id, command };
-        let Answer::CommandStarted { number } = self.ask_once(caller, id, &request).await? else {
-            return Err(SessionError::OutOfTurn);
+        let starting = self.ask_once(caller, id, &request);
+        let started = tokio::select! {
+            started = starting => started?,
+            () = after(stop, STARTED_WITHIN) => return Err(SessionError::InputUncertain(LinkError::TimedOut)),
         };
+        let Answer::CommandStarted { number } = started else { return Err(SessionError::OutOfTurn) };
+        let mut told_to_end = pin!(after(stop, ENDED_WITHIN));
         loop {
             let left = until.saturating_duration_since(Instant::now()).as_millis();
             let wait_ms = u32::try_from(left).unwrap_or(u32::MAX).min(MAX_COMMAND_WAIT_MS);
             let request = Request::AwaitCommand { owner, session_id, number, wait_ms };
-            let answer = self.ask_about(caller, id, SessionError::Forgotten, &request).await?;
+            let waiting = self.ask_about(caller, id, SessionError::Forgotten, &request);
+            let answer = tokio::select! {
+                answer = waiting => answer?,
+                // Once: then there is nothing left to wait for, and it is asked as it is.
+                () = &mut told_to_end, if left > 0 => {
+                    until = Instant::now();
+                    continue;
+                }
+            };
             let Answer::CommandResult(result) = answer else { return Err(SessionError::OutOfTurn) };
             if result.is_over || Instant::now() >= until {
                 return Ok(*result);
             }
         }
     }
+}
+
+async fn after(stop: &CancellationToken, delay: Duration) {
+    stop.cancelled().await;
+    sleep(delay).await;
 }

@@ -15,7 +15,7 @@ use crate::http::openapi::optional_time;
 /// A session to start.
 #[derive(ToSchema)]
 pub(super) struct NewSession {
-    /// At most 256 bytes, and no other living session's; one is made if there is none.
+    /// At most 256 bytes, and no other living session's; one is made if there is none, or an empty one.
     #[schema(max_length = 256, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     name: Option<String>,
     #[schema(schema_with = super::views::session_type_asked)]

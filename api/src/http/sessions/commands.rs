@@ -44,8 +44,9 @@ pub(super) async fn history(
 /// Types a command into a session's shell and waits for its end.
 ///
 /// The shell is to be at its prompt, and nobody to have typed there. Several lines are pasted: if the shell takes them for several
-/// commands, the answer is about the last, and `output` is of all. After `timeout` the answer says `timed_out`, and what was
-/// printed so far: the command goes on.
+/// commands, the answer is about the last, and `output` is of all. After `timeout`, and earlier if
+/// the server is told to end, the answer says `timed_out`, and what was printed so far: the command goes on, and the session's
+/// history has its end.
 #[utoipa::path(post, path = "/{id}/commands", tag = "sessions", operation_id = "run_command", params(bodies::SessionPath),
     request_body = bodies::NewCommand,
     responses(
@@ -64,6 +65,6 @@ pub(super) async fn run(
     fields: Fields,
 ) -> Result<Json<CommandResultView>, Problem> {
     let (command, patience) = requests::command(fields)?;
-    let result = state.sessions.run_command(asking.caller(), id, command, patience).await?;
+    let result = state.sessions.run_command(asking.caller(), id, command, patience, &state.stop).await?;
     Ok(Json(CommandResultView::new(id, result)))
 }

@@ -56,7 +56,8 @@ pub(super) fn new_session(mut fields: Fields) -> Result<NewSession, Problem> {
         _ => fields.wrong("session_type", "invalid", "must be local"),
     }
     let spec = Spec {
-        name: fields.optional_name("name", Spec::MAX_NAME_BYTES).filter(|name| !name.is_empty()),
+        // Its length is looked at below, in bytes. An empty one is none: some clients send what nobody filled in.
+        name: fields.optional_name("name", usize::MAX).filter(|name| !name.is_empty()),
         command: texts(&mut fields, "command"),
         working_directory: fields.optional_text("working_directory", Spec::MAX_PATH_BYTES),
         environment: variables(&mut fields),
@@ -78,7 +79,7 @@ pub(super) fn new_session(mut fields: Fields) -> Result<NewSession, Problem> {
 fn bounds(field: &str) -> String {
     let together = format!("{} bytes together, and no NUL", Spec::MAX_TEXT_BYTES);
     match field {
-        "name" => name_bounds(),
+        "name" => format!("{}; without one, or an empty one, one is made", name_bounds()),
         "command" => {
             format!("has at most {} arguments of {together}; the first is not empty", Spec::MAX_ARGUMENTS)
         }
@@ -96,7 +97,7 @@ fn name_bounds() -> String {
 }
 
 pub(super) fn changes(mut fields: Fields) -> Result<Changes, Problem> {
-    let name = match text_change(&mut fields, "name", Spec::MAX_NAME_BYTES) {
+    let name = match text_change(&mut fields, "name", usize::MAX) {
         Change::Set(name) if name.is_empty() || !Spec::name_fits(&name) => {
             fields.wrong("name", "out_of_range", name_bounds());
             Change::Keep

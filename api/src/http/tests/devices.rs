@@ -1,5 +1,8 @@
 //! The list of signed-in devices, and signing one out.
 
+use devpocket_shared::ids::DeviceId;
+use tokio::time::timeout;
+
 use super::*;
 
 #[tokio::test]
@@ -99,5 +102,63 @@ async fn the_status_counts_wrong_passwords_from_here() {
     }
     let locked = status().await;
     assert_eq!((&locked["is_locked"], &locked["failed_attempts"]), (&json!(true), &json!(5)));
-    assert!(locked["locked_until"].as_str().unwrap().ends_with('Z'));
+    let until = locked["locked_until"].as_str().unwrap();
+    let fraction = until.strip_suffix('Z').unwrap().split_once('.').map_or("", |(_, fraction)| fraction);
+    assert!(fraction.len() <= 6, "as every other time: {until}");
+}
+
+async fn is_revoked(api: &Api, signed_in: &Answer) -> bool {
+    api.coordination.is_revoked(DeviceId::new(signed_in.text_of("device_id").parse().unwrap())).await
+}
+
+/// What the apis remember for when the database is away.
+#[tokio::test]
+async fn whatever_signs_a_device_out_is_told_to_all_apis() {
+    let api = Api::new().await;
+    let first = api.register("ann").await;
+    let again = async || api.login("ann", PASSWORD).await;
+    let (out, other, reused) = (again().await, again().await, again().await);
+    let path = format!("/api/auth/devices/{}", other.text_of("device_id"));
+    assert_eq!(api.post_as(out.access(), "/api/auth/logout", json!({})).await.status, StatusCode::OK);
+    assert_eq!(api.ask_as(first.access(), "DELETE", &path, Value::Null).await.status, StatusCode::OK);
+    assert_eq!(api.refresh(reused.refresh()).await.status, StatusCode::OK);
+    api.pass(61);
+    api.refresh(reused.refresh()).await.is_problem(401, "token_reused");
+    for (what, device) in [("logged out", &out), ("signed out", &other), ("reused", &reused)] {
+        assert!(is_revoked(&api, device).await, "{what}");
+    }
+    assert!(!is_revoked(&api, &first).await);
+
+    let (phone, new) = (again().await, "Another1!");
+    let body = json!({"current_password": PASSWORD, "new_password": new});
+    let changed = api.post_as(phone.access(), "/api/auth/change-password", body).await;
+    assert_eq!(changed.status, StatusCode::OK, "{changed:?}");
+    assert!(is_revoked(&api, &first).await && !is_revoked(&api, &phone).await);
+    api.post("/api/auth/forgot-password", json!({"email": "ann@example.com"})).await;
+    let mail = api.mail("ann@example.com", 2).await;
+    let body = json!({"token": link_in(&mail), "new_password": PASSWORD});
+    assert_eq!(api.post("/api/auth/reset-password", body).await.status, StatusCode::OK);
+    assert!(is_revoked(&api, &phone).await);
+    let last = again().await;
+    let deleted = api.ask_as(last.access(), "DELETE", "/api/profile", json!({"password": PASSWORD})).await;
+    assert_eq!(deleted.status, StatusCode::OK, "{deleted:?}");
+    assert!(is_revoked(&api, &last).await);
+}
+
+/// The story: whoever closed the connection right behind the request stopped it half way, between the database, which had the
+/// device signed out, and those who were to be told.
+#[tokio::test]
+async fn a_device_is_signed_out_by_a_request_whose_client_is_gone() {
+    let api = Api::new().await;
+    let ann = api.register("ann").await;
+    let request =
+        Request::post("/api/auth/logout").header("authorization", format!("Bearer {}", ann.access()));
+    let request = request.header("host", "127.0.0.1:8000").body(Body::empty()).unwrap();
+    let call = api.router.clone().oneshot(request);
+    assert!(timeout(std::time::Duration::ZERO, call).await.is_err(), "it asks the database");
+    wait_until("all apis know of it", std::time::Duration::from_secs(20), async || {
+        is_revoked(&api, &ann).await
+    })
+    .await;
+    api.me(ann.access()).await.is_problem(401, "token_revoked");
 }

@@ -122,6 +122,20 @@ async fn settings_have_defaults_change_in_part_and_go_back() {
         api.ask_as(ann.access(), "PUT", path, wrong).await.is_problem(422, "invalid_fields");
     }
     assert_eq!(api.get_as(ann.access(), path).await.body, defaults);
+    // The story: it came back as 1.8446744073709552e+19.
+    let large = |number: &str| format!("{{\"terminal_preferences\": {{\"m\": {number}}}}}");
+    let send = async |number: &str| {
+        let request = Request::put(path)
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {}", ann.access()));
+        api.send(request.body(large(number).into()).unwrap()).await
+    };
+    send("18446744073709551616").await.is_problem(422, "invalid_fields");
+    send("-9223372036854775809").await.is_problem(422, "invalid_fields");
+    let kept = send("18446744073709551615, \"n\": 1e300}, \"ignored\": {\"n\": 1").await;
+    assert_eq!(kept.status, StatusCode::OK, "{kept:?}");
+    let kept = send("18446744073709551615").await;
+    assert!(kept.text.contains("{\"m\":18446744073709551615}"), "{kept:?}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use devpocket_tests::routes::{Body as Takes, ROUTES, Who};
 use uuid::Uuid;
 
 use super::*;
+use crate::http::idempotency::SIGNING_OUT;
 
 /// The paths of a router, from its `Debug` form: axum shows them nowhere else.
 fn paths(router: &Router) -> BTreeSet<String> {
@@ -33,6 +34,14 @@ async fn every_route_is_in_the_list_that_the_suites_go_through() {
             listed.insert("HEAD");
         }
         assert_eq!(allowed, listed, "methods of {path}");
+    }
+}
+
+#[test]
+fn what_is_done_to_its_end_are_routes() {
+    for (method, path) in SIGNING_OUT {
+        let known = ROUTES.iter().any(|route| (route.method, route.path) == (method.as_str(), path));
+        assert!(known, "{method} {path}");
     }
 }
 

@@ -356,6 +356,7 @@ async fn pages_of_named_origins_may_use_the_api_and_no_others() {
     refused.is_problem(401, "not_authenticated");
     assert_eq!(refused.headers["access-control-allow-origin"], "https://app.example");
     let exposed = refused.headers["access-control-expose-headers"].to_str().unwrap();
+    assert!(exposed.contains("content-disposition"), "the export's name: {exposed}");
     assert!(exposed.contains("retry-after") && exposed.contains("idempotent-replayed"), "{exposed}");
     for origin in [
         "https://evil.example",
@@ -384,7 +385,8 @@ async fn what_is_wrong_with_a_session_that_is_asked_for_is_said() {
     };
     let variables: serde_json::Map<String, Value> = (0..257).map(|n| (format!("V{n}"), json!(""))).collect();
     for (field, value, bound) in [
-        ("name", json!("\u{e4}".repeat(129)), "256"),
+        ("name", json!("\u{e4}".repeat(129)), "256 bytes"),
+        ("name", json!("x".repeat(257)), "256 bytes"),
         ("command", json!(vec!["x"; 257]), "256"),
         ("command", json!(["x", "y".repeat(65_536)]), "65536"),
         ("working_directory", json!("\u{e4}".repeat(2049)), "4096"),
