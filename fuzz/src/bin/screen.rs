@@ -1,4 +1,5 @@
-//! The screen, fed anything: pieces, checkpoints and resizes make no difference, and drawing it in any way ends.
+//! The screen, fed anything: pieces, checkpoints and resizes make no difference, a snapshot has its text and its cursor, and drawing it in
+//! any way ends.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -42,6 +43,8 @@ fuzz_target!(|data: &[u8]| {
     }
     let mut shown = Screen::new(whole.size(), vec![0; SCROLLBACK_BYTES], LINES);
     feed(&mut shown, &whole.snapshot(LINES));
+    assert_eq!(whole.render_text(usize::MAX), shown.render_text(usize::MAX));
+    assert_eq!(whole.inspect().cursor, shown.inspect().cursor);
     assert!(whole.render_ansi(MAX_RENDERED_BYTES).is_none_or(|text| text.len() <= MAX_RENDERED_BYTES));
     assert!(whole.render_html(MAX_RENDERED_BYTES).is_none_or(|text| text.len() <= MAX_RENDERED_BYTES));
     assert!(whole.render_json(MAX_RENDERED_BYTES).is_none_or(|text| text.len() <= MAX_RENDERED_BYTES));

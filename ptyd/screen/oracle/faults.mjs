@@ -7,6 +7,18 @@ export const faults = [
     name: "saved-cursor",
     why: `DECSC keeps the row relative to the scrollback, so DECRC goes wrong once something has scrolled; of the charsets it
       keeps only the one in use; origin mode, underline style and colour and the link it does not keep at all (DEC STD 070, VTE)`,
+    once({ buffer }) {
+      const { resize } = buffer;
+      // A resize moves it as xterm.js does: by its own row, which counts from the scrollback's first.
+      buffer.resize = function (cols, rows) {
+        const saved = isAnything(this.oracleSaved) ? this.oracleSaved : undefined;
+        if (saved) this.savedY = this.ybase + saved.y;
+        resize.call(this, cols, rows);
+        if (!saved) return;
+        const y = Math.min(Math.max(this.savedY - this.ybase, 0), rows - 1);
+        Object.assign(saved, { x: Math.min(saved.x, cols - 1), y });
+      };
+    },
     mend({ core, input, esc, csi }) {
       const { _charsetService: charsets, coreService } = core;
       const save = () => {
@@ -41,12 +53,6 @@ export const faults = [
       csi({ intermediates: "!", final: "p" }, (params) => {
         input._activeBuffer.oracleSaved = undefined;
         return input.softReset(params);
-      });
-      core.onResize(() => {
-        for (const buffer of [core.buffers.normal, core.buffers.alt]) {
-          const saved = buffer.oracleSaved;
-          if (saved) Object.assign(saved, { x: Math.min(saved.x, core.cols - 1), y: Math.min(saved.y, core.rows - 1) });
-        }
       });
       // A hidden alternate screen is no more, with what was saved on it.
       core.buffers.onBufferActivate(() => {
@@ -158,7 +164,8 @@ export const faults = [
           }
           const joins = core.unicodeService.charProperties(data[at], input._parser.precedingJoinState) & 1;
           if (joins && input._parser.precedingJoinState === NO_ROOM) continue;
-          if (!joins) input._activeBuffer.x = Math.min(input._activeBuffer.x, core.cols - 1);
+          // A mark alone needs no room, and is put past the edge.
+          if (!joins && core.unicodeService.wcwidth(data[at]) > 0) input._activeBuffer.x = Math.min(input._activeBuffer.x, core.cols - 1);
           print(data, at, at + 1);
         }
       };
@@ -175,6 +182,24 @@ export const faults = [
         for (let at = 0; at < count; at++) cells.push(from.loadCell(fromCol + at, {}));
         cells.forEach((cell, at) => this.setCell(toCol + at, cell));
       };
+    },
+  },
+  {
+    name: "marks-lost",
+    why: "a mark alone at a line's end does not count as part of it, and is lost when the line is wrapped anew",
+    once({ line }) {
+      const { getTrimmedLength } = line;
+      line.getTrimmedLength = function () {
+        const length = getTrimmedLength.call(this);
+        return length < this.length && this.hasContent(length) && this.getWidth(length) === 0 ? length + 1 : length;
+      };
+    },
+  },
+  {
+    name: "marks-after-a-resize",
+    why: "a mark that comes after a resize joins what stands before the cursor then, and REP repeats it, whatever was printed last",
+    mend({ core, input }) {
+      core.onResize(() => (input._parser.precedingJoinState = 0));
     },
   },
   {
@@ -280,6 +305,13 @@ function nothingSaved(input) {
   const extended = input._curAttrData.extended.clone();
   Object.assign(extended, { underlineStyle: 0, underlineColor: 0, urlId: 0 });
   return { x: 0, y: 0, fg: 0, bg: 0, extended, glevel: 0, sets: [], origin: false };
+}
+
+// What was saved at the first place with the usual looks and charsets is as if nothing had been.
+function isAnything(saved) {
+  if (!saved) return false;
+  const { x, y, fg, bg, extended, glevel, sets, origin } = saved;
+  return [x, y, fg, bg, glevel, origin, extended.ext, extended.urlId, ...sets].some(Boolean);
 }
 
 let classesMended = false;

@@ -9,6 +9,8 @@ use crate::style::{Color, Style, flag};
 const NAME: &str = concat!("DevPocket ", env!("CARGO_PKG_VERSION"));
 /// Foreground, background and cursor of a client that was not told otherwise.
 const DYNAMIC: [(u8, u8, u8); 3] = [(0xE6, 0xE6, 0xE6), (0, 0, 0), (0xE6, 0xE6, 0xE6)];
+/// Height and width of a place in pixels: the VT340's, for programs that ask. Clients draw at sizes of their own, and do not tell.
+const CELL_PIXELS: (usize, usize) = (20, 10);
 
 /// XTGETTCAP's word for what is not there.
 const NO_CAPABILITY: &str = "\x1bP0+r\x1b\\";
@@ -120,6 +122,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             (None, [], b'x') if first <= 1 => Some(format!("\x1b[{};1;1;128;128;1;0x", first + 2)),
             (None, [], b't') => match first {
                 11 => Some("\x1b[1t".to_owned()),
+                14 | 15 => {
+                    let (height, width) = (self.rows() * CELL_PIXELS.0, self.cols() * CELL_PIXELS.1);
+                    Some(format!("\x1b[{};{height};{width}t", first - 10))
+                }
+                16 => Some(format!("\x1b[6;{};{}t", CELL_PIXELS.0, CELL_PIXELS.1)),
                 18 => Some(format!("\x1b[8;{};{}t", self.rows(), self.cols())),
                 19 => Some(format!("\x1b[9;{};{}t", self.rows(), self.cols())),
                 _ => None,

@@ -19,6 +19,8 @@ use crate::tabs::Tabs;
 const VERSION: u8 = 3;
 /// Of releases that packed each row for itself, as scrollback does: theirs are read too.
 const VERSION_OF_PACKED_ROWS: u8 = 2;
+/// Titles that earlier releases kept: of more than there are now the newest stay.
+const TITLES_THERE_WERE: usize = 16;
 /// Titles and directory, colours, modes and all that is smaller, of both screens.
 const MOST_BESIDE_ROWS_BYTES: usize = 64 << 10;
 /// Modes as bits, in this order; appended to, never changed. The last is not known to [`Modes`], and never set.
@@ -183,7 +185,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         self.cursor_style = from.byte()?.min(6);
         self.joins = u16::from(from.byte()?.min(3));
         self.title = from.text(4096)?;
-        self.titles = from.list(MAX_TITLES)?;
+        self.titles = from.list(TITLES_THERE_WERE)?;
+        self.titles.drain(..self.titles.len().saturating_sub(MAX_TITLES));
         self.cwd = from.list(1)?.pop();
         let links = from.list(2 * MAX_LINKS)?;
         for pair in links.chunks_exact(2) {
@@ -222,7 +225,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     fn take_side(&mut self, from: &mut Reader<'_>, tables: Option<&Tables>) -> Option<Side> {
         let (rows, cols) = (self.rows(), self.cols());
         let mut side = Side::new(self.size);
-        side.x = from.count(cols)?;
+        side.x = from.count(cols + 1)?;
         side.y = from.count(rows - 1)?;
         side.top = from.count(rows - 1)?;
         side.bottom = from.count(rows - 1)?;
@@ -394,5 +397,20 @@ impl<'a> Reader<'a> {
 
     fn style(&mut self) -> Style {
         take_style(&mut self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The story: the stack held 16 once, and a worker of today finds what one of then wrote down.
+    #[test]
+    fn of_more_titles_than_are_kept_the_newest_come_back() {
+        let mut screen = Screen::new(Size::new(2, 10), vec![0; 1 << 10], 10);
+        screen.titles = (0..TITLES_THERE_WERE).map(|number| format!("title {number}")).collect();
+        let restored = Screen::restore(&screen.checkpoint(), screen.into_scrollback(), 10).unwrap();
+        assert_eq!(restored.titles.len(), MAX_TITLES);
+        assert_eq!(restored.titles[MAX_TITLES - 1], "title 15");
     }
 }

@@ -59,6 +59,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// ED. A cursor that waits to wrap stands behind the last column, which is then left alone.
     pub(crate) fn erase_display(&mut self, what: u16) {
+        self.forget_mark_past_edge();
         let (rows, cols, x, y) = (self.rows(), self.cols(), self.side.x, self.side.y);
         match what {
             0 => {
@@ -82,6 +83,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         if !self.styles.any_protected {
             return self.erase_display(what);
         }
+        self.forget_mark_past_edge();
         let (rows, cols, x, y) = (self.rows(), self.cols(), self.side.x, self.side.y);
         let others = match what {
             0 => y + 1..rows,
@@ -110,6 +112,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
     }
 
+    /// The cursor just waits to wrap.
+    fn forget_mark_past_edge(&mut self) {
+        self.side.x = self.side.x.min(self.cols());
+    }
+
     fn clear_rows(&mut self, rows: std::ops::Range<usize>) {
         if !rows.is_empty() {
             let style = self.erased().style;
@@ -119,6 +126,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// EL.
     pub(crate) fn erase_line(&mut self, what: u16) {
+        self.forget_mark_past_edge();
         let (cols, x, y) = (self.cols(), self.side.x, self.side.y);
         match what {
             0 => self.erase(y, x, cols, x == 0),
@@ -130,6 +138,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// DECSEL, with the bound of [`Screen::erase_display_selectively`].
     pub(crate) fn erase_line_selectively(&mut self, what: u16) {
+        self.forget_mark_past_edge();
         let (cols, x, y) = (self.cols(), self.side.x, self.side.y);
         if !self.styles.any_protected {
             return self.erase_line(what);

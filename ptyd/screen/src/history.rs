@@ -1,7 +1,7 @@
 //! The lines above the screen, for people who scroll back.
 
 use crate::answer::push_pen;
-use crate::cell::ZERO;
+use crate::cell::{WIDE, ZERO};
 use crate::screen::Screen;
 use crate::scrollback::Record;
 use crate::style::{Color, Style};
@@ -32,6 +32,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let (mut number, mut bytes) = (total, 0);
         let mut found = Vec::new();
         let mut rows: Vec<Record> = Vec::new();
+        let screen = self.other.as_deref().unwrap_or(&self.side).grid.row(0);
+        let mut wide_follows = screen.wrapped && screen.get(0).flags == WIDE;
         for record in self.scrollback.newest_first() {
             let begins = !record.wrapped();
             if number <= end {
@@ -44,7 +46,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                         break;
                     }
                     // As they are sent: packed, colours are a fraction of that.
-                    let text = line(&rows);
+                    let text = line(&rows, wide_follows);
                     bytes += text.len() + LINE_BYTES;
                     if bytes > MAX_PAGE_BYTES && !found.is_empty() {
                         break;
@@ -52,6 +54,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                     found.push(text);
                 }
                 rows.clear();
+                wide_follows = false;
             }
         }
         found.reverse();
@@ -59,31 +62,37 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     }
 }
 
-/// One line of its rows, newest first.
-fn line(rows: &[Record]) -> String {
+/// One line of its rows, newest first; `wide_follows`: it goes on with a wide character that is still on the screen.
+fn line(rows: &[Record], wide_follows: bool) -> String {
     let mut text = String::new();
     let (mut style, mut blanks) = (Style::default(), 0);
     for (index, record) in rows.iter().enumerate().rev() {
         let shape = record.shape();
         // The place before a wide character that was too narrow for it is no part of the line.
-        let narrow = shape.nothing_last.is_some() && index > 0 && rows[index - 1].shape().begins_wide;
+        let before_wide = match index.checked_sub(1) {
+            Some(next) => rows[next].shape().begins_wide,
+            None => wide_follows,
+        };
+        let narrow = shape.nothing_last.is_some() && before_wide;
         let mut at = 0;
         record.each(|cell| {
             at += 1;
             if (cell.flags == ZERO && cell.text == "\0") || (narrow && at == shape.cells) {
                 return;
             }
-            if cell.text == "\0" && cell.style.bg == Color::Default {
+            let nothing = cell.text == "\0";
+            if nothing && cell.style.bg == Color::Default {
                 blanks += 1;
                 return;
             }
-            let plain = Style { link: 0, ..cell.style };
+            // Of nothing only the colour behind it shows.
+            let plain = if nothing { cell.style.erased() } else { Style { link: 0, ..cell.style } };
             if blanks > 0 {
                 set(&mut text, &mut style, Style::default());
                 text.extend(std::iter::repeat_n(' ', std::mem::take(&mut blanks)));
             }
             set(&mut text, &mut style, plain);
-            text.push_str(if cell.text == "\0" { " " } else { cell.text });
+            text.push_str(if nothing { " " } else { cell.text });
         });
         if text.len() > MAX_PAGE_BYTES {
             break;

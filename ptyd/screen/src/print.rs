@@ -188,8 +188,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         if columns == 2 {
             row.set(x + 1, Cell { glyph: 0, style, flags: ZERO });
         }
-        // A mark without a base has no place behind the last one either.
-        self.side.x = (x + columns.max(1)).min(self.cols());
+        // A mark without a base takes a place though it has no columns, also behind the last one.
+        self.side.x = x + columns.max(1);
     }
 
     /// Insert mode: makes room at the cursor.

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use crate::cell::{Cell, WIDE};
 use crate::grid::Grid;
 use crate::row::Row;
-use crate::screen::{Screen, Side};
+use crate::screen::{Saved, Screen, Side};
 use crate::scrollback::{PackedCell, Record};
 use crate::size::Size;
 
@@ -20,12 +20,26 @@ struct Buffer {
     /// Rows above the screen.
     above: usize,
     y: usize,
+    /// How many rows down the rows go that the cursor goes with.
+    moved: isize,
 }
 
 impl Buffer {
     fn put_above(&mut self, rows: Vec<Row>) {
         self.above += rows.len();
         rows.into_iter().rev().for_each(|row| self.lines.push_front(row));
+    }
+}
+
+impl Saved {
+    /// Goes with the rows, `moved` down, as the cursor does: it may be where the cursor is to come back to from the alternate
+    /// screen. What nobody saved stays where it is.
+    fn resize(&mut self, moved: isize, size: Size) {
+        if *self != Self::default() {
+            self.x = self.x.min(usize::from(size.cols()) - 1);
+            let y = self.y.checked_add_signed(moved).unwrap_or(0);
+            self.y = y.min(usize::from(size.rows()) - 1);
+        }
     }
 }
 
@@ -42,7 +56,6 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let alternate_shown = self.modes.alternate_screen;
         if let Some(mut other) = self.other.take() {
             self.resize_primary(&mut other, old, size);
-            other.saved.x = other.saved.x.min(cols - 1);
             self.other = Some(other);
         }
         let mut side = std::mem::replace(&mut self.side, Side::new(size));
@@ -51,7 +64,6 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         } else {
             self.resize_primary(&mut side, old, size);
         }
-        side.saved.x = side.saved.x.min(cols - 1);
         self.side = side;
         for side in std::iter::once(&mut self.side).chain(self.other.as_deref_mut()) {
             side.tabs.resize(cols);
@@ -62,8 +74,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     fn resize_primary(&mut self, side: &mut Side, old: Size, new: Size) {
         let (old_rows, rows) = (usize::from(old.rows()), usize::from(new.rows()));
         let (old_cols, cols) = (usize::from(old.cols()), usize::from(new.cols()));
-        let mut buffer =
-            Buffer { lines: side.grid.take_rows().into(), above: 0, y: side.y.min(old_rows - 1) };
+        let y = side.y.min(old_rows - 1);
+        let mut buffer = Buffer { lines: side.grid.take_rows().into(), above: 0, y, moved: 0 };
         let mut added = 0;
         for _ in old_rows..rows {
             if buffer.lines.len() >= rows + buffer.above {
@@ -83,10 +95,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                     buffer.lines.pop_back();
                 } else {
                     buffer.above += 1;
+                    buffer.moved -= 1;
                 }
             }
         }
         buffer.y = buffer.y.min(rows - 1) + added;
+        buffer.moved += added.cast_signed();
         if cols != old_cols {
             // The line that crosses the screen's top is wrapped as a whole; merged lines make room for more from above.
             while buffer.lines.front().is_some_and(|row| row.wrapped) && self.take_back(&mut buffer, old_cols)
@@ -111,7 +125,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         side.grid = Grid::from_rows(buffer.lines, cols);
         side.x = side.x.min(cols - 1);
         side.y = buffer.y.min(rows - 1);
-        side.saved.y = side.saved.y.min(rows - 1);
+        side.saved.resize(buffer.moved, new);
         (side.top, side.bottom) = (0, rows - 1);
     }
 
@@ -219,6 +233,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             let before = buffer.lines.len();
             if buffer.above == 0 && !self.take_back(buffer, old_cols) {
                 buffer.y = buffer.y.saturating_sub(1);
+                buffer.moved -= 1;
                 if before < rows {
                     buffer.lines.push_back(Row::new(cols));
                 }
@@ -252,6 +267,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                 for _ in old..line.len() {
                     if at_top && buffer.above == 0 && buffer.y + 1 < rows {
                         buffer.y += 1;
+                        buffer.moved += 1;
                         // The screen's last row: of a line further down, if there is one.
                         if done.pop_back().is_none() {
                             line.pop();
@@ -374,12 +390,14 @@ fn new_lens(lines: &[Row], old_cols: usize, cols: usize) -> Vec<usize> {
 fn resize_alternate(side: &mut Side, size: Size) {
     let (rows, cols) = (usize::from(size.rows()), usize::from(size.cols()));
     let mut lines = VecDeque::from(side.grid.take_rows());
+    let mut moved = 0;
     while lines.len() > rows {
         if lines.len() > side.y + 1 {
             lines.pop_back();
         } else {
             lines.pop_front();
             side.y = side.y.saturating_sub(1);
+            moved -= 1;
         }
     }
     lines.resize_with(rows, || Row::new(cols));
@@ -387,6 +405,6 @@ fn resize_alternate(side: &mut Side, size: Size) {
     side.grid = Grid::from_rows(lines, cols);
     side.x = side.x.min(cols - 1);
     side.y = side.y.min(rows - 1);
-    side.saved.y = side.saved.y.min(rows - 1);
+    side.saved.resize(moved, size);
     (side.top, side.bottom) = (0, rows - 1);
 }

@@ -20,8 +20,8 @@ use crate::tabs::Tabs;
 
 /// Entries of the kitty keyboard stack kept for each screen.
 pub(crate) const MAX_KEYBOARD_STACK: usize = 16;
-/// Titles kept on the title stack.
-pub(crate) const MAX_TITLES: usize = 16;
+/// Titles kept on the title stack, as many as xterm.js keeps.
+pub(crate) const MAX_TITLES: usize = 10;
 
 /// Bytes that another look than that of the cell before takes, about: two true colours take 38, a palette's 11.
 const LOOK_BYTES: usize = 24;
@@ -46,6 +46,8 @@ pub(crate) struct Saved {
 #[derive(Clone, Debug)]
 pub(crate) struct Side {
     pub(crate) grid: Grid,
+    /// The cursor's column: the number of columns while it waits to wrap, one more if a mark without a base came then: another
+    /// one wraps.
     pub(crate) x: usize,
     pub(crate) y: usize,
     pub(crate) top: usize,

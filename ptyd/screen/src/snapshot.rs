@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 pub use bound::MAX_SNAPSHOT_BYTES;
 
 use crate::answer::push_pen;
-use crate::cell::{Cell, WIDE};
+use crate::cell::{Cell, WIDE, ZERO};
 use crate::charset::Charsets;
 use crate::modes::{Modes, Mouse, MouseEncoding};
 use crate::row::RowRef;
@@ -138,12 +138,14 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
         let (first, last_cell) = (self.shown(row.get(0)), self.shown(row.get(row.cols() - 1)));
         let mut at = 0;
         if goes_on && first.glyph == 0 {
-            self.pen(Style::default());
-            self.text("x");
-            self.wrapped(1);
+            self.wrap_by_letter();
             self.repairs.push((y, 0, first));
             at = 1;
+        } else if goes_on && first.flags == ZERO {
+            // The mark takes the letter's place.
+            self.wrap_by_letter();
         }
+        let goes_on = goes_on && first.flags != ZERO;
         while at < cells.len() && (self.plain_left.is_some() || !self.is_full()) {
             let cell = cells[at];
             if cell.glyph == 0 {
@@ -162,7 +164,7 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
                 continue;
             }
             self.pen(self.look(cell));
-            if cell.flags == crate::cell::ZERO {
+            if cell.flags == ZERO {
                 // A mark without a base: nothing may stand right before it that it could join.
                 let _infallible = write!(self.out, "\x1b[{}G", at + 1);
             }
@@ -181,6 +183,13 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
             }
             self.repairs.push((y, row.cols() - 1, last_cell));
         }
+    }
+
+    /// Has the row go on with the one before though nothing on its first place would: what is there cannot wrap.
+    pub(super) fn wrap_by_letter(&mut self) {
+        self.pen(Style::default());
+        self.text("x");
+        self.wrapped(1);
     }
 
     /// After what was printed to begin a row that goes on with the one before, up to column `x`: a row that came in because
@@ -317,12 +326,38 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
             self.text("\x1b[?6h");
         }
         // Row and column, always: in origin mode xterm.js takes one of them alone for something else.
-        let y = if self.screen.modes.origin { side.y.saturating_sub(side.top) } else { side.y };
+        let y = self.row_for_cup(side);
         if side.x >= usize::from(self.screen.size.cols()) {
             self.reprint(side, y);
+            if side.x > usize::from(self.screen.size.cols()) {
+                // A mark that joins nothing, and has no place to be seen in.
+                self.pen(Style::default());
+                self.text("\x1b[m\u{200B}");
+            }
         } else {
             self.place(y, side.x);
         }
+    }
+
+    /// Prints the character once more that was printed last, if a mark that comes next would join it, or REP repeat it. The pen
+    /// is its own.
+    fn last_printed(&mut self, side: &Side) {
+        let columns = usize::from(self.screen.joins);
+        let Some(x) = side.x.checked_sub(columns).filter(|_| (1..=2).contains(&columns)) else { return };
+        let cell = side.grid.row(side.y).get(x);
+        if cell.glyph == 0 || usize::from(cell.width()) != columns {
+            return;
+        }
+        self.place(self.row_for_cup(side), x);
+        if self.screen.modes.insert {
+            let _infallible = write!(self.out, "\x1b[{columns}P");
+        }
+        self.screen.clusters.push_text(cell.glyph, &mut self.out);
+    }
+
+    /// The cursor's row as CUP counts it.
+    fn row_for_cup(&self, side: &Side) -> usize {
+        if self.screen.modes.origin { side.y.saturating_sub(side.top) } else { side.y }
     }
 
     fn place(&mut self, y: usize, x: usize) {

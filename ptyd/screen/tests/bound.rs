@@ -203,6 +203,21 @@ fn marks_are_left_out_where_the_text_alone_does_not_fit() {
 }
 
 #[test]
+fn rows_of_marks_alone_that_go_on_with_each_other_are_within_the_bound() {
+    for (rows, cols) in [(400, 1000), (1000, 400), (1000, 2), (30, 80)] {
+        let mut screen = fresh(rows, cols);
+        for row in 0..rows + 20 {
+            // One more than a row has places: it wraps only then.
+            let marks = (0..cols + 1).map(|at| color((row * cols + at) % 50_000) + "\u{301}");
+            feed(&mut screen, &marks.collect::<String>());
+        }
+        feed(&mut screen, "\x1b[m");
+        check(&screen, LINES);
+        check(&screen, 0);
+    }
+}
+
+#[test]
 fn one_line_longer_than_the_bound_and_what_goes_on_from_it() {
     for links in [false, true] {
         let mut screen = fresh(24, 80);

@@ -3,7 +3,7 @@
 //!
 //! Left out of the list, because xterm.js has none of it (docs/decisions/0005): left and right margins (DECLRMM) and with them
 //! the `lr` cases, DECBI, DECFI, DECCRA, DECERA, DECFRA, DECSERA, DECRARA, DECCARA, DECSACE, 132 columns (DECCOLM),
-//! reports of windows and icons (XTWINOPS but for 14, 16, 18, 22, 23), DECRQCRA, UPSS, national sets, SS2, SS3, DECUDK, DECSCL,
+//! reports of windows and icons (XTWINOPS but for 14 to 16, 18, 22, 23), DECRQCRA, UPSS, national sets, SS2, SS3, DECUDK, DECSCL,
 //! S8C1T; and DECALN does not clear the margins.
 
 use ptyd_screen::{CellState, Screen, Size};
@@ -343,6 +343,9 @@ fn reports() {
         ("DECRQSS_DECSTBM", "\x1b[5;6r", "\x1bP$qr\x1b\\", "\x1bP1$r5;6r\x1b\\"),
         ("DECRQSS_SGR", "\x1b[1m", "\x1bP$qm\x1b\\", "\x1bP1$r0;1m\x1b\\"),
         ("DECRQSS_DECSCUSR", "\x1b[4 q", "\x1bP$q q\x1b\\", "\x1bP1$r4 q\x1b\\"),
+        ("XTWINOPS_ReportTextAreaPixels", "", "\x1b[14t", "\x1b[4;500;800t"),
+        ("XTWINOPS_ReportScreenSizePixels", "", "\x1b[15t", "\x1b[5;500;800t"),
+        ("XTWINOPS_ReportCharSizePixels", "", "\x1b[16t", "\x1b[6;20;10t"),
         ("XTWINOPS_ReportTextAreaChars", "", "\x1b[18t", "\x1b[8;25;80t"),
     ] {
         let mut screen = screen(before);

@@ -126,15 +126,139 @@ fn a_checkpoint_brings_everything_back_and_what_follows_is_the_same() {
     }
 }
 
-/// Found by fuzzing: a mark without a base behind the last column moved the cursor beyond where it can wait, and no checkpoint
-/// with it there could be restored.
+/// Found by fuzzing: no checkpoint with the cursor behind where it waits to wrap could be restored.
 #[test]
-fn a_mark_alone_at_the_end_of_a_row_leaves_the_cursor_waiting_there() {
-    let mut screen = fresh(1, 2);
-    feed(&mut screen, "ab\0\u{358}".as_bytes());
-    assert_eq!(screen.inspect().cursor, (2, 0));
-    let checkpoint = screen.checkpoint();
-    assert!(Screen::restore(&checkpoint, screen.into_scrollback(), 1000).is_ok());
+fn marks_alone_at_the_end_of_a_row_wrap_as_in_xterm_js() {
+    let mut screen = fresh(2, 4);
+    for (bytes, cursor) in [("\x1b[1;65536H\u{200B}", (4, 0)), ("\u{200B}", (5, 0)), ("\u{200B}", (1, 1))] {
+        feed(&mut screen, bytes.as_bytes());
+        assert_eq!(screen.inspect().cursor, cursor);
+        let mut other = fresh(2, 4);
+        feed(&mut other, &screen.snapshot(0));
+        assert_eq!(other.inspect().cursor, cursor, "after a snapshot");
+        let checkpoint = screen.checkpoint();
+        screen = Screen::restore(&checkpoint, screen.into_scrollback(), 1000).expect("a checkpoint of ours");
+        assert_eq!(screen.inspect().cursor, cursor, "after a checkpoint");
+    }
+    for erases in ["\x1b[J", "\x1b[K", "\x1b[?J", "\x1b[?1K"] {
+        let mut screen = fresh(2, 4);
+        feed(&mut screen, b"\x1b[1\"qabcd\x1b[0\"q\0");
+        feed(&mut screen, "\u{200B}".as_bytes());
+        feed(&mut screen, erases.as_bytes());
+        assert_eq!(screen.inspect().cursor, (4, 0), "{erases:?}");
+    }
+}
+
+/// The story: readline writes a mark that comes after a full row's last character to the beginning of the next row. Drawn anew
+/// it did not wrap, and fell on the prompt.
+#[test]
+fn a_wrapped_row_that_begins_with_a_mark_alone_is_drawn_so() {
+    for (rows, bytes) in [
+        (6, "bash-5.2$ 123456789e \r\u{301}xyz"),
+        (6, "bash-5.2$ 1234567890 \r\u{200D}👧x"),
+        (5, "aaaaaaaaaaaaaaaaaaa漢zz\x1b[2;1H\x1b[1;41m\u{301}\x1b[m"),
+        (5, "12345678901234567890x\x1b[20G\x1b[X\x1b[2;1H\u{301}\x1b[4;1Hx"),
+        (3, "bash-5.2$ 123456789e \r\u{301}xyz\r\n1\r\n2\r\n3\r\n4"),
+        (2, "12345678901234567890 \r\u{301}2345678901234567890 \r\u{302}x\r\n1"),
+        (1, "12345678901234567890 \r\u{301}x"),
+    ] {
+        let mut screen = fresh(rows, 20);
+        feed(&mut screen, bytes.as_bytes());
+        let mut other = fresh(rows, 20);
+        let snapshot = screen.snapshot(100);
+        feed(&mut other, &snapshot);
+        assert_same(&other.inspect(), &screen.inspect(), || String::from_utf8_lossy(&snapshot).into_owned());
+    }
+}
+
+/// The story: a client that attached between a character and its mark showed the mark on a place of its own, and could not
+/// repeat the character.
+#[test]
+fn a_mark_that_comes_after_a_snapshot_joins_the_character_before_it() {
+    for before in [
+        "e",
+        "\x1b[1;31me",
+        "日",
+        "\x1b[4hab\x1b[1;1He",
+        "\x1b[4hab\x1b[1;1H日",
+        "\x1b[4h1234567890\x1b[1;10He",
+        "\x1b[2;3r\x1b[?6h\x1b[2;1He",
+        "\x1b[1;10He",
+        "\x1b[1;9H日",
+        "\x1b[?7l\x1b[1;10Hef",
+        "e\u{300}",
+        "\x1b[?1049h\x1b[3;10He",
+        "\x1b)0\x0eq",
+        "\x1b]8;;http://a/\x07e",
+        "e\0",
+        "\x1b[?7l\x1b[1;10H日",
+    ] {
+        for after in ["\u{301}x", "\x1b[3b", "x"] {
+            let mut screen = fresh(3, 10);
+            feed(&mut screen, before.as_bytes());
+            let mut other = fresh(3, 10);
+            let snapshot = screen.snapshot(0);
+            feed(&mut other, &snapshot);
+            feed(&mut screen, after.as_bytes());
+            feed(&mut other, after.as_bytes());
+            assert_same(&other.inspect(), &screen.inspect(), || {
+                format!("{before:?}, {:?}, {after:?}", String::from_utf8_lossy(&snapshot))
+            });
+        }
+    }
+}
+
+#[test]
+fn lines_above_the_screen_show_of_nothing_its_background_alone() {
+    let mut screen = fresh(2, 10);
+    // The left half of a wide character of which the right one is overwritten, underlined.
+    feed(&mut screen, "日\x1b[2G\x1b[4;42mx\x1b[m\r\n\r\n".as_bytes());
+    assert_eq!(screen.history(None, 10).lines, ["\x1b[0;42m \x1b[0;4;42mx\x1b[m"]);
+    // What is no part of the line: the place that was too narrow for the wide character that is on the screen.
+    let mut screen = fresh(2, 5);
+    feed(&mut screen, "\x1b[42mab日日日\r\n".as_bytes());
+    assert_eq!(screen.history(None, 10).lines, ["\x1b[0;42mab日\x1b[m"]);
+}
+
+/// The story: a phone's keyboard came and went while less was open, and its end put the prompt on old text.
+#[test]
+fn the_cursor_comes_back_from_the_alternate_screen_to_where_its_row_has_gone() {
+    let sizes: [&[(u16, u16)]; 6] = [
+        &[(14, 80), (24, 80)],
+        &[(30, 80)],
+        &[(14, 80)],
+        &[(24, 20), (24, 80)],
+        &[(14, 33), (30, 100)],
+        &[(5, 10), (24, 80)],
+    ];
+    for (sizes, before) in sizes.iter().flat_map(|sizes| [40, 3].map(|lines| (sizes, lines))) {
+        let mut screen = fresh(24, 80);
+        for line in 0..before {
+            let text = format!("{line} {}\r\n", "and on ".repeat(if line % 5 == 0 { 14 } else { 1 }));
+            feed(&mut screen, text.as_bytes());
+        }
+        feed(&mut screen, b"$ less\r\n\x1b[?1049h\x1b[Hless");
+        for (rows, cols) in *sizes {
+            screen.resize(Size::new(*rows, *cols));
+        }
+        feed(&mut screen, b"\x1b[?1049l$ ");
+        let state = screen.inspect();
+        let text = |y: usize| state.rows[y].cells.iter().map(|cell| cell.text.as_str()).collect::<String>();
+        let y = state.cursor.1;
+        assert_eq!((text(y - 1).as_str(), text(y).as_str()), ("$ less", "$ "), "{before} lines, {sizes:?}");
+        assert!((y + 1..state.rows.len()).all(|y| text(y).is_empty()), "{before} lines, {sizes:?}");
+    }
+}
+
+#[test]
+fn as_many_titles_are_kept_as_xterm_js_keeps() {
+    let mut screen = fresh(2, 10);
+    for number in 0..12 {
+        feed(&mut screen, format!("\x1b]2;{number}\x07\x1b[22;0t").as_bytes());
+    }
+    feed(&mut screen, b"\x1b[23;0t\x1b[23;0t\x1b[23;0t");
+    let state = screen.inspect();
+    assert_eq!((state.title.as_str(), state.titles.join(" ").as_str()), ("9", "2 3 4 5 6 7 8"));
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub const MAX_SNAPSHOT_BYTES: usize = 4 << 20;
 const STYLED_BYTES: usize = 256;
 /// Bytes of a row beside its cells, without styles: the default pen, and the way to the next row.
 const ROW_BYTES: usize = 8;
-/// Bytes more of a row that wraps though nothing was printed where it does, for each of its ends, what puts that right again
+/// Bytes more of a row that wraps though nothing was printed where it does, or a mark alone, for each of its ends, what puts that right again
 /// included.
 const WRAP_BYTES: usize = 48;
 /// Bytes that put such a place right.
@@ -84,6 +84,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         out.pen(self.pen);
         out.charsets(self.charsets);
         out.late_modes(&self.modes);
+        out.last_printed(&self.side);
         out.text(str::from_utf8(self.parser.introducer()).unwrap_or_default());
         out.out
     }
@@ -134,7 +135,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Writer<'_, M> {
     pub(super) fn plain_bytes(&self, row: RowRef<'_>, next_goes_on: bool) -> usize {
         let cells = self.cells(row);
         let empty = |at: usize| self.shown(row.get(at)).glyph == 0;
-        let wraps = usize::from(row.wrapped && empty(0)) + usize::from(next_goes_on && empty(row.cols() - 1));
+        let first = self.shown(row.get(0));
+        let by_letter = row.wrapped && (first.glyph == 0 || first.flags == ZERO);
+        let wraps = usize::from(by_letter) + usize::from(next_goes_on && empty(row.cols() - 1));
         let mut bytes = ROW_BYTES + wraps * WRAP_BYTES;
         let mut at = 0;
         while let Some(cell) = cells.get(at) {

@@ -216,9 +216,15 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Writer<'_, M> {
         let wide = cell.flags == WIDE;
         self.nothing(line, if wide { Next::Wide } else { Next::Other });
         self.gap = line.narrow_gap().or(self.gap);
+        let mark = cell.flags == ZERO;
+        if mark && line.x == line.cols {
+            // The mark takes the letter's place.
+            self.wrap_by_letter();
+            line.x = 0;
+        }
         let wraps = line.x + 1 + usize::from(wide) > line.cols;
         self.pen(cell.style);
-        if cell.flags == ZERO && !wraps {
+        if mark {
             // A mark without a base: nothing may stand right before it that it could join.
             let _infallible = write!(self.out, "\x1b[{}G", line.x + 1);
         }

@@ -40,7 +40,7 @@ pub struct Options {
     pub like_xterm_js: bool,
 }
 
-const WORDS: [&str; 14] = [
+const WORDS: [&str; 17] = [
     "hello",
     "x",
     "the quick brown fox",
@@ -55,6 +55,10 @@ const WORDS: [&str; 14] = [
     " ",
     "   ",
     "👩\u{200d}👩",
+    // Without a base, wherever they come first or twice.
+    "\u{301}",
+    "\r\u{301}",
+    "\0\u{200b}\0\u{302}\0\u{303}",
 ];
 
 /// Sequences that no terminal knows, that are cut short, or that something comes in the middle of.
