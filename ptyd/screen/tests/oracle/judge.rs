@@ -21,8 +21,6 @@ pub struct Question {
     pub rows: usize,
     pub cols: usize,
     pub scrollback: u32,
-    /// Without its known faults, as far as they are no matter of whole classes.
-    pub mended: bool,
     pub steps: Vec<Value>,
 }
 
@@ -42,7 +40,17 @@ impl Question {
 }
 
 impl Judge {
+    /// One whose known faults are mended.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// One with all its faults, as clients have it.
+    pub fn start_as_it_is() -> Self {
+        Self::start_with(&["as-it-is"])
+    }
+
+    fn start_with(words: &[&str]) -> Self {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/oracle");
         assert!(
             std::path::Path::new(folder).join("node_modules/.package-lock.json").exists(),
@@ -50,6 +58,7 @@ impl Judge {
         );
         let mut child = Command::new("node")
             .arg("oracle.mjs")
+            .args(words)
             .current_dir(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -59,11 +68,11 @@ impl Judge {
         Self { input: child.stdin.take(), output, child }
     }
 
-    /// The states asked for, for each question.
+    /// The states asked for, for each question: up to where it threw an error, which only one with its faults may.
     pub fn states(&mut self, questions: &[Question]) -> Vec<Vec<Seen>> {
         let questions = questions.iter().map(|question| {
-            let Question { rows, cols, scrollback, mended, steps } = question;
-            json!({"rows": rows, "cols": cols, "scrollback": scrollback, "mended": mended, "steps": steps})
+            let Question { rows, cols, scrollback, steps } = question;
+            json!({"rows": rows, "cols": cols, "scrollback": scrollback, "steps": steps})
         });
         self.ask(&Value::Array(questions.collect()))
     }

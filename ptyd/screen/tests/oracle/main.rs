@@ -2,11 +2,13 @@
 //! - fed the same stream, both are the same (cells, attributes, cursor, pen, modes, margins, tabs, charsets, what is saved,
 //!   the hidden screen, titles, colours, scrollback);
 //! - a fresh xterm.js fed a snapshot is what one is that was fed everything, and stays so when both are fed the rest;
+//! - both hold for xterm.js with all its faults too: for every recording, and for random streams in which they make no difference;
 //! - a screen restored from a checkpoint and fed the rest is what the uninterrupted one is.
 //!
 //! The streams are recordings that the test makes of real programs, and random ones that mean something. Where xterm.js is
-//! wrong it is mended, each fault by name with the reason: `oracle/faults.mjs`. Left out of the random streams is only what it
-//! does not know (kitty's and xterm's keyboard modes, XTSAVE, OSC 7, some modes): `own.rs` has them.
+//! wrong it is mended, each fault by name with the reason: `oracle/faults.mjs`. What may differ though nothing is wrong is in
+//! `allowances.rs`, by name too. Left out of the random streams is only what it does not know (kitty's and xterm's keyboard modes,
+//! XTSAVE, OSC 7, some modes): `own.rs` has them.
 //!
 //! A second judge, libvterm, sees what the recorded programs have left behind as text.
 
@@ -19,6 +21,7 @@
     reason = "a test"
 )]
 
+mod allowances;
 mod check;
 mod judge;
 mod libvterm;
@@ -62,7 +65,14 @@ fn random_story(seed: u64, resizes: bool) -> Story {
     let mut cuts: Vec<usize> = (0..3).map(|_| random.below(steps.len())).collect();
     cuts.sort_unstable();
     cuts.dedup();
-    Story { name: format!("seed {seed}"), rows: first_rows, cols: first_cols, steps, cuts }
+    Story {
+        name: format!("seed {seed}"),
+        rows: first_rows,
+        cols: first_cols,
+        steps,
+        cuts,
+        without_faults: false,
+    }
 }
 
 fn check_random(from: u64, cases: usize, resizes: bool) {
@@ -73,13 +83,14 @@ fn check_random(from: u64, cases: usize, resizes: bool) {
         checker.check(&stories);
         seed += 100;
     }
-    println!("{} cuts, {} comparisons held for lines only", checker.checked, checker.as_lines);
-    assert!(
-        checker.as_lines * 100 <= checker.checked,
-        "{} of {} held for lines only",
-        checker.as_lines,
-        checker.checked
+    println!(
+        "{} cuts, {} compared as it is to the end; {} comparisons held for lines only",
+        checker.checked, checker.unmended, checker.as_lines
     );
+    let Checker { checked, as_lines, unmended, .. } = checker;
+    assert!(as_lines * 500 <= checked, "{as_lines} of {checked} held for lines only");
+    let one_in = if resizes { 20 } else { 3 };
+    assert!(unmended * one_in >= checked, "{unmended} of {checked} compared as it is to the end");
 }
 
 #[test]
@@ -106,7 +117,8 @@ fn check_recording(name: &str) {
             if program.plain {
                 libvterm::check(&title, (rows, cols), &recording, home.path());
             }
-            let story = Story::of_recording(&title, rows, cols, &recording, cuts, 1);
+            let mut story = Story::of_recording(&title, rows, cols, &recording, cuts, 1);
+            story.without_faults = true;
             checker.snapshots.clear();
             checker.check(&[story]);
             checker.snapshots.sort_unstable();
@@ -136,6 +148,9 @@ macro_rules! recordings {
 
 recordings! {
     a_recording_of_bash_is_the_same: "bash",
+    a_recording_of_a_shell_and_less_is_the_same: "less from a shell",
+    a_recording_of_a_shell_and_vim_is_the_same: "vim from a shell",
+    a_recording_of_a_shell_and_htop_is_the_same: "htop from a shell",
     a_recording_of_vim_is_the_same: "vim",
     a_recording_of_less_is_the_same: "less",
     a_recording_of_htop_is_the_same: "htop",

@@ -44,7 +44,62 @@ for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
 done
 "#;
 
+/// A shell with more lines than its screen has, from which programs are started.
+const SHELL: &[&str] = &["bash", "--noprofile", "--norc", "-i"];
+const LINES: Act = Type(
+    "PS1='$ '; for i in $(seq 1 40); do echo $i; done; echo a line that is longer than a narrow screen\r",
+);
+
 pub const PROGRAMS: &[Program] = &[
+    // A phone's keyboard opens and closes, and the phone is turned, while a program is on the alternate screen.
+    Program {
+        name: "less from a shell",
+        plain: false,
+        command: SHELL,
+        acts: &[
+            LINES,
+            Type("less /etc/services\r"),
+            Resize(14, 80),
+            Resize(24, 80),
+            Type("q"),
+            Type("echo back\r"),
+            Type("less /etc/services\r"),
+            Resize(30, 80),
+            Type("q"),
+            Type("exit\r"),
+        ],
+    },
+    Program {
+        name: "vim from a shell",
+        plain: false,
+        command: SHELL,
+        acts: &[
+            LINES,
+            Type("vim -u NONE -i NONE /etc/services\r"),
+            Resize(14, 33),
+            Resize(30, 100),
+            Type(":q!\r"),
+            Type("echo back\r"),
+            Type("vim -u NONE -i NONE /etc/services\r"),
+            Resize(9, 80),
+            Type(":q!\r"),
+            Type("exit\r"),
+        ],
+    },
+    Program {
+        name: "htop from a shell",
+        plain: false,
+        command: SHELL,
+        acts: &[
+            LINES,
+            Type("htop -d 10\r"),
+            Resize(30, 60),
+            Resize(20, 90),
+            Type("q"),
+            Type("echo back\r"),
+            Type("exit\r"),
+        ],
+    },
     Program {
         name: "bash",
         plain: true,

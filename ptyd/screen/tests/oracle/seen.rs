@@ -1,5 +1,6 @@
 //! All that a terminal is, in the words of `oracle/state.mjs`, and how two of them are compared.
 
+use ptyd_screen::parser::{Event, Parser};
 use ptyd_screen::{Color, Mouse, MouseEncoding, RowState, SavedState, State, Style, flag};
 use serde::Deserialize;
 
@@ -24,7 +25,7 @@ pub struct Seen {
     pub scrollback: Vec<String>,
 }
 
-/// Our state in the oracle's words; of the scrollback only the text.
+/// Our state in the oracle's words; the scrollback as far as SGR says it.
 pub fn ours(state: &State) -> Seen {
     let wrapped = |rows: &[RowState]| rows.iter().map(|row| if row.wrapped { '1' } else { '0' }).collect();
     let titles = std::iter::once(&state.title).chain(&state.titles);
@@ -48,8 +49,73 @@ pub fn ours(state: &State) -> Seen {
         title: titles.map(String::as_str).collect::<Vec<_>>().join("\0"),
         shape: state.cursor_style.to_string(),
         colors: colors.iter().map(|(index, color)| format!("{index}:{color}")).collect::<Vec<_>>().join(" "),
-        scrollback: state.scrollback.iter().map(|line| plain(line, '\x1b', 'm')).collect(),
+        scrollback: state.scrollback.iter().map(|line| in_words(line)).collect(),
     }
+}
+
+/// A line of text and SGR sequences in the oracle's words.
+fn in_words(line: &str) -> String {
+    let (mut parser, mut pen, mut cells) = (Parser::new(), Style::default(), Vec::new());
+    let mut rest = line.as_bytes();
+    while !rest.is_empty() {
+        let (used, event) = parser.next(rest);
+        rest = &rest[used..];
+        if let Event::Csi(csi) = &event {
+            pen.apply_sgr(csi.params);
+            continue;
+        }
+        let text = if let Event::Text(text) = event {
+            text
+        } else if let Event::Ascii(text) = event {
+            str::from_utf8(text).expect("ASCII")
+        } else {
+            panic!("{event:?} in a line")
+        };
+        cells.extend(text.chars().map(|character| (character, style(pen, ""))));
+    }
+    of_cells(cells)
+}
+
+/// A part of a style, as far as SGR says it: without protection and links.
+fn as_sgr(part: &str) -> Option<&str> {
+    let part = if part.starts_with(['u', '<']) { part } else { part.trim_end_matches('p') };
+    (!part.is_empty() && !part.starts_with('<')).then_some(part)
+}
+
+/// A line of the oracle's without what SGR does not say.
+pub fn as_sgr_says(line: &str) -> String {
+    let (mut cells, mut now) = (Vec::new(), String::new());
+    let mut rest = line;
+    while let Some(character) = rest.chars().next() {
+        rest = &rest[character.len_utf8()..];
+        if character == '‹' {
+            let (looks, after) = rest.split_once('›').expect("a style ends");
+            now = looks.split(' ').filter_map(as_sgr).collect::<Vec<_>>().join(" ");
+            if now == "/" {
+                now.clear();
+            }
+            rest = after;
+        } else {
+            cells.push((character, now.clone()));
+        }
+    }
+    of_cells(cells)
+}
+
+/// Characters with their styles as a line, without blanks at its end.
+fn of_cells(mut cells: Vec<(char, String)>) -> String {
+    while cells.last().is_some_and(|(character, looks)| *character == ' ' && looks.is_empty()) {
+        cells.pop();
+    }
+    let (mut text, mut now) = (String::new(), String::new());
+    for (character, looks) in cells {
+        if looks != now {
+            text.push_str(&format!("‹{looks}›"));
+            now = looks;
+        }
+        text.push(character);
+    }
+    text
 }
 
 fn row(row: &RowState) -> String {
@@ -215,55 +281,4 @@ pub fn difference(got: &Seen, expected: &Seen) -> Option<String> {
     ];
     let found = singles.into_iter().find(|(_, got, expected)| got != expected);
     found.map(|(name, got, expected)| format!("{name}: {got:?}, expected {expected:?}"))
-}
-
-/// Takes blanks and changes of style off the end of a line.
-pub fn trim(line: &mut String) {
-    loop {
-        let len = line.trim_end_matches(' ').len();
-        let cut = if line[..len].ends_with('›') { line[..len].rfind('‹').unwrap_or(len) } else { len };
-        if cut == line.len() {
-            return;
-        }
-        line.truncate(cut);
-    }
-}
-
-/// Counts what is blank as nothing.
-pub fn blanks_alike(row: &mut String) {
-    *row = row.replace('␀', " ");
-    trim(row);
-}
-
-/// Whether two terminals differ only in how lines lie in rows, above and on the primary screen: after several resizes xterm.js
-/// may have kept rows of nothing that a line once had.
-pub fn lines_alike(got: &Seen, expected: &Seen) -> bool {
-    let lines = |seen: &Seen| {
-        let (rows, wrapped) = if seen.hidden.is_empty() {
-            (&seen.rows, &seen.wrapped)
-        } else {
-            (&seen.hidden, &seen.hidden_wrapped)
-        };
-        let mut lines: Vec<String> = seen.scrollback.iter().map(|line| plain(line, '‹', '›')).collect();
-        for (row, wrapped) in rows.iter().zip(wrapped.chars()) {
-            let text = plain(row, '‹', '›').replace('»', "");
-            match lines.last_mut() {
-                Some(line) if wrapped == '1' => line.push_str(&text),
-                _ => lines.push(text),
-            }
-        }
-        lines.iter_mut().for_each(|line| line.retain(|character| character != ' '));
-        lines.retain(|line| !line.is_empty());
-        lines
-    };
-    let rest = |seen: &Seen| {
-        let mut seen = seen.clone();
-        if seen.hidden.is_empty() {
-            (seen.rows, seen.wrapped) = (Vec::new(), String::new());
-        }
-        (seen.hidden, seen.hidden_wrapped) = (Vec::new(), String::new());
-        (seen.scrollback, seen.cursor) = (Vec::new(), String::new());
-        seen
-    };
-    lines(got) == lines(expected) && rest(got) == rest(expected)
 }

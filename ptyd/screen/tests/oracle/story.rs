@@ -15,6 +15,8 @@ pub struct Story {
     pub steps: Vec<Step>,
     /// Steps before each cut, ascending.
     pub cuts: Vec<usize>,
+    /// Nothing in it meets a fault of xterm.js, so that it is compared as it is.
+    pub without_faults: bool,
 }
 
 pub enum Step {
@@ -41,6 +43,14 @@ impl Step {
 impl Story {
     pub fn has_resizes(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Resize(..)))
+    }
+
+    pub fn changes_tabs(&self) -> bool {
+        let changing = ["\x1bH", "\u{88}", "\x1b[0g", "\x1b[3g"];
+        let changes = |text: &str| changing.iter().any(|sequence| text.contains(sequence));
+        self.steps
+            .iter()
+            .any(|step| matches!(step, Step::Feed(bytes) if changes(&String::from_utf8_lossy(bytes))))
     }
 
     /// A program's output: cut in pieces where no sequence and no character is torn, of which `cuts` are the places to cut.
@@ -89,7 +99,7 @@ impl Story {
         let mut cuts: Vec<usize> = (0..cuts).map(|_| *random.pick(&places)).collect();
         cuts.sort_unstable();
         cuts.dedup();
-        Self { name: name.to_owned(), rows, cols, steps, cuts }
+        Self { name: name.to_owned(), rows, cols, steps, cuts, without_faults: false }
     }
 
     /// Everything, to be read by a person; `cut`: steps before the place to be marked.

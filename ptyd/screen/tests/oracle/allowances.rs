@@ -1,0 +1,138 @@
+//! Where two terminals may differ though neither does wrong, or only xterm.js, where it cannot be mended: each by a name, with the
+//! reason. What is xterm.js's fault and can be mended is in `oracle/faults.mjs`. Compares nothing
+//! itself.
+//!
+//! - [`saved_unknown`]: xterm.js as it is keeps what DECSC saved by another row, without modes and charsets (`saved-cursor` in
+//!   `oracle/faults.mjs`). What comes of it is compared, where a program has the cursor restored.
+//! - [`links_alike`], of xterm.js as it is in random streams: it forgets addresses when rows are erased (`links` in
+//!   `oracle/faults.mjs`), others in a terminal that was drawn anew.
+//! - [`tabs_come_back`], of xterm.js as it is in random streams: what a resize makes of tab stops that were changed (`tabs` there)
+//!   depends on sizes that a terminal drawn anew never had.
+//! - [`scrollback_as_sgr`]: the lines that we tell people have no links and no protection. A snapshot has them, which is
+//!   compared.
+//! - [`waiting_at_nothing`]: a cursor that waits to wrap behind a place where nothing was printed can be told on the alternate
+//!   screen only by a blank there.
+//! - [`nothing_at_ends`], where there are resizes: wrapping a line anew makes xterm.js forget the colour behind nothing at its end,
+//!   above the screen too, where ours keeps it; and take nothing before a wide character for a place that was too narrow for
+//!   it.
+//! - [`lines_alike`], where there are resizes: after several of them xterm.js may have kept rows of nothing that a line once had.
+//!   Held to one comparison in five hundred cuts.
+
+use ptyd_screen::State;
+
+use crate::seen::{Seen, as_sgr_says, plain};
+use crate::story::Story;
+
+/// Without what is saved.
+pub fn saved_unknown(seen: &Seen) -> Seen {
+    Seen { saved: String::new(), ..seen.clone() }
+}
+
+/// Links without their addresses.
+pub fn links_alike(seen: &Seen) -> Seen {
+    let without = |text: &String| {
+        let mut parts = text.split(" <");
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |text, part| text + " <?>" + part.split_once('>').map_or("", |(_, rest)| rest))
+    };
+    let all = |texts: &[String]| texts.iter().map(without).collect();
+    Seen {
+        rows: all(&seen.rows),
+        hidden: all(&seen.hidden),
+        scrollback: all(&seen.scrollback),
+        pen: without(&seen.pen),
+        ..seen.clone()
+    }
+}
+
+/// Whether a resize may bring tab stops back that the program had taken away.
+pub fn tabs_come_back(story: &Story) -> bool {
+    story.has_resizes() && story.changes_tabs()
+}
+
+/// The scrollback as far as SGR says it.
+pub fn scrollback_as_sgr(seen: &Seen) -> Seen {
+    let scrollback = seen.scrollback.iter().map(|line| as_sgr_says(line)).collect();
+    Seen { scrollback, ..seen.clone() }
+}
+
+/// Whether the cursor waits to wrap at the end of a row on whose last place nothing was printed, but elsewhere, and on the
+/// alternate screen.
+pub fn waits_at_nothing(state: &State, cols: usize) -> bool {
+    let cells = &state.rows[state.cursor.1].cells;
+    let nothing_last = cells.get(cols - 1).is_none_or(|cell| cell.text.is_empty() && cell.width == 1);
+    let alike = cells.iter().all(|cell| cell.text.is_empty() && cell.style == cells[0].style);
+    state.modes.alternate_screen
+        && state.cursor.0 >= cols
+        && nothing_last
+        && !(alike && (cells.is_empty() || cells.len() == cols))
+}
+
+/// Where [`waits_at_nothing`] holds: nothing counts as blank.
+pub fn waiting_at_nothing(seen: &Seen) -> Seen {
+    let mut seen = seen.clone();
+    seen.rows.iter_mut().chain(&mut seen.hidden).for_each(blanks_alike);
+    seen
+}
+
+/// Nothing counts as blank, at a line's end as nothing at all, and several blanks above the screen as one.
+pub fn nothing_at_ends(seen: &Seen) -> Seen {
+    let mut seen = waiting_at_nothing(seen);
+    for line in &mut seen.scrollback {
+        trim(line);
+        while line.contains("  ") {
+            *line = line.replace("  ", " ");
+        }
+    }
+    seen
+}
+
+/// Takes blanks and changes of style off the end of a line.
+fn trim(line: &mut String) {
+    loop {
+        let len = line.trim_end_matches(' ').len();
+        let cut = if line[..len].ends_with('›') { line[..len].rfind('‹').unwrap_or(len) } else { len };
+        if cut == line.len() {
+            return;
+        }
+        line.truncate(cut);
+    }
+}
+
+/// Counts what is blank as nothing.
+fn blanks_alike(row: &mut String) {
+    *row = row.replace('␀', " ");
+    trim(row);
+}
+
+/// Whether two terminals differ only in how lines lie in rows, above and on the primary screen.
+pub fn lines_alike(got: &Seen, expected: &Seen) -> bool {
+    let lines = |seen: &Seen| {
+        let (rows, wrapped) = if seen.hidden.is_empty() {
+            (&seen.rows, &seen.wrapped)
+        } else {
+            (&seen.hidden, &seen.hidden_wrapped)
+        };
+        let mut lines: Vec<String> = seen.scrollback.iter().map(|line| plain(line, '‹', '›')).collect();
+        for (row, wrapped) in rows.iter().zip(wrapped.chars()) {
+            let text = plain(row, '‹', '›').replace('»', "");
+            match lines.last_mut() {
+                Some(line) if wrapped == '1' => line.push_str(&text),
+                _ => lines.push(text),
+            }
+        }
+        lines.iter_mut().for_each(|line| line.retain(|character| character != ' '));
+        lines.retain(|line| !line.is_empty());
+        lines
+    };
+    let rest = |seen: &Seen| {
+        let mut seen = seen.clone();
+        if seen.hidden.is_empty() {
+            (seen.rows, seen.wrapped) = (Vec::new(), String::new());
+        }
+        (seen.hidden, seen.hidden_wrapped) = (Vec::new(), String::new());
+        (seen.scrollback, seen.cursor) = (Vec::new(), String::new());
+        seen
+    };
+    lines(got) == lines(expected) && rest(got) == rest(expected)
+}
