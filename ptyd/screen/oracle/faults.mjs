@@ -165,7 +165,8 @@ export const faults = [
           const joins = core.unicodeService.charProperties(data[at], input._parser.precedingJoinState) & 1;
           if (joins && input._parser.precedingJoinState === NO_ROOM) continue;
           // A mark alone needs no room, and is put past the edge.
-          if (!joins && core.unicodeService.wcwidth(data[at]) > 0) input._activeBuffer.x = Math.min(input._activeBuffer.x, core.cols - 1);
+          const fits = core.unicodeService.wcwidth(data[at]) === 0 && input._activeBuffer.x <= core.cols;
+          if (!joins && !fits) input._activeBuffer.x = Math.min(input._activeBuffer.x, core.cols - 1);
           print(data, at, at + 1);
         }
       };

@@ -8,6 +8,8 @@
 //!   `oracle/faults.mjs`), others in a terminal that was drawn anew.
 //! - [`tabs_come_back`], of xterm.js as it is in random streams: what a resize makes of tab stops that were changed (`tabs` there)
 //!   depends on sizes that a terminal drawn anew never had.
+//! - [`marks_are_lost`], of xterm.js as it is in random streams: a resize loses marks alone at a line's end, and one that comes
+//!   next joins what stands there (`marks-lost`, `marks-after-a-resize` there), which may look the same.
 //! - [`scrollback_as_sgr`]: the lines that we tell people have no links and no protection. A snapshot has them, which is
 //!   compared.
 //! - [`waiting_at_nothing`]: a cursor that waits to wrap behind a place where nothing was printed can be told on the alternate
@@ -30,24 +32,43 @@ pub fn saved_unknown(seen: &Seen) -> Seen {
 
 /// Links without their addresses.
 pub fn links_alike(seen: &Seen) -> Seen {
-    let without = |text: &String| {
-        let mut parts = text.split(" <");
-        let first = parts.next().unwrap_or_default().to_owned();
-        parts.fold(first, |text, part| text + " <?>" + part.split_once('>').map_or("", |(_, rest)| rest))
-    };
-    let all = |texts: &[String]| texts.iter().map(without).collect();
+    let all = |texts: &[String]| texts.iter().map(|text| without_addresses(text)).collect();
     Seen {
         rows: all(&seen.rows),
         hidden: all(&seen.hidden),
         scrollback: all(&seen.scrollback),
-        pen: without(&seen.pen),
+        pen: address_left_out(&seen.pen),
         ..seen.clone()
     }
+}
+
+fn without_addresses(row: &str) -> String {
+    let mut parts = row.split('‹');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    let mut now = String::new();
+    for (looks, rest) in parts.filter_map(|part| part.split_once('›')) {
+        let looks = address_left_out(looks);
+        if looks != now {
+            text.push_str(&format!("‹{looks}›"));
+            now = looks;
+        }
+        text.push_str(rest);
+    }
+    text
+}
+
+fn address_left_out(looks: &str) -> String {
+    looks.split_once(" <").map_or_else(|| looks.to_owned(), |(looks, _)| looks.to_owned() + " <>")
 }
 
 /// Whether a resize may bring tab stops back that the program had taken away.
 pub fn tabs_come_back(story: &Story) -> bool {
     story.has_resizes() && story.changes_tabs()
+}
+
+/// Whether a resize may lose marks without a base.
+pub fn marks_are_lost(story: &Story) -> bool {
+    story.has_resizes() && story.has_marks_alone()
 }
 
 /// The scrollback as far as SGR says it.

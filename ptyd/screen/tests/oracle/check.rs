@@ -4,8 +4,8 @@
 use ptyd_screen::Screen;
 
 use crate::allowances::{
-    lines_alike, links_alike, nothing_at_ends, saved_unknown, scrollback_as_sgr, tabs_come_back,
-    waiting_at_nothing, waits_at_nothing,
+    lines_alike, links_alike, marks_are_lost, nothing_at_ends, saved_unknown, scrollback_as_sgr,
+    tabs_come_back, waiting_at_nothing, waits_at_nothing,
 };
 use crate::judge::{Judge, Question};
 use crate::seen::{Seen, difference, ours};
@@ -112,7 +112,8 @@ impl Checker {
         self.compare(story, index, &format!("{what}, as it is"), &got, &saved_unknown(&expected));
         let what = "xterm.js after snapshot and rest";
         self.compare(story, index, what, &alike(&resumed[1]), &alike(mended.end()));
-        if story.without_faults || (meets_no_fault(mended, as_it_is, index) && !tabs_come_back(story)) {
+        let resize_differs = tabs_come_back(story) || marks_are_lost(story);
+        if story.without_faults || (meets_no_fault(mended, as_it_is, index) && !resize_differs) {
             let links = |seen: Seen| if story.without_faults { seen } else { links_alike(&seen) };
             let [got, expected] = [as_it_is.resumed[index].get(1), as_it_is.whole.last()]
                 .map(|seen| links(alike(seen.expect("no error is thrown"))));

@@ -45,6 +45,21 @@ impl Story {
         self.steps.iter().any(|step| matches!(step, Step::Resize(..)))
     }
 
+    /// Some mark stands where no character of its word is before it.
+    pub fn has_marks_alone(&self) -> bool {
+        let alone = |text: &str| {
+            text.starts_with('\u{301}')
+                || text.contains('\u{302}')
+                || text
+                    .chars()
+                    .zip(text.chars().skip(1))
+                    .any(|(before, mark)| mark == '\u{301}' && !matches!(before, 'e' | '\u{300}'))
+        };
+        self.steps
+            .iter()
+            .any(|step| matches!(step, Step::Feed(bytes) if alone(&String::from_utf8_lossy(bytes))))
+    }
+
     pub fn changes_tabs(&self) -> bool {
         let changing = ["\x1bH", "\u{88}", "\x1b[0g", "\x1b[3g"];
         let changes = |text: &str| changing.iter().any(|sequence| text.contains(sequence));
