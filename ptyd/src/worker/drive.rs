@@ -18,8 +18,8 @@ use super::session::{LineDiscipline, Session, Shared};
 use super::{Context, attach, numbers, sys};
 use crate::handover::ToKeeper;
 
-/// Most bytes read before other tasks get their turn and attachments are told: what one frame carries.
-const READ_BYTES: usize = 64 << 10;
+/// Other tasks get their turn, and attachments are told, once so much is read: with the last 4 KiB still one frame.
+const READ_BYTES: usize = 60 << 10;
 /// Most input writes before other tasks get their turn.
 const WRITES: usize = 16;
 /// How often a terminal is tried again whose other side is closed while its leader lives: it may be opened again.
