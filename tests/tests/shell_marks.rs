@@ -224,3 +224,20 @@ async fn the_end_of_a_line_that_zsh_makes_is_no_output() {
         assert_eq!(shell.says("printf hi").await, (0, "hi".to_owned()), "{text}");
     }
 }
+
+/// The stories: `(venv) ` in front of bash's prompt was output of the command before, and a title that zsh set before its prompt
+/// left the mark of an unfinished line in it.
+#[tokio::test]
+async fn what_is_shown_for_a_prompt_is_no_output() {
+    let stack = Stack::start().await;
+    let shell = check(&stack, "bash", "PS1='b> '\n", &[("PS1=\"(venv) $PS1\"", 0)]).await;
+    for _ in 0..2 {
+        assert_eq!(shell.says("echo a").await, (0, "a\n".to_owned()));
+    }
+    for prompt in [r"print -Pn '\e]0;title\a'", "print", "print -P '%~'"] {
+        let shell = start(&stack, "zsh", &format!("PS1='z> '\nprecmd() {{ {prompt} }}\n")).await;
+        shell.says("true").await;
+        assert_eq!(shell.says("printf '{\"id\":42}'").await, (0, "{\"id\":42}".to_owned()), "{prompt}");
+        assert_eq!(shell.says("echo a").await, (0, "a\n".to_owned()), "{prompt}");
+    }
+}

@@ -11,6 +11,10 @@ const MARK_BEGINS: &[u8] = b"\x1b[1m\x1b[7m";
 const MARK_ENDS: &[u8] = b"\r \r";
 /// The same where the user has set the mark to nothing.
 const NO_MARK_ENDS: &[u8] = b"\r\r";
+/// The mark with what highlights it, in bytes at most.
+const MAX_MARK_BYTES: usize = 32;
+/// What is printed for a prompt behind it, titles and lines of its own (`precmd`), in bytes at most.
+const PROMPT_BYTES: usize = 16 << 10;
 /// Fewer spaces are no line's: in a terminal so narrow nothing is taken for a mark.
 const MIN_FILLER: usize = 8;
 
@@ -26,23 +30,37 @@ pub fn plain_text(output: &[u8], most: usize) -> (String, bool) {
     page.into_text(most)
 }
 
+/// Whatever comes behind the mark was printed for the prompt.
 fn without_mark(output: &[u8]) -> &[u8] {
     let without_filler = |text: &'_ [u8]| {
         let filler = text.iter().rev().take_while(|byte| **byte == b' ').count();
         (filler >= MIN_FILLER).then_some(text.len() - filler)
     };
+    if let Some(at) = highlighted_mark(output) {
+        return &output[..at];
+    }
     if let Some(before) = output.strip_suffix(NO_MARK_ENDS) {
         return without_filler(before).map_or(output, |len| &output[..len]);
     }
     let Some(before) = output.strip_suffix(MARK_ENDS) else { return output };
-    let to_mark = before.trim_ascii_end();
-    let mark = to_mark.windows(MARK_BEGINS.len()).rposition(|window| window == MARK_BEGINS);
-    if let Some(at) = mark.filter(|at| to_mark.len() - at <= 32) {
-        return &output[..at];
-    }
     // A terminal that cannot highlight it.
     let plain_mark = without_filler(before).filter(|len| matches!(output[..*len], [.., b'%' | b'#']));
     plain_mark.map_or(output, |len| &output[..len - 1])
+}
+
+/// Where the last mark begins, with what a prompt may have printed behind it.
+fn highlighted_mark(output: &[u8]) -> Option<usize> {
+    let from = output.len().saturating_sub(PROMPT_BYTES);
+    let mut behind = output.len();
+    while let Some(ends) = memchr::memmem::rfind(&output[from..behind], MARK_ENDS) {
+        let to_mark = output[..from + ends].trim_ascii_end();
+        let near = to_mark.len().saturating_sub(MAX_MARK_BYTES);
+        if let Some(at) = memchr::memmem::rfind(&to_mark[near..], MARK_BEGINS) {
+            return Some(near + at);
+        }
+        behind = from + ends + MARK_ENDS.len() - 1;
+    }
+    None
 }
 
 #[derive(Default)]
@@ -164,6 +182,10 @@ mod tests {
         check(&format!("x{}", mark('#')), "x");
         check(&mark('%'), "");
         check("x\r \r", " ");
+        // The story: a title set before each prompt left the mark in the output, and a blank over what was printed first.
+        let titled = format!("{}\x1b]0;title\x07", mark('%'));
+        check(&format!("hello{titled}"), "hello");
+        check(&format!("x\r\n{titled}~\r\n\r\n"), "x\n");
         let plain = |sign: &str| format!("{sign}{}\r \r", " ".repeat(79));
         check(&format!("x\r\n{}", plain("%")), "x\n");
         check(&format!("50%{}", plain("#")), "50%");
