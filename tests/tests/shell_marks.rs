@@ -241,3 +241,24 @@ async fn what_is_shown_for_a_prompt_is_no_output() {
         assert_eq!(shell.says("echo a").await, (0, "a\n".to_owned()), "{prompt}");
     }
 }
+
+/// The story: bash started a process before each line to know what was typed, and where none could be started it dropped every line,
+/// those too that would have helped.
+#[tokio::test]
+async fn where_no_process_can_be_started_a_line_still_runs() {
+    let stack = Stack::start().await;
+    let shell = start(&stack, "bash", "PS1='b> '\n").await;
+    assert_eq!(shell.says("ulimit -Su 1; echo set").await, (0, "set\n".to_owned()));
+    // It tries for 15 seconds, and says so.
+    shell.type_in("echo lo''st\r").await;
+    shell.wait_shown("fork: Resource temporarily unavailable").await;
+    shell.type_in("kill -l 9; ulimit -Su 4096\r").await;
+    shell.wait_shown("KILL").await;
+    let known: Vec<_> = (0..30).map(|number| format!("(exit {number})")).collect();
+    for (code, command) in known.iter().enumerate() {
+        assert_eq!(shell.says(command).await.0, i64::try_from(code).unwrap_or(0), "{command}");
+    }
+    let last = shell.history().await;
+    assert!(last.iter().any(|(command, _)| command.as_deref() == Some("(exit 29)")), "{last:?}");
+    assert!(!shell.screen().await.contains("lost"));
+}
