@@ -343,6 +343,10 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
     /// is its own.
     fn last_printed(&mut self, side: &Side) {
         let columns = usize::from(self.screen.joins);
+        if columns == 0 && side.x >= usize::from(self.screen.size.cols()) {
+            // Where the cursor waits to wrap a character was printed last: what comes next is not to join it.
+            self.text("\0");
+        }
         let Some(x) = side.x.checked_sub(columns).filter(|_| (1..=2).contains(&columns)) else { return };
         let cell = side.grid.row(side.y).get(x);
         if cell.glyph == 0 || usize::from(cell.width()) != columns {

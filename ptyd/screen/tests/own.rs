@@ -192,6 +192,12 @@ fn a_mark_that_comes_after_a_snapshot_joins_the_character_before_it() {
         "\x1b]8;;http://a/\x07e",
         "e\0",
         "\x1b[?7l\x1b[1;10H日",
+        // Nor what was forgotten since.
+        "\x1b[1;10He\x1b[m",
+        "\x1b[1;9H日\x1b[m",
+        "123456789e\x1b[?25h",
+        "123456789e\x1b[0K",
+        "123456789e\x1b]2;t\x07",
     ] {
         for after in ["\u{301}x", "\x1b[3b", "x"] {
             let mut screen = fresh(3, 10);

@@ -21,7 +21,8 @@ use super::drive::now;
 
 /// What is to be looked at for a picture that is drawn at once, in bytes: less than a millisecond.
 pub(crate) const SMALL_BYTES: u64 = 64 << 10;
-/// Longest snapshot that takes none of the room, in bytes: what is thought small comes to four times as much at most.
+/// Longest snapshot that takes none of the room, in bytes: what is thought small comes to four times as much at most, but for
+/// links and characters of many marks.
 pub(crate) const MAX_SMALL_BYTES: usize = 256 << 10;
 /// What a snapshot may come to, with the screen alone beside it; what it does not need is given back once it is drawn.
 const LARGEST_BYTES: usize = MAX_SNAPSHOT_BYTES + MAX_ALONE_BYTES;
