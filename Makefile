@@ -53,6 +53,7 @@ check: web/node_modules/.package-lock.json ## Check format, lints, docs, depende
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --no-deps --document-private-items --locked --quiet
 	cargo deny --locked --log-level warn check bans licenses sources
 	cargo machete --skip-target-dir
+	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 	cd web && npm run --silent typecheck
 	node scripts/check-docs.mjs
 	scripts/check-file-length.sh
