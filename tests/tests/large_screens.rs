@@ -165,11 +165,17 @@ async fn pictures_in_true_colours_and_very_long_lines_are_attached_like_all_else
                 write!(picture, "\x1b[38;2;{row};{};199;48;2;{};{row};188m\u{2580}", col % 256, col % 200);
         }
     }
+    // Thought small, and found to be large once it is drawn.
+    let marks = (0..200).fold(String::new(), |text, row| {
+        text + &format!("\x1b[{}H", row + 1) + &("a".to_owned() + &"\u{301}".repeat(22)).repeat(300)
+    });
     let lines = (0..100).map(|line| format!("\r\nline {line}"));
     let long = "0123456789abcdef".repeat(70_000) + &lines.collect::<String>();
-    for (name, text, size, scrollback) in
-        [("picture", picture, (100, 400), [0, 10]), ("line", long, (50, 200), [52, 100])]
-    {
+    for (name, text, size, scrollback) in [
+        ("picture", picture, (100, 400), [0, 10]),
+        ("line", long, (50, 200), [52, 100]),
+        ("marks", marks, (200, 300), [0, 10]),
+    ] {
         let text = text + "\x1b[Hdone";
         let file = stack.place.write_work(name, text.as_bytes());
         let mut script = raw_script(&format!("cat {}; exec sleep 600", file.display()));

@@ -53,6 +53,7 @@ pub(crate) async fn run(
         ack_by: None,
         scrollback: begun.scrollback,
         has_waited: false,
+        is_larger: false,
         echo: None,
         notices: begun.notices,
         commands: (features & FEATURE_COMMANDS != 0).then_some(begun.commands),
@@ -160,10 +161,13 @@ impl Client<'_> {
                     sending.iter_mut().for_each(|parts| parts.note_taken(written, now()));
                     begun.attachment.handle_written(written, pending.is_empty() && sending.is_none(), now());
                 }
-                got = waiting.done(), if last.is_none() => match got {
-                    Outcome::Turn(got) => turn = Some(got),
-                    Outcome::NoRoom => self.told.has_waited = true,
-                },
+                got = waiting.done(), if last.is_none() => {
+                    self.told.is_larger = false;
+                    match got {
+                        Outcome::Turn(got) => turn = Some(got),
+                        Outcome::NoRoom => self.told.has_waited = true,
+                    }
+                }
                 drawn = drawing.done(), if last.is_none() => {
                     let Some(drawn) = drawn else { return Ok(Left::Lost) };
                     sending = take_drawn(self.session, self.number, &mut begun.attachment, &self.told, drawn);

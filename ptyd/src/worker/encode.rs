@@ -33,6 +33,8 @@ pub(crate) struct Told {
     pub(crate) scrollback: u32,
     /// It has waited for a snapshot with those until it is better served with the screen alone.
     pub(crate) has_waited: bool,
+    /// Its snapshot came to more than was thought: it waits for a turn, and is not drawn at each output until then.
+    pub(crate) is_larger: bool,
     /// What the terminal does with typed bytes, and whether its alternate screen is shown.
     pub(crate) echo: Option<(LineDiscipline, bool)>,
     /// How many notices there were when the last was told.
@@ -137,7 +139,7 @@ pub(crate) fn encode_due(
 fn snapshot(
     shared: &mut Shared,
     attachment: &mut Attachment,
-    told: &Told,
+    told: &mut Told,
     turn: &mut Option<Turn>,
     reason: SnapshotReason,
 ) -> Option<Next> {
@@ -147,7 +149,7 @@ fn snapshot(
     }
     let lines = if told.has_waited { 0 } else { wanted };
     let is_small = |shared: &Shared| shared.picture.screen().drawing_bytes(lines, SMALL_BYTES) <= SMALL_BYTES;
-    if turn.is_none() && !is_small(shared) {
+    if turn.is_none() && (told.is_larger || !is_small(shared)) {
         // Meanwhile the screen comes along by itself.
         return Some(Next::Waits);
     }
@@ -163,6 +165,7 @@ fn snapshot(
             }
             return take_all(shared, attachment, Drawn::small(bytes, at, size, lines), reason);
         }
+        told.is_larger = true;
     }
     let Some(turn) = turn.take() else { return Some(Next::Waits) };
     // Without a copy there is no picture, and an empty screen in its place.
