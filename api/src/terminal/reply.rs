@@ -268,8 +268,10 @@ fn size(size: TerminalSize) -> Value {
     json!({ "rows": size.rows(), "cols": size.cols() })
 }
 
+/// To the millisecond: clients show it, and each digit travels with each message.
 fn now_text() -> String {
-    OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
+    let now = OffsetDateTime::now_utc().truncate_to_millisecond();
+    now.format(&Rfc3339).unwrap_or_default()
 }
 
 #[cfg(test)]
