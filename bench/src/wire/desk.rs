@@ -1,5 +1,6 @@
 //! Somebody at work in a shell, and what the connection carries for it. Must not know what is worked on.
 
+use std::iter;
 use std::ops::{Add, Sub};
 use std::path::Path;
 use std::time::Duration;
@@ -19,7 +20,7 @@ const SHELL: &str = "stty sane rows 24 cols 80; PS1='$ ' TERM=xterm-256color exe
 /// Between two keys.
 const PAUSE: Duration = Duration::from_millis(25);
 /// What a step puts on the screen is looked at for so long.
-const LOOK: Duration = Duration::from_millis(700);
+const LOOK: Duration = Duration::from_millis(250);
 /// Output that stays away for so long has ended.
 const STILL: Duration = Duration::from_millis(300);
 
@@ -76,9 +77,9 @@ impl Desk {
         }
     }
 
-    /// Types these steps, key by key, and looks at what each of them shows. `{}` in a step stands for `files`.
-    pub async fn work(&mut self, steps: &[&str], files: &Path) -> anyhow::Result<()> {
-        for step in steps {
+    /// Types these steps, each so many times, key by key, and looks at what each of them shows. `{}` in a step stands for `files`.
+    pub async fn work(&mut self, steps: &[(&str, usize)], files: &Path) -> anyhow::Result<()> {
+        for step in steps.iter().flat_map(|(step, times)| iter::repeat_n(step, *times)) {
             for key in keys(&step.replace("{}", &files.display().to_string())) {
                 self.press(key.as_bytes())?;
                 self.watch(PAUSE).await?;
