@@ -26,6 +26,7 @@ pub mod queries;
 pub mod region;
 pub mod ring;
 pub mod sizes;
+mod switching;
 
 pub use attachment::{Attachment, Outgoing, STALL_LIMIT, View};
 pub use checkpoints::Checkpoints;

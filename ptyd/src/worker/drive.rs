@@ -47,8 +47,8 @@ struct State {
     watch_until: Option<Instant>,
     /// When it is looked at next.
     look_at: Option<Instant>,
-    /// Notices published.
-    notices: u64,
+    /// Of the screen, what was published: so many notices, and whether the alternate screen is shown.
+    published: (u64, bool),
 }
 
 /// Runs the session's terminal until its end, or until the worker stops.
@@ -70,9 +70,12 @@ pub(crate) async fn drive(context: Arc<Context>, session: Arc<Session>, master: 
         if plan.feed {
             // First those who wait for the output itself.
             tokio::task::yield_now().await;
-            session.lock().feed(FEED_BYTES);
-            if session.lock().notices.count() != state.notices {
-                state.notices = session.lock().notices.count();
+            let seen = {
+                let mut shared = session.lock();
+                shared.feed(FEED_BYTES);
+                (shared.notices.count(), shared.shows_alternate_screen())
+            };
+            if std::mem::replace(&mut state.published, seen) != seen {
                 session.publish();
             }
         }

@@ -255,7 +255,7 @@ fn put_echo(
     to: &mut BytesMut,
 ) -> Result<(), FrameError> {
     let Some(line) = shared.line_discipline else { return Ok(()) };
-    let alternate_screen = shared.picture.screen().modes().alternate_screen;
+    let alternate_screen = shared.shows_alternate_screen();
     if told.echo == Some((line, alternate_screen)) {
         return Ok(());
     }

@@ -9,10 +9,28 @@ use super::{Shared, sys};
 use crate::handover::ExitStatus;
 use crate::worker::create::now_ms;
 
+/// So far the screen is brought at once where output shows the other one: a few milliseconds at most.
+const SWITCH_FEED_BYTES: usize = 256 << 10;
+
 impl Shared {
+    /// Makes what was read visible. Where output shows the other screen, the screen is fed before anybody has that output: they
+    /// are to be told first which screen it is for.
+    pub(crate) fn cut(&mut self) {
+        let from = self.region.held().end;
+        self.cut_while_answered();
+        if self.region.may_switch_screens(from, self.shows_alternate_screen()) {
+            self.feed(SWITCH_FEED_BYTES);
+        }
+    }
+
+    /// Whether the alternate screen is shown, as far as the screen has come.
+    pub(crate) fn shows_alternate_screen(&self) -> bool {
+        self.picture.screen().modes().alternate_screen
+    }
+
     /// Makes what was read visible. Where more queries wait than have a place, what follows them waits until the answers are
     /// written.
-    pub(crate) fn cut(&mut self) {
+    fn cut_while_answered(&mut self) {
         self.answers_first = false;
         let mut cut_to = None;
         while self.cut_telling(Overflow::Wait) == Cut::Full {
