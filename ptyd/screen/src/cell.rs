@@ -35,6 +35,11 @@ impl Cell {
         }
     }
 
+    /// Nothing was printed here: only the colour behind it shows, whatever else its style says.
+    pub(crate) fn shows_nothing(self) -> bool {
+        self.glyph == 0 && self.flags != ZERO
+    }
+
     /// The right half of a wide character.
     pub(crate) fn is_spacer(self) -> bool {
         self.flags == ZERO && self.glyph == 0

@@ -1,6 +1,5 @@
 //! The screen's whole state as plain data, to be compared.
 
-use crate::cell::ZERO;
 use crate::charset::Charsets;
 use crate::modes::Modes;
 use crate::screen::{Saved, Screen, Side};
@@ -146,8 +145,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                 let mut text = String::new();
                 self.clusters.push_text(cell.glyph, &mut text);
                 let style = self.styles.get(cell.style);
-                // Of nothing only the colour behind it shows.
-                let style = if cell.glyph == 0 && cell.flags != ZERO { style.erased() } else { style };
+                let style = if cell.shows_nothing() { style.erased() } else { style };
                 let link = self.link_text(style.link);
                 cells.push(CellState { text, width: cell.width(), style: Style { link: 0, ..style }, link });
             }

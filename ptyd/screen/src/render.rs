@@ -82,7 +82,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// Hands out runs of one style, and a line feed after each row, as long as more are wanted; none: they no longer were.
     fn each_run(&self, mut run: impl FnMut(&str, Style) -> bool) -> Option<()> {
         for row in self.side.grid.rows() {
-            for cells in row.used_cells().chunk_by(|a, b| a.style == b.style) {
+            for cells in
+                row.used_cells().chunk_by(|a, b| (a.style, a.shows_nothing()) == (b.style, b.shows_nothing()))
+            {
                 let mut text = String::new();
                 for cell in cells.iter().filter(|cell| !cell.is_spacer()) {
                     if cell.glyph == 0 {
@@ -92,6 +94,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                     }
                 }
                 let style = Style { link: 0, ..self.styles.get(cells[0].style) };
+                let style = if cells[0].shows_nothing() { style.erased() } else { style };
                 run(&text, style).then_some(())?;
             }
             run("\n", Style::default()).then_some(())?;
