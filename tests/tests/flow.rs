@@ -147,6 +147,63 @@ async fn a_lossless_client_that_vanishes_holds_the_program_until_it_comes_back()
     }
 }
 
+/// Leaves a flood without a word and expects it to be held for ten seconds more; `between` happens while it is.
+async fn expect_a_vanished_client_to_hold_for_ten_seconds(between: impl AsyncFnOnce(&Stack)) {
+    let data = json!({"client_id": "me", "window": 65_536, "delivery": "lossless"});
+    let (stack, flood, mut socket, _window) = flooded(Framing::Binary, data).await;
+    read_until_held(&flood, &mut socket, |_| {}).await;
+    drop(socket);
+    between(&stack).await;
+    let began = Instant::now();
+    let held_at = flood.printed();
+    wait_until("the program goes on", LIMIT, async || flood.printed() > held_at + 4 * RING_BYTES).await;
+    let held = began.elapsed();
+    assert!(
+        held > HOLD - Duration::from_secs(3) && held < HOLD + Duration::from_secs(8),
+        "held for {held:?}"
+    );
+    flood.expect_same_program();
+}
+
+/// The story: a phone dies in a flood, for good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lossless_client_that_vanishes_for_good_holds_the_program_for_ten_seconds_only() {
+    expect_a_vanished_client_to_hold_for_ten_seconds(async |_| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vanished_client_holds_the_program_for_ten_seconds_after_a_worker_kill_too() {
+    expect_a_vanished_client_to_hold_for_ten_seconds(async |stack| {
+        assert!(stack.kill_worker());
+        stack.worker_ready().await;
+    })
+    .await;
+}
+
+/// The story: each time it came back the ten seconds began anew, and the program waited for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_comes_back_again_and_again_without_reading_holds_the_program_for_a_bounded_time() {
+    const MOST_HOLD: Duration = Duration::from_secs(30);
+    let data = json!({"client_id": "me", "window": 65_536, "delivery": "lossless", "offset": 7});
+    let (stack, flood, mut socket, _window) = flooded(Framing::Binary, data.clone()).await;
+    let began = Instant::now();
+    let held_at = read_until_held(&flood, &mut socket, |_| {}).await;
+    while flood.printed() < held_at + 4 * RING_BYTES {
+        assert!(
+            began.elapsed() < MOST_HOLD + HOLD + Duration::from_secs(8),
+            "held for {:?}",
+            began.elapsed()
+        );
+        drop(socket);
+        (socket, _) =
+            Socket::attach_patiently(&stack.opening(0, Framing::Binary), flood.session, &data).await;
+        // It stays for five seconds, in which it acknowledges nothing.
+        let stays = Instant::now() + Duration::from_secs(5);
+        while tokio::time::timeout_at(stays, socket.next()).await.is_ok() {}
+    }
+    assert!(began.elapsed() > 2 * HOLD, "held for {:?}", began.elapsed());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_detaches_sets_the_program_free_at_once() {
     let data = json!({"client_id": "me", "window": 65_536, "delivery": "lossless"});
@@ -160,25 +217,29 @@ async fn a_client_that_detaches_sets_the_program_free_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_realtime_client_never_holds_the_program_and_gets_a_snapshot_of_what_it_missed() {
-    let data = json!({"client_id": "me", "window": 65_536, "delivery": "realtime"});
+    let data = json!({"client_id": "me", "window": 65_536, "delivery": "realtime", "scrollback": 1000});
     let (_stack, flood, mut socket, _window) = flooded(Framing::Binary, data).await;
     let began = Instant::now();
     wait_until("the program prints much", LIMIT, async || flood.printed() > 8 * RING_BYTES).await;
     assert!(began.elapsed() < HOLD, "the program was held: {:?}", began.elapsed());
     let mut end = 7;
-    let lagged = loop {
+    let (offset, reason, lines) = loop {
         match socket.event("a snapshot in place of what was missed").await {
             Event::Output { offset, end: now, .. } => {
                 assert_eq!(offset, end, "without a gap up to the snapshot");
                 end = now;
                 socket.send_ack(flood.session, end);
             }
-            Event::Snapshot { offset, reason, more: false, .. } => break (offset, reason),
+            Event::Snapshot { offset, reason, more: false, bytes, .. } => {
+                break (offset, reason, bytes.iter().filter(|byte| **byte == b'\n').count());
+            }
             _ => {}
         }
     };
-    assert_eq!(lagged.1, devpocket_tests::client::event::Reason::Lagged);
-    assert!(lagged.0 > end, "the snapshot at {} is beyond what was received, {end}", lagged.0);
+    assert_eq!(reason, devpocket_tests::client::event::Reason::Lagged);
+    assert!(offset > end, "the snapshot at {offset} is beyond what was received, {end}");
+    // Its scrollback is its own (PROTOCOL section 6): of what it asked for at the attach nothing comes again.
+    assert!(lines < 24, "{lines} lines of 24 rows");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -136,21 +136,28 @@ async fn a_client_at_sixteen_kilobits_beside_twenty_fast_ones_costs_them_nothing
 
     let began = Instant::now();
     slow.input(b"\x03");
-    let mut ended = None;
+    let mut ends = Vec::new();
+    let mut in_effect = None;
     slow.watch("it shows the end", LIMIT, |slow| {
-        if fast.try_join_next().is_some() {
-            ended.get_or_insert_with(Instant::now);
+        // Each fast one had every byte: it panics otherwise.
+        while let Some(end) = fast.try_join_next() {
+            in_effect.get_or_insert_with(|| began.elapsed());
+            ends.push(end.expect("a fast client"));
         }
         slow.text().contains("over> ")
     })
     .await;
     let shown = began.elapsed();
-    assert!(shown < SOON, "the slow one shows the end after {shown:?}");
-    expect_end(&slow);
-    // Each fast one had every byte: it panics otherwise.
-    while let Some(received) = fast.join_next().await {
-        assert_eq!(received.expect("a fast client"), slow.drawn());
+    while let Some(end) = fast.join_next().await {
+        in_effect.get_or_insert_with(|| began.elapsed());
+        ends.push(end.expect("a fast client"));
     }
+    let in_effect = in_effect.expect("twenty fast clients");
+    assert!(in_effect < SOON, "its Ctrl-C took effect after {in_effect:?}");
+    let late = shown.saturating_sub(in_effect);
+    assert!(late < Duration::from_secs(1), "the slow one shows the end {late:?} after it");
+    expect_end(&slow);
+    assert_eq!(ends, [slow.drawn(); 20], "where each fast one saw the end");
 }
 
 /// Reads up to the end of the flood, every byte of it; gives where that is.
