@@ -276,6 +276,33 @@ async fn logs_are_files_of_three_kinds_and_no_secret_is_in_them(
     assert!(!refused.status.success() && said.contains("LOG_DIR"), "{said}");
 }
 
+/// The story: with `LOG=warn` the lines about a request had no id: what says it was filtered too.
+#[test]
+fn every_line_about_a_request_says_which_however_little_is_logged() {
+    for level in ["error", "warn", "debug"] {
+        let directory = tempfile::tempdir().unwrap();
+        let environment = [
+            ("JWT_SECRET_KEY", SECRET),
+            ("PTYD_ADDRESS", "unix:/nonexistent/ptyd.sock"),
+            ("DATA_DIR", "data"),
+            ("LOG_DIR", "logs"),
+            ("LOG", level),
+        ];
+        let mut api = Api::start(directory.path(), &environment);
+        for file in ["devpocket.db", "devpocket.db-wal"] {
+            fs::write(directory.path().join("data").join(file), "nonsense").unwrap();
+        }
+        let login = r#"{"username":"ann","password":"Correct-horse-7-battery"}"#;
+        assert!(api.ask("POST /api/auth/login HTTP/1.1", login).unwrap().starts_with("HTTP/1.1 500"));
+        api.tell(Signal::SIGTERM);
+        assert!(api.child.wait().unwrap().success());
+        let app = fs::read_to_string(directory.path().join("logs/app.log")).unwrap();
+        let mut lines = app.lines().filter(|line| line.contains("request failed")).peekable();
+        assert!(lines.peek().is_some(), "{level}: {app}");
+        assert!(lines.all(|line| line.contains("request.id")), "{level}: {app}");
+    }
+}
+
 #[tokio::test]
 async fn an_api_that_is_told_to_end_says_so_serves_on_and_then_ends_what_is_under_way() {
     let directory = tempfile::tempdir().unwrap();

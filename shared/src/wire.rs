@@ -13,6 +13,7 @@ pub mod frame;
 #[cfg(test)]
 mod golden;
 pub mod message;
+pub mod private;
 #[cfg(feature = "transport")]
 pub mod stream;
 

@@ -170,7 +170,7 @@ pub struct SignedIn {
     /// The device.
     pub device_id: DeviceId,
     /// For requests, for `access_life`.
-    pub access_token: String,
+    pub access_token: SecretString,
     /// For the next pair.
     pub refresh_token: SecretString,
     /// How long the access token lives.
@@ -254,7 +254,7 @@ impl Accounts {
         let now = self.clock.now();
         let device_id = DeviceId::new(Uuid::now_v7());
         let refresh_token = secret_token::random()?;
-        let access_token = self.tokens.access(user.id, device_id, now)?;
+        let access_token = self.tokens.access(user.id, device_id, now)?.into();
         let refresh = self.refresh_to_store(&refresh_token);
         let password_hash = user.password_hash.clone();
         let device = NewDevice { id: device_id, user_id: user.id, info, address, password_hash };

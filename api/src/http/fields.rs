@@ -2,6 +2,8 @@
 //!
 //! By hand rather than by derive: serde stops at the first error, and its messages repeat what was sent.
 
+use std::fmt;
+
 use axum::Form;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
@@ -20,12 +22,18 @@ const TOO_LARGE: &str = "number out of range";
 const JSON: &str = "application/json";
 
 /// The fields of a JSON object.
-#[derive(Debug)]
 pub struct Fields {
     values: Map<String, Value>,
     errors: Vec<FieldError>,
     /// Some number in them is another one than was sent.
     has_rounded: bool,
+}
+
+/// Without the values: passwords and tokens are among them.
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.values.keys()).finish()
+    }
 }
 
 /// The fields of a JSON object, or none where no body was sent.

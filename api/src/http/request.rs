@@ -11,7 +11,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::Response;
 use tokio::time::{Instant, timeout};
-use tracing::{Instrument, debug, info_span};
+use tracing::{Instrument, debug, error_span};
 use uuid::Uuid;
 
 use super::metrics;
@@ -68,8 +68,7 @@ pub(super) async fn trace(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(id.clone());
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     // Never the path or query as sent: a query may hold a token.
-    let span =
-        info_span!("request", request.id = id.as_str(), http.method = %request.method(), http.route = &route);
+    let span = error_span!("request", request.id = id.as_str(), http.method = %request.method(), http.route = &route);
     let method = request.method().clone();
     async move {
         let began = Instant::now();

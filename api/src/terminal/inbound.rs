@@ -344,7 +344,7 @@ impl Inbound<'_> {
             (Body::Ping(data), _) => {
                 Ok(self.reply(reply::pong(session_id, data).answering(request_id)).await?)
             }
-            (Body::Auth { token }, _) => self.renew(&token).await,
+            (Body::Auth { token }, _) => self.renew(&token.0).await,
             (Body::Connect(connect), Some(session_id)) => {
                 self.attach(session_id, connect.attach, request_id).await
             }
@@ -379,7 +379,7 @@ impl Inbound<'_> {
         let mut bytes = BytesMut::new();
         let control = match body {
             Body::Input { text, seq } => {
-                frame::put_input(&mut bytes, tags.give(request_id), seq, text.as_bytes());
+                frame::put_input(&mut bytes, tags.give(request_id), seq, text.0.as_bytes());
                 None
             }
             Body::Paste { text, seq } => Some(ToPtyd::Paste { tag: tags.give(request_id), seq, text }),

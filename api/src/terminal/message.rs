@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use devpocket_shared::ids::{BadClientId, ClientId, Offset, Seq, SessionId, TerminalSize};
 use devpocket_shared::wire::message::MAX_HISTORY_LINES;
+use devpocket_shared::wire::private::Private;
 use devpocket_shared::wire::{Attach, AttachMode, CreationKey, Delivery, ErrorCode, Signal, Spec};
 use serde_json::{Map, Value, json};
 
@@ -26,8 +27,8 @@ pub(super) struct ClientMessage {
 pub(super) enum Body {
     Connect(Connect),
     Attach(Attach),
-    Input { text: String, seq: Option<Seq> },
-    Paste { text: String, seq: Option<Seq> },
+    Input { text: Private<String>, seq: Option<Seq> },
+    Paste { text: Private<String>, seq: Option<Seq> },
     Ack(Offset),
     Resize { size: TerminalSize, claim: bool },
     Signal(Signal),
@@ -36,7 +37,7 @@ pub(super) enum Body {
     Terminate,
     History { before_line: Option<u64>, lines: u32 },
     PromptReply,
-    Auth { token: String },
+    Auth { token: Private<String> },
     Ping(Value),
 }
 
@@ -138,7 +139,7 @@ fn parse_body(
         }
         "input" | "paste" => {
             needs_session()?;
-            let text = text(envelope, "data")?.ok_or_else(|| missing("data"))?.to_owned();
+            let text = Private(text(envelope, "data")?.ok_or_else(|| missing("data"))?.to_owned());
             let seq = number(envelope, "seq")?;
             if seq == Some(0) {
                 return Err(invalid("seq", "1 or more"));
@@ -175,7 +176,9 @@ fn parse_body(
             needs_session()?;
             Body::PromptReply
         }
-        "auth" => Body::Auth { token: text(data?, "token")?.ok_or_else(|| missing("token"))?.to_owned() },
+        "auth" => {
+            Body::Auth { token: Private(text(data?, "token")?.ok_or_else(|| missing("token"))?.to_owned()) }
+        }
         "ping" => Body::Ping(envelope.get("data").cloned().unwrap_or(Value::Null)),
         _ => {
             return Err(BadField {

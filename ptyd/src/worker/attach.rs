@@ -232,7 +232,7 @@ impl Client<'_> {
     ) -> Result<Option<Left>, StreamError> {
         if frame.kind == FrameKind::Input {
             let input = frame.into_input()?;
-            let result = self.session.input(self.number, input.seq, &input.bytes);
+            let result = self.session.input(self.number, input.seq, &input.bytes.0);
             self.answer_input(input.tag, result, pending)?;
             return Ok(None);
         }
@@ -250,7 +250,7 @@ impl Client<'_> {
                 answer(tag, result, pending)?;
             }
             ToPtyd::Paste { tag, seq, text } => {
-                let result = self.session.paste(self.number, seq, &text);
+                let result = self.session.paste(self.number, seq, &text.0);
                 self.answer_input(tag, result, pending)?;
             }
             ToPtyd::Signal { tag, signal } => {

@@ -12,7 +12,7 @@ use devpocket_shared::wire::{
 };
 use ptyd_screen::History;
 use tokio::time::timeout;
-use tracing::{Instrument, debug, info_span};
+use tracing::{Instrument, debug, error_span};
 
 use super::Context;
 use super::create::failure;
@@ -67,7 +67,7 @@ async fn serve_stream(
         writer.send(&Answer::Failed(refusal)).await?;
         return Ok(writer.finish().await?);
     }
-    let span = info_span!("request", request.id = %hello.request_id);
+    let span = error_span!("request", request.id = %hello.request_id);
     answer(context, hello.features, request, reader, writer).instrument(span).await
 }
 

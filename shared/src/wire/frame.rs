@@ -10,10 +10,13 @@
 //! ```
 //! The payloads of output and snapshot are those of PROTOCOL section 5, so that the api passes them on without a copy.
 
+use std::fmt;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::codec::{self, CodecError, MAX_CONTROL_BYTES, Message};
 use super::message::SnapshotReason;
+use super::private::Private;
 use crate::ids::{Offset, Seq, TerminalSize};
 
 /// Bytes of length and kind before a payload.
@@ -95,12 +98,19 @@ impl FrameHeader {
 }
 
 /// One whole frame as read; its payload is still raw.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Frame {
     /// What the payload is.
     pub kind: FrameKind,
     /// Header and payload, as they stood on the wire.
     bytes: BytesMut,
+}
+
+/// Without the payload: what is typed and printed is nobody's business.
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frame").field("kind", &self.kind).field("bytes", &self.bytes.len()).finish()
+    }
 }
 
 /// Typed bytes with their number.
@@ -111,7 +121,7 @@ pub struct Input {
     /// Its number; none = unsequenced.
     pub seq: Option<Seq>,
     /// The bytes typed.
-    pub bytes: Bytes,
+    pub bytes: Private<Bytes>,
 }
 
 /// The fixed part of a snapshot frame.
@@ -190,7 +200,7 @@ impl Frame {
         bytes.advance(HEADER_BYTES);
         let tag = bytes.get_u32();
         let seq = bytes.get_u64();
-        Ok(Input { tag, seq: (seq != 0).then_some(Seq(seq)), bytes: bytes.freeze() })
+        Ok(Input { tag, seq: (seq != 0).then_some(Seq(seq)), bytes: bytes.freeze().into() })
     }
 
     /// The payload with three bytes of our choice in front, in place: `mark`, then `channel`. That is a binary frame

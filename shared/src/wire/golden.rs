@@ -106,7 +106,7 @@ fn what_is_asked_without_attaching_keeps_its_bytes() {
         "08020202020202020202020202020202020303030303030303030303030303030302016e0001011850",
     );
     check(
-        &Request::Input { owner, session_id, bytes: vec![3, 0] },
+        &Request::Input { owner, session_id, bytes: vec![3, 0].into() },
         "090202020202020202020202020202020203030303030303030303030303030303020300",
     );
     check(
@@ -154,7 +154,7 @@ fn what_is_said_of_commands_keeps_its_bytes() {
         "0e0202020202020202020202020202020203030303030303030303030303030303010901fbf401",
     );
     check(
-        &Request::StartCommand { owner, session_id, command: "c".to_owned() },
+        &Request::StartCommand { owner, session_id, command: "c".to_owned().into() },
         "0f02020202020202020202020202020202030303030303030303030303030303030163",
     );
     check(
@@ -211,7 +211,7 @@ fn the_largest_lists_fit_into_a_control_message() {
     passes(Answer::Roll { sessions: vec![entry; details::MAX_ROLL], more: true });
     let (owner, session_id) = (UserId::new(id(2)), SessionId::new(id(3)));
     let mut bytes = BytesMut::new();
-    let input = Request::Input { owner, session_id, bytes: vec![b'x'; details::MAX_INPUT_BYTES] };
+    let input = Request::Input { owner, session_id, bytes: vec![b'x'; details::MAX_INPUT_BYTES].into() };
     frame::put_control(&mut bytes, &input).unwrap();
     let frame = Frame::take(&mut bytes).unwrap().unwrap();
     assert_eq!(frame.control::<Request>().unwrap(), input);
@@ -223,7 +223,7 @@ fn messages_to_ptyd_keep_their_bytes() {
     check(&ToPtyd::Resize { tag: 1, size: TerminalSize::DEFAULT, claim: true }, "0101185001");
     check(&ToPtyd::Signal { tag: 0, signal: Signal::Winch }, "020009");
     check(&ToPtyd::Key { tag: 0, byte: 3 }, "030003");
-    check(&ToPtyd::Paste { tag: 0, seq: Some(Seq(1)), text: "p".to_owned() }, "040001010170");
+    check(&ToPtyd::Paste { tag: 0, seq: Some(Seq(1)), text: "p".to_owned().into() }, "040001010170");
     check(&ToPtyd::Detach, "05");
     check(&ToPtyd::Terminate { tag: 9 }, "0609");
     check(&ToPtyd::History { tag: 1, before_line: Some(2), lines: 5000 }, "07010102fb8813");
@@ -311,7 +311,7 @@ fn raw_frames_keep_their_bytes() {
     frame::put_input(&mut bytes, 1, Some(Seq(2)), b"i");
     assert_eq!(hex(&bytes), "0000000d0300000001000000000000000269");
     let input = Frame::take(&mut bytes).unwrap().unwrap().into_input().unwrap();
-    assert_eq!((input.tag, input.seq, &input.bytes[..]), (1, Some(Seq(2)), &b"i"[..]));
+    assert_eq!((input.tag, input.seq, &input.bytes.0[..]), (1, Some(Seq(2)), &b"i"[..]));
 }
 
 #[test]

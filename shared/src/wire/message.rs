@@ -1,11 +1,14 @@
 //! The control messages of a link stream. Variants and fields are positional on the wire: append variants, never
 //! reorder or change them; a message that needs another field is a new variant.
 
+use std::fmt;
+
 use bincode::{Decode, Encode};
 
 use super::ErrorCode;
 use super::commands::{Command, CommandResult};
 use super::details::{Limits, RollEntry, SessionDetails, Update};
+use super::private::Private;
 use crate::ids::{BootId, ClientId, NodeId, Offset, Seq, SessionId, TerminalSize, UserId};
 
 /// Version of the link protocol spoken by this build.
@@ -60,7 +63,7 @@ pub enum Request {
     Update { owner: UserId, session_id: SessionId, update: Update },
     /// Types into a session of `owner`, at most [`MAX_INPUT_BYTES`](super::details::MAX_INPUT_BYTES). Answer: `Done` once it
     /// waits for the terminal. Sent twice, it is typed twice.
-    Input { owner: UserId, session_id: SessionId, bytes: Vec<u8> },
+    Input { owner: UserId, session_id: SessionId, bytes: Private<Vec<u8>> },
     /// Kills a session of `owner` at once. Answer: as for `Terminate`.
     Kill { owner: UserId, session_id: SessionId },
     /// Ends a session of `owner` and forgets it: it is not there for anybody from here on. Answer: as for `Terminate`.
@@ -76,7 +79,7 @@ pub enum Request {
     Commands { owner: UserId, session_id: SessionId, before: Option<u64>, skip: u32, most: u32 },
     /// Types a command into the shell of a session of `owner`, which is at its prompt, and waits for it to begin; at most
     /// [`MAX_TYPED_BYTES`](super::commands::MAX_TYPED_BYTES). Answer: `CommandStarted`. Sent twice, it is typed twice.
-    StartCommand { owner: UserId, session_id: SessionId, command: String },
+    StartCommand { owner: UserId, session_id: SessionId, command: Private<String> },
     /// Waits for the end of what was typed together with command `number`, at most
     /// [`MAX_COMMAND_WAIT_MS`](super::commands::MAX_COMMAND_WAIT_MS). Answer: `CommandResult`.
     AwaitCommand { owner: UserId, session_id: SessionId, number: u64, wait_ms: u32 },
@@ -120,7 +123,7 @@ pub struct CreationKey {
 }
 
 /// What a local session runs, and how. Bounds are checked by the api and again by ptyd ([`Spec::check`]).
-#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[derive(Clone, Decode, Encode, Eq, PartialEq)]
 pub struct Spec {
     /// A name for people.
     pub name: Option<String>,
@@ -132,6 +135,21 @@ pub struct Spec {
     pub environment: Vec<(String, String)>,
     /// The terminal's first size.
     pub size: TerminalSize,
+}
+
+/// Of the environment the names alone: secrets may be in it.
+impl fmt::Debug for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, command, working_directory, environment, size } = self;
+        let names: Vec<&str> = environment.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Spec")
+            .field("name", name)
+            .field("command", command)
+            .field("working_directory", working_directory)
+            .field("environment", &names)
+            .field("size", size)
+            .finish()
+    }
 }
 
 impl Spec {
@@ -343,7 +361,7 @@ pub enum ToPtyd {
     /// A control byte (0x00 to 0x1F), written ahead of queued input.
     Key { tag: u32, byte: u8 },
     /// Text to paste; framed by the daemon as the program's mode asks.
-    Paste { tag: u32, seq: Option<Seq>, text: String },
+    Paste { tag: u32, seq: Option<Seq>, text: Private<String> },
     /// The client leaves on purpose.
     Detach,
     /// End the session.

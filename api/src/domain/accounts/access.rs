@@ -1,6 +1,7 @@
 //! What a credential is worth now: access tokens, tickets, and whether a device is still signed in.
 
 use devpocket_shared::ids::{DeviceId, UserId};
+use secrecy::SecretString;
 use time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
@@ -18,7 +19,7 @@ use crate::store::{Standing, StoreError};
 #[derive(Debug)]
 pub struct IssuedTicket {
     /// For `/ws/terminal?ticket=`.
-    pub ticket: String,
+    pub ticket: SecretString,
     /// How long it may be used.
     pub life: Duration,
 }
@@ -58,7 +59,7 @@ impl Accounts {
             device_id: identity.device_id,
             expires_at: identity.expires_at,
         };
-        Ok(IssuedTicket { ticket: self.tokens.ticket(access, self.clock.now())?, life: TICKET_LIFE })
+        Ok(IssuedTicket { ticket: self.tokens.ticket(access, self.clock.now())?.into(), life: TICKET_LIFE })
     }
 
     /// Whether the device of an open socket may go on; the answer is at most a second old. Says nothing of

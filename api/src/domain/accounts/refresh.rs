@@ -32,7 +32,7 @@ impl Accounts {
             Rotation::Refused => return Err(AccountError::RefreshRefused),
         };
         let user = self.users.user(user_id).await?.ok_or(AccountError::RefreshRefused)?;
-        let access_token = self.tokens.access(user_id, device_id, now)?;
+        let access_token = self.tokens.access(user_id, device_id, now)?.into();
         Ok(SignedIn { user, device_id, access_token, refresh_token, access_life: self.tokens.access_life() })
     }
 }

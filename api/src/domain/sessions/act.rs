@@ -105,7 +105,7 @@ impl Sessions {
 
     /// Types into a session. Nobody's geometry lease is taken, and nothing is typed twice.
     pub async fn input(&self, caller: Caller<'_>, id: SessionId, text: String) -> Result<(), SessionError> {
-        let request = Request::Input { owner: caller.owner, session_id: id, bytes: text.into_bytes() };
+        let request = Request::Input { owner: caller.owner, session_id: id, bytes: text.into_bytes().into() };
         done(self.ask_once(caller, id, &request).await?)
     }
 

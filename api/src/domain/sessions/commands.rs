@@ -53,7 +53,7 @@ impl Sessions {
     ) -> Result<CommandResult, SessionError> {
         let mut until = Instant::now() + patience;
         let (owner, session_id) = (caller.owner, id);
-        let request = Request::StartCommand { owner, session_id, command };
+        let request = Request::StartCommand { owner, session_id, command: command.into() };
         let starting = self.ask_once(caller, id, &request);
         let started = tokio::select! {
             started = starting => started?,

@@ -67,7 +67,7 @@ pub struct TokensView {
 impl From<SignedIn> for TokensView {
     fn from(signed_in: SignedIn) -> Self {
         Self {
-            access_token: signed_in.access_token,
+            access_token: signed_in.access_token.expose_secret().to_owned(),
             refresh_token: signed_in.refresh_token.expose_secret().to_owned(),
             token_type: "bearer",
             expires_in: signed_in.access_life.whole_seconds(),
@@ -152,7 +152,7 @@ pub struct TicketView {
 
 impl From<IssuedTicket> for TicketView {
     fn from(issued: IssuedTicket) -> Self {
-        Self { ticket: issued.ticket, expires_in: issued.life.whole_seconds() }
+        Self { ticket: issued.ticket.expose_secret().to_owned(), expires_in: issued.life.whole_seconds() }
     }
 }
 

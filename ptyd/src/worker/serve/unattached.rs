@@ -17,7 +17,7 @@ pub(super) async fn answer(context: &Context, features: u64, request: Request) -
             .registry
             .find(owner, session_id)
             .ok_or_else(not_found)
-            .and_then(|session| session.type_unattached(bytes)),
+            .and_then(|session| session.type_unattached(bytes.0)),
         Request::Kill { owner, session_id } => match context.registry.find(owner, session_id) {
             Some(session) => {
                 attach::kill(context, &session).await;
@@ -47,7 +47,7 @@ pub(super) async fn answer(context: &Context, features: u64, request: Request) -
         }
         Request::StartCommand { owner, session_id, command } => {
             let started = match context.registry.find(owner, session_id) {
-                Some(session) => session.start_command(&command).await,
+                Some(session) => session.start_command(&command.0).await,
                 None => Err(not_found()),
             };
             return started.map_or_else(Answer::Failed, |number| Answer::CommandStarted { number });
