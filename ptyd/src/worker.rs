@@ -8,6 +8,7 @@ mod drawing;
 mod drive;
 mod encode;
 mod keeper;
+mod leader;
 pub(crate) mod numbers;
 mod record;
 mod registry;

@@ -72,6 +72,8 @@ fn refused(failure: Failure) -> Problem {
         ErrorCode::LocalSessionsUnavailable => return local_sessions_unavailable(&message),
         ErrorCode::NotAllowed => (StatusCode::FORBIDDEN, None),
         ErrorCode::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Some(RETRY_SECS)),
+        // No Retry-After: what is sent again may be typed twice.
+        ErrorCode::InputUncertain => (StatusCode::SERVICE_UNAVAILABLE, None),
         ErrorCode::InputFull | ErrorCode::NodeUnavailable | ErrorCode::NodeFull => {
             (StatusCode::SERVICE_UNAVAILABLE, Some(RETRY_SECS))
         }
@@ -82,7 +84,6 @@ fn refused(failure: Failure) -> Problem {
         | ErrorCode::NotAttached
         | ErrorCode::SeqGap
         | ErrorCode::PromptUnknown
-        | ErrorCode::InputUncertain
         | ErrorCode::Internal => {
             warn!("a node failed: {message}");
             (StatusCode::INTERNAL_SERVER_ERROR, None)

@@ -25,6 +25,9 @@ pub use journal::COMMANDS_BYTES;
 /// Most ended commands kept, memory permitting.
 pub const MAX_COMMANDS: u64 = 1000;
 
+/// By this a line editor asks for pastes to be framed, before it draws a prompt or behind it.
+const ASKS_FOR_PASTES: &[u8] = b"\x1b[?2004h";
+
 /// What is known of a session's shell before it says anything.
 #[derive(Clone, Copy, Debug, Decode, Default, Encode, Eq, PartialEq)]
 pub enum Integration {
@@ -68,6 +71,8 @@ pub enum Phase {
     Continues,
     /// It runs one.
     Running,
+    /// It does not tell of commands any more, until it tells of one or of a prompt again.
+    Mute,
 }
 
 /// The state of the whole.
@@ -176,6 +181,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Commands<M> {
                 self.state.phase = Phase::Prompt(found.ends.0);
             }
             Mark::Continues => self.state.phase = Phase::Continues,
+            Mark::Mute => {
+                self.finish(None, found.begins, now_ms);
+                self.state.phase = Phase::Mute;
+            }
         }
         self.state.taken = found.ends.0;
         self.keep();
@@ -187,6 +196,25 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Commands<M> {
             self.finish(code, at, now_ms);
             self.keep();
         }
+    }
+
+    /// The output so far ends with a prompt that the shell did not tell of, nor of the end of the command before it: what that one
+    /// came to is not known.
+    pub fn take_for_prompt<R: AsRef<[u8]> + AsMut<[u8]>>(&mut self, region: &Region<R>, now_ms: u64) {
+        let end = region.held().end;
+        if let Some(running) = &self.state.running {
+            let output_ends = region.last_behind(running.from, ASKS_FOR_PASTES).unwrap_or(end);
+            self.finish(None, output_ends, now_ms);
+        }
+        self.state.prompts += 1;
+        self.state.phase = Phase::Prompt(end.0);
+        self.keep();
+    }
+
+    /// The shell did not tell what became of the line that was typed at its prompt.
+    pub fn note_mute(&mut self) {
+        self.state.phase = Phase::Mute;
+        self.keep();
     }
 
     /// What is known of the shell from its start.
@@ -305,8 +333,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Commands<M> {
 /// Where what a command printed ends, of a shell whose mark for that, at `mark`, is part of its prompt: bash asks for pastes to be
 /// framed before it draws that.
 fn before_prompt<R: AsRef<[u8]> + AsMut<[u8]>>(region: &Region<R>, mark: Offset) -> Offset {
-    const ASKS: &[u8] = b"\x1b[?2004h";
-    if region.is_behind(mark.0, ASKS) { Offset(mark.0 - ASKS.len() as u64) } else { mark }
+    if region.is_behind(mark.0, ASKS_FOR_PASTES) {
+        Offset(mark.0 - ASKS_FOR_PASTES.len() as u64)
+    } else {
+        mark
+    }
 }
 
 #[cfg(test)]

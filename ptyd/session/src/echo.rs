@@ -1,9 +1,10 @@
-//! Whether a shell shows anything on the line behind its prompt. It looks at the output alone: what is typed and not shown, as a
+//! Whether a shell shows anything on the line behind its prompt, and what the line ends with. It looks at the output alone: what is typed and not shown, as a
 //! password, is not known here.
 
 use devpocket_shared::ids::Offset;
 use ptyd_screen::parser::{Event, Parser};
 
+use crate::plain::plain_text;
 use crate::region::Region;
 
 /// So much behind the prompt is looked at; a line of which the beginning alone is seen is one that something stands on.
@@ -20,6 +21,15 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         let len = usize::try_from(held.end.0 - from).unwrap_or(usize::MAX).min(LOOKED_AT);
         let (first, second) = self.slices(Offset(from), len);
         is_begun(&[first, second].concat())
+    }
+
+    /// The last character, but for spaces, of the line that the output so far ends with; none: nothing stands on it.
+    pub fn last_on_line(&self) -> Option<char> {
+        let end = self.held().end.0;
+        let from = Offset(end.saturating_sub(LOOKED_AT as u64).max(self.held().start.0));
+        let (first, second) = self.slices(from, LOOKED_AT);
+        let (text, _) = plain_text(&[first, second].concat(), LOOKED_AT);
+        text.rsplit('\n').next()?.trim_end().chars().next_back()
     }
 }
 

@@ -68,6 +68,8 @@ pub(crate) enum Mark {
     Finished(Option<i32>),
     /// `P;Cwd=`: the shell is here.
     Cwd(String),
+    /// `P;Integration=Off`: as it is set up now, the shell can tell nothing.
+    Mute,
 }
 
 /// Whether this operating system command is a mark, whoever printed it.
@@ -95,6 +97,7 @@ pub(crate) fn read(payload: &[u8], nonce: Nonce) -> Option<Mark> {
         (b"E", []) => Some(Mark::UnknownLine),
         (b"E", [text]) => Some(line(text, false)),
         (b"E", [text, b"repeated"]) => Some(line(text, true)),
+        (b"P", [b"Integration=Off"]) => Some(Mark::Mute),
         (b"P", [property]) => {
             let cwd = unescape(property.strip_prefix(b"Cwd=")?);
             (cwd.len() <= MAX_CWD_BYTES).then_some(Mark::Cwd(cwd))
@@ -166,6 +169,8 @@ mod tests {
         check("E", Some(Mark::UnknownLine));
         check("P;Cwd=/a\\x20b", Some(Mark::Cwd("/a b".to_owned())));
         check("P;IsWindows=False", None);
+        check("P;Integration=Off", Some(Mark::Mute));
+        check("P;Integration=On", None);
         check("Z", None);
         assert_eq!(read(b"133;A", NONCE), None);
         assert_eq!(read(b"633", NONCE), None);

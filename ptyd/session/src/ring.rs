@@ -86,6 +86,16 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         bytes.strip_prefix(first) == Some(second)
     }
 
+    /// Where these bytes stand last in what is held from `from` on, as far as the last kilobytes tell.
+    pub(crate) fn last_behind(&self, from: Offset, bytes: &[u8]) -> Option<Offset> {
+        const LOOKED_AT: u64 = 4 << 10;
+        let held = self.held();
+        let from = from.max(held.start).max(Offset(held.end.0.saturating_sub(LOOKED_AT)));
+        let (first, second) = self.slices(from, as_usize(LOOKED_AT));
+        let at = memchr::memmem::rfind(&[first, second].concat(), bytes)?;
+        Some(Offset(from.0 + at as u64))
+    }
+
     /// What was read but not cut yet, from `from` on, as the two stretches it lies in.
     pub(crate) fn uncut(&self, from: u64) -> (&[u8], &[u8]) {
         let (from, len) = (from.min(self.head), as_usize(self.head.saturating_sub(from)));

@@ -97,7 +97,10 @@ pub(crate) async fn drive(context: Arc<Context>, session: Arc<Session>, master: 
                     Progress::HungUp => state.hung_up_until = Some(now() + HUNG_UP_RETRY),
                 }
             }
-            () = session.work.notified() => state.hung_up_until = state.hung_up_until.filter(|_| !exited(&session)),
+            () = session.work.notified() => {
+                look(&session, &master);
+                state.hung_up_until = state.hung_up_until.filter(|_| !exited(&session));
+            }
             () = std::future::ready(()), if plan.feed => {}
             () = alarm.until(plan.deadline) => {
                 note_line_discipline(&session, &master, &mut state);
@@ -286,6 +289,16 @@ fn note_line_discipline(session: &Session, master: &AsyncFd<OwnedFd>, state: &mu
     let mut shared = session.lock();
     if shared.line_discipline != read {
         shared.line_discipline = read;
+        drop(shared);
+        session.publish();
+    }
+}
+
+/// Looks at whom keys go to, if somebody wants to know.
+fn look(session: &Session, master: &AsyncFd<OwnedFd>) {
+    let mut shared = session.lock();
+    if shared.looks.are_wanted() {
+        shared.looks.note(sys::key_reader(master.get_ref().as_fd()));
         drop(shared);
         session.publish();
     }

@@ -86,6 +86,7 @@ pub(crate) struct Shared {
     pub(crate) answers_first: bool,
     pub(crate) life: Life,
     typing: shell::Typing,
+    pub(crate) looks: shell::Looks,
     /// The large snapshot drawn last, while somebody still reads it.
     pub(crate) drawn: Weak<Drawn>,
     record: Record,
@@ -208,6 +209,7 @@ impl Session {
             answers_first: false,
             life,
             typing: shell::Typing::default(),
+            looks: shell::Looks::default(),
             drawn: Weak::new(),
             record,
             lease: Lease::default(),

@@ -8,6 +8,7 @@ use devpocket_shared::ids::TerminalSize;
 use memmap2::{MmapMut, MmapOptions};
 use nix::errno::Errno;
 use nix::sys::mman::{MmapAdvise, madvise};
+use nix::unistd::Pid;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -114,6 +115,16 @@ pub(crate) fn line_discipline(master: BorrowedFd<'_>) -> io::Result<(bool, bool)
     use nix::sys::termios::{LocalFlags, tcgetattr};
     let flags = tcgetattr(master)?.local_flags;
     Ok((flags.contains(LocalFlags::ECHO), flags.contains(LocalFlags::ICANON)))
+}
+
+/// The leader of the terminal's session, if it reads keys one by one and shows them itself, as line editors do: the terminal does
+/// neither for it, and its process group is in the foreground (ioctl_tty(2) TIOCGSID, TIOCGPGRP).
+pub(crate) fn key_reader(master: BorrowedFd<'_>) -> Option<Pid> {
+    let (echo, canonical) = line_discipline(master).ok()?;
+    // SAFETY: the descriptor is borrowed for the length of the call, which takes nothing else.
+    let leader = unsafe { nix::libc::tcgetsid(master.as_raw_fd()) };
+    let foreground = nix::unistd::tcgetpgrp(master).ok()?;
+    (!echo && !canonical && leader > 0 && foreground.as_raw() == leader).then_some(foreground)
 }
 
 /// Writes typed bytes to a terminal.

@@ -97,7 +97,7 @@ impl CommandResultView {
             id: view.id,
             command: view.command,
             cwd: view.cwd,
-            timed_out: !is_over,
+            timed_out: !is_over || view.finished_at.is_none(),
             exit_code: view.exit_code,
             started_at: view.started_at,
             finished_at: view.finished_at,

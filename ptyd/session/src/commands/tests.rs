@@ -176,6 +176,44 @@ fn an_end_that_is_told_before_the_next_begin_counts() {
     assert_eq!(seen(&session.all()), [(1, Some("a"), Some(4)), (2, Some("b"), Some(5)), (3, None, Some(6))]);
 }
 
+/// The story: a shell whose prompt had lost its marks was never again at one, and its last command ran for ever.
+#[test]
+fn a_prompt_that_was_not_told_ends_the_command_before_it() {
+    let mut session = Session::new();
+    let begun = signed("B") + &signed("E;a") + &signed("C");
+    session.print(begun.clone() + "x\r\n\x1b[?2004hmy> ");
+    session.commands.take_for_prompt(&session.region, 5000);
+    let all = session.all();
+    assert_eq!(seen(&all), [(1, Some("a"), None)]);
+    assert_eq!((session.printed(&all[0]).as_str(), all[0].finished_at_ms), ("x\r\n", Some(5000)));
+    assert_eq!(session.commands.phase(), Phase::Prompt(session.region.held().end.0));
+    assert_eq!((session.commands.prompts(), session.region.last_on_line()), (2, Some('>')));
+    // What the shell tells then counts; the code is the one before's, which is over.
+    session.print("b\r\n".to_owned() + &signed("D;3") + &signed("E;b") + &signed("C") + &signed("D;4"));
+    assert_eq!(seen(&session.all()), [(1, Some("a"), None), (2, Some("b"), Some(4))]);
+    // Without pastes it cannot be told where the prompt begins.
+    session.print(begun + "y\r\nmy> ");
+    session.commands.take_for_prompt(&session.region, 6000);
+    assert_eq!(session.printed(&session.all()[2]), "y\r\nmy> ");
+}
+
+#[test]
+fn a_shell_that_is_mute_speaks_again_by_any_mark() {
+    let mut session = Session::new();
+    session
+        .print(signed("B") + &signed("E;a") + &signed("C") + &signed("D;1") + &signed("P;Integration=Off"));
+    assert_eq!(
+        (seen(&session.all()), session.commands.phase()),
+        (vec![(1, Some("a"), Some(1))], Phase::Mute)
+    );
+    session.print("$ ".to_owned() + &signed("A") + &signed("B"));
+    session.commands.note_mute();
+    session.recover(session.region_memory(), session.commands.journal.memory().clone());
+    assert_eq!(session.commands.phase(), Phase::Mute);
+    session.print(signed("C"));
+    assert_eq!(session.commands.phase(), Phase::Running);
+}
+
 #[test]
 fn what_bash_prints_before_its_prompt_is_no_output() {
     let mut session = Session::new();

@@ -2,7 +2,9 @@
 //! else types. The shell's own marks tell when one begins and ends.
 
 mod line;
+mod rest;
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use devpocket_shared::ids::Offset;
@@ -19,6 +21,7 @@ use super::unattached::over;
 use super::{Session, Shared, failure};
 use crate::worker::drive::now;
 pub(super) use line::Typing;
+pub(crate) use rest::Looks;
 
 /// How long a shell may take to its first prompt, and to the next one after a command. All of it together is less than an api waits for an answer.
 const FIRST_PROMPT: Duration = Duration::from_secs(4);
@@ -35,6 +38,24 @@ const FEED_BYTES: usize = 256 << 10;
 const MAX_READ_BYTES: u64 = 4 << 20;
 /// How long after its prompt a shell may ask for pastes to be framed.
 const PASTE_MODE: Duration = Duration::from_millis(300);
+
+/// How a shell came to its prompt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Prompt {
+    /// It said so.
+    Told,
+    /// It is taken to be there.
+    Found,
+}
+
+/// When it is there.
+enum Due {
+    Now,
+    /// Until then it may say so.
+    By(Instant),
+    /// It has said that it does something else, or nothing in time.
+    Busy,
+}
 
 /// What a shell made of what was typed.
 enum Taken {
@@ -87,7 +108,7 @@ impl Session {
         if command.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
             return Err(failure(ErrorCode::InvalidField, "command holds control characters"));
         }
-        self.wait_for_prompt().await?;
+        let prompt = self.wait_for_prompt().await?;
         if command.contains(char::is_control) {
             self.wait_for_paste_mode().await;
         }
@@ -100,6 +121,7 @@ impl Session {
             let taken = self.lock().taken(before);
             let until = match taken {
                 Taken::Started(number) => return Ok(number),
+                Taken::NotRun if prompt == Prompt::Found => return Err(unknown()),
                 Taken::NotRun => {
                     return Err(failure(
                         ErrorCode::CommandNotRun,
@@ -114,6 +136,10 @@ impl Session {
                 Taken::Continues => *continues_since.get_or_insert_with(|| now() + CONTINUING),
             };
             if now() >= until {
+                if prompt == Prompt::Found && matches!(taken, Taken::NotYet) {
+                    self.lock().note_mute(before);
+                    return Err(unknown());
+                }
                 self.interrupt();
                 self.wait_until_back(before).await;
                 drop(turn);
@@ -147,6 +173,7 @@ impl Session {
         let until = now() + Duration::from_millis(wait_ms.min(MAX_COMMAND_WAIT_MS).into());
         let mut changed = self.subscribe();
         let mut continues_since = None;
+        let (mut resting, mut is_at_rest) = (pin!(self.come_to_rest()), false);
         loop {
             changed.mark_unchanged();
             let (progress, is_continued) = {
@@ -155,6 +182,7 @@ impl Session {
             };
             let Progress { first, last, is_over, is_whole } =
                 progress.ok_or_else(|| failure(ErrorCode::InvalidField, "there is no such command"))?;
+            let is_over = is_over || is_at_rest;
             if is_over || now() >= until {
                 let (output, is_cut) = self.printed(&first, &last).await;
                 let is_output_truncated = is_cut || !is_whole;
@@ -170,18 +198,24 @@ impl Session {
                 return Err(failure(ErrorCode::CommandNotRun, why));
             }
             let until = continued.map_or(until, |continued| continued.min(until));
-            let _timed_out = timeout_at(until.into(), changed.changed()).await;
+            tokio::select! {
+                _timed_out = timeout_at(until.into(), changed.changed()) => {}
+                () = &mut resting, if !is_continued => is_at_rest = true,
+            }
         }
     }
 
-    async fn wait_for_prompt(&self) -> Result<(), Failure> {
+    async fn wait_for_prompt(&self) -> Result<Prompt, Failure> {
         let began = now();
         let mut changed = self.subscribe();
         loop {
             changed.mark_unchanged();
-            let until = self.lock().prompt_due(began)?;
-            let Some(until) = until else { return Ok(()) };
-            let _timed_out = timeout_at(until.into(), changed.changed()).await;
+            let due = self.lock().prompt_due(began)?;
+            match due {
+                Due::Now => return Ok(Prompt::Told),
+                Due::By(until) => drop(timeout_at(until.into(), changed.changed()).await),
+                Due::Busy => return self.find_prompt().await.map(|()| Prompt::Found),
+            }
         }
     }
 
@@ -213,14 +247,16 @@ impl Session {
 }
 
 impl Shared {
-    /// Until when to wait for the shell's prompt, from `began` on; none: it is there.
-    fn prompt_due(&self, began: Instant) -> Result<Option<Instant>, Failure> {
+    /// When the shell is at its prompt, of one that has been waited for since `began`.
+    fn prompt_due(&self, began: Instant) -> Result<Due, Failure> {
         if self.exit.is_some() {
             return Err(over());
         }
         let patience = match self.commands.phase() {
-            Phase::Prompt(_) => return Ok(None),
-            Phase::Running | Phase::Continues => return Err(running()),
+            Phase::Prompt(_) => return Ok(Due::Now),
+            Phase::Running => return Ok(Due::Busy),
+            Phase::Continues => return Err(running()),
+            Phase::Mute => return Err(unseen("its shell does not tell of them any more")),
             Phase::Between => NEXT_PROMPT,
             Phase::Silent => FIRST_PROMPT,
         };
@@ -230,9 +266,16 @@ impl Shared {
         }
         let until = began + patience;
         if now() < until {
-            return Ok(Some(until));
+            return Ok(Due::By(until));
         }
-        Err(if is_silent { unseen("its shell has not shown a prompt so far") } else { running() })
+        if is_silent { Err(unseen("its shell has not shown a prompt so far")) } else { Ok(Due::Busy) }
+    }
+
+    /// Notes that the shell does not tell of commands any more, if it has not since.
+    fn note_mute(&mut self, before: (u64, u64)) {
+        if matches!(self.taken(before), Taken::NotYet) {
+            self.commands.note_mute();
+        }
     }
 
     fn taken(&self, (prompts, count): (u64, u64)) -> Taken {
@@ -266,7 +309,8 @@ impl Shared {
         let first = since.next()?;
         let last = since.take_while(|command| command.prompt == first.prompt).last();
         let last = last.unwrap_or_else(|| first.clone());
-        let is_back = self.commands.prompts() > first.prompt || self.ended;
+        let is_mute = self.commands.phase() == Phase::Mute;
+        let is_back = self.commands.prompts() > first.prompt || is_mute || self.ended;
         let is_over = is_back && last.is_finished();
         let is_whole = first.number == number;
         Some(Progress { first, last, is_over, is_whole })
@@ -275,6 +319,11 @@ impl Shared {
 
 fn running() -> Failure {
     failure(ErrorCode::CommandRunning, "the shell is not at its prompt: something else runs")
+}
+
+fn unknown() -> Failure {
+    let why = "the shell took it and does not tell of it: whether it ran, or runs, cannot be seen";
+    failure(ErrorCode::InputUncertain, why)
 }
 
 fn unseen(why: &str) -> Failure {

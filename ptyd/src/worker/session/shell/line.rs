@@ -30,6 +30,20 @@ pub(in crate::worker::session) struct Typing {
     answered: Option<Answered>,
     /// A command is being typed by nobody attached.
     is_commanded: bool,
+    /// What the prompt ended with where a command was typed last.
+    prompt_ends_with: Option<char>,
+}
+
+impl Typing {
+    /// When somebody typed last.
+    pub(super) fn last_at(&self) -> Option<Instant> {
+        self.last_at
+    }
+
+    /// What the shell's prompt ends with, as far as that was seen.
+    pub(super) fn prompt_ends_with(&self) -> Option<char> {
+        self.prompt_ends_with
+    }
 }
 
 /// Prompts and commands there had been, and whether one ran.
@@ -127,6 +141,7 @@ impl Session {
             })?;
         }
         let before = (shared.commands.prompts(), shared.commands.count());
+        shared.typing.prompt_ends_with = shared.region.last_on_line();
         shared.typing.last = Some(shared.moment());
         drop(shared);
         self.work.notify_one();
@@ -173,6 +188,11 @@ impl Shared {
         self.typing.answered = Some(Answered { moment: self.moment(), at: now(), is_left });
     }
 
+    /// Whether somebody typed since the command that runs began.
+    pub(super) fn is_typed_while_running(&self) -> bool {
+        self.typing.last.is_some_and(|typed| typed == Moment { is_running: true, ..self.moment() })
+    }
+
     fn moment(&self) -> Moment {
         Moment {
             prompts: self.commands.prompts(),
@@ -214,6 +234,6 @@ impl Shared {
     }
 }
 
-fn in_use() -> Failure {
+pub(super) fn in_use() -> Failure {
     failure(ErrorCode::LineInUse, "somebody has typed at the shell's prompt")
 }
