@@ -101,6 +101,40 @@ async fn hooks_that_are_set_anew_have_ours_again() {
     }
 }
 
+/// The story: what fish told went to a function of the user's, and a zsh that was then restricted told nothing: no command ended.
+#[tokio::test]
+async fn no_function_and_no_restriction_takes_the_marks() {
+    let stack = Stack::start().await;
+    let codes = [("true", 0), ("false", 1)];
+    for function in ["printf", "functions"] {
+        let define = format!("function {function}; end");
+        let own = "function fish_prompt\n    echo -n 'f> '\nend\n";
+        check(&stack, "fish", own, &[(&define, 0), codes[0], codes[1]]).await;
+    }
+    for restriction in ["set -r", "readonly PS1; set -r"] {
+        let shell = check(&stack, "zsh", "PS1='z> '\n", &[(restriction, 0), codes[0], codes[1]]).await;
+        assert_eq!(shell.says("echo hi; (exit 3)").await, (3, "hi\n".to_owned()), "{restriction}");
+        assert!(!shell.screen().await.contains("restricted"));
+    }
+}
+
+/// The story: the command that left no room for marks ran for ever, and it was said that something else runs.
+#[tokio::test]
+async fn a_command_that_leaves_no_room_for_marks_has_its_end_and_is_the_last() {
+    let stack = Stack::start().await;
+    for typed in ["shopt -u promptvars", "PS1='x> '; readonly PS1", "PS1='x> '; readonly PS1 PROMPT_COMMAND"]
+    {
+        let shell = check(&stack, "bash", "PS1='b> '\n", &[(&format!("{typed}; (exit 4)"), 4)]).await;
+        let refused = shell.try_run("true", 5).await;
+        refused.is_problem(409, "no_shell_integration");
+        let why = refused.body["detail"].as_str().unwrap_or_default();
+        assert!(why.contains("does not tell of them any more"), "{typed}: {refused:?}");
+        shell.type_in("echo $((40 + 2))\r").await;
+        shell.wait_shown("42\n").await;
+        shell.must_show_nothing_of_ours().await;
+    }
+}
+
 /// The story: an exported prompt had our marks in it, and `sh` showed them.
 #[tokio::test]
 async fn a_shell_inside_shows_nothing_of_ours_in_its_prompt() {

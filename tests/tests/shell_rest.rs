@@ -168,3 +168,16 @@ async fn a_bash_that_lost_all_marks_is_said_to_tell_nothing() {
     shell.try_run("echo wrong", 20).await.is_problem(409, "no_shell_integration");
     assert!(!shell.screen().await.contains("wrong"));
 }
+
+/// The story: it had said how the command ended, and that it would not tell of the next one, and was waited for in vain.
+#[tokio::test]
+async fn a_prompt_of_bash_that_is_not_told_of_in_full_is_drawn_anew() {
+    let stack = Stack::start().await;
+    let shell = start(&stack, "bash", "PS1='b> '\n").await;
+    assert_eq!(shell.says("unset PROMPT_COMMAND PS0; (exit 4)").await.0, 4);
+    assert_eq!(shell.says("echo next; (exit 3)").await, (3, "next\n".to_owned()));
+    assert_eq!(shell.says("unset PROMPT_COMMAND PS0").await.0, 0);
+    shell.type_in("half").await;
+    shell.wait_shown("b> half").await;
+    shell.try_run("true", 5).await.is_problem(409, "line_in_use");
+}

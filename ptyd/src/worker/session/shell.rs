@@ -214,7 +214,7 @@ impl Session {
             match due {
                 Due::Now => return Ok(Prompt::Told),
                 Due::By(until) => drop(timeout_at(until.into(), changed.changed()).await),
-                Due::Busy => return self.find_prompt().await.map(|()| Prompt::Found),
+                Due::Busy => return self.find_prompt().await,
             }
         }
     }

@@ -149,7 +149,7 @@ impl Session {
     }
 
     /// Takes away what stands behind the prompt that ends at `since`; false: the shell shows no new prompt.
-    async fn clear_line(&self, since: u64) -> bool {
+    pub(super) async fn clear_line(&self, since: u64) -> bool {
         self.interrupt();
         let until = now() + INTERRUPTED;
         let mut changed = self.subscribe();
@@ -188,9 +188,10 @@ impl Shared {
         self.typing.answered = Some(Answered { moment: self.moment(), at: now(), is_left });
     }
 
-    /// Whether somebody typed since the command that runs began.
-    pub(super) fn is_typed_while_running(&self) -> bool {
-        self.typing.last.is_some_and(|typed| typed == Moment { is_running: true, ..self.moment() })
+    /// Whether somebody typed since the last command began.
+    pub(super) fn is_typed_since_begin(&self) -> bool {
+        let Moment { prompts, count, .. } = self.moment();
+        self.typing.last.is_some_and(|typed| (typed.prompts, typed.count) == (prompts, count))
     }
 
     fn moment(&self) -> Moment {

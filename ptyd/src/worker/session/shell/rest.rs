@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use devpocket_shared::ids::Offset;
 use devpocket_shared::wire::Failure;
 use nix::unistd::Pid;
+use ptyd_session::commands::Phase;
 use tokio::time::{sleep, timeout};
 
 use super::line::in_use;
-use super::{FEED_BYTES, running, unseen};
+use super::{FEED_BYTES, Prompt, running, unseen};
 use crate::worker::create::now_ms;
 use crate::worker::leader::Leader;
 use crate::worker::session::{Session, Shared};
@@ -78,13 +79,30 @@ impl Session {
 
     /// Makes a prompt of what a shell that rests shows, if it is one; the command that ran is over then. Only bash can be at one and
     /// not say so: zsh and fish tell of each from the line editor itself, so that a builtin reads there.
-    pub(super) async fn find_prompt(&self) -> Result<(), Failure> {
+    pub(super) async fn find_prompt(&self) -> Result<Prompt, Failure> {
         match self.rest().await {
             None | Some((_, Leader::OtherShell | Leader::Unknown)) => Err(running()),
             Some((_, Leader::Successor)) => Err(unseen("another shell has taken the place of its own")),
             Some((_, Leader::Program)) => Err(unseen("another program has taken the place of its shell")),
-            Some((still, Leader::Bash)) => self.lock().take_for_prompt(still),
+            Some((still, Leader::Bash)) => self.bring_prompt(still).await,
         }
+    }
+
+    async fn bring_prompt(&self, still: Still) -> Result<Prompt, Failure> {
+        {
+            let mut shared = self.lock();
+            shared.check_free(still)?;
+            match shared.commands.phase() {
+                // Somebody else was faster.
+                Phase::Prompt(_) => return Ok(Prompt::Found),
+                // It said that it is at its prompt, and that it will not tell of what is typed there: it does at the next one.
+                Phase::Between => {}
+                Phase::Running | Phase::Continues | Phase::Silent | Phase::Mute => {
+                    return shared.take_for_prompt().map(|()| Prompt::Found);
+                }
+            }
+        }
+        if self.clear_line(still.printed.0).await { Ok(Prompt::Told) } else { Err(running()) }
     }
 
     /// Who has waited for keys for a while, if it is the leader; the answer takes as long, unless it is no at once.
@@ -130,15 +148,17 @@ impl Shared {
         }
     }
 
-    /// Only what surely is a prompt: a line editor asked for pastes to be framed, nobody typed anything since the command began, and the
-    /// line ends as prompts do, or as this shell's did.
-    fn take_for_prompt(&mut self, still: Still) -> Result<(), Failure> {
+    /// Whether the shell still rests, and nobody typed since the command began.
+    fn check_free(&self, still: Still) -> Result<(), Failure> {
         if self.still() != still {
             return Err(running());
         }
-        if self.is_typed_while_running() {
-            return Err(in_use());
-        }
+        if self.is_typed_since_begin() { Err(in_use()) } else { Ok(()) }
+    }
+
+    /// Only what surely is a prompt: a line editor asked for pastes to be framed, and the line ends as prompts do, or as this shell's
+    /// did.
+    fn take_for_prompt(&mut self) -> Result<(), Failure> {
         self.feed(FEED_BYTES);
         let last = self.region.last_on_line();
         let is_prompt =
