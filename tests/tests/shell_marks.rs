@@ -196,6 +196,25 @@ async fn a_trap_of_the_user_sees_the_users_commands_alone() {
     assert!(seen.lines().count() < 5 && !seen.contains("printf"), "{seen}");
 }
 
+/// The story: with a prompt that is made anew each time, what bash-preexec tells its hooks of (atuin, starship) had a command of ours in it.
+#[tokio::test]
+async fn who_leaves_prompt_commands_out_of_what_a_trap_sees_leaves_ours_out() {
+    let stack = Stack::start().await;
+    let text = r#"PROMPT_COMMAND='PS1="b> "'
+see() {
+    local IFS=$'\n;' line
+    for line in ${PROMPT_COMMAND[*]}; do [[ ${line##*( )} != "$1" ]] || return 0; done
+    echo "$1" >>seen
+}
+shopt -s extglob
+"#;
+    let shell = start(&stack, "bash", text).await;
+    shell.says("trap 'see \"$BASH_COMMAND\"' DEBUG").await;
+    shell.says("true").await;
+    shell.says("false").await;
+    assert_eq!(read(&shell, "seen"), "true\nfalse\n");
+}
+
 #[tokio::test]
 async fn a_trace_to_a_file_has_no_word_in_it() {
     let stack = Stack::start().await;

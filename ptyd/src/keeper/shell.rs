@@ -118,7 +118,11 @@ pub(super) fn integrate(
     }
     let arguments = command.iter().skip(1);
     let is_posix = kind == Shell::Bash && variables.contains_key(OsStr::new("POSIXLY_CORRECT"));
-    if is_posix || !arguments.into_iter().all(|argument| UNDERSTOOD.contains(&argument.as_str())) {
+    let loses_functions = kind == Shell::Bash && variables.keys().any(|name| is_lost_function(name));
+    if is_posix
+        || loses_functions
+        || !arguments.into_iter().all(|argument| UNDERSTOOD.contains(&argument.as_str()))
+    {
         return (Integration::Arguments, Needs::Nothing);
     }
     let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());
@@ -144,6 +148,17 @@ pub(super) fn integrate(
             (Integration::Marks, Needs::Source(format!("set -g __devpocket_nonce {nonce}\n{FISH}")))
         }
     }
+}
+
+/// Whether a variable is a function that bash takes over (`export -f`), and not as we start it: in POSIX mode with a name that is an
+/// identifier alone.
+fn is_lost_function(variable: &OsStr) -> bool {
+    let Some(name) = variable.to_str().and_then(|name| name.strip_prefix("BASH_FUNC_")?.strip_suffix("%%"))
+    else {
+        return false;
+    };
+    name.starts_with(|c: char| c.is_ascii_digit())
+        || !name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
 }
 
 /// Whether zsh, which reads this file first, then looks for the user's files elsewhere.
@@ -243,6 +258,8 @@ mod tests {
         assert_eq!((integration, needs), (Integration::Marks, Needs::Descriptors));
         assert_eq!(arguments, ["-bash", "--posix", "-sh"]);
         assert_eq!(variables, ["ENV=/proc/self/fd/3/bash"]);
+        let (integration, ..) = integrated(&["bash"], &[("BASH_FUNC_a_2%%", "() { :; }")]);
+        assert_eq!(integration, Integration::Marks);
         let (_, _, arguments, variables) = integrated(&["bash", "-l"], &[("ENV", "mine")]);
         assert_eq!(arguments, ["bash", "--posix", "-l"]);
         assert_eq!(variables, ["DEVPOCKET_MARKS_ENV=mine", "ENV=/proc/self/fd/3/bash"]);
@@ -284,6 +301,7 @@ mod tests {
             (&["bash", "--norc"], &[], Integration::Arguments),
             (&["zsh", "script"], &[], Integration::Arguments),
             (&["bash"], &[("POSIXLY_CORRECT", "1")], Integration::Arguments),
+            (&["bash"], &[("BASH_FUNC_a-b%%", "() { :; }")], Integration::Arguments),
         ] {
             let (integration, needs, arguments, left) = integrated(command, variables);
             assert_eq!((integration, needs), (expected, Needs::Nothing), "{command:?}");
