@@ -116,6 +116,7 @@ async fn no_function_and_no_restriction_takes_the_marks() {
         assert_eq!(shell.says("echo hi; (exit 3)").await, (3, "hi\n".to_owned()), "{restriction}");
         assert!(!shell.screen().await.contains("restricted"));
     }
+    check(&stack, "zsh", "PS1='z> '\nsetopt restricted\n", &codes).await;
 }
 
 /// The story: the command that left no room for marks ran for ever, and it was said that something else runs.

@@ -58,7 +58,8 @@ impl Command {
 pub struct CommandResult {
     /// The last of them that has begun.
     pub command: Command,
-    /// The shell is back at its prompt, or gone.
+    /// There is nothing more to wait for: the shell is back at its prompt, or gone, or waits for keys and has not said that the
+    /// command is over.
     pub is_over: bool,
     /// What they printed so far, as plain text; at most [`MAX_COMMAND_OUTPUT_BYTES`].
     pub output: String,

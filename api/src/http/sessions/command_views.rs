@@ -72,7 +72,7 @@ pub(super) struct CommandResultView {
     /// As the shell tells it.
     command: Option<String>,
     cwd: Option<String>,
-    /// It had not ended in time, and goes on.
+    /// It had not ended in time, as far as the shell has told, and may go on.
     timed_out: bool,
     exit_code: Option<i32>,
     #[serde(with = "time::serde::rfc3339")]

@@ -45,8 +45,8 @@ pub(super) async fn history(
 ///
 /// The shell is to be at its prompt, and nobody to have typed there. Several lines are pasted: if the shell takes them for several
 /// commands, the answer is about the last, and `output` is of all. After `timeout`, and earlier if
-/// the server is told to end, the answer says `timed_out`, and what was printed so far: the command goes on, and the session's
-/// history has its end.
+/// the server is told to end, or if the shell waits for keys and has not told the command's end, the answer says `timed_out`, and
+/// what was printed so far: the command goes on, and the session's history has its end.
 #[utoipa::path(post, path = "/{id}/commands", tag = "sessions", operation_id = "run_command", params(bodies::SessionPath),
     request_body = bodies::NewCommand,
     responses(
@@ -55,7 +55,8 @@ pub(super) async fn history(
         (status = 409, description = "`no_shell_integration`: ends of commands cannot be seen here; `command_running`: the shell is not \
              at its prompt; `line_in_use`: somebody has typed at its prompt; `session_ended`"),
         (status = 422, description = "`command_not_run`: the shell did not take it for a command, as where there is a mistake in it"),
-        (status = 503, description = "`node_unavailable`, `input_full`; `input_uncertain`: it may have been typed"),
+        (status = 503, description = "`node_unavailable`, `input_full`; `input_uncertain`: it may have been typed, or was, and the \
+             shell does not tell of it"),
     ))]
 pub(super) async fn run(
     State(state): State<AppState>,

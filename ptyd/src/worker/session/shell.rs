@@ -142,6 +142,9 @@ impl Session {
                 }
                 self.interrupt();
                 self.wait_until_back(before).await;
+                if prompt == Prompt::Found {
+                    self.lock().note_mute(before);
+                }
                 drop(turn);
                 let why = if continues_since.is_some() {
                     "it is no whole command: the shell waited for the rest, and was interrupted"
@@ -271,9 +274,9 @@ impl Shared {
         if is_silent { Err(unseen("its shell has not shown a prompt so far")) } else { Ok(Due::Busy) }
     }
 
-    /// Notes that the shell does not tell of commands any more, if it has not since.
+    /// Notes that the shell does not tell of commands any more, if it has told of none since, nor of a prompt.
     fn note_mute(&mut self, before: (u64, u64)) {
-        if matches!(self.taken(before), Taken::NotYet) {
+        if matches!(self.taken(before), Taken::NotYet | Taken::Continues) {
             self.commands.note_mute();
         }
     }

@@ -63,15 +63,17 @@ struct Still {
     printed: Offset,
     typed_at: Option<Instant>,
     has_input: bool,
+    /// The terminal is not read now: more may have been printed.
+    is_unread: bool,
 }
 
 impl Session {
-    /// Completes once a shell is at rest, or has not come back from it.
+    /// Completes once a shell is at rest, the one that was started or another in its place.
     pub(super) async fn come_to_rest(&self) {
         loop {
             match self.rest().await {
                 Some((_, Leader::Bash | Leader::OtherShell | Leader::Successor)) => return,
-                // It waits, and nobody says whether for keys.
+                // Who reads keys there may well be at work.
                 Some((_, Leader::Program | Leader::Unknown)) | None => sleep(REST).await,
             }
         }
@@ -110,7 +112,7 @@ impl Session {
         let still = self.lock().still();
         let leader = self.look().await?;
         sleep(REST).await;
-        if self.lock().still() != still || self.look().await != Some(leader) {
+        if still.is_unread || self.lock().still() != still || self.look().await != Some(leader) {
             return None;
         }
         let seen = tokio::task::spawn_blocking(move || Leader::look(leader)).await.ok()?;
@@ -145,6 +147,7 @@ impl Shared {
             printed: self.region.held().end,
             typed_at: self.typing.last_at(),
             has_input: !self.input.is_empty(&self.region),
+            is_unread: self.held_back || self.answers_first,
         }
     }
 
