@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use devpocket_tests::shell::Shell;
 use devpocket_tests::stack::Stack;
-use devpocket_tests::wait_until;
+use devpocket_tests::{wait_for, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -44,6 +44,23 @@ async fn only_the_shell_itself_knows_the_word_that_signs_its_marks() {
         let seen = fs::read_to_string(shell.home.path().join("seen")).expect("its file was read");
         assert!(!seen.contains("DEVPOCKET_MARKS") && !seen.contains("pipe:"), "{command}: {seen}");
     }
+}
+
+/// The story: a widget that set a part of the prompt, with all that is set exported, gave what it started the word too.
+#[tokio::test]
+async fn what_a_widget_exports_has_no_word_in_it() {
+    let stack = Stack::start().await;
+    let text = "PS1='z> '\npsvar=(a)\nsetopt all_export\nw() { psvar[1]=b; env >~/now; mv ~/now ~/seen }\nzle -N w\nbindkey '^G' w\n";
+    let shell = Shell::start(&stack, &["zsh"], &[(".zshrc", text)]).await;
+    shell.says("true").await;
+    shell.type_in("\u{7}").await;
+    let seen = wait_for("the widget has run", LIMIT, async || {
+        fs::read_to_string(shell.home.path().join("seen")).ok()
+    })
+    .await;
+    assert_eq!(seen.lines().find(|line| line.starts_with("PSVAR")), Some("PSVAR=b"), "{seen}");
+    shell.type_in("\u{3}").await;
+    assert_eq!(shell.says("(exit 3)").await.0, 3);
 }
 
 #[tokio::test]
