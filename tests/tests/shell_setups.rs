@@ -153,7 +153,9 @@ async fn prompts_that_expand_nothing_and_variables_that_cannot_be_set_are_left_a
 #[tokio::test]
 async fn an_interrupt_leaves_the_marks() {
     let stack = Stack::start().await;
-    let shell = Shell::bash(&stack, "PS1='b> '; echo begun; sleep 60; PS1='never> '\n").await;
+    // What is interrupted says itself that it is there: until it has the terminal bash would wait for it all the same.
+    let text = "PS1='b> '; sh -c 'echo begun; exec sleep 60'; PS1='never> '\n";
+    let shell = Shell::bash(&stack, text).await;
     shell.wait_shown("begun").await;
     shell.type_in("\u{3}").await;
     shell.wait_shown("b>").await;
