@@ -30,6 +30,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest pause between two tries to connect.
 const RECONNECT: Duration = Duration::from_millis(500);
 
+/// How long Redis remembers that an api told it of all that it has revoked. Whoever watches over an api asks again every few
+/// seconds.
+const TOLD_LIFE: Duration = Duration::from_secs(3600);
 /// Devices told of in one question; so many take Redis about a millisecond.
 const TOLD_AT_ONCE: usize = 500;
 
@@ -79,6 +82,8 @@ pub struct RedisCoordination {
     away_until: Mutex<Option<Instant>>,
     /// Redis may lack devices that this api has revoked: it was away since, and may have come back empty.
     lacks_revocations: AtomicBool,
+    /// Where Redis remembers that this api told it of all of them: not there, it was emptied since.
+    told_key: String,
 }
 
 impl RedisCoordination {
@@ -97,6 +102,7 @@ impl RedisCoordination {
             settle: Script::new(SETTLE),
             away_until: Mutex::default(),
             lacks_revocations: AtomicBool::new(false),
+            told_key: format!("devpocket:told:{}", Uuid::new_v4()),
         })
     }
 
@@ -258,18 +264,23 @@ impl Coordination for RedisCoordination {
         self.ask(asked.query_async::<bool>(&mut connection)).await.unwrap_or(false)
     }
 
-    /// Tells Redis what it may lack, if it is back: whoever watches over this api asks every few seconds.
+    /// Tells Redis what it may lack, if it is back or was emptied: whoever watches over this api asks every few seconds.
     async fn reachable(&self) -> Option<bool> {
-        let mut connection = self.connection.clone();
+        let (mut asked, mut connection) = (redis::pipe(), self.connection.clone());
+        asked.exists(&self.told_key);
+        asked.cmd("SET").arg(&self.told_key).arg(1).arg("PX").arg(millis(TOLD_LIFE)).ignore();
         // It decides nothing, so it is no decision of this api's own either.
         let away = self.away().is_some_and(|until| Instant::now() < until);
-        let answers =
-            !away && self.ask_now(cmd("PING").query_async::<String>(&mut connection)).await.is_some();
+        let told = match away {
+            true => None,
+            false => self.ask_now(asked.query_async::<(bool,)>(&mut connection)).await,
+        };
+        let Some((is_told,)) = told else { return Some(false) };
         // Said to be done before it is: what is noted meanwhile is noted again.
-        if answers && self.lacks_revocations.swap(false, Ordering::Relaxed) {
+        if self.lacks_revocations.swap(false, Ordering::Relaxed) || !is_told {
             self.tell_revoked(&self.memory.revoked()).await;
         }
-        Some(answers)
+        Some(true)
     }
 }
 

@@ -157,6 +157,55 @@ async fn what_was_revoked_while_redis_was_away_or_before_it_forgot_is_told_when_
     .await;
 }
 
+/// The story: a FLUSHALL on a Redis that was there all the time was noticed by nobody.
+#[tokio::test]
+async fn what_was_revoked_is_told_again_by_each_api_to_a_redis_that_was_emptied() {
+    let redis = Redis::start().await;
+    let (a, b, c) = (over(&redis), over(&redis), over(&redis));
+    let (by_a, by_b) = (device(), device());
+    assert!(a.revoke(&[by_a], LIFE).await && b.revoke(&[by_b], LIFE).await, "told");
+    for api in [&a, &b] {
+        assert_eq!(api.reachable().await, Some(true));
+    }
+    redis.flush();
+    assert!(!c.is_revoked(by_a).await && !c.is_revoked(by_b).await, "forgotten");
+    for api in [&a, &b] {
+        assert_eq!(api.reachable().await, Some(true));
+    }
+    assert!(c.is_revoked(by_a).await && c.is_revoked(by_b).await);
+}
+
+/// The window is short here; by the clock of whoever keeps the count nothing else is different.
+#[tokio::test]
+async fn in_no_window_do_more_than_twice_the_limit_less_one_pass() {
+    const WINDOW: Duration = Duration::from_secs(2);
+    let redis = Redis::start().await;
+    let (a, b, c) = (over(&redis), over(&redis), over(&redis));
+    let quota = Quota { units: 5, per: WINDOW };
+    let began = tokio::time::Instant::now();
+    let mut passed = Vec::new();
+    for n in 0.. {
+        if began.elapsed() > 3 * WINDOW {
+            break;
+        }
+        let api = [&a, &b, &c][n % 3];
+        let asked = tokio::time::Instant::now();
+        if api.take(Class::General, &address(3), quota).await.refused_for.is_none() {
+            passed.push((asked, tokio::time::Instant::now()));
+        }
+    }
+    assert!(passed.len() >= 5 + 4, "{} passed: what is refused comes back", passed.len());
+    for (n, (first_asked, _)) in passed.iter().enumerate() {
+        // Surely within one: Redis looked at its clock between the two.
+        let surely = |(_, answered): &&(_, tokio::time::Instant)| *answered - *first_asked < WINDOW;
+        let within = passed[n..].iter().take_while(surely).count();
+        assert!(within <= 2 * 5 - 1, "{within} in one window");
+    }
+    let (burst, rest) = passed.split_at(5);
+    assert!(burst[4].1 - began < WINDOW / 4, "the first five at once: {:?}", burst[4].1 - began);
+    assert!(rest.len() <= 5 * 3, "{} after the burst", rest.len());
+}
+
 #[tokio::test]
 async fn a_redis_that_was_never_there_holds_nobody_up() {
     let nowhere = RedisCoordination::new(&"redis://127.0.0.1:1".into()).unwrap();
