@@ -4,7 +4,7 @@
 use devpocket_tests::client::start::{raw_script, session};
 use devpocket_tests::client::{Event, Framing, Socket};
 use devpocket_tests::stack::Stack;
-use devpocket_tests::until::wait_until;
+use devpocket_tests::until::{wait_for, wait_until};
 use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
@@ -69,6 +69,14 @@ async fn a_query_is_answered_once_and_never_shown_whoever_is_attached() {
             "a query reached a client: {shown:?}"
         );
         assert!(!shown.contains("[1;4R"), "an answer was typed: {shown:?}");
+        // Nor is it answered again when somebody comes, or after a worker kill: `cat` would show it before what is typed now.
+        assert!(stack.kill_worker());
+        stack.worker_ready().await;
+        let offset = if clients == 0 { json!({}) } else { json!({"offset": 0}) };
+        let (mut again, _) = Socket::attach_patiently(&stack.opening(0, Framing::Binary), id, &offset).await;
+        again.send_input(id, None, b"marker\n");
+        let shown = again.read_until(id, "marker").await;
+        assert!(!shown.contains("1;4R") && !shown.contains("62;22c"), "answered again: {shown:?}");
     }
 }
 
@@ -175,21 +183,39 @@ async fn a_paste_is_framed_where_the_program_asked_for_it_and_cannot_end_itself(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_picture_is_the_same_after_a_worker_kill_wherever_it_stopped() {
     let stack = Stack::start().await;
-    // In the alternate screen, in a synchronized update, in a sequence, in a character.
-    let begun = ["\\033[?1049h\\033[3;4Hinside", "\\033[?2026hheld back", "text\\033[1;3", "caf\\303"];
-    for (number, begun) in begun.iter().enumerate() {
+    // In the alternate screen, in a synchronized update, in a sequence, in a character; how many bytes of it are held back; and
+    // the rest of it. So much is printed before that the screen comes from a checkpoint and the ring.
+    let cases: [(&str, u64, &[u8]); 4] = [
+        ("\\033[?1049h\\033[3;4Hinside", 0, b"\x1b[?1049lback"),
+        ("\\033[?2026hheld back", 0, b"\x1b[?2026lshown"),
+        ("text\\033[1;3", 5, b"1mred\x1b[m"),
+        ("caf\\303", 1, b"\xA9 au lait"),
+    ];
+    for (begun, cut_off, rest) in cases {
         let script = raw_script(&format!(
-            "i=0; while [ $i -lt 100 ]; do printf '\\033[3%dmline %d\\033[m\\r\\n' $((i % 8)) $i; i=$((i + 1)); done; \
+            "seq 9000 | awk '{{ printf \"\\033[3%dmline %d and more of it\\033[m\\r\\n\", $1 % 8, $1 }}'; \
              printf 'ready{begun}'; exec cat"
         ));
+        let (mut twin, attached) = session(&stack, Framing::Binary, script.clone()).await;
+        twin.read_until(attached.session, "ready").await;
+        let expected_before = picture(&stack, attached.session).await;
+        twin.send_input(attached.session, None, rest);
+        twin.flush().await.expect("the socket stays open");
+        let end = expected_before.0 + cut_off + rest.len() as u64;
+        let expected = picture_at(&stack, attached.session, end).await;
+
         let (mut socket, attached) = session(&stack, Framing::Binary, script).await;
         let id = attached.session;
         socket.read_until(id, "ready").await;
-        let before = picture(&stack, id).await;
+        assert_eq!(picture(&stack, id).await, expected_before, "{begun}");
         assert!(stack.kill_worker());
         stack.worker_ready().await;
-        let after = picture(&stack, id).await;
-        assert_eq!(after, before, "case {number}");
+        assert_eq!(picture(&stack, id).await, expected_before, "{begun}, after the kill");
+        let (mut again, _) =
+            Socket::attach_patiently(&stack.opening(0, Framing::Binary), id, &json!({})).await;
+        again.send_input(id, None, rest);
+        again.flush().await.expect("the socket stays open");
+        assert_eq!(picture_at(&stack, id, end).await, expected, "{begun}, gone on with");
     }
 }
 
@@ -232,6 +258,14 @@ async fn the_picture_is_the_same_after_a_worker_kill_whatever_sizes_the_terminal
             assert_eq!(attached.kind, kind, "{delivery}, {sizes} sizes");
         }
     }
+}
+
+/// The same, once so much was printed.
+async fn picture_at(stack: &Stack, id: Uuid, end: u64) -> (u64, bytes::Bytes) {
+    wait_for("all is printed", LIMIT, async || {
+        Some(picture(stack, id).await).filter(|(offset, _)| *offset == end)
+    })
+    .await
 }
 
 /// The session as it is shown to a new device, and where that is.
