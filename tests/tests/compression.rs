@@ -75,6 +75,23 @@ async fn a_log_takes_less_than_a_quarter_of_its_bytes() {
     assert!(bytes > 200_000 && carried * 4 < bytes, "{bytes} bytes took {carried}");
 }
 
+/// What one session printed says nothing of another's, nor helps anybody to guess it.
+#[tokio::test]
+async fn nothing_after_an_attach_refers_to_what_was_before_it() {
+    let stack = Stack::start().await;
+    let script = raw_script("seq 100000 100999; printf end; exec cat");
+    let (mut socket, first) = session(&stack, Framing::Deflate, script.clone()).await;
+    socket.read_until(first.session, "end").await;
+    // The client begins its stream anew with each attach: this is decoded only if nothing refers to the first session's.
+    let second = socket.connect(script).await;
+    let before = socket.binary_bytes();
+    let seen = socket.read_until(second.session, "end").await;
+    let carried = socket.binary_bytes() - before;
+    assert!(seen.len() > 7000 && carried > 500, "{} bytes took {carried}", seen.len());
+    socket.send_input(first.session, None, b"and the first goes on");
+    socket.read_until(first.session, "and the first goes on").await;
+}
+
 #[tokio::test]
 async fn typing_takes_fewer_bytes_than_without_compression() {
     const KEYS: &[u8] = b"the quick brown fox jumps over the lazy dog ";

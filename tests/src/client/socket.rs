@@ -302,6 +302,8 @@ impl Socket {
                     }
                     self.channels.retain(|_, attached| *attached != session);
                     self.channels.insert(channel, session);
+                    // The first frame after an attach follows a full flush: nothing before it is needed.
+                    self.inflate = Inflate::default();
                 }
                 Some("detached" | "exited" | "interrupted" | "lost") => {
                     self.channels.retain(|_, attached| Some(*attached) != message.session);
