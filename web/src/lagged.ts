@@ -6,7 +6,7 @@ import type { TerminalSize } from "./protocol";
 const PLAIN =
   "\x1b\\" + // an unfinished string
   "\x1b[?1049l\x1b[!p" + // alternate screen; soft reset
-  "\x1b[?1;5;6;9;45;1000;1002;1003;1004;1005;1006;1015;1016;2004;2026l\x1b[?7;25h\x1b[4;20l" + // modes
+  "\x1b[?1;5;6;9;12;45;1000;1002;1003;1004;1005;1006;1015;1016;2004;2026l\x1b[?7;25h\x1b[4;20l" + // modes
   "\x1b[0 q" + // cursor shape
   "\x1b]104\x1b\\\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\" + // colours
   "\x1b>\x1b(B\x1b)B\x0f\x1b[r\x1b[m\x1b]8;;\x1b\\"; // keypad, character sets, region, pen, link

@@ -72,3 +72,13 @@ it("clears screen and modes for a lagged snapshot, but keeps the scrollback and 
   expect(active.getLine(active.baseY + 1)?.translateToString(true)).toBe("        x       y");
   expect(headless.modes).toMatchObject({ bracketedPasteMode: false, applicationCursorKeysMode: false });
 });
+
+it("leaves no mode of what was skipped on for a lagged snapshot", async () => {
+  const headless = terminal();
+  const modes = "1;5;6;9;12;45;1000;1002;1003;1004;1005;1006;1015;1016;2004;2026";
+  await new Promise<void>((resolve) => headless.write(`\x1b[?${modes}h\x1b[4;20h\x1b[?7;25l\x1b=\x1b[3 q`, resolve));
+  expect(headless.options.cursorBlink).toBe(true);
+  await new Promise<void>((resolve) => headless.write(clearForLaggedSnapshot({ cols: 20, rows: 4 }), resolve));
+  expect(headless.options.cursorBlink).toBe(false);
+  expect(headless.modes).toEqual(terminal().modes);
+});
