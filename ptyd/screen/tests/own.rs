@@ -504,6 +504,25 @@ fn titles_bells_and_clipboard_are_told() {
 }
 
 #[test]
+fn notifications_of_kitty_are_told_and_a_clipboard_beyond_its_bound_is_not() {
+    let told = |bytes: &str| {
+        let mut effects = Vec::new();
+        fresh(5, 10).feed(bytes.as_bytes(), &mut effects);
+        effects
+    };
+    assert_eq!(told("\x1b]99;i=1:d=0;done\x1b\\"), [Effect::Notify("done".into())]);
+    assert_eq!(told("\x1b]99;;done\x07"), [Effect::Notify("done".into())]);
+    // What is no text, and questions.
+    for silent in ["\x1b]99;e=1;ZG9uZQ==\x07", "\x1b]99;i=1:p=?;\x07", "\x1b]99;i=1;\x07"] {
+        assert_eq!(told(silent), [], "{silent:?}");
+    }
+    // 100 KiB, and a byte more.
+    let most = "YWFh".repeat(34_133);
+    assert_eq!(told(&format!("\x1b]52;c;{most}YQ==\x07")), [Effect::Clipboard("a".repeat(100 << 10))]);
+    assert_eq!(told(&format!("\x1b]52;c;{most}YWE=\x07")), []);
+}
+
+#[test]
 fn answers_say_what_the_screen_is_and_repeat_nothing_that_was_sent() {
     let mut screen = fresh(24, 80);
     feed(&mut screen, b"\x1b]0;rm -rf\x07\x1b[5;7Hx\x1b[?2004h\x1b[1;38;5;200m");

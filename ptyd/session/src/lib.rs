@@ -44,6 +44,21 @@ pub use picture::{Kept, Picture, Still, keep_last_screen};
 pub use plain::plain_text;
 pub use region::{LayoutMark, Region, RegionError, knows_layout, region_bytes};
 
+/// What PROTOCOL sections 4, 6 and 7 promise to clients, in its own numbers.
+#[cfg(test)]
+mod contract {
+    use std::time::Duration;
+
+    #[test]
+    fn bounds_are_as_promised() {
+        assert_eq!(crate::ledger::MAX_CLIENTS, 64, "clients whose input is known");
+        assert_eq!(crate::STALL_LIMIT, Duration::from_secs(10), "without progress a program is held so long");
+        assert_eq!(crate::holds::LINGER, Duration::from_secs(10), "after a connection ended");
+        assert_eq!(crate::lease::LOST_KEEPS, Duration::from_secs(60), "a lost client has the lease");
+        assert_eq!(crate::picture::SCROLLBACK_LINES, 10_000, "lines of scrollback");
+    }
+}
+
 #[cfg(test)]
 mod test_clock {
     use std::sync::OnceLock;
