@@ -1,6 +1,7 @@
 //! What an operator may set (API.md section 11): flags and environment in, one typed struct out. Bad values stop the
 //! process before any port is opened, and say which variable it was.
 
+mod keys;
 mod values;
 
 use std::fs;
@@ -15,13 +16,14 @@ use secrecy::{ExposeSecret, SecretString};
 use time::Duration;
 use uuid::Uuid;
 
+pub use self::keys::{KeySource, KeyTexts};
 pub use self::values::project;
 pub(crate) use self::values::secret;
 use self::values::{api_base, http_url, mailbox, network, origin, switch};
 use crate::coordination::RedisCoordination;
 use crate::domain::accounts::LocalSessions;
 use crate::domain::origins::Origin;
-use crate::domain::token::KeyList;
+use crate::domain::token::KeyAlgorithm;
 use crate::mail::SmtpMailer;
 use crate::store::{Location, Schema};
 
@@ -60,7 +62,11 @@ pub struct ServeArgs {
     /// File that holds JWT_SECRET_KEY, read again when it changes; `devpocket admin rotate-keys` keeps it.
     #[arg(long, env = "JWT_SECRET_KEY_FILE")]
     pub jwt_secret_key_file: Option<PathBuf>,
-    /// What signs tokens; there is nothing else.
+    /// File with private keys of Ed25519 in PEM, read again when it changes; `devpocket admin rotate-keys` keeps it. They sign
+    /// tokens where JWT_ALGORITHM is EdDSA, else are accepted beside JWT_SECRET_KEY.
+    #[arg(long, env = "JWT_PRIVATE_KEY_FILE")]
+    pub jwt_private_key_file: Option<PathBuf>,
+    /// What signs tokens: the keys of JWT_SECRET_KEY, or those of JWT_PRIVATE_KEY_FILE.
     #[arg(long, env = "JWT_ALGORITHM", default_value = "HS256")]
     pub jwt_algorithm: JwtAlgorithm,
     /// How long a refresh token lives, in days; each use gives a new one.
@@ -188,9 +194,22 @@ pub enum Environment {
 /// Words of JWT_ALGORITHM.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum JwtAlgorithm {
-    /// HMAC with SHA-256.
+    /// HMAC with SHA-256, by the keys of JWT_SECRET_KEY.
     #[value(name = "HS256")]
     Hs256,
+    /// Ed25519, by the keys of JWT_PRIVATE_KEY_FILE.
+    #[value(name = "EdDSA")]
+    EdDsa,
+}
+
+impl JwtAlgorithm {
+    /// What its keys are for.
+    pub fn keys(self) -> KeyAlgorithm {
+        match self {
+            Self::Hs256 => KeyAlgorithm::Hs256,
+            Self::EdDsa => KeyAlgorithm::EdDsa,
+        }
+    }
 }
 
 /// Words of a switch.
@@ -254,11 +273,7 @@ pub struct Config {
     /// Redis, by its checked URL; none: one api alone.
     pub redis: Option<SecretString>,
     /// The keys that sign tokens.
-    pub jwt_secret: SecretString,
-    /// Where they are read again.
-    pub jwt_secret_file: Option<PathBuf>,
-    /// Keys that strangers would try are refused, at start and when they are read again.
-    pub refuses_weak_keys: bool,
+    pub keys: KeySource,
     /// How long an access token lives.
     pub access_life: Duration,
     /// How long a refresh token lives.
@@ -316,8 +331,13 @@ impl ServeArgs {
     pub fn check_standalone(&self) -> Result<(), ConfigError> {
         let mut args = self.clone();
         args.ptyd_address = Some(PtydAddress::Unix(PathBuf::new()));
-        if args.jwt_secret()?.is_none() {
-            args.jwt_secret_key = Some(Uuid::new_v4().to_string().into());
+        let keys = args.keys(false)?;
+        if !keys.has_signing() {
+            // One is made at the start.
+            args.jwt_algorithm = JwtAlgorithm::Hs256;
+            if keys.texts()?.secrets.is_none() {
+                args.jwt_secret_key = Some(Uuid::new_v4().to_string().into());
+            }
         }
         Config::new(args, Mode::Standalone).map(drop)
     }
@@ -328,16 +348,17 @@ impl ServeArgs {
         self.log.as_deref().unwrap_or(default)
     }
 
-    /// The secret that signs tokens, from wherever it is given; none if it is not.
-    pub fn jwt_secret(&self) -> Result<Option<SecretString>, ConfigError> {
-        let names = ("JWT_SECRET_KEY", "JWT_SECRET_KEY_FILE");
-        let given = given(names, self.jwt_secret_key.as_ref(), self.jwt_secret_key_file.as_deref())?;
-        if let Some((variable, secret)) = &given
-            && let Err(problem) = KeyList::parse(secret)
-        {
-            return Err(wrong(variable, problem.to_string()));
-        }
-        Ok(given.map(|(_, secret)| secret))
+    /// Where the keys that sign tokens are, each checked that is given; with `strict`, one that strangers would try is refused.
+    fn keys(&self, strict: bool) -> Result<KeySource, ConfigError> {
+        let source = KeySource {
+            algorithm: self.jwt_algorithm,
+            secret: self.jwt_secret_key.clone(),
+            secret_file: self.jwt_secret_key_file.clone(),
+            private_key_file: self.jwt_private_key_file.clone(),
+            refuses_weak: strict,
+        };
+        source.check()?;
+        Ok(source)
     }
 
     fn mail(&self) -> Result<Mail, ConfigError> {
@@ -445,8 +466,6 @@ impl Config {
             return Err(wrong("LINK_CERT_DIR", "is needed with a quic: PTYD_ADDRESS"));
         }
         let metrics_token = args.metrics_token()?;
-        let jwt_secret =
-            args.jwt_secret()?.ok_or_else(|| wrong("JWT_SECRET_KEY", "or JWT_SECRET_KEY_FILE is needed"))?;
         let (listen, local_sessions) = match mode {
             Mode::Served => (SocketAddr::from(([0, 0, 0, 0], 8000)), Switch::Off),
             Mode::Standalone => (SocketAddr::from(([127, 0, 0, 1], 8000)), Switch::Admin),
@@ -456,9 +475,8 @@ impl Config {
             Mode::Served => Environment::Production,
             Mode::Standalone => Environment::Development,
         });
-        let refuses_weak_keys = environment == Environment::Production;
-        KeyList::accept(&jwt_secret, refuses_weak_keys)
-            .map_err(|problem| wrong("JWT_SECRET_KEY", problem.to_string()))?;
+        let keys = args.keys(environment == Environment::Production)?;
+        keys.keys(&keys.texts()?)?;
         if environment == Environment::Production
             && metrics_token
                 .as_ref()
@@ -486,9 +504,7 @@ impl Config {
                 OnOff::On => Schema::Migrate,
                 OnOff::Off => Schema::Check,
             },
-            jwt_secret,
-            jwt_secret_file: args.jwt_secret_key_file,
-            refuses_weak_keys,
+            keys,
             access_life: args.agreement.access_life(),
             refresh_life: Duration::days(args.jwt_refresh_token_expire_days.into()),
             ptyd,

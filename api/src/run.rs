@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::config::{ALL_SHARE_A_USER, Config, Mail, Mode, Registration};
+use crate::config::{ALL_SHARE_A_USER, Config, ConfigError, Mail, Mode, Registration};
 use crate::coordination::{MemoryCoordination, RedisCoordination, RedisUrlError};
 use crate::counts;
 use crate::domain::accounts::{AccountError, Accounts, Around, FirstAccount, LocalSessions, Policy, errands};
@@ -26,7 +26,7 @@ use crate::domain::coordination::Coordination;
 use crate::domain::origins::{LOOPBACK_HOSTS, Origin, Origins};
 use crate::domain::password::PasswordError;
 use crate::domain::sessions::Sessions;
-use crate::domain::token::{BadKeys, Tokens};
+use crate::domain::token::Tokens;
 use crate::http::metrics::MetricsAccess;
 use crate::http::{openapi, router};
 use crate::link::{Link, LinkSetupError};
@@ -58,9 +58,9 @@ pub enum RunError {
     /// The database cannot be opened.
     #[error("the database cannot be opened")]
     Database(#[from] StoreError),
-    /// The signing secret is no good.
-    #[error("JWT_SECRET_KEY")]
-    Secret(#[from] BadKeys),
+    /// The keys that sign tokens are no good any more.
+    #[error(transparent)]
+    Keys(#[from] ConfigError),
     /// Passwords cannot be hashed.
     #[error("passwords cannot be hashed")]
     Passwords(#[from] PasswordError),
@@ -100,7 +100,7 @@ pub async fn run(
     openapi::begin_counts();
     let stop = CancellationToken::new();
     let database = Database::open(&config.database, config.schema).await?;
-    let tokens = Tokens::new(&config.jwt_secret, config.access_life)?;
+    let tokens = Tokens::new(&config.keys.keys(&config.keys.texts()?)?, config.access_life);
     let store = Arc::new(database.clone());
     let mailer: AnyMailer = match config.mail.clone() {
         Mail::Files(directory) => Arc::new(FileMailer::new(directory)),
@@ -124,8 +124,8 @@ pub async fn run(
     let tasks = TaskTracker::new();
     let (doing, stopping) = (accounts.clone(), stop.clone());
     tasks.spawn(async move { doing.run_errands(queue, stopping).await });
-    if let Some(path) = config.jwt_secret_file.clone() {
-        tasks.spawn(keys::follow(path, config.refuses_weak_keys, accounts.clone(), stop.clone()));
+    if config.keys.can_change() {
+        tasks.spawn(keys::follow(config.keys.clone(), accounts.clone(), stop.clone()));
     }
     let link = Link::from_config(config.ptyd.clone(), config.link_cert_dir.as_deref(), tasks.clone())?;
     let link = Arc::new(link);

@@ -56,6 +56,15 @@ pub enum DatabaseKind {
     Postgres,
 }
 
+/// What the apis sign tokens with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum JwtKind {
+    /// HMAC, by a secret.
+    Hs256,
+    /// Ed25519, by a private key; the secret is accepted too.
+    EdDsa,
+}
+
 /// What to start.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -67,6 +76,8 @@ pub struct Options {
     pub link: LinkKind,
     /// Over QUIC: whether an operator makes the link's certificates, in `keys/link` of the place; else ptyd does.
     pub operators_certificates: bool,
+    /// What the apis sign tokens with.
+    pub jwt: JwtKind,
     /// How many apis, with one database.
     pub apis: usize,
     /// Added to the keeper's environment.
@@ -83,6 +94,7 @@ impl Default for Options {
             redis: database == DatabaseKind::Postgres,
             link: LinkKind::Unix,
             operators_certificates: false,
+            jwt: JwtKind::Hs256,
             apis: 1,
             keeper_environment: Vec::new(),
             api_environment: Vec::new(),
@@ -146,7 +158,11 @@ impl Stack {
             place.install_link_certificates("keys/link", &["ptyd", "api"]);
         }
         fs::write(place.path("keys/jwt.key"), &jwt_secret).expect("a key file");
-        place.hand_over(&place.path("keys/jwt.key"), &place.path("api/jwt.key"), place.api_user.as_ref());
+        fs::write(place.path("keys/jwt.pem"), token::PRIVATE_PEM).expect("a key file");
+        for file in ["jwt.key", "jwt.pem"] {
+            let (from, to) = (place.path("keys").join(file), place.path("api").join(file));
+            place.hand_over(&from, &to, place.api_user.as_ref());
+        }
         let mut keeper = launch_keeper(&place, &options, link_address);
         keeper_ready(&mut keeper, &place.path("ptyd/keeper.pid")).await;
         if quic && !options.operators_certificates {
@@ -417,6 +433,11 @@ fn api_environment(
         ("ENVIRONMENT".to_owned(), "development".to_owned()),
         ("RATE_LIMITS".to_owned(), "off".to_owned()),
     ];
+    if options.jwt == JwtKind::EdDsa {
+        environment.push(("JWT_ALGORITHM".to_owned(), "EdDSA".to_owned()));
+        environment
+            .push(("JWT_PRIVATE_KEY_FILE".to_owned(), directory.join("jwt.pem").display().to_string()));
+    }
     if options.link == LinkKind::Quic {
         environment.push(("LINK_CERT_DIR".to_owned(), place.path("link-api").display().to_string()));
     }

@@ -3,8 +3,8 @@
 use devpocket_tests::Witness;
 use devpocket_tests::client::{Credential, Event, Framing, OpenError, Opening, Socket};
 use devpocket_tests::rest::Rest;
-use devpocket_tests::stack::token::Token;
-use devpocket_tests::stack::{Account, Stack};
+use devpocket_tests::stack::token::{PUBLIC_PEM, Token, public_key};
+use devpocket_tests::stack::{Account, JwtKind, Options, Stack};
 use serde_json::{Value, json};
 
 /// The status that an opening is refused with; none if it is let in.
@@ -25,22 +25,33 @@ fn changed(stack: &Stack, change: impl FnOnce(&mut Token)) -> Token {
 
 #[tokio::test]
 async fn a_bad_token_is_refused_before_the_upgrade() {
-    let stack = Stack::start().await;
-    let mut witness = Witness::start(&stack).await;
+    for jwt in [JwtKind::Hs256, JwtKind::EdDsa] {
+        bad_tokens_are_refused(&Stack::start_with(Options { jwt, ..Options::default() }).await, jwt).await;
+    }
+}
+
+async fn bad_tokens_are_refused(stack: &Stack, jwt: JwtKind) {
+    let mut witness = Witness::start(stack).await;
     let secret = stack.jwt_secret();
+    let sign = |token: Token| match jwt {
+        JwtKind::Hs256 => token.sign(secret),
+        JwtKind::EdDsa => token.sign_eddsa(),
+    };
     let good = &stack.admin.access_token;
     let issued = Token::parse(good).claims["iat"].as_i64().expect("iat");
     // The forgery itself is right: unchanged, it is let in. Else the rows below would prove nothing.
-    let unchanged = changed(&stack, |_| {}).sign(secret);
+    let unchanged = sign(changed(stack, |_| {}));
     let opening = stack.opening(0, Framing::Json);
     assert_eq!(refusal(&opening.clone().with_credential(Credential::Bearer(unchanged))).await, None);
 
-    let claim = |name: &str, value: Value| changed(&stack, |token| token.claims[name] = value).sign(secret);
-    let header = |name: &str, value: Value| changed(&stack, |token| token.header[name] = value).sign(secret);
+    let claim = |name: &str, value: Value| sign(changed(stack, |token| token.claims[name] = value));
+    let header = |name: &str, value: Value| sign(changed(stack, |token| token.header[name] = value));
     let unsigned = |algorithm: &str| {
-        let token = changed(&stack, |token| token.header["alg"] = algorithm.into()).unsigned();
+        let token = changed(stack, |token| token.header["alg"] = algorithm.into()).unsigned();
         token + "."
     };
+    let as_hs256 = || changed(stack, |token| token.header["alg"] = "HS256".into());
+    let other = if jwt == JwtKind::Hs256 { "EdDSA" } else { "HS256" };
     let rows = [
         ("empty", String::new()),
         ("no token", "malformed".to_owned()),
@@ -62,6 +73,16 @@ async fn a_bad_token_is_refused_before_the_upgrade() {
         ("alg none", unsigned("none")),
         ("alg None", unsigned("None")),
         ("another algorithm", header("alg", "HS512".into())),
+        ("the other algorithm", header("alg", other.into())),
+        ("the public key as a secret", as_hs256().sign(public_key())),
+        ("the public key as a secret, in PEM", as_hs256().sign(PUBLIC_PEM)),
+        (
+            "the other algorithm's key by this one's name",
+            match jwt {
+                JwtKind::Hs256 => changed(stack, |_| {}).sign_eddsa(),
+                JwtKind::EdDsa => as_hs256().sign(secret),
+            },
+        ),
         ("an unknown critical header", header("crit", json!(["x"]))),
         ("an unencoded payload", header("b64", json!(false))),
         ("compressed", header("zip", json!("DEF"))),

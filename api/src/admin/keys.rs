@@ -16,7 +16,7 @@ use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
 use super::{AdminError, Outcome, written};
-use crate::config::secret;
+use crate::config::{JwtAlgorithm, secret};
 use crate::domain::secret_token;
 use crate::domain::token::{KeyList, MAX_KEYS};
 
@@ -29,9 +29,15 @@ pub struct RotateKeys {
     /// Secret in the environment; a key there cannot be changed from here.
     #[arg(long, env = "JWT_SECRET_KEY", hide = true, hide_env_values = true, value_parser = secret)]
     jwt_secret_key: Option<SecretString>,
-    /// File with the keys [default: jwt.key in DATA_DIR, as standalone keeps it].
+    /// File with the keys of HS256 [default: jwt.key in DATA_DIR, as standalone keeps it].
     #[arg(long, env = "JWT_SECRET_KEY_FILE")]
     jwt_secret_key_file: Option<PathBuf>,
+    /// File with the keys of EdDSA [default: jwt.pem in DATA_DIR, as standalone keeps it].
+    #[arg(long, env = "JWT_PRIVATE_KEY_FILE")]
+    jwt_private_key_file: Option<PathBuf>,
+    /// What signs: of which file a new key is made.
+    #[arg(long, env = "JWT_ALGORITHM", default_value = "HS256")]
+    jwt_algorithm: JwtAlgorithm,
     /// How long an access token lives, in minutes: so long the old keys are accepted.
     #[arg(long, env = "JWT_ACCESS_TOKEN_EXPIRE_MINUTES", default_value = "60",
         value_parser = clap::value_parser!(u32).range(1..=525_600))]
@@ -45,22 +51,41 @@ pub struct RotateKeys {
     drop_old: bool,
 }
 
+impl RotateKeys {
+    /// The file with the keys that sign.
+    fn file(&self, data_directory: &Path) -> Result<PathBuf, AdminError> {
+        match (self.jwt_algorithm, &self.jwt_private_key_file, &self.jwt_secret_key_file) {
+            (JwtAlgorithm::EdDsa, Some(path), _) | (JwtAlgorithm::Hs256, _, Some(path)) => Ok(path.clone()),
+            (JwtAlgorithm::EdDsa, None, _) => Ok(data_directory.join("jwt.pem")),
+            (JwtAlgorithm::Hs256, _, None) if self.jwt_secret_key.is_some() => Err(AdminError::Refused(
+                "the key is in the environment, as JWT_SECRET_KEY: put it into a file, name that by \
+                 JWT_SECRET_KEY_FILE instead, restart the apis, and try again"
+                    .to_owned(),
+            )),
+            (JwtAlgorithm::Hs256, _, None) => Ok(data_directory.join("jwt.key")),
+        }
+    }
+
+    /// Where keys of the other algorithm are, which are accepted too.
+    fn accepted_beside(&self, data_directory: &Path) -> Option<String> {
+        let (given, default) = match self.jwt_algorithm {
+            JwtAlgorithm::Hs256 => (self.jwt_private_key_file.as_ref(), "jwt.pem"),
+            JwtAlgorithm::EdDsa if self.jwt_secret_key.is_some() => return Some("JWT_SECRET_KEY".to_owned()),
+            JwtAlgorithm::EdDsa => (self.jwt_secret_key_file.as_ref(), "jwt.key"),
+        };
+        let default = data_directory.join(default);
+        let path = given.cloned().or_else(|| default.exists().then_some(default))?;
+        Some(path.display().to_string())
+    }
+}
+
 pub(super) fn rotate(
     args: &RotateKeys,
     data_directory: Option<&Path>,
     now: OffsetDateTime,
 ) -> Result<Outcome, AdminError> {
-    let path = match (&args.jwt_secret_key_file, &args.jwt_secret_key) {
-        (Some(path), _) => path.clone(),
-        (None, Some(_)) => {
-            return Err(AdminError::Refused(
-                "the key is in the environment, as JWT_SECRET_KEY: put it into a file, name that by \
-                 JWT_SECRET_KEY_FILE instead, restart the apis, and try again"
-                    .to_owned(),
-            ));
-        }
-        (None, None) => data_directory.unwrap_or(Path::new("")).join("jwt.key"),
-    };
+    let data_directory = data_directory.unwrap_or(Path::new(""));
+    let path = args.file(data_directory)?;
     let file = |source| AdminError::File { path: path.clone(), source };
     let directory = lock(&path)?;
     let name = path.file_name().ok_or_else(|| file(io::ErrorKind::InvalidFilename.into()))?;
@@ -71,14 +96,20 @@ pub(super) fn rotate(
     }
     let mut text = String::new();
     old.read_to_string(&mut text).map_err(file)?;
-    let mut keys = KeyList::parse(&text.trim_end().to_owned().into())
+    let mut keys = KeyList::parse_for(args.jwt_algorithm.keys(), &text.trim_end().to_owned().into())
         .map_err(|source| AdminError::Keys { path: path.clone(), source })?;
     let now = now.replace_nanosecond(0).unwrap_or(now);
     let from = if args.drop_old { now } else { now + Duration::seconds(args.after) };
     let kept = Duration::minutes(args.jwt_access_token_expire_minutes.into()) + MARGIN;
-    keys.add(secret_token::random()?, from, kept, now);
+    keys.add(from, kept, now)?;
     if args.drop_old {
         keys.keep_last();
+    }
+    if args.jwt_algorithm == JwtAlgorithm::EdDsa && about.mode() & 0o026 != 0 {
+        return Err(AdminError::Refused(format!(
+            "{} is for others to read or write, so that no api takes it (chmod o-r,go-w)",
+            path.display()
+        )));
     }
     // As a production api takes it or not: which of them reads the file is not known here.
     if keys.check().is_err() {
@@ -97,7 +128,12 @@ pub(super) fn rotate(
     }
     put(&directory, name, &about, &keys, secret_token::random()?.expose_secret()).map_err(file)?;
     let (file, accepted) = (path.display(), keys.accepted());
-    let text = format!("{file}: a new key signs from {} on; {accepted} keys are accepted", written(from));
+    let mut text = format!("{file}: a new key signs from {} on; {accepted} keys are accepted", written(from));
+    if args.drop_old
+        && let Some(beside) = args.accepted_beside(data_directory)
+    {
+        text += &format!(", and those of {beside}, which did not change");
+    }
     Ok(Outcome::done(text, json!({"file": path, "signs_from": written(from), "accepted": accepted})))
 }
 
@@ -121,9 +157,7 @@ fn open(directory: &File, name: &OsStr) -> io::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     match openat(directory, name, flags, Mode::empty()) {
         Ok(file) => Ok(file.into()),
-        Err(Errno::ELOOP) => {
-            Err(io::Error::other("is a symbolic link: name the file that it leads to by JWT_SECRET_KEY_FILE"))
-        }
+        Err(Errno::ELOOP) => Err(io::Error::other("is a symbolic link: name the file that it leads to")),
         Err(err) => Err(err.into()),
     }
 }
@@ -166,6 +200,8 @@ mod tests {
         RotateKeys {
             jwt_secret_key: None,
             jwt_secret_key_file: Some(path.to_owned()),
+            jwt_private_key_file: None,
+            jwt_algorithm: JwtAlgorithm::Hs256,
             jwt_access_token_expire_minutes: 60,
             after: 10,
             drop_old: false,
@@ -227,7 +263,40 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
         let outcome = rotate(&RotateKeys { drop_old: true, ..args(&path) }, None, t0()).unwrap();
         assert_eq!(outcome.json["accepted"], 1);
-        assert!(KeyList::accept(&fs::read_to_string(&path).unwrap().into(), true).is_ok());
+        assert!(KeyList::parse(&fs::read_to_string(&path).unwrap().into()).unwrap().check().is_ok());
+    }
+
+    #[test]
+    fn a_private_key_is_put_beside_the_ones_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, secrets) = (dir.path().join("jwt.pem"), dir.path().join("jwt.key"));
+        let args = RotateKeys {
+            jwt_private_key_file: Some(path.clone()),
+            jwt_algorithm: JwtAlgorithm::EdDsa,
+            ..args(&secrets)
+        };
+        fs::write(&path, KeyList::fresh_pem().unwrap().expose_secret()).unwrap();
+        let chmod = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        for mode in [0o604, 0o620, 0o602] {
+            chmod(mode);
+            assert!(matches!(rotate(&args, None, t0()), Err(AdminError::Refused(_))), "{mode:o}");
+        }
+        chmod(0o640);
+        let first = fs::read_to_string(&path).unwrap();
+        assert_eq!(rotate(&args, None, t0()).unwrap().json["accepted"], 2);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(
+            text.starts_with(&format!("{first}2027-01-15T08:00:10Z\n-----BEGIN PRIVATE KEY-----\n")),
+            "{text}"
+        );
+        let dropped = rotate(&RotateKeys { drop_old: true, ..args.clone() }, None, t0()).unwrap();
+        assert!(
+            dropped.json["accepted"] == 1 && dropped.text.contains("jwt.key, which did not change"),
+            "{dropped:?}"
+        );
+        assert!(!secrets.exists(), "the other algorithm's keys are not its matter");
+        let by_directory = RotateKeys { jwt_private_key_file: None, ..args };
+        assert_eq!(rotate(&by_directory, Some(dir.path()), t0()).unwrap().json["accepted"], 2);
     }
 
     /// The story: the new keys were written to `jwt.new`, whatever lay there. A link of the api's user to a file of root's

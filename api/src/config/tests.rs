@@ -1,8 +1,11 @@
 //! What flags and environment are taken for, and what is refused.
 
+use std::os::unix::fs::PermissionsExt;
+
 use clap::Parser;
 
 use super::*;
+use crate::domain::token::KeyList;
 
 #[derive(Parser)]
 struct Cli {
@@ -44,7 +47,10 @@ fn a_bad_value_names_its_variable_and_never_a_secret() {
         (["--migrate-at-start", "later"], "MIGRATE_AT_START"),
         (["--jwt-access-token-expire-minutes", "0"], "JWT_ACCESS_TOKEN_EXPIRE_MINUTES"),
         (["--jwt-refresh-token-expire-days", "forever"], "JWT_REFRESH_TOKEN_EXPIRE_DAYS"),
-        (["--jwt-algorithm", "EdDSA"], "JWT_ALGORITHM"),
+        (["--jwt-algorithm", "EdDSA"], "JWT_PRIVATE_KEY_FILE"),
+        (["--jwt-algorithm", "eddsa"], "JWT_ALGORITHM"),
+        (["--jwt-algorithm", "RS256"], "JWT_ALGORITHM"),
+        (["--jwt-private-key-file", "/nonexistent"], "JWT_PRIVATE_KEY_FILE"),
         (["--jwt-algorithm", "none"], "JWT_ALGORITHM"),
         (["--ptyd-address", "tcp:x"], "PTYD_ADDRESS"),
         (["--ptyd-address", "quic:x"], "PTYD_ADDRESS"),
@@ -110,7 +116,7 @@ fn a_key_that_strangers_would_try_is_refused_in_production() {
         assert!(said.contains("JWT_SECRET_KEY") && !said.contains(key), "{said}");
         assert!(with(key, &["--environment", "development"]).is_ok(), "{key}");
     }
-    let strict = |more: &[&str]| with("5f1c0e9ab37d42685f1c0e9ab37d4268", more).unwrap().refuses_weak_keys;
+    let strict = |more: &[&str]| with("5f1c0e9ab37d42685f1c0e9ab37d4268", more).unwrap().keys.refuses_weak;
     assert!(strict(&["--jwt-algorithm", "HS256"]) && !strict(&["--environment", "development"]));
 }
 
@@ -129,9 +135,64 @@ fn a_secret_is_read_from_its_file_and_prints_nowhere() {
         "/x",
     ]);
     let config = config.unwrap();
-    assert_eq!(config.jwt_secret.expose_secret(), SECRET);
+    assert_eq!(config.keys.texts().unwrap().secrets.unwrap().expose_secret(), SECRET);
     assert_eq!(config.ptyd, PtydAddress::Quic("h:1".into()));
     assert!(!format!("{config:?}").contains(SECRET));
+}
+
+#[test]
+fn a_private_key_signs_beside_secrets_that_are_accepted_and_a_bad_one_is_told_by_its_variable() {
+    let pem = KeyList::fresh_pem().unwrap();
+    let pem = pem.expose_secret();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let with = |text: &str, mode: u32, more: &[&str]| {
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let needed =
+            ["devpocket", "--ptyd-address=unix:/x", "--jwt-algorithm=EdDSA", "--jwt-private-key-file", path];
+        parse(&[&needed, more].concat()).map(|config| {
+            let keys = config.keys.keys(&config.keys.texts().unwrap()).unwrap();
+            assert!(!format!("{config:?}").contains(&pem[28..60]));
+            keys.count()
+        })
+    };
+    assert_eq!(with(pem, 0o600, &[]), Ok(1));
+    assert_eq!(with(pem, 0o440, &["--jwt-secret-key", SECRET]), Ok(2));
+    assert_eq!(
+        config(&["--jwt-private-key-file", path]).map(|config| config.keys.algorithm),
+        Ok(JwtAlgorithm::Hs256)
+    );
+    let rsa = pem.replace("PRIVATE KEY", "RSA PRIVATE KEY");
+    let public = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----";
+    for (text, mode, about) in [
+        (pem, 0o644, "everybody may read it"),
+        (pem, 0o620, "others may write to it"),
+        (&pem[..70], 0o600, "damaged"),
+        (&rsa, 0o600, "an RSA key"),
+        (public, 0o600, "public keys alone"),
+        (SECRET, 0o600, "neither a key in PEM"),
+        ("", 0o600, "no key"),
+    ] {
+        let said = with(text, mode, &[]).unwrap_err();
+        assert!(said.starts_with("JWT_PRIVATE_KEY_FILE: ") && said.contains(about), "{about}: {said}");
+        assert!(!said.contains(SECRET) && !said.contains(&pem[28..60]), "{said}");
+    }
+    let weak = with(pem, 0o600, &["--jwt-secret-key", &"ab".repeat(20)]).unwrap_err();
+    assert!(weak.starts_with("JWT_SECRET_KEY: "), "accepted is as good as signing: {weak}");
+    let as_secret =
+        parse(&["devpocket", "--ptyd-address=unix:/x", &format!("--jwt-secret-key={pem}")]).unwrap_err();
+    assert!(
+        as_secret.contains("JWT_SECRET_KEY: line 1: keys in PEM are for JWT_ALGORITHM=EdDSA"),
+        "{as_secret}"
+    );
+    let standalone = |flags: &[&str]| {
+        Cli::try_parse_from([&["devpocket"], flags].concat()).unwrap().serve.check_standalone()
+    };
+    assert!(standalone(&["--jwt-algorithm", "EdDSA"]).is_ok(), "a key is made at the start");
+    assert!(standalone(&["--jwt-algorithm", "EdDSA", "--jwt-secret-key", SECRET]).is_ok());
+    assert!(standalone(&["--jwt-algorithm", "EdDSA", "--jwt-secret-key", "short"]).is_err());
+    assert!(standalone(&["--jwt-algorithm", "EdDSA", "--jwt-private-key-file", "/nonexistent"]).is_err());
 }
 
 #[test]

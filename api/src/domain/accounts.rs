@@ -31,7 +31,7 @@ use super::mail::Mailer;
 use super::origins::Origins;
 use super::password::{PasswordError, Passwords};
 use super::secret_token::{self, NoRandomness};
-use super::token::{KeyList, SigningError, Tokens};
+use super::token::{SigningError, TokenKeys, Tokens};
 use super::user::{DeviceInfo, LoginName, NewDevice, User};
 use crate::counts;
 use crate::store::{DeviceStore, MailTokenStore, NewRefresh, ProfileStore, StoreError, UserStore};
@@ -240,7 +240,7 @@ impl Accounts {
     }
 
     /// From here on these keys sign and check tokens.
-    pub fn replace_keys(&self, keys: &KeyList) {
+    pub fn replace_keys(&self, keys: &TokenKeys) {
         self.tokens.replace_keys(keys);
     }
 

@@ -2,15 +2,15 @@
 //! token proves, not whether its device is still signed in.
 
 mod guess;
-mod hs256;
 mod keys;
+mod provider;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use devpocket_shared::ids::{DeviceId, UserId};
 use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
@@ -19,7 +19,9 @@ use uuid::Uuid;
 use super::identity::AuthError;
 use super::secret_token::hex;
 
-pub use keys::{BadKeys, KeyList, MAX_KEYS};
+use keys::{ListedKey, Material};
+
+pub use keys::{BadKeys, KeyAlgorithm, KeyList, MAX_KEYS, TokenKeys};
 
 /// Fewest bytes of a signing secret (RFC 7518 section 3.2: no shorter than the hash).
 pub const MIN_SECRET_BYTES: usize = 32;
@@ -59,17 +61,28 @@ pub struct Ticket {
 
 /// Signs tokens with the key whose turn it is, and checks them with all that are listed.
 pub struct Tokens {
-    keys: RwLock<Arc<[Key]>>,
-    validation: Validation,
+    keys: RwLock<Arc<Keys>>,
     access_life: Duration,
 }
 
-/// One secret, ready for use.
-struct Key {
-    id: String,
+/// All keys, ready for use.
+struct Keys {
+    /// Those that may sign; never empty.
+    signers: Vec<Signer>,
+    checkers: Vec<Checker>,
+}
+
+struct Signer {
+    header: Header,
+    key: EncodingKey,
     signs_from: Option<OffsetDateTime>,
-    signing: EncodingKey,
-    checking: DecodingKey,
+}
+
+struct Checker {
+    id: String,
+    algorithm: Algorithm,
+    key: DecodingKey,
+    validation: Validation,
 }
 
 /// A token could not be signed.
@@ -102,39 +115,77 @@ enum Kind {
     Ticket,
 }
 
-impl Key {
-    fn new(listed: &keys::ListedKey) -> Self {
-        let secret = listed.secret.expose_secret().as_bytes();
-        let named = keyed(secret).chain_update("devpocket key id").finalize().into_bytes();
-        Self {
-            id: hex(&Sha256::digest(named)[..8]),
-            signs_from: listed.signs_from,
-            signing: EncodingKey::from_secret(secret),
-            checking: DecodingKey::from_secret(secret),
-        }
+impl Keys {
+    fn new(keys: &TokenKeys) -> Self {
+        let signers = keys.signing.keys().iter().filter_map(Signer::new).collect();
+        let accepted = keys.accepted.iter().flat_map(KeyList::keys);
+        let checkers = keys.signing.keys().iter().chain(accepted).map(Checker::new).collect();
+        Self { signers, checkers }
     }
 }
 
-impl Tokens {
-    /// Tokens signed with the keys in `secret` (a [`KeyList`]); access tokens live for `access_life`.
-    pub fn new(secret: &SecretString, access_life: Duration) -> Result<Self, BadKeys> {
-        hs256::install();
-        let keys = KeyList::parse(secret)?;
-        let mut validation = Validation::new(Algorithm::HS256);
+impl Signer {
+    /// None for a key that can but check.
+    fn new(listed: &ListedKey) -> Option<Self> {
+        let key = match &listed.material {
+            Material::Secret(secret) => EncodingKey::from_secret(secret.expose_secret().as_bytes()),
+            Material::Ed(key) => EncodingKey::from_ed_der(key.private()?),
+        };
+        let mut header = Header::new(algorithm(listed));
+        header.kid = Some(id(listed));
+        Some(Self { header, key, signs_from: listed.signs_from })
+    }
+}
+
+impl Checker {
+    fn new(listed: &ListedKey) -> Self {
+        let algorithm = algorithm(listed);
+        let mut validation = Validation::new(algorithm);
         // Dates and names are checked below, against our own clock and by strict types: this crate would take a list as
         // `aud`.
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_aud = false;
-        Ok(Self { keys: RwLock::new(ready(&keys)), validation, access_life })
+        let key = match &listed.material {
+            Material::Secret(secret) => DecodingKey::from_secret(secret.expose_secret().as_bytes()),
+            Material::Ed(key) => DecodingKey::from_ed_der(key.public()),
+        };
+        Self { id: id(listed), algorithm, key, validation }
+    }
+}
+
+fn algorithm(listed: &ListedKey) -> Algorithm {
+    match listed.material {
+        Material::Secret(_) => Algorithm::HS256,
+        Material::Ed(_) => Algorithm::EdDSA,
+    }
+}
+
+/// What tokens name a key by. It says nothing of a secret.
+fn id(listed: &ListedKey) -> String {
+    const PURPOSE: &str = "devpocket key id";
+    let named = match &listed.material {
+        Material::Secret(secret) => Sha256::digest(
+            keyed(secret.expose_secret().as_bytes()).chain_update(PURPOSE).finalize().into_bytes(),
+        ),
+        Material::Ed(key) => Sha256::new_with_prefix(PURPOSE).chain_update(key.public()).finalize(),
+    };
+    hex(&named[..8])
+}
+
+impl Tokens {
+    /// Tokens signed with one of `keys`; access tokens live for `access_life`.
+    pub fn new(keys: &TokenKeys, access_life: Duration) -> Self {
+        provider::install();
+        Self { keys: RwLock::new(Arc::new(Keys::new(keys))), access_life }
     }
 
     /// From here on these keys are the ones.
-    pub fn replace_keys(&self, keys: &KeyList) {
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = ready(keys);
+    pub fn replace_keys(&self, keys: &TokenKeys) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Keys::new(keys));
     }
 
-    fn keys(&self) -> Arc<[Key]> {
+    fn keys(&self) -> Arc<Keys> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -203,10 +254,9 @@ impl Tokens {
             access_exp,
         };
         let keys = self.keys();
-        let key = &keys[signing_of(&keys, now)];
-        let mut header = Header::new(Algorithm::HS256);
-        header.kid = Some(key.id.clone());
-        Ok(encode(&header, &claims, &key.signing)?)
+        let turn = keys::signing(keys.signers.iter().map(|signer| signer.signs_from), now);
+        let signer = &keys.signers[turn];
+        Ok(encode(&signer.header, &claims, &signer.key)?)
     }
 
     fn check(&self, kind: Kind, token: &str, now: OffsetDateTime) -> Result<Claims, AuthError> {
@@ -215,10 +265,9 @@ impl Tokens {
         }
         let header = decode_header(token).map_err(|_| AuthError::Invalid)?;
         let keys = self.keys();
-        let named = keys.iter().find(|key| header.kid.as_deref() == Some(&key.id));
-        let key = named.filter(|_| takes(&header)).ok_or(AuthError::Invalid)?;
-        let claims: Claims =
-            decode(token, &key.checking, &self.validation).map_err(|_| AuthError::Invalid)?.claims;
+        let named = keys.checkers.iter().find(|key| header.kid.as_deref() == Some(&key.id));
+        let key = named.filter(|key| takes(key, &header)).ok_or(AuthError::Invalid)?;
+        let claims: Claims = decode(token, &key.key, &key.validation).map_err(|_| AuthError::Invalid)?.claims;
         if claims.kind != kind || claims.iss != ISSUER || claims.aud != AUDIENCE {
             return Err(AuthError::Invalid);
         }
@@ -238,18 +287,10 @@ pub fn outliving(access_life: Duration) -> std::time::Duration {
     (access_life + LATE).unsigned_abs()
 }
 
-fn ready(keys: &KeyList) -> Arc<[Key]> {
-    keys.keys().iter().map(Key::new).collect()
-}
-
-fn signing_of(keys: &[Key], now: OffsetDateTime) -> usize {
-    keys::signing(keys.iter().map(|key| key.signs_from), now)
-}
-
 /// The key decides the algorithm. A header that needs understanding (`crit`, RFC 7515 section 4.1.11; `b64`, RFC 7797)
 /// or says the token is something else is refused; those that point to keys (`jku`, `jwk`, `x5u`) are not looked at.
-fn takes(header: &Header) -> bool {
-    header.alg == Algorithm::HS256
+fn takes(key: &Checker, header: &Header) -> bool {
+    header.alg == key.algorithm
         && header.typ.as_deref() == Some("JWT")
         && header.crit.is_none()
         && header.zip.is_none()

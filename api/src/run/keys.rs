@@ -1,33 +1,32 @@
-//! Follows the file of the keys that sign tokens: what an operator writes there counts within seconds, without a restart.
+//! Follows the files of the keys that sign tokens: what an operator writes there counts within seconds, without a restart.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
-use tokio::fs;
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::config::{KeySource, KeyTexts};
 use crate::domain::accounts::Accounts;
-use crate::domain::token::KeyList;
+use crate::domain::token::TokenKeys;
 
-/// How often the file is read: a key dropped in an emergency is refused so soon.
+/// How often the files are read: a key dropped in an emergency is refused so soon.
 const EVERY: Duration = Duration::from_secs(2);
-/// Longest file; a list of keys is far shorter.
-const MAX_BYTES: u64 = 64 << 10;
 
-/// Reads the file again and again until `stop`. One that cannot be read, is no list, or with `strict` holds a key that
-/// strangers would try, changes nothing.
-pub(super) async fn follow(path: PathBuf, strict: bool, accounts: Arc<Accounts>, stop: CancellationToken) {
+/// Reads the files again and again until `stop`. One that cannot be read, is no list, or holds a key that is refused, changes
+/// nothing.
+pub(super) async fn follow(source: KeySource, accounts: Arc<Accounts>, stop: CancellationToken) {
     let mut tick = interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last: Option<Result<SecretString, String>> = None;
+    let mut last: Option<Result<KeyTexts, String>> = None;
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
-        let (now, keys) = match read(&path, strict).await {
-            Ok((text, keys)) => (Ok(text), Some(keys)),
-            Err(problem) => (Err(problem), None),
+        let reading = source.clone();
+        let (now, keys) = match spawn_blocking(move || read(&reading)).await {
+            Ok(Ok((texts, keys))) => (Ok(texts), Some(keys)),
+            Ok(Err(problem)) => (Err(problem), None),
+            Err(err) => (Err(err.to_string()), None),
         };
         if last.as_ref().is_some_and(|last| is_same(last, &now)) {
             continue;
@@ -36,35 +35,26 @@ pub(super) async fn follow(path: PathBuf, strict: bool, accounts: Arc<Accounts>,
             (Some(keys), _) => {
                 accounts.replace_keys(keys);
                 if last.is_some() {
-                    info!("the keys of tokens were read again: {} are accepted", keys.accepted());
+                    info!("the keys of tokens were read again: {} are accepted", keys.count());
                 }
             }
-            (None, Err(problem)) => {
-                warn!("the keys of tokens stay as they are: {}: {problem}", path.display());
-            }
+            (None, Err(problem)) => warn!("the keys of tokens stay as they are: {problem}"),
             (None, Ok(_)) => {}
         }
         last = Some(now);
     }
 }
 
-/// What the file holds, and the keys in it.
-async fn read(path: &Path, strict: bool) -> Result<(SecretString, KeyList), String> {
-    let text = text(path).await.map_err(|err| err.to_string())?;
-    let keys = KeyList::accept(&text, strict).map_err(|err| err.to_string())?;
-    Ok((text, keys))
+/// What the files hold, and the keys in it.
+fn read(source: &KeySource) -> Result<(KeyTexts, TokenKeys), String> {
+    let texts = source.texts().map_err(|err| err.to_string())?;
+    let keys = source.keys(&texts).map_err(|err| err.to_string())?;
+    Ok((texts, keys))
 }
 
-async fn text(path: &Path) -> std::io::Result<SecretString> {
-    if fs::metadata(path).await?.len() > MAX_BYTES {
-        return Err(std::io::ErrorKind::FileTooLarge.into());
-    }
-    Ok(fs::read_to_string(path).await?.into())
-}
-
-fn is_same(one: &Result<SecretString, String>, other: &Result<SecretString, String>) -> bool {
+fn is_same(one: &Result<KeyTexts, String>, other: &Result<KeyTexts, String>) -> bool {
     match (one, other) {
-        (Ok(one), Ok(other)) => one.expose_secret() == other.expose_secret(),
+        (Ok(one), Ok(other)) => one.is_same(other),
         (Err(one), Err(other)) => one == other,
         (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
     }
@@ -72,22 +62,60 @@ fn is_same(one: &Result<SecretString, String>, other: &Result<SecretString, Stri
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+    use crate::config::JwtAlgorithm;
+    use crate::domain::token::KeyList;
 
     /// The story: a key out of some documentation was refused at start, and taken when it came into the file later.
-    #[tokio::test]
-    async fn a_key_that_strangers_would_try_is_not_taken_from_the_file_in_production() {
+    #[test]
+    fn a_key_that_strangers_would_try_is_not_taken_from_the_file_in_production() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let read = async |text: &str, strict| {
-            fs::write(file.path(), text).await.unwrap();
-            super::read(file.path(), strict).await.map(|(_, keys)| keys.accepted())
+        let read = |text: &str, refuses_weak| {
+            fs::write(file.path(), text).unwrap();
+            let source = KeySource {
+                algorithm: JwtAlgorithm::Hs256,
+                secret: None,
+                secret_file: Some(file.path().to_owned()),
+                private_key_file: None,
+                refuses_weak,
+            };
+            super::read(&source).map(|(_, keys)| keys.count())
         };
         let good = "5f1c0e9ab37d42685f1c0e9ab37d4268";
         let weak = format!("{good}\n2027-01-31T12:00:10Z change-me-change-me-0123456789-abcdef\n");
-        assert_eq!(read(good, true).await, Ok(1));
-        assert_eq!(read(&weak, false).await, Ok(2));
-        let refused = read(&weak, true).await.unwrap_err();
+        assert_eq!(read(good, true), Ok(1));
+        assert_eq!(read(&weak, false), Ok(2));
+        let refused = read(&weak, true).unwrap_err();
         assert!(refused.contains("key 2") && !refused.contains("change-me"), "{refused}");
-        assert!(read("short", false).await.is_err());
+        assert!(read("short", false).is_err());
+    }
+
+    #[test]
+    fn a_file_that_somebody_else_could_have_written_is_not_taken_either() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let source = KeySource {
+            algorithm: JwtAlgorithm::EdDsa,
+            secret: Some("5f1c0e9ab37d42685f1c0e9ab37d4268".into()),
+            secret_file: None,
+            private_key_file: Some(file.path().to_owned()),
+            refuses_weak: true,
+        };
+        let read = |text: &str, mode| {
+            fs::write(file.path(), text).unwrap();
+            fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
+            super::read(&source).map(|(_, keys)| keys.count())
+        };
+        let pem = KeyList::fresh_pem().unwrap();
+        let pem = secrecy::ExposeSecret::expose_secret(&pem);
+        assert_eq!(read(pem, 0o600), Ok(2));
+        for mode in [0o604, 0o620] {
+            let refused = read(pem, mode).unwrap_err();
+            assert!(refused.starts_with("JWT_PRIVATE_KEY_FILE: ") && refused.contains("chmod"), "{refused}");
+        }
+        let cut = read(&pem[..60], 0o600).unwrap_err();
+        assert!(cut.contains("JWT_PRIVATE_KEY_FILE: line 1: ") && !cut.contains(&pem[28..50]), "{cut}");
     }
 }

@@ -12,13 +12,14 @@ use nix::sys::prctl::{set_dumpable, set_pdeathsig};
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode as FileMode, umask};
 use nix::unistd::{Uid, dup2_stdin, getppid};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::StandaloneArgs;
 use super::layout::Layout;
 use super::users::{UsersError, become_api_user};
-use crate::config::{Config, ConfigError, Mode, PtydAddress};
+use crate::config::{Config, ConfigError, JwtAlgorithm, Mode, PtydAddress, ServeArgs};
 use crate::domain::secret_token::{self, NoRandomness};
+use crate::domain::token::KeyList;
 
 /// What the supervisor's child serves with.
 #[derive(Debug)]
@@ -80,12 +81,34 @@ impl ApiChild {
         let mut args = args.serve;
         args.database.data_dir = Some(layout.api());
         args.ptyd_address = Some(PtydAddress::Unix(layout.socket()));
-        if args.jwt_secret_key.is_none() && args.jwt_secret_key_file.is_none() {
-            let path = layout.api().join("jwt.key");
-            make_secret(&path)?;
-            args.jwt_secret_key_file = Some(path);
-        }
+        find_keys(&mut args, &layout.api())?;
         Ok(Self { config: Config::new(args, Mode::Standalone)?, listener })
+    }
+}
+
+/// Names the files with the keys of tokens that nobody has named: made if they are to sign, and what was made for the other
+/// algorithm, whose tokens are good still.
+fn find_keys(args: &mut ServeArgs, directory: &Path) -> Result<(), ChildError> {
+    let (secrets, private_keys) = (directory.join("jwt.key"), directory.join("jwt.pem"));
+    if args.jwt_secret_key.is_none() && args.jwt_secret_key_file.is_none() {
+        if args.jwt_algorithm == JwtAlgorithm::Hs256 {
+            make(&secrets, secret_token::random)?;
+        }
+        args.jwt_secret_key_file = there(secrets)?;
+    }
+    if args.jwt_private_key_file.is_none() {
+        if args.jwt_algorithm == JwtAlgorithm::EdDsa {
+            make(&private_keys, KeyList::fresh_pem)?;
+        }
+        args.jwt_private_key_file = there(private_keys)?;
+    }
+    Ok(())
+}
+
+fn there(path: PathBuf) -> Result<Option<PathBuf>, ChildError> {
+    match fs::exists(&path) {
+        Ok(there) => Ok(there.then_some(path)),
+        Err(source) => Err(ChildError::Secret { path, source }),
     }
 }
 
@@ -98,17 +121,17 @@ fn take_listener() -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Makes the file with a fresh secret if it is not there. As a whole or not at all.
-fn make_secret(path: &Path) -> Result<(), ChildError> {
+/// Makes the file with a fresh key if it is not there. As a whole or not at all.
+fn make(path: &Path, fresh_key: fn() -> Result<SecretString, NoRandomness>) -> Result<(), ChildError> {
     let failed = |source| ChildError::Secret { path: path.to_owned(), source };
     if fs::exists(path).map_err(failed)? {
         return Ok(());
     }
-    let secret = secret_token::random()?;
+    let key = fresh_key()?;
     let fresh = path.with_extension("new");
     let put = || -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        file.write_all(secret.expose_secret().as_bytes())?;
+        file.write_all(key.expose_secret().as_bytes())?;
         file.sync_all()?;
         fs::rename(&fresh, path)
     };
@@ -119,17 +142,40 @@ fn make_secret(path: &Path) -> Result<(), ChildError> {
 mod tests {
     use std::os::unix::fs::MetadataExt;
 
+    use clap::Parser;
+
     use super::*;
 
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
     #[test]
-    fn the_secret_is_made_once_and_for_its_owner_alone() {
+    fn a_key_is_made_once_and_for_its_owner_alone_and_one_of_the_other_algorithm_stays() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("jwt.key");
-        make_secret(&path).unwrap();
-        let first = fs::read_to_string(&path).unwrap();
-        assert_eq!((first.len(), fs::metadata(&path).unwrap().mode() & 0o777), (64, 0o600));
-        make_secret(&path).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), first);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        let (secrets, private_keys) = (dir.path().join("jwt.key"), dir.path().join("jwt.pem"));
+        let found = |flags: &[&str]| {
+            let mut args = Cli::try_parse_from([&["devpocket"], flags].concat()).unwrap().serve;
+            find_keys(&mut args, dir.path()).unwrap();
+            (args.jwt_secret_key_file, args.jwt_private_key_file)
+        };
+        let eddsa = ["--jwt-algorithm", "EdDSA"];
+        assert_eq!(found(&[]), (Some(secrets.clone()), None));
+        let first = fs::read_to_string(&secrets).unwrap();
+        assert_eq!((first.len(), fs::metadata(&secrets).unwrap().mode() & 0o777), (64, 0o600));
+        assert_eq!(found(&eddsa), (Some(secrets.clone()), Some(private_keys.clone())));
+        let pem = fs::read_to_string(&private_keys).unwrap();
+        assert_eq!(fs::metadata(&private_keys).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(KeyList::parse_pem(&pem.as_str().into()).unwrap().accepted(), 1);
+        assert_eq!(found(&[]), (Some(secrets.clone()), Some(private_keys.clone())));
+        assert_eq!(
+            found(&["--jwt-secret-key", "x", "--jwt-private-key-file", "/x"]),
+            (None, Some("/x".into()))
+        );
+        assert_eq!(fs::read_to_string(&secrets).unwrap(), first);
+        assert_eq!(fs::read_to_string(&private_keys).unwrap(), pem);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 }

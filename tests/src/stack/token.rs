@@ -1,9 +1,16 @@
-//! Access tokens made from a valid one with the stack's own secret, to show what an api refuses. JWT with HS256
-//! (RFC 7515, RFC 7519). Must not know what is refused.
+//! Access tokens made from a valid one with the stack's own keys, to show what an api refuses. JWT with HS256 and EdDSA
+//! (RFC 7515, RFC 7519, RFC 8037). Must not know what is refused.
 
 use hmac::{Hmac, KeyInit, Mac};
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::Value;
 use sha2::Sha256;
+
+/// The private key of stacks that sign with EdDSA (RFC 8032 section 7.1, test 1).
+pub const PRIVATE_PEM: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
+/// Its public key, which everybody may know.
+pub const PUBLIC_PEM: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n";
+const SEED: [u8; 32] = *b"\x9d\x61\xb1\x9d\xef\xfd\x5a\x60\xba\x84\x4a\xf4\x92\xec\x2c\xc4\x44\x49\xc5\x69\x7b\x32\x69\x19\x70\x3b\xac\x03\x1c\xae\x7f\x60";
 
 /// A token taken apart.
 #[derive(Clone, Debug)]
@@ -22,10 +29,17 @@ impl Token {
         Self { header: part(), claims: part() }
     }
 
-    /// The token signed with `secret`.
-    pub fn sign(&self, secret: &str) -> String {
+    /// The token signed with [`PRIVATE_PEM`].
+    pub fn sign_eddsa(&self) -> String {
         let signed = self.unsigned();
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length");
+        let signature = pair().sign(signed.as_bytes());
+        format!("{signed}.{}", to_base64url(signature.as_ref()))
+    }
+
+    /// The token signed with `secret`.
+    pub fn sign(&self, secret: impl AsRef<[u8]>) -> String {
+        let signed = self.unsigned();
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_ref()).expect("a key of any length");
         mac.update(signed.as_bytes());
         format!("{signed}.{}", to_base64url(&mac.finalize().into_bytes()))
     }
@@ -38,6 +52,15 @@ impl Token {
             to_base64url(self.claims.to_string().as_bytes())
         )
     }
+}
+
+/// The bytes of [`PUBLIC_PEM`]'s key.
+pub fn public_key() -> Vec<u8> {
+    pair().public_key().as_ref().to_vec()
+}
+
+fn pair() -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&SEED).expect("a key")
 }
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

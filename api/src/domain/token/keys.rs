@@ -1,25 +1,59 @@
-//! The secrets that sign tokens: which of them signs when, and which are accepted. Knows no token and no file.
+//! The keys that sign tokens: which of them signs when, and which are accepted. Knows no token and no file.
+
+mod pem;
 
 use secrecy::{ExposeSecret, SecretString};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
+use self::pem::EdKey;
 use super::MIN_SECRET_BYTES;
 use super::guess::can_be_guessed;
+use crate::domain::secret_token::{self, NoRandomness};
 
 /// Most keys of a list: far more than a deployment that rotates them every few minutes has.
 pub const MAX_KEYS: usize = 16;
 
-/// The keys of a deployment, as every api of it is told them: one a line, with the time from which it signs before it if
-/// there was a key before it. All that are listed are accepted.
+/// The keys of a deployment for one algorithm, as every api of it is told them, with the time from which each signs if there
+/// was a key before it. All that are listed are accepted.
 #[derive(Clone)]
-pub struct KeyList(Vec<ListedKey>);
+pub struct KeyList {
+    algorithm: KeyAlgorithm,
+    keys: Vec<ListedKey>,
+}
+
+/// What keys of a list are for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KeyAlgorithm {
+    /// HMAC-SHA-256 (RFC 7518 section 3.2): a secret signs and checks.
+    Hs256,
+    /// Ed25519 (RFC 8037 section 3.1): a private key signs, and its public key checks.
+    EdDsa,
+}
 
 /// A key, and from when it signs; none: from the first.
 #[derive(Clone)]
 pub(super) struct ListedKey {
     pub(super) signs_from: Option<OffsetDateTime>,
-    pub(super) secret: SecretString,
+    pub(super) material: Material,
+}
+
+/// What a key is made of.
+#[derive(Clone)]
+pub(super) enum Material {
+    /// Of [`KeyAlgorithm::Hs256`].
+    Secret(SecretString),
+    /// Of [`KeyAlgorithm::EdDsa`].
+    Ed(EdKey),
+}
+
+/// All keys of a deployment: one list's sign, and those of the other, if there is one, are accepted beside them. A deployment
+/// that goes over to the other algorithm signs nobody out so.
+#[derive(Clone)]
+pub struct TokenKeys {
+    /// Holds at least one key that can sign.
+    pub(super) signing: KeyList,
+    pub(super) accepted: Option<KeyList>,
 }
 
 /// A list of keys is no good. Never repeats a key.
@@ -43,10 +77,42 @@ pub enum BadKeys {
         /// Which, from 1.
         number: usize,
     },
+    /// A key of the other algorithm: as secrets, the lines of a public key would be known to everybody.
+    #[error("line {line}: keys in PEM are for JWT_ALGORITHM=EdDSA, in JWT_PRIVATE_KEY_FILE")]
+    Pem {
+        /// Its line, from 1.
+        line: usize,
+    },
+    /// What stands there belongs to no key in PEM.
+    #[error("line {line}: neither a key in PEM nor a time like 2027-01-31T12:00:00Z before one")]
+    NoPem {
+        /// Its line, from 1.
+        line: usize,
+    },
+    /// A key in PEM is cut short or damaged.
+    #[error("line {line}: the key that begins here is damaged or has no end")]
+    Damaged {
+        /// Its first line, from 1.
+        line: usize,
+    },
+    /// A key is not for Ed25519.
+    #[error(
+        "line {line}: {kind}, and EdDSA needs Ed25519 in PKCS#8: make a key with `openssl genpkey -algorithm ed25519`"
+    )]
+    OtherKind {
+        /// Its first line, from 1.
+        line: usize,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// All keys are public.
+    #[error("holds public keys alone, and one is to sign")]
+    NoneSigns,
 }
 
 impl KeyList {
-    /// Reads a list. A line is `KEY`, or `2026-01-31T12:00:00Z KEY` for one that signs from then on.
+    /// Reads a list for [`KeyAlgorithm::Hs256`]. A line is `KEY`, or `2026-01-31T12:00:00Z KEY` for one that signs from then
+    /// on.
     pub fn parse(text: &SecretString) -> Result<Self, BadKeys> {
         let mut keys = Vec::new();
         for (index, line) in text.expose_secret().lines().enumerate() {
@@ -54,6 +120,9 @@ impl KeyList {
             let line = line.trim_end();
             if line.is_empty() {
                 continue;
+            }
+            if line.starts_with(pem::BEGIN) {
+                return Err(BadKeys::Pem { line: index + 1 });
             }
             let dated = line
                 .split_once(' ')
@@ -65,69 +134,140 @@ impl KeyList {
             if key.len() < MIN_SECRET_BYTES {
                 return Err(BadKeys::TooShort { line: index + 1 });
             }
-            keys.push(ListedKey { signs_from, secret: key.into() });
+            keys.push(ListedKey { signs_from, material: Material::Secret(key.into()) });
         }
+        Self::of(KeyAlgorithm::Hs256, keys)
+    }
+
+    /// Reads a list for [`KeyAlgorithm::EdDsa`]: private keys in PEM, PKCS#8 (RFC 8410), a line with a time before one that
+    /// signs from then on, and public keys of which the private one is gone, whose tokens are accepted still.
+    pub fn parse_pem(text: &SecretString) -> Result<Self, BadKeys> {
+        Self::of(KeyAlgorithm::EdDsa, pem::parse(text.expose_secret())?)
+    }
+
+    /// The text of a list of one fresh private key.
+    pub fn fresh_pem() -> Result<SecretString, NoRandomness> {
+        Ok(EdKey::random()?.to_pem())
+    }
+
+    /// [`KeyList::parse`] or [`KeyList::parse_pem`].
+    pub fn parse_for(algorithm: KeyAlgorithm, text: &SecretString) -> Result<Self, BadKeys> {
+        match algorithm {
+            KeyAlgorithm::Hs256 => Self::parse(text),
+            KeyAlgorithm::EdDsa => Self::parse_pem(text),
+        }
+    }
+
+    fn of(algorithm: KeyAlgorithm, keys: Vec<ListedKey>) -> Result<Self, BadKeys> {
         match keys.len() {
             0 => Err(BadKeys::Empty),
-            1..=MAX_KEYS => Ok(Self(keys)),
+            1..=MAX_KEYS => Ok(Self { algorithm, keys }),
             _ => Err(BadKeys::TooMany),
         }
     }
 
-    /// As [`KeyList::parse`]. With `strict`, a key that strangers would try is refused, as [`KeyList::check`] does.
-    pub fn accept(text: &SecretString, strict: bool) -> Result<Self, BadKeys> {
-        let list = Self::parse(text)?;
-        if strict {
-            list.check()?;
-        }
-        Ok(list)
-    }
-
     /// Refuses a key that strangers would try: one out of some documentation, a few characters over and over, runs, words.
     pub fn check(&self) -> Result<(), BadKeys> {
-        match self.0.iter().position(|key| can_be_guessed(key.secret.expose_secret())) {
+        let weak = |key: &ListedKey| match &key.material {
+            Material::Secret(secret) => can_be_guessed(secret.expose_secret()),
+            Material::Ed(_) => false,
+        };
+        match self.keys.iter().position(weak) {
             Some(index) => Err(BadKeys::Weak { number: index + 1 }),
             None => Ok(()),
         }
     }
 
-    /// The list as [`KeyList::parse`] reads it.
+    /// The list as it is read.
     pub fn to_text(&self) -> SecretString {
-        let line = |key: &ListedKey| match key.signs_from.and_then(|time| time.format(&Rfc3339).ok()) {
-            Some(time) => format!("{time} {}\n", key.secret.expose_secret()),
-            None => format!("{}\n", key.secret.expose_secret()),
+        let line = |key: &ListedKey| {
+            let time = key.signs_from.and_then(|time| time.format(&Rfc3339).ok());
+            match &key.material {
+                Material::Secret(secret) => {
+                    let time = time.map(|time| time + " ").unwrap_or_default();
+                    format!("{time}{}\n", secret.expose_secret())
+                }
+                Material::Ed(key) => {
+                    let time = time.map(|time| time + "\n").unwrap_or_default();
+                    time + key.to_pem().expose_secret()
+                }
+            }
         };
-        self.0.iter().map(line).collect::<String>().into()
+        self.keys.iter().map(line).collect::<String>().into()
     }
 
-    /// Adds a key that signs from `from` on, and drops those of which another took over longer ago than `kept`: nothing
+    /// Adds a fresh key that signs from `from` on, and drops those of which another took over longer ago than `kept`: nothing
     /// they signed is good any more.
-    pub fn add(&mut self, secret: SecretString, from: OffsetDateTime, kept: Duration, now: OffsetDateTime) {
+    pub fn add(
+        &mut self,
+        from: OffsetDateTime,
+        kept: Duration,
+        now: OffsetDateTime,
+    ) -> Result<(), NoRandomness> {
+        let material = match self.algorithm {
+            KeyAlgorithm::Hs256 => Material::Secret(secret_token::random()?),
+            KeyAlgorithm::EdDsa => Material::Ed(EdKey::random()?),
+        };
+        self.add_key(material, from, kept, now);
+        Ok(())
+    }
+
+    fn add_key(&mut self, material: Material, from: OffsetDateTime, kept: Duration, now: OffsetDateTime) {
         let taken_over = |key: &ListedKey| {
-            let later = self.0.iter().filter_map(|other| other.signs_from);
+            let later = self.keys.iter().filter_map(|other| other.signs_from);
             later.filter(|time| key.signs_from.is_none_or(|own| *time > own)).min()
         };
         let stale: Vec<bool> =
-            self.0.iter().map(|key| taken_over(key).is_some_and(|time| time + kept <= now)).collect();
+            self.keys.iter().map(|key| taken_over(key).is_some_and(|time| time + kept <= now)).collect();
         let mut stale = stale.into_iter();
-        self.0.retain(|_| !stale.next().unwrap_or(false));
-        self.0.push(ListedKey { signs_from: Some(from), secret });
+        self.keys.retain(|_| !stale.next().unwrap_or(false));
+        self.keys.push(ListedKey { signs_from: Some(from), material });
     }
 
     /// Drops every key but the one added last.
     pub fn keep_last(&mut self) {
-        if let Some(last) = self.0.pop() {
-            self.0 = vec![last];
+        if let Some(last) = self.keys.pop() {
+            self.keys = vec![last];
         }
     }
 
     /// How many keys are accepted.
     pub fn accepted(&self) -> usize {
-        self.0.len()
+        self.keys.len()
     }
 
     pub(super) fn keys(&self) -> &[ListedKey] {
-        &self.0
+        &self.keys
+    }
+}
+
+impl TokenKeys {
+    /// Keys of which `signing` sign. An error if none of them can.
+    pub fn new(signing: KeyList, accepted: Option<KeyList>) -> Result<Self, BadKeys> {
+        if !signing.keys.iter().any(|key| key.material.can_sign()) {
+            return Err(BadKeys::NoneSigns);
+        }
+        Ok(Self { signing, accepted })
+    }
+
+    /// One secret, for tests.
+    #[cfg(test)]
+    pub(crate) fn of_secret(secret: &str) -> Self {
+        Self::new(KeyList::parse(&secret.into()).unwrap(), None).unwrap()
+    }
+
+    /// How many keys are accepted.
+    pub fn count(&self) -> usize {
+        self.signing.accepted() + self.accepted.as_ref().map_or(0, KeyList::accepted)
+    }
+}
+
+impl Material {
+    fn can_sign(&self) -> bool {
+        match self {
+            Self::Secret(_) => true,
+            Self::Ed(key) => key.private().is_some(),
+        }
     }
 }
 
@@ -155,9 +295,18 @@ mod tests {
         KeyList::parse(&text.into())
     }
 
+    fn secret(key: &ListedKey) -> &str {
+        let Material::Secret(secret) = &key.material else { panic!("no secret") };
+        secret.expose_secret()
+    }
+
     fn signs(list: &KeyList, now: OffsetDateTime) -> &str {
         let from = list.keys().iter().map(|key| key.signs_from);
-        list.keys()[signing(from, now)].secret.expose_secret()
+        secret(&list.keys()[signing(from, now)])
+    }
+
+    fn add(list: &mut KeyList, key: &str, from: OffsetDateTime, kept: Duration, now: OffsetDateTime) {
+        list.add_key(Material::Secret(key.into()), from, kept, now);
     }
 
     #[test]
@@ -165,11 +314,13 @@ mod tests {
         let text = format!("{A}\n2026-01-31T12:00:00Z {B}\n");
         let read = list(&format!("{A} \r\n \n2026-01-31T12:00:00Z {B}")).unwrap();
         assert_eq!(read.to_text().expose_secret(), text);
-        assert_eq!(list(B).unwrap().keys()[0].secret.expose_secret(), B, "a space is part of it");
+        assert_eq!(secret(&list(B).unwrap().keys()[0]), B, "a space is part of it");
         assert_eq!(list("\n").err(), Some(BadKeys::Empty));
         assert_eq!(list(&format!("{A}\nshort")).err(), Some(BadKeys::TooShort { line: 2 }));
         let dated = format!("{A}\n2026-01-31T12:00:00Z {}", &A[..31]);
         assert_eq!(list(&dated).err(), Some(BadKeys::TooShort { line: 2 }));
+        let begin = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
+        assert_eq!(list(&format!("{A}\n{begin}")).err(), Some(BadKeys::Pem { line: 2 }));
         assert!(list(&format!("{A}\n").repeat(MAX_KEYS)).is_ok());
         assert_eq!(list(&format!("{A}\n").repeat(MAX_KEYS + 1)).err(), Some(BadKeys::TooMany));
     }
@@ -178,26 +329,22 @@ mod tests {
     fn a_new_key_signs_when_its_time_has_come_and_old_ones_stay_until_what_they_signed_has_ended() {
         let (kept, second) = (Duration::hours(1), Duration::SECOND);
         let mut keys = list(A).unwrap();
-        keys.add(B.into(), t0() + second, kept, t0());
+        add(&mut keys, B, t0() + second, kept, t0());
         assert_eq!((signs(&keys, t0()), signs(&keys, t0() + second)), (A, B));
-        keys.add(C.into(), t0() + 2 * second, kept, t0() + second);
+        add(&mut keys, C, t0() + 2 * second, kept, t0() + second);
         assert_eq!(
             (keys.accepted(), signs(&keys, t0() + second), signs(&keys, t0() + 2 * second)),
             (3, B, C)
         );
         // A was taken over by B an hour ago, B by C a second less ago.
-        keys.add(A.into(), t0() + kept * 2, kept, t0() + kept + second);
-        assert_eq!(
-            keys.keys().iter().map(|key| key.secret.expose_secret()).collect::<Vec<_>>(),
-            [B, C, A],
-            "the first is dropped"
-        );
+        add(&mut keys, A, t0() + kept * 2, kept, t0() + kept + second);
+        assert_eq!(keys.keys().iter().map(secret).collect::<Vec<_>>(), [B, C, A], "the first is dropped");
         keys.keep_last();
         assert_eq!((keys.accepted(), signs(&keys, t0())), (1, A), "one alone signs whatever its time");
         assert_eq!(signs(&list(&format!("{B}\n{A}")).unwrap(), t0()), B, "of two without a time the first");
         let mut keys = list(A).unwrap();
-        keys.add(B.into(), t0(), kept, t0());
-        keys.add(C.into(), t0(), kept, t0());
+        add(&mut keys, B, t0(), kept, t0());
+        add(&mut keys, C, t0(), kept, t0());
         assert_eq!(signs(&keys, t0()), C, "of two of one time the one added later");
     }
 }

@@ -268,7 +268,7 @@ async fn of_a_hundred_sockets_with_one_ticket_one_wins() {
 async fn a_token_of_an_unknown_or_foreign_device_is_signed_out() {
     let api = Api::new().await;
     let (ann, bob) = (api.register("ann").await, api.register("bob").await);
-    let tokens = Tokens::new(&SecretString::from(SECRET), Duration::minutes(60)).unwrap();
+    let tokens = Tokens::new(&TokenKeys::of_secret(SECRET), Duration::minutes(60));
     let id = |answer: &Answer, field: &str| match field {
         "device_id" => answer.text_of(field).parse::<Uuid>().unwrap(),
         _ => answer.body["user"]["id"].as_str().unwrap().parse().unwrap(),

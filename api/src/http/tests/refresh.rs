@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 
 use super::*;
 use crate::domain::secret_token::{self, Salt};
-use crate::domain::token::KeyList;
+use crate::domain::token::TokenKeys;
 
 #[tokio::test]
 async fn each_refresh_token_leads_to_the_next() {
@@ -47,7 +47,7 @@ async fn a_lost_answer_is_given_again_whatever_key_signs() {
     let first = api.register("ann").await;
     let next = api.refresh(first.refresh()).await;
     for key in ["5f1c0e9ab37d42685f1c0e9ab37d4268", "0e9ab37d42685f1c0e9ab37d42685f1c"] {
-        api.accounts.replace_keys(&KeyList::parse(&key.into()).unwrap());
+        api.accounts.replace_keys(&TokenKeys::of_secret(key));
         let again = api.refresh(first.refresh()).await;
         assert_eq!((again.status, again.refresh()), (StatusCode::OK, next.refresh()));
     }
