@@ -31,7 +31,7 @@ use crate::domain::secret_token::{Salt, SecretHash};
 use crate::domain::user::{Device, Email, LoginName, MailPurpose, NewDevice, Tier, User, Username};
 
 pub use admin::{AdminStore, Ending, Grant, ListedSession};
-pub use answers::{AnswerKey, AnswerStore, Attempt, Begun, KeptAnswer};
+pub use answers::{AnswerKey, AnswerStore, Attempt, Begun, BegunCommand, KeptAnswer};
 pub use database::Database;
 pub use error::StoreError;
 pub use gone::GoneStore;

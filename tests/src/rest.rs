@@ -145,6 +145,11 @@ impl Answered {
         assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{self:?}");
     }
 
+    /// Whether status and body are those of another, which also said so of its own request.
+    pub fn is_shaped_like(&self, other: &Self) -> bool {
+        self.status == other.status && self.body == other.body
+    }
+
     /// Whether it is a problem of its status, in the one shape of all.
     pub fn is_shaped(&self) -> bool {
         let body = &self.body;

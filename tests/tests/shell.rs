@@ -267,17 +267,6 @@ async fn where_the_shell_is_is_what_it_signed() {
 }
 
 #[tokio::test]
-async fn a_command_with_an_idempotency_key_is_refused_and_not_typed() {
-    let stack = Stack::start().await;
-    let shell = Shell::bash(&stack, BASHRC).await;
-    let (path, body) = (shell.path("commands"), json!({"command": "echo twice"}));
-    let refused = shell.rest.post_with(&path, &[("idempotency-key", "one")], &body).await;
-    refused.is_problem(400, "idempotency_key_unsupported");
-    assert_eq!(shell.says("echo once").await, (0, "once\n".to_owned()));
-    assert_eq!(shell.history().await.len(), 1);
-}
-
-#[tokio::test]
 async fn what_is_wrong_with_a_command_is_said_once_by_its_name() {
     let stack = Stack::start().await;
     let shell = Shell::bash(&stack, &format!("bind 'set enable-bracketed-paste off'\n{BASHRC}")).await;

@@ -1,17 +1,20 @@
 //! Requests that are done once, however often they are sent (API.md section 1): by a key of the client's, the answer is
 //! kept and given again. Knows no HTTP and no SQL, nor what is done.
 
+mod seal;
+
 use std::sync::Arc;
 
-use devpocket_shared::ids::UserId;
+use devpocket_shared::ids::{SessionId, UserId};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use self::seal::Seal;
 use super::clock::Clock;
-use crate::store::{AnswerKey, AnswerStore, Attempt, Begun, KeptAnswer, StoreError};
+use crate::store::{AnswerKey, AnswerStore, Attempt, Begun, BegunCommand, KeptAnswer, StoreError};
 
 /// Longest key, in bytes.
 pub const MAX_KEY_BYTES: usize = 255;
@@ -44,6 +47,7 @@ pub struct Once {
     route: String,
     key_hash: [u8; 32],
     fingerprint: [u8; 32],
+    seal: Seal,
     attempt: Uuid,
 }
 
@@ -55,6 +59,7 @@ impl Once {
             route: route.to_owned(),
             key_hash: Sha256::digest(key.0.as_bytes()).into(),
             fingerprint: keyed(key.0.as_bytes()).chain_update(content).finalize().into_bytes().into(),
+            seal: Seal::of(&key.0),
             attempt: Uuid::new_v4(),
         }
     }
@@ -112,6 +117,53 @@ impl Answers {
     /// Nothing came of it, as far as is known: it may be tried again.
     pub async fn release(&self, once: &Once) -> Result<(), StoreError> {
         self.store.release_answer(once.key(), once.attempt).await
+    }
+}
+
+impl Answers {
+    /// Begins to type a command into a session, or finds what has become of it. Waits a little for another attempt that is
+    /// typing it.
+    pub async fn begin_command(&self, once: &Once, session: SessionId) -> Result<BegunCommand, StoreError> {
+        let given_up = Instant::now() + PATIENCE;
+        self.store.forget_expired(self.clock.now()).await?;
+        loop {
+            let now = self.clock.now();
+            let attempt = Attempt {
+                id: once.attempt,
+                fingerprint: &once.fingerprint,
+                resource_id: session.uuid(),
+                held_until: now + ATTEMPT + MARGIN,
+                expires_at: now + KEPT,
+            };
+            let begun = self.store.begin_command(once.key(), attempt, now).await?;
+            if let BegunCommand::Done(sealed) = begun {
+                return Ok(BegunCommand::Done(once.seal.opened(sealed)?));
+            }
+            if !matches!(begun, BegunCommand::UnderWay(_)) || Instant::now() >= given_up {
+                return Ok(begun);
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// The session's shell has begun it: whoever sends it again waits for the end of this one.
+    pub async fn note_started(&self, once: &Once, command_number: u64) -> Result<(), StoreError> {
+        self.store.note_started(once.key(), once.attempt, command_number).await
+    }
+
+    /// Nothing was typed: the same may be tried again.
+    pub async fn forget_command(&self, once: &Once) -> Result<(), StoreError> {
+        self.store.forget_command(once.key(), once.attempt).await
+    }
+
+    /// Keeps the answer, sealed: it holds what a program has printed. Another that is kept already is the answer.
+    pub async fn keep_first(
+        &self,
+        once: &Once,
+        answer: &KeptAnswer,
+    ) -> Result<Option<KeptAnswer>, StoreError> {
+        let kept = self.store.keep_first_answer(once.key(), &once.seal.closed(answer)?).await?;
+        kept.map(|sealed| once.seal.opened(sealed)).transpose()
     }
 }
 

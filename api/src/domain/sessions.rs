@@ -57,6 +57,9 @@ pub enum SessionError {
     /// What was typed may or may not have arrived.
     #[error("the input may or may not have arrived")]
     InputUncertain(#[source] LinkError),
+    /// An attempt to type a command has ended without a word.
+    #[error("the command may or may not have been typed")]
+    CommandUnknown,
     /// Its ptyd cannot be reached.
     #[error("the node cannot be reached")]
     Link(#[from] LinkError),
@@ -69,6 +72,34 @@ pub enum SessionError {
     /// Storage failed.
     #[error("session storage failed")]
     Store(#[from] StoreError),
+}
+
+impl SessionError {
+    /// What is known of a command that was to be typed, and could not be said to have begun.
+    pub fn typed(&self) -> Typed {
+        match self {
+            Self::Refused(failure) if failure.code == ErrorCode::CommandNotRun => Typed::Refused,
+            Self::Refused(Failure { code: ErrorCode::Internal | ErrorCode::InputUncertain, .. })
+            | Self::InputUncertain(_)
+            | Self::CommandUnknown
+            | Self::OutOfTurn => Typed::Perhaps,
+            // Of one that is over nothing comes any more, whatever was typed.
+            Self::Ended | Self::Forgotten => Typed::Nothing,
+            Self::NotFound | Self::NameTaken | Self::OwnerGone | Self::Elsewhere => Typed::Nothing,
+            Self::Refused(_) | Self::Link(_) | Self::Store(_) => Typed::Nothing,
+        }
+    }
+}
+
+/// What is known of a command that was to be typed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Typed {
+    /// It was not.
+    Nothing,
+    /// It was, and the shell did not run it.
+    Refused,
+    /// Nobody knows.
+    Perhaps,
 }
 
 /// Whose sessions are meant, and which request it is for, for logs on both sides of the link.

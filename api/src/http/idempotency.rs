@@ -23,7 +23,7 @@ use crate::state::AppState;
 use crate::store::{Begun, KeptAnswer};
 
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-static REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+pub(super) static REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// The POSTs that make something.
 const CREATING: [&str; 1] = ["/api/sessions"];
 /// What signs devices out, or ends an account: whoever asks for it may be gone before it is answered, and every api is to know
@@ -61,19 +61,14 @@ impl<S: Sync> FromRequestParts<S> for CreationId {
     }
 }
 
-/// What is not done once by a key: a request that has one is refused, for its sender takes it to be safe to send again.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Unkeyed;
+/// The key of a request that sees to it by itself that it is done once.
+pub(super) struct Key(pub(super) Option<RequestKey>);
 
-impl<S: Sync> FromRequestParts<S> for Unkeyed {
+impl<S: Sync> FromRequestParts<S> for Key {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        if !parts.headers.contains_key(&IDEMPOTENCY_KEY) {
-            return Ok(Self);
-        }
-        let title = "This request takes no Idempotency-Key: sent again, it is done again";
-        Err(Problem::new(StatusCode::BAD_REQUEST, "idempotency_key_unsupported", title))
+        key(&parts.headers).map(Self)
     }
 }
 
@@ -112,7 +107,10 @@ pub(super) async fn once(State(state): State<AppState>, request: Request, next: 
 }
 
 /// A client that goes away takes its connection's tasks with it, but not this one.
-async fn to_its_end(state: &AppState, doing: impl Future<Output = Response> + Send + 'static) -> Response {
+pub(super) async fn to_its_end(
+    state: &AppState,
+    doing: impl Future<Output = Response> + Send + 'static,
+) -> Response {
     let done = state.tasks.spawn(doing.instrument(Span::current())).await;
     done.unwrap_or_else(|err| Problem::internal(&err).into_response())
 }
@@ -190,7 +188,7 @@ fn key(headers: &HeaderMap) -> Result<Option<RequestKey>, Problem> {
     })
 }
 
-fn replayed(answer: KeptAnswer) -> Response {
+pub(super) fn replayed(answer: KeptAnswer) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let kind = if status.is_success() { "application/json" } else { "application/problem+json" };
     let mut response = (status, answer.body).into_response();
@@ -200,12 +198,12 @@ fn replayed(answer: KeptAnswer) -> Response {
 }
 
 /// After so many seconds nobody waits for the attempt any more, should its api have died.
-fn under_way(secs: u64) -> Problem {
+pub(super) fn under_way(secs: u64) -> Problem {
     let title = "The same request is being answered";
     Problem::new(StatusCode::CONFLICT, "idempotency_in_progress", title).with_retry_after(secs)
 }
 
-fn reused() -> Problem {
-    let title = "This Idempotency-Key was used with another body";
+pub(super) fn reused() -> Problem {
+    let title = "This Idempotency-Key was used for another request";
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", title)
 }

@@ -7,6 +7,7 @@ mod command_views;
 mod commands;
 mod looks;
 mod requests;
+mod typed_once;
 mod views;
 
 use axum::Json;

@@ -49,9 +49,6 @@ pub(super) fn of(code: &str, status: StatusCode) -> &'static str {
         "draining" => {
             "Retry-After says when to come back: another api answers then, or this one once it has started again"
         }
-        "idempotency_key_unsupported" => {
-            "Send it without the key; whoever is not sure looks before sending it again"
-        }
         "idempotency_in_progress" => "Retry-After says when its answer is there, or it may be tried again",
         "idempotency_key_reused" => "A key is for one request: make another one",
         "database_unavailable" => "The server's database does not answer; sessions go on meanwhile",

@@ -27,16 +27,21 @@ impl From<SessionError> for Problem {
             SessionError::Refused(failure) => refused(failure),
             SessionError::InputUncertain(err) => {
                 warn!(error = &err as &dyn std::error::Error, "input was not answered: {err}");
-                // No Retry-After: what is sent again may be typed twice.
-                let title = "The input may or may not have arrived";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "input_uncertain", title)
+                input_uncertain()
             }
+            SessionError::CommandUnknown => input_uncertain(),
             SessionError::Link(err) => err.into(),
             SessionError::Elsewhere => Self::unavailable("node_unavailable", &err),
             SessionError::OutOfTurn => Self::internal(&err),
             SessionError::Store(err) => err.into(),
         }
     }
+}
+
+fn input_uncertain() -> Problem {
+    // No Retry-After: what is sent again may be typed twice, or is told the same by its key.
+    let title = "The input may or may not have arrived";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "input_uncertain", title)
 }
 
 /// Why, and what is to be done about it at the node, is its operator's to know.

@@ -58,6 +58,25 @@ pub enum Begun {
     OwnerGone,
 }
 
+/// What became of [`AnswerStore::begin_command`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum BegunCommand {
+    /// It is to be typed now.
+    Now,
+    /// Another attempt types it; if its api died, that is known at this time.
+    UnderWay(OffsetDateTime),
+    /// Its shell has begun it, as its session's command of this number.
+    Started(u64),
+    /// It was answered.
+    Done(KeptAnswer),
+    /// An attempt ended without a word: it may have been typed.
+    Unknown,
+    /// The key was used for another command.
+    Reused,
+    /// There is no such account any more.
+    OwnerGone,
+}
+
 /// Answers to requests with a key.
 #[async_trait]
 pub trait AnswerStore: Send + Sync {
@@ -80,6 +99,28 @@ pub trait AnswerStore: Send + Sync {
     /// Ends an attempt that came to nothing, as far as is known: the same may be tried again, and makes something of the
     /// same id.
     async fn release_answer(&self, key: AnswerKey<'_>, attempt: Uuid) -> Result<(), StoreError>;
+    /// Begins to type a command, unless it was begun before. No attempt is taken over: what was typed stays typed.
+    async fn begin_command(
+        &self,
+        key: AnswerKey<'_>,
+        attempt: Attempt<'_>,
+        now: OffsetDateTime,
+    ) -> Result<BegunCommand, StoreError>;
+    /// Its shell has begun it, as its session's command of this number.
+    async fn note_started(
+        &self,
+        key: AnswerKey<'_>,
+        attempt: Uuid,
+        command_number: u64,
+    ) -> Result<(), StoreError>;
+    /// Nothing was typed: the same may be tried again.
+    async fn forget_command(&self, key: AnswerKey<'_>, attempt: Uuid) -> Result<(), StoreError>;
+    /// Keeps the answer about a command, unless another one is kept: then that is the answer.
+    async fn keep_first_answer(
+        &self,
+        key: AnswerKey<'_>,
+        answer: &KeptAnswer,
+    ) -> Result<Option<KeptAnswer>, StoreError>;
 }
 
 #[async_trait]
@@ -123,17 +164,11 @@ impl AnswerStore for Database {
         let row: Option<Row> = self.optional(of(select, key)).await?;
         Ok(match row {
             Some((fingerprint, ..)) if fingerprint != attempt.fingerprint => Begun::Reused,
-            Some((_, Some(status), body, _)) => {
-                let status =
-                    u16::try_from(status).map_err(|_| StoreError::corrupt("a status that is none"))?;
-                Begun::Done(KeptAnswer { status, body: body.unwrap_or_default() })
-            }
+            Some((_, Some(status), body, _)) => Begun::Done(kept(status, body)?),
             Some((_, None, _, held_until)) => Begun::UnderWay(from_micros(held_until)?),
             None => {
-                let owner = sql("select true from users where id = $1").bind(key.user_id);
-                let is_there = self.optional::<(bool,)>(owner).await?.is_some();
                 // Or the time of what was kept has come to its end just now.
-                if is_there { Begun::UnderWay(now) } else { Begun::OwnerGone }
+                if self.has_owner(key).await? { Begun::UnderWay(now) } else { Begun::OwnerGone }
             }
         })
     }
@@ -158,6 +193,101 @@ impl AnswerStore for Database {
         self.execute(of(update, key).bind(attempt)).await?;
         Ok(())
     }
+
+    async fn begin_command(
+        &self,
+        key: AnswerKey<'_>,
+        attempt: Attempt<'_>,
+        now: OffsetDateTime,
+    ) -> Result<BegunCommand, StoreError> {
+        let insert = sql("insert into kept_answers
+                (user_id, route, key_hash, fingerprint, attempt_id, held_until, resource_id, expires_at)
+             select $1, $2, $3, $4, $5, $6, $7, $8 where exists (select 1 from users where id = $1)
+             on conflict (user_id, route, key_hash) do nothing
+             returning true");
+        let insert = of(insert, key)
+            .bind(attempt.fingerprint)
+            .bind(attempt.id)
+            .bind(attempt.held_until)
+            .bind(attempt.resource_id)
+            .bind(attempt.expires_at);
+        match self.optional::<(bool,)>(insert).await {
+            Ok(Some(_)) => return Ok(BegunCommand::Now),
+            Ok(None) => {}
+            // Its deletion was under way, and is done.
+            Err(err) if err.is_orphan() => return Ok(BegunCommand::OwnerGone),
+            Err(err) => return Err(err),
+        }
+        let select = sql("select fingerprint, status, body, command_number, held_until from kept_answers
+             where user_id = $1 and route = $2 and key_hash = $3");
+        type Row = (Vec<u8>, Option<i64>, Option<Vec<u8>>, Option<i64>, i64);
+        let row: Option<Row> = self.optional(of(select, key)).await?;
+        Ok(match row {
+            Some((fingerprint, ..)) if fingerprint != attempt.fingerprint => BegunCommand::Reused,
+            Some((_, Some(status), body, ..)) => BegunCommand::Done(kept(status, body)?),
+            Some((_, None, _, Some(number), _)) => BegunCommand::Started(
+                u64::try_from(number).map_err(|_| StoreError::corrupt("a command's number that is none"))?,
+            ),
+            Some((_, None, _, None, held_until)) => match from_micros(held_until)? {
+                held_until if held_until <= now => BegunCommand::Unknown,
+                held_until => BegunCommand::UnderWay(held_until),
+            },
+            // Or it was found a moment ago that nothing was typed.
+            None if self.has_owner(key).await? => BegunCommand::UnderWay(now),
+            None => BegunCommand::OwnerGone,
+        })
+    }
+
+    async fn note_started(
+        &self,
+        key: AnswerKey<'_>,
+        attempt: Uuid,
+        command_number: u64,
+    ) -> Result<(), StoreError> {
+        let number =
+            i64::try_from(command_number).map_err(|_| StoreError::corrupt("a number beyond all commands"))?;
+        let update = sql("update kept_answers set command_number = $5
+             where user_id = $1 and route = $2 and key_hash = $3 and attempt_id = $4 and status is null");
+        self.execute(of(update, key).bind(attempt).bind(number)).await?;
+        Ok(())
+    }
+
+    async fn forget_command(&self, key: AnswerKey<'_>, attempt: Uuid) -> Result<(), StoreError> {
+        let delete = sql("delete from kept_answers
+             where user_id = $1 and route = $2 and key_hash = $3 and attempt_id = $4 and status is null
+                 and command_number is null");
+        self.execute(of(delete, key).bind(attempt)).await?;
+        Ok(())
+    }
+
+    async fn keep_first_answer(
+        &self,
+        key: AnswerKey<'_>,
+        answer: &KeptAnswer,
+    ) -> Result<Option<KeptAnswer>, StoreError> {
+        let update = sql("update kept_answers set status = $4, body = $5
+             where user_id = $1 and route = $2 and key_hash = $3 and status is null");
+        let update = of(update, key).bind(i64::from(answer.status)).bind(answer.body.as_slice());
+        if self.execute(update).await? > 0 {
+            return Ok(None);
+        }
+        let select = sql("select status, body from kept_answers
+             where user_id = $1 and route = $2 and key_hash = $3 and status is not null");
+        let row: Option<(i64, Option<Vec<u8>>)> = self.optional(of(select, key)).await?;
+        row.map(|(status, body)| kept(status, body)).transpose()
+    }
+}
+
+impl Database {
+    async fn has_owner(&self, key: AnswerKey<'_>) -> Result<bool, StoreError> {
+        let owner = sql("select true from users where id = $1").bind(key.user_id);
+        Ok(self.optional::<(bool,)>(owner).await?.is_some())
+    }
+}
+
+fn kept(status: i64, body: Option<Vec<u8>>) -> Result<KeptAnswer, StoreError> {
+    let status = u16::try_from(status).map_err(|_| StoreError::corrupt("a status that is none"))?;
+    Ok(KeptAnswer { status, body: body.unwrap_or_default() })
 }
 
 fn of(statement: Statement, key: AnswerKey<'_>) -> Statement {

@@ -23,7 +23,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// A row holds what no row should.
-    pub(super) fn corrupt(what: &'static str) -> Self {
+    pub(crate) fn corrupt(what: &'static str) -> Self {
         Self::Failed(sqlx::Error::Decode(what.into()))
     }
 

@@ -41,25 +41,35 @@ impl Sessions {
         }
     }
 
-    /// Types a command into the session's shell and waits for its end, at most for `patience`, and no longer than until shortly
-    /// after `stop`; what it has come to by then. Nothing is typed twice.
-    pub async fn run_command(
+    /// Types a command into the session's shell and waits until it begins, and no longer than until shortly after `stop`; its
+    /// number. Nothing is typed twice.
+    pub async fn start_command(
         &self,
         caller: Caller<'_>,
         id: SessionId,
         command: String,
-        patience: Duration,
         stop: &CancellationToken,
-    ) -> Result<CommandResult, SessionError> {
-        let mut until = Instant::now() + patience;
-        let (owner, session_id) = (caller.owner, id);
-        let request = Request::StartCommand { owner, session_id, command: command.into() };
+    ) -> Result<u64, SessionError> {
+        let request = Request::StartCommand { owner: caller.owner, session_id: id, command: command.into() };
         let starting = self.ask_once(caller, id, &request);
         let started = tokio::select! {
             started = starting => started?,
             () = after(stop, STARTED_WITHIN) => return Err(SessionError::InputUncertain(LinkError::TimedOut)),
         };
         let Answer::CommandStarted { number } = started else { return Err(SessionError::OutOfTurn) };
+        Ok(number)
+    }
+
+    /// Waits for a command's end until `until`, and no longer than until shortly after `stop`; what it has come to by then.
+    pub async fn await_command(
+        &self,
+        caller: Caller<'_>,
+        id: SessionId,
+        number: u64,
+        mut until: Instant,
+        stop: &CancellationToken,
+    ) -> Result<CommandResult, SessionError> {
+        let (owner, session_id) = (caller.owner, id);
         let mut told_to_end = pin!(after(stop, ENDED_WITHIN));
         loop {
             let left = until.saturating_duration_since(Instant::now()).as_millis();

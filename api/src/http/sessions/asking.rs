@@ -24,7 +24,7 @@ pub(super) const MAX_PAGE: i64 = 100;
 /// Who asks, and in which request.
 pub(super) struct Asking {
     pub(super) identity: Identity,
-    request_id: RequestId,
+    pub(super) request_id: RequestId,
 }
 
 impl Asking {

@@ -65,7 +65,7 @@ impl CommandsView {
 }
 
 /// What came of a command that was typed.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 #[schema(as = CommandResult)]
 pub(super) struct CommandResultView {
     id: Uuid,
@@ -90,6 +90,14 @@ pub(super) struct CommandResultView {
 }
 
 impl CommandResultView {
+    /// Of `output`, at most the last `most` bytes.
+    pub(super) fn shortened(mut self, most: usize) -> Self {
+        let from = self.output.ceil_char_boundary(self.output.len().saturating_sub(most));
+        self.output.drain(..from);
+        self.output_truncated |= from > 0;
+        self
+    }
+
     pub(super) fn new(session_id: SessionId, result: CommandResult) -> Self {
         let CommandResult { command, is_over, output, is_output_truncated } = result;
         let view = CommandView::new(session_id, command);

@@ -2,13 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use tokio::time::Instant;
 
 use super::super::query::Parameters;
 use super::asking::{Asking, PathSession};
 use super::command_views::{CommandResultView, CommandsView};
-use super::{bodies, requests};
+use super::{bodies, requests, typed_once};
 use crate::http::fields::Fields;
-use crate::http::idempotency::Unkeyed;
+use crate::http::idempotency::{IdempotencyHeader, Key};
 use crate::problem::Problem;
 use crate::state::AppState;
 
@@ -47,14 +49,18 @@ pub(super) async fn history(
 /// commands, the answer is about the last, and `output` is of all. After `timeout`, and earlier if
 /// the server is told to end, or if the shell waits for keys and has not told the command's end, the answer says `timed_out`, and
 /// what was printed so far: the command goes on, and the session's history has its end.
-#[utoipa::path(post, path = "/{id}/commands", tag = "sessions", operation_id = "run_command", params(bodies::SessionPath),
-    request_body = bodies::NewCommand,
+///
+/// With an `Idempotency-Key` it is typed once, however often it is sent: who sends it again waits for the end of the same command,
+/// or is given the answer that was given (`Idempotent-Replayed`), with the last 64 KiB of its `output`.
+#[utoipa::path(post, path = "/{id}/commands", tag = "sessions", operation_id = "run_command",
+    params(bodies::SessionPath, IdempotencyHeader), request_body = bodies::NewCommand,
     responses(
         (status = 200, description = "What came of it, or has by now", body = CommandResultView),
-        (status = 400, description = "`idempotency_key_unsupported`: what is typed is not typed once by a key"),
+        (status = 400, description = "`idempotency_key_invalid`"),
         (status = 409, description = "`no_shell_integration`: ends of commands cannot be seen here; `command_running`: the shell is not \
-             at its prompt; `line_in_use`: somebody has typed at its prompt; `session_ended`"),
-        (status = 422, description = "`command_not_run`: the shell did not take it for a command, as where there is a mistake in it"),
+             at its prompt; `line_in_use`: somebody has typed at its prompt; `session_ended`; `idempotency_in_progress`: the same is being typed"),
+        (status = 422, description = "`command_not_run`: the shell did not take it for a command, as where there is a mistake in it; \
+             `idempotency_key_reused`: with another command, or in another session"),
         (status = 503, description = "`node_unavailable`, `input_full`; `input_uncertain`: it may have been typed, or was, and the \
              shell does not tell of it"),
     ))]
@@ -62,10 +68,15 @@ pub(super) async fn run(
     State(state): State<AppState>,
     asking: Asking,
     PathSession(id): PathSession,
-    _unkeyed: Unkeyed,
+    Key(key): Key,
     fields: Fields,
-) -> Result<Json<CommandResultView>, Problem> {
+) -> Result<Response, Problem> {
     let (command, patience) = requests::command(fields)?;
-    let result = state.sessions.run_command(asking.caller(), id, command, patience, &state.stop).await?;
-    Ok(Json(CommandResultView::new(id, result)))
+    let until = Instant::now() + patience;
+    if let Some(key) = key {
+        return Ok(typed_once::run(&state, asking, id, command, until, &key).await);
+    }
+    let number = state.sessions.start_command(asking.caller(), id, command, &state.stop).await?;
+    let result = state.sessions.await_command(asking.caller(), id, number, until, &state.stop).await?;
+    Ok(Json(CommandResultView::new(id, result)).into_response())
 }

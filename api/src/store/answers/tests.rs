@@ -94,6 +94,48 @@ async fn an_attempt_that_its_api_left_behind_is_taken_over_with_the_same_id<P: P
     assert_eq!(begin(5, later).await, Begun::Now(Uuid::from_u128(101)));
 }
 
+async fn a_command_is_begun_once_and_what_is_known_of_it_is_told_whoever_asks<P: Place>() {
+    let place = P::make().await;
+    let database = place.open().await;
+    let (ann, bob) = (owner(&database, "ann").await, owner(&database, "bob").await);
+    let begin = async |user, n, now| database.begin_command(key(user), attempt(n, now), now).await.unwrap();
+    let begun = join_all((1..=8).map(|n| begin(ann, n, t0()))).await;
+    let mine: Vec<_> = (1..=8).zip(&begun).filter(|(_, begun)| **begun == BegunCommand::Now).collect();
+    let held_until = t0() + Duration::seconds(30);
+    let waiting = begun.iter().filter(|begun| **begun == BegunCommand::UnderWay(held_until)).count();
+    assert_eq!((mine.len(), waiting), (1, 7), "{begun:?}");
+    let first = Uuid::from_u128(mine[0].0);
+    assert_eq!(begin(bob, 9, t0()).await, BegunCommand::Now);
+    let other_body = Attempt { fingerprint: b"other", ..attempt(9, t0()) };
+    assert_eq!(database.begin_command(key(ann), other_body, t0()).await.unwrap(), BegunCommand::Reused);
+
+    // Its api has died, for all that is known: nobody takes it over.
+    assert_eq!(begin(ann, 10, held_until - Duration::SECOND).await, BegunCommand::UnderWay(held_until));
+    assert_eq!(begin(ann, 11, held_until).await, BegunCommand::Unknown);
+    database.note_started(key(ann), Uuid::from_u128(99), 6).await.unwrap();
+    assert_eq!(begin(ann, 12, held_until).await, BegunCommand::Unknown, "another attempt's is not its");
+    // It was slow, not dead.
+    database.note_started(key(ann), first, 7).await.unwrap();
+    assert_eq!(begin(ann, 13, held_until).await, BegunCommand::Started(7));
+    database.forget_command(key(ann), first).await.unwrap();
+    assert_eq!(begin(ann, 14, held_until).await, BegunCommand::Started(7), "what was typed stays typed");
+    let answer = |body: &str| KeptAnswer { status: 200, body: body.into() };
+    assert_eq!(database.keep_first_answer(key(ann), &answer("one")).await.unwrap(), None);
+    assert_eq!(database.keep_first_answer(key(ann), &answer("two")).await.unwrap(), Some(answer("one")));
+    assert_eq!(begin(ann, 15, held_until).await, BegunCommand::Done(answer("one")));
+
+    // Nothing was typed, or nobody knows.
+    database.forget_command(key(bob), Uuid::from_u128(8)).await.unwrap();
+    assert_eq!(begin(bob, 16, t0()).await, BegunCommand::UnderWay(held_until), "another attempt's");
+    database.forget_command(key(bob), Uuid::from_u128(9)).await.unwrap();
+    assert_eq!(begin(bob, 17, t0()).await, BegunCommand::Now);
+    database.release_answer(key(bob), Uuid::from_u128(17)).await.unwrap();
+    assert_eq!(begin(bob, 18, t0()).await, BegunCommand::Unknown);
+    database.run("delete from users").await;
+    assert_eq!(database.count("select count(*) from kept_answers").await, 0);
+    assert_eq!(begin(ann, 19, t0()).await, BegunCommand::OwnerGone);
+}
+
 macro_rules! on {
     ($database:ident, $place:ty) => {
         mod $database {
@@ -103,6 +145,11 @@ macro_rules! on {
             async fn an_attempt_is_made_once_and_its_answer_kept_for_its_time_for_its_owner() {
                 super::an_attempt_is_made_once_and_its_answer_kept_for_its_time_for_its_owner::<$place>()
                     .await;
+            }
+
+            #[tokio::test]
+            async fn a_command_is_begun_once_and_what_is_known_of_it_is_told_whoever_asks() {
+                super::a_command_is_begun_once_and_what_is_known_of_it_is_told_whoever_asks::<$place>().await;
             }
 
             #[tokio::test]
