@@ -57,7 +57,10 @@ const COUNTERS: [(&str, &str); 8] = [
     ),
 ];
 const GAUGES: [(&str, &str); 4] = [
-    ("devpocket_database_up", "1 if it answered within the last 5 s, else 0"),
+    (
+        "devpocket_database_up",
+        "1 if it answered within the last 5 s and has refused no write since one was taken, else 0",
+    ),
     ("devpocket_redis_up", "1 if it answered within the last 5 s, else 0; without REDIS_URL it is not there"),
     ("devpocket_websockets", "sockets open now"),
     (

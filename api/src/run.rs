@@ -34,7 +34,7 @@ use crate::logs::READY;
 use crate::mail::{AnyMailer, FileMailer, SmtpMailer, SmtpUrlError};
 use crate::server::{self, Limits};
 use crate::state::AppState;
-use crate::store::{Database, StoreError};
+use crate::store::{Answering, Database, StoreError};
 
 /// How long sockets have to say goodbye once the api stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -193,7 +193,7 @@ async fn watch(state: AppState) {
     loop {
         looks.tick().await;
         let (database, redis) = tokio::join!(state.database.ping(), state.coordination.reachable());
-        counts::database_up(database.is_ok());
+        counts::database_up(matches!(database, Ok(Answering::Everything)));
         if let Some(redis) = redis {
             counts::redis_up(redis);
         }

@@ -18,6 +18,7 @@ mod sqlite;
 mod statement;
 mod users;
 mod wishes;
+mod writes;
 
 use std::net::IpAddr;
 
@@ -32,7 +33,7 @@ use crate::domain::user::{Device, Email, LoginName, MailPurpose, NewDevice, Tier
 
 pub use admin::{AdminStore, Ending, Grant, ListedSession};
 pub use answers::{AnswerKey, AnswerStore, Attempt, Begun, BegunCommand, KeptAnswer};
-pub use database::Database;
+pub use database::{Answering, Database};
 pub use error::StoreError;
 pub use gone::GoneStore;
 pub use location::{BadLocation, Location};

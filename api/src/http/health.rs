@@ -10,6 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::state::AppState;
+use crate::store::Answering;
 
 /// What a health check says; no versions, hosts or causes: it is public.
 #[derive(Serialize, ToSchema)]
@@ -39,6 +40,8 @@ pub struct One {
 enum Word {
     Ok,
     Unavailable,
+    /// It answers, and refused the last write: its disk is full, or it only reads.
+    ReadOnly,
     /// It serves, and will end in a moment.
     Draining,
     /// There is none, and none is needed.
@@ -65,11 +68,14 @@ pub async fn all(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
     let dependencies = dependencies(&state).await;
     let Dependencies { database, redis, node } = dependencies;
     let all = [database, redis, node];
-    let status = if all.contains(&Word::Unavailable) { Word::Unavailable } else { Word::Ok };
+    let is_good = |word: &Word| code(*word) == StatusCode::OK;
+    let status = if all.iter().all(is_good) { Word::Ok } else { Word::Unavailable };
     (code(status), Json(Health { status, dependencies }))
 }
 
 /// Whether requests can be answered, and will be in a moment: without Redis they can, and without a node those about accounts.
+///
+/// With a database that takes no writes those can that only read, and terminals go on.
 #[utoipa::path(get, path = "/health/ready", tag = "operations", operation_id = "show_readiness", security(()),
     responses(
         (status = 200, description = "Good", body = Health),
@@ -77,11 +83,15 @@ pub async fn all(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
     ))]
 pub async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
     let dependencies = dependencies(&state).await;
-    let status = if state.draining.is_cancelled() { Word::Draining } else { dependencies.database };
+    let status = match dependencies.database {
+        _ if state.draining.is_cancelled() => Word::Draining,
+        Word::ReadOnly => Word::Ok,
+        word @ (Word::Ok | Word::Unavailable | Word::Draining | Word::NotConfigured) => word,
+    };
     (code(status), Json(Health { status, dependencies }))
 }
 
-/// Whether the database answers.
+/// Whether the database answers, and takes writes, as the last one tells.
 #[utoipa::path(get, path = "/health/db", tag = "operations", operation_id = "show_database_health", security(()),
     responses(
         (status = 200, description = "Good", body = One),
@@ -119,7 +129,8 @@ async fn node_word(state: &AppState) -> Word {
 
 async fn database_word(state: &AppState) -> Word {
     match state.database.ping().await {
-        Ok(()) => Word::Ok,
+        Ok(Answering::Everything) => Word::Ok,
+        Ok(Answering::ReadsAlone) => Word::ReadOnly,
         Err(err) => {
             warn!("database check failed: {}", crate::chain(&err));
             Word::Unavailable
@@ -142,6 +153,6 @@ fn one(status: Word) -> (StatusCode, Json<One>) {
 fn code(word: Word) -> StatusCode {
     match word {
         Word::Ok | Word::NotConfigured => StatusCode::OK,
-        Word::Unavailable | Word::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        Word::Unavailable | Word::ReadOnly | Word::Draining => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

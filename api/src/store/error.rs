@@ -45,6 +45,18 @@ impl StoreError {
         }
     }
 
+    /// Whether the database takes no writes, whichever: its disk is full or fails, or it only reads.
+    pub(super) fn is_refused_write(&self) -> bool {
+        match self {
+            Self::Unavailable(err) | Self::Failed(err) => match code(err) {
+                Some(Code::Postgres(code)) => REFUSED_BY_POSTGRES.contains(&code.as_str()),
+                Some(Code::Sqlite(code)) => refused_by_sqlite(code),
+                None => false,
+            },
+            Self::Migrate(_) | Self::Outdated => false,
+        }
+    }
+
     /// Whether a row was refused because another has the same key.
     pub(super) fn is_duplicate(&self) -> bool {
         match self {
@@ -79,13 +91,10 @@ impl From<sqlx::migrate::MigrateError> for StoreError {
 
 /// Whether the same call may succeed later.
 fn may_pass(err: &sqlx::Error) -> bool {
-    if let Some(err) = err.as_database_error() {
-        return if let Some(err) = err.try_downcast_ref::<PgDatabaseError>() {
-            postgres_may_pass(err.code())
-        } else {
-            let code = err.try_downcast_ref::<SqliteError>().and_then(DatabaseError::code);
-            code.and_then(|code| code.parse().ok()).is_some_and(sqlite_may_pass)
-        };
+    match code(err) {
+        Some(Code::Postgres(code)) => return postgres_may_pass(&code),
+        Some(Code::Sqlite(code)) => return sqlite_may_pass(code),
+        None => {}
     }
     matches!(
         err,
@@ -97,16 +106,42 @@ fn may_pass(err: &sqlx::Error) -> bool {
     )
 }
 
+/// What a database calls its error.
+enum Code {
+    Postgres(String),
+    Sqlite(i32),
+}
+
+fn code(err: &sqlx::Error) -> Option<Code> {
+    let err = err.as_database_error()?;
+    if let Some(err) = err.try_downcast_ref::<PgDatabaseError>() {
+        return Some(Code::Postgres(err.code().to_owned()));
+    }
+    let code = err.try_downcast_ref::<SqliteError>().and_then(DatabaseError::code);
+    code.and_then(|code| code.parse().ok()).map(Code::Sqlite)
+}
+
+/// A full disk, a server that only reads (fail-over), a disk that fails.
+const REFUSED_BY_POSTGRES: [&str; 3] = ["53100", "25006", "58030"];
+
+/// SQLITE_FULL, SQLITE_READONLY, and of SQLITE_IOERR what is about writing: WRITE (a quota), FSYNC, TRUNCATE, SHMSIZE
+/// (sqlite.org/rescode.html).
+fn refused_by_sqlite(code: i32) -> bool {
+    matches!(code & 0xff, 8 | 13) || matches!(code, 778 | 1034 | 1546 | 4874)
+}
+
 /// By SQLSTATE (postgresql.org/docs/current/errcodes-appendix.html).
 fn postgres_may_pass(code: &str) -> bool {
     // Connection exception, out of resources (memory, disk, connections), operator intervention (shutdown, a cancelled
-    // statement), serialization failure and deadlock, a lock not granted in time, a server that only reads (fail-over).
-    ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)) || ["55P03", "25006"].contains(&code)
+    // statement), serialization failure and deadlock, a lock not granted in time, a server that only reads (fail-over), a disk
+    // that fails.
+    ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class))
+        || ["55P03", "25006", "58030"].contains(&code)
 }
 
-/// SQLITE_BUSY, SQLITE_LOCKED and SQLITE_FULL, in their low byte (sqlite.org/rescode.html).
+/// SQLITE_BUSY and SQLITE_LOCKED, in their low byte (sqlite.org/rescode.html), and what [`refused_by_sqlite`] is about.
 fn sqlite_may_pass(code: i32) -> bool {
-    matches!(code & 0xff, 5 | 6 | 13)
+    matches!(code & 0xff, 5 | 6) || refused_by_sqlite(code)
 }
 
 #[cfg(test)]
@@ -131,8 +166,18 @@ mod tests {
         ] {
             assert_eq!(postgres_may_pass(code), passes, "{code}");
         }
-        // BUSY, BUSY_SNAPSHOT, LOCKED, FULL; CONSTRAINT_UNIQUE, CORRUPT.
-        for (code, passes) in [(5, true), (517, true), (6, true), (13, true), (2067, false), (11, false)] {
+        // BUSY, BUSY_SNAPSHOT, LOCKED, FULL, READONLY, IOERR_WRITE; CONSTRAINT_UNIQUE, CORRUPT, IOERR_READ.
+        for (code, passes) in [
+            (5, true),
+            (517, true),
+            (6, true),
+            (13, true),
+            (8, true),
+            (778, true),
+            (2067, false),
+            (11, false),
+            (266, false),
+        ] {
             assert_eq!(sqlite_may_pass(code), passes, "{code}");
         }
     }

@@ -1,6 +1,7 @@
 //! What every database keeps to.
 
 use devpocket_shared::ids::{DeviceId, UserId};
+use devpocket_tests::wait_until;
 use futures_util::future::join_all;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -377,6 +378,34 @@ async fn a_closed_database_is_unavailable() {
     database.close().await;
     let failed = database.ping().await;
     assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+}
+
+/// The story: a database on a full disk was said to be well, since it answered.
+pub(super) async fn is_known_to_refuse_writes_until_one_is_taken(
+    database: &Database,
+    block: &'static str,
+    refused: &'static str,
+    unblock: &'static str,
+) {
+    let probes = async || database.count("select count(*) from write_probes where id = 1").await;
+    assert_eq!(database.ping().await.unwrap(), Answering::Everything);
+    database.run(block).await;
+    assert_eq!(database.ping().await.unwrap(), Answering::Everything, "nothing was written");
+    assert_eq!(probes().await, 0, "nor is while all is well");
+    let mut transaction = database.begin().await.unwrap();
+    let failed = transaction.execute(sql(refused)).await;
+    assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+    drop(transaction);
+    for _ in 0..2 {
+        assert_eq!(database.ping().await.unwrap(), Answering::ReadsAlone);
+    }
+    database.run(unblock).await;
+    assert_eq!(probes().await, 0);
+    wait_until("a write is taken", std::time::Duration::from_secs(20), async || {
+        database.ping().await.unwrap() == Answering::Everything
+    })
+    .await;
+    assert_eq!(probes().await, 1);
 }
 
 #[tokio::test]

@@ -118,3 +118,22 @@ async fn a_migration_may_wait_for_another_process_for_as_long_as_it_takes() {
         .unwrap();
     assert_eq!(timeout, "0");
 }
+
+#[tokio::test]
+async fn a_full_disk_is_known_from_the_first_write_it_refuses() {
+    let place = PostgresPlace::make().await;
+    let database = place.open().await;
+    database
+        .run(
+            "create function refuse() returns trigger language plpgsql as \
+             $$begin raise exception using errcode = '53100', message = 'could not extend file'; end$$",
+        )
+        .await;
+    contract::is_known_to_refuse_writes_until_one_is_taken(
+        &database,
+        "create trigger full_disk before insert or update on write_probes execute function refuse()",
+        "insert into write_probes (id, filling) values (8, 'x')",
+        "drop trigger full_disk on write_probes",
+    )
+    .await;
+}
