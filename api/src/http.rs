@@ -72,7 +72,7 @@ fn served(state: AppState) -> Router {
         .method_not_allowed_fallback(async || Problem::of_status(StatusCode::METHOD_NOT_ALLOWED))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn_with_state(state.clone(), idempotency::once))
-        .layer(from_fn(request::in_time))
+        .layer(from_fn_with_state(state.clone(), request::in_time))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(state.clone(), request::check_host))
         .layer(from_fn(request::check_head))

@@ -24,7 +24,7 @@ use crate::link::LinkError;
 use crate::store::StoreError;
 
 /// Seconds after which a request may be tried again when something of ours is down or busy.
-const RETRY_SECS: u64 = 2;
+pub(crate) const RETRY_SECS: u64 = 2;
 
 /// An error as a client gets it. `http::request` puts the request's id in and writes the body.
 #[derive(Clone, Debug)]

@@ -1,15 +1,19 @@
 //! Several apis on one database: started, stopped and killed in any order.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use devpocket_tests::client::{Framing, Socket};
 use devpocket_tests::rest::Rest;
 use devpocket_tests::shell::Shell;
+use devpocket_tests::stack::account::PASSWORD;
 use devpocket_tests::stack::{Account, DatabaseKind, Options, Stack};
 use devpocket_tests::wait_until;
 use nix::sys::signal::{Signal, kill};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn apis_that_start_at_once_on_an_empty_database_all_serve() {
@@ -50,6 +54,64 @@ async fn an_api_that_is_told_to_end_sends_its_clients_to_another_where_they_go_o
             assert_eq!((attached.kind.as_str(), attached.offset), ("replay", 16), "at the exact byte");
             socket.send_input(session, None, b"after\n");
             socket.read_until(session, "after\r\nafter\r\n").await;
+        }
+    }
+}
+
+/// Sends a request whose body its handler has to ask for; then it is under way.
+async fn under_way(api: SocketAddr, path: &str, token: &str, body: &Value) -> TcpStream {
+    let body = body.to_string();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+         expect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(api).await.expect("the api takes connections");
+    stream.write_all(head.as_bytes()).await.expect("the api reads");
+    let mut asked = [0; 25];
+    stream.read_exact(&mut asked).await.expect("its handler asks for the body");
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(body.as_bytes()).await.expect("the api reads");
+    stream
+}
+
+/// The story: a request that waited for a node or a database when its api was told to end had its connection cut.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_still_waits_when_an_api_ends_is_answered_and_told_to_come_back() {
+    for database in [DatabaseKind::Sqlite, DatabaseKind::Postgres] {
+        let redis = database == DatabaseKind::Postgres;
+        let mut stack = Stack::start_with(Options { database, redis, ..Options::default() }).await;
+        let (api, token) = (stack.address(0), stack.admin.access_token.clone());
+        let made = Rest::new(api, Some(&token)).post("/api/sessions", &json!({"command": ["cat"]})).await;
+        let resize = format!("/api/sessions/{}/resize", made.expect(201)["id"].as_str().expect("an id"));
+        let node = [stack.keeper_pid(), stack.worker_ready().await];
+        // A node, or a database, that takes connections and says nothing.
+        let mut stream = match &mut stack.postgres {
+            Some(postgres) => {
+                postgres.freeze();
+                let login = json!({"username": "owner", "password": PASSWORD});
+                under_way(api, "/api/auth/login", "", &login).await
+            }
+            None => {
+                node.iter().for_each(|pid| kill(*pid, Signal::SIGSTOP).expect("it runs"));
+                under_way(api, &resize, &token, &json!({"rows": 5, "cols": 5})).await
+            }
+        };
+        let mut answer = String::new();
+        let (ended, _) = tokio::join!(async { stack.end_api(0) }, async {
+            stream.read_to_string(&mut answer).await.expect("it is answered")
+        });
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("an answer: {answer:?}"));
+        assert!(head.starts_with("HTTP/1.1 503 "), "{answer}");
+        for header in ["\r\nretry-after: ", "\r\nconnection: close"] {
+            assert!(head.contains(header), "{header:?}: {answer}");
+        }
+        let problem: Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!(problem["code"], "draining", "{answer}");
+        assert!(ended, "nobody is waited for in vain");
+        match &mut stack.postgres {
+            Some(postgres) => postgres.thaw(),
+            None => node.iter().for_each(|pid| kill(*pid, Signal::SIGCONT).expect("it runs")),
         }
     }
 }

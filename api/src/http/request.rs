@@ -10,14 +10,15 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::Response;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error_span};
 use uuid::Uuid;
 
 use super::metrics;
 use crate::counts;
 use crate::logs::ACCESS;
-use crate::problem::Problem;
+use crate::problem::{Problem, RETRY_SECS};
 use crate::state::AppState;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -29,6 +30,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The route that waits for a program, for five minutes if it is asked to; and how long that may take.
 const WAITING: &str = "/api/sessions/{id}/commands";
 const WAITING_TIMEOUT: Duration = Duration::from_secs(330);
+
+/// How long a request may wait for its answer once this api stops: a second before its connection is closed.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(4);
 
 /// Longest path with its query, in bytes; the HTTP parser takes no more than 64 KiB.
 const MAX_TARGET_BYTES: usize = 32 << 10;
@@ -86,12 +90,31 @@ pub(super) async fn trace(mut request: Request, next: Next) -> Response {
     .await
 }
 
-/// Gives up a request that takes too long from its last header byte to its answer's first; a socket's upgrade counts as answered.
-pub(super) async fn in_time(request: Request, next: Next) -> Result<Response, Problem> {
+/// Gives up a request that takes too long from its last header byte to its answer's first, or longer than this api has once it
+/// stops; a socket's upgrade counts as answered.
+pub(super) async fn in_time(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
     let patience = if route == WAITING { WAITING_TIMEOUT } else { REQUEST_TIMEOUT };
-    let answered = timeout(patience, next.run(request)).await;
-    answered.map_err(|_| Problem::of_status(StatusCode::REQUEST_TIMEOUT))
+    tokio::select! {
+        answered = timeout(patience, next.run(request)) => {
+            answered.map_err(|_| Problem::of_status(StatusCode::REQUEST_TIMEOUT))
+        }
+        () = last_moment(&state.stop) => {
+            let title = "This server ends, and this request had no answer yet";
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", title)
+                .with_detail("it may have been done: Retry-After says when another api answers, or this one again")
+                .with_retry_after(RETRY_SECS))
+        }
+    }
+}
+
+async fn last_moment(stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(ANSWERED_WITHIN).await;
 }
 
 /// Refuses a request whose head is beyond our bounds. They are below those of the HTTP parser, which answers without a body.
