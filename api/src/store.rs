@@ -93,6 +93,8 @@ pub trait UserStore: Send + Sync {
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
     /// The account of a name.
     async fn user_by_login(&self, name: &LoginName) -> Result<Option<User>, StoreError>;
+    /// The id of the account of a name. Takes the same time whether there is one.
+    async fn id_by_login(&self, name: &LoginName) -> Result<Option<UserId>, StoreError>;
     /// The active administrator who was made first.
     async fn oldest_admin(&self) -> Result<Option<User>, StoreError>;
     /// Whether there is any account.

@@ -16,7 +16,7 @@ mod standing;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use devpocket_shared::ids::DeviceId;
+use devpocket_shared::ids::{DeviceId, UserId};
 use secrecy::SecretString;
 use time::Duration;
 use uuid::Uuid;
@@ -288,12 +288,21 @@ impl Accounts {
         Ok(user)
     }
 
+    /// Counts a try of a name of which no more than that is wanted: whoever asks learns from the time it takes no more than
+    /// from the answer.
+    async fn count_name(&self, name: &LoginName) -> Result<(), AccountError> {
+        let counted = match self.users.id_by_login(name).await? {
+            Some(id) => counted_names(id),
+            None => name.key().to_owned(),
+        };
+        self.count_try(counted).await
+    }
+
     /// The account of a name, and what tries of that name are counted under: the account, if there is one, so that its two
     /// names do not give twice the tries.
     async fn subject_of(&self, name: &LoginName) -> Result<(Option<User>, String), AccountError> {
         let user = self.users.user_by_login(name).await?;
-        let counted =
-            user.as_ref().map_or_else(|| name.key().to_owned(), |user| format!("names of {}", user.id));
+        let counted = user.as_ref().map_or_else(|| name.key().to_owned(), |user| counted_names(user.id));
         Ok((user, counted))
     }
 
@@ -303,6 +312,11 @@ impl Accounts {
             expires_at: self.clock.now() + self.policy.refresh_life,
         }
     }
+}
+
+/// What tries of all names of an account are counted under.
+fn counted_names(id: UserId) -> String {
+    format!("names of {id}")
 }
 
 /// The address failures are counted by: an IPv6 host has a whole /64 to itself.

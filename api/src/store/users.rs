@@ -130,16 +130,20 @@ impl UserStore for Database {
     }
 
     async fn user_by_login(&self, name: &LoginName) -> Result<Option<User>, StoreError> {
-        // One query for both kinds of name: it takes the same time whichever it is.
-        let (email, username) = match name {
-            LoginName::Email(key) => (Some(key.as_str()), None),
-            LoginName::Username(key) => (None, Some(key.as_str())),
-        };
+        let (email, username) = keys(name);
         let select =
             sql("select id, email, username, display_name, password_hash, subscription_tier, is_active,
                  is_verified, is_admin, created_at, last_login_at, subscription_expires_at
              from users where email_key = $1 or username_key = $2");
         self.optional::<UserRow>(select.bind(email).bind(username)).await?.map(User::try_from).transpose()
+    }
+
+    async fn id_by_login(&self, name: &LoginName) -> Result<Option<UserId>, StoreError> {
+        let (email, username) = keys(name);
+        // A row either way, and as little of it.
+        let select = sql("select (select id from users where email_key = $1 or username_key = $2)");
+        let row: Option<(Option<Uuid>,)> = self.optional(select.bind(email).bind(username)).await?;
+        Ok(row.and_then(|(id,)| id).map(UserId::new))
     }
 
     async fn oldest_admin(&self) -> Result<Option<User>, StoreError> {
@@ -179,5 +183,13 @@ impl UserStore for Database {
         let signed_out = sign_out_but(&mut transaction, id, Some(keep), now).await?;
         transaction.commit().await?;
         Ok(Some(signed_out))
+    }
+}
+
+/// A name as the columns it may be in have it. One query for both kinds: it takes the same time whichever it is.
+fn keys(name: &LoginName) -> (Option<&str>, Option<&str>) {
+    match name {
+        LoginName::Email(key) => (Some(key.as_str()), None),
+        LoginName::Username(key) => (None, Some(key.as_str())),
     }
 }

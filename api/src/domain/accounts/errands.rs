@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use secrecy::ExposeSecret;
 use time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
@@ -22,6 +22,9 @@ use crate::store::NewMailToken;
 const CAPACITY: usize = 1000;
 /// Errands done side by side: one slow mail server connection does not hold up all others.
 const AT_ONCE: usize = 4;
+/// How long an errand rests, at least: the answer is on its way meanwhile, and would take a little longer where there is an
+/// account and so more to do.
+const LATER: StdDuration = StdDuration::from_millis(200);
 /// How long handing one mail on may take.
 const SEND: StdDuration = StdDuration::from_secs(30);
 /// Waits before each further try.
@@ -46,11 +49,11 @@ pub(super) enum Errand {
 
 /// Where errands are put.
 #[derive(Clone, Debug)]
-pub struct Errands(mpsc::Sender<Errand>);
+pub struct Errands(mpsc::Sender<(Instant, Errand)>);
 
 /// Where errands are taken from, by [`Accounts::run_errands`].
 #[derive(Debug)]
-pub struct ErrandQueue(mpsc::Receiver<Errand>);
+pub struct ErrandQueue(mpsc::Receiver<(Instant, Errand)>);
 
 /// A queue of errands.
 pub fn errands() -> (Errands, ErrandQueue) {
@@ -60,7 +63,7 @@ pub fn errands() -> (Errands, ErrandQueue) {
 
 impl Errands {
     pub(super) fn put(&self, errand: Errand) -> Result<(), AccountError> {
-        self.0.try_send(errand).map_err(|_| AccountError::MailBusy)
+        self.0.try_send((Instant::now(), errand)).map_err(|_| AccountError::MailBusy)
     }
 }
 
@@ -75,7 +78,13 @@ impl Accounts {
             }
             queue.poll_recv(context)
         });
-        errands.for_each_concurrent(AT_ONCE, |errand| self.run_errand(errand, &stop)).await;
+        let stop = &stop;
+        let errands = errands.for_each_concurrent(AT_ONCE, async |(put, errand)| {
+            // That the api stops is no reason for more haste: it waits longer than this.
+            sleep_until(put + LATER).await;
+            self.run_errand(errand, stop).await;
+        });
+        errands.await;
     }
 
     async fn run_errand(&self, errand: Errand, stop: &CancellationToken) {

@@ -15,13 +15,13 @@ impl Accounts {
     /// Has a link for a new password sent to whoever has this address. Does and takes the same whether anybody has.
     pub async fn forgot_password(&self, email: Email) -> Result<(), AccountError> {
         // Asked for all alike: with the database away nothing would come of it.
-        self.counted_user(&LoginName::Email(email.key())).await?;
+        self.count_name(&LoginName::Email(email.key())).await?;
         self.around.errands.put(Errand::Reset(email))
     }
 
     /// Has a link that proves an address sent to whoever has it. Does and takes the same whether anybody has.
     pub async fn request_verification(&self, email: Email) -> Result<(), AccountError> {
-        self.counted_user(&LoginName::Email(email.key())).await?;
+        self.count_name(&LoginName::Email(email.key())).await?;
         self.around.errands.put(Errand::Verify(email))
     }
 

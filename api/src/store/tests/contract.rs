@@ -153,6 +153,8 @@ async fn what_is_written_is_read_back_as_it_was() {
     assert_eq!((read.tier, read.last_login_at), (Tier::Free, None));
     for name in ["ann_1", "ann_1@example.com"] {
         let found = database.user_by_login(&LoginName::parse(name)).await.unwrap();
+        let id = database.id_by_login(&LoginName::parse(name)).await.unwrap();
+        assert_eq!(id, found.as_ref().map(|user| user.id), "{name}");
         assert_eq!(found.map(|user| user.id), Some(new.id));
     }
     assert!(database.user(UserId::new(Uuid::nil())).await.unwrap().is_none());
