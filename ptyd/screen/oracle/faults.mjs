@@ -5,18 +5,27 @@
 export const faults = [
   {
     name: "saved-cursor",
-    why: `DECSC keeps the row relative to the scrollback, so DECRC goes wrong once something has scrolled; of the charsets it
-      keeps only the one in use; origin mode, underline style and colour and the link it does not keep at all (DEC STD 070, VTE)`,
+    why: `DECSC keeps the row relative to the scrollback, so DECRC goes wrong once something has scrolled; rows that
+      are needed no longer move it no further up than to the scrollback's first row, wherever they were; of the charsets it keeps
+      only the one in use; origin mode, underline style and colour and the link it does not keep at all (DEC STD 070, VTE)`,
     once({ buffer }) {
-      const { resize } = buffer;
-      // A resize moves it as xterm.js does: by its own row, which counts from the scrollback's first.
+      const { resize, _reflowLargerAdjustViewport: larger } = buffer;
+      // A resize moves it as xterm.js does: by its own row, which counts from the scrollback's first. It may lie above the screen
+      // then, as far as there are rows, or below.
       buffer.resize = function (cols, rows) {
-        const saved = isAnything(this.oracleSaved) ? this.oracleSaved : undefined;
+        const saved = this.oracleSaved;
+        const onTop = () => { if (this.ybase === 0) saved.y = Math.max(saved.y, 0); };
+        if (saved) onTop();
         if (saved) this.savedY = this.ybase + saved.y;
         resize.call(this, cols, rows);
         if (!saved) return;
-        const y = Math.min(Math.max(this.savedY - this.ybase, 0), rows - 1);
-        Object.assign(saved, { x: Math.min(saved.x, cols - 1), y });
+        Object.assign(saved, { x: Math.min(saved.x, cols - 1), y: this.savedY - this.ybase });
+        onTop();
+      };
+      buffer._reflowLargerAdjustViewport = function (cols, rows, removed) {
+        const y = this.savedY - removed;
+        larger.call(this, cols, rows, removed);
+        this.savedY = y;
       };
     },
     mend({ core, input, esc, csi }) {
@@ -306,13 +315,6 @@ function nothingSaved(input) {
   const extended = input._curAttrData.extended.clone();
   Object.assign(extended, { underlineStyle: 0, underlineColor: 0, urlId: 0 });
   return { x: 0, y: 0, fg: 0, bg: 0, extended, glevel: 0, sets: [], origin: false };
-}
-
-// What was saved at the first place with the usual looks and charsets is as if nothing had been.
-function isAnything(saved) {
-  if (!saved) return false;
-  const { x, y, fg, bg, extended, glevel, sets, origin } = saved;
-  return [x, y, fg, bg, glevel, origin, extended.ext, extended.urlId, ...sets].some(Boolean);
 }
 
 let classesMended = false;

@@ -16,7 +16,9 @@ use crate::size::Size;
 use crate::style::Style;
 use crate::tabs::Tabs;
 
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
+/// Of releases that kept what DECSC saved on the screen: theirs are read too.
+const VERSION_OF_SAVED_ON_SCREEN: u8 = 3;
 /// Of releases that packed each row for itself, as scrollback does: theirs are read too.
 const VERSION_OF_PACKED_ROWS: u8 = 2;
 /// Titles that earlier releases kept: of more than there are now the newest stay.
@@ -159,7 +161,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     fn take(&mut self, checkpoint: &[u8]) -> Option<Position> {
         let mut from = Reader(checkpoint);
         let version = from.byte()?;
-        if ![VERSION, VERSION_OF_PACKED_ROWS].contains(&version) {
+        if !(VERSION_OF_PACKED_ROWS..=VERSION).contains(&version) {
             return None;
         }
         let (rows, cols) = (from.short()?, from.short()?);
@@ -206,13 +208,13 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
         self.allowance = Allowance::from_numbers([from.number()?, from.number()?]);
         let tables = match version {
-            VERSION => Some(Tables::take(&mut from, &mut self.styles, &mut self.clusters)?),
-            _ => None,
+            VERSION_OF_PACKED_ROWS => None,
+            _ => Some(Tables::take(&mut from, &mut self.styles, &mut self.clusters)?),
         };
-        self.side = self.take_side(&mut from, tables.as_ref())?;
+        self.side = self.take_side(&mut from, version, tables.as_ref())?;
         self.other = match from.byte()? {
             0 => None,
-            _ => Some(Box::new(self.take_side(&mut from, tables.as_ref())?)),
+            _ => Some(Box::new(self.take_side(&mut from, version, tables.as_ref())?)),
         };
         if self.modes.alternate_screen != self.other.is_some() {
             return None;
@@ -222,7 +224,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     }
 
     /// `tables`: none where each row is packed for itself.
-    fn take_side(&mut self, from: &mut Reader<'_>, tables: Option<&Tables>) -> Option<Side> {
+    fn take_side(&mut self, from: &mut Reader<'_>, version: u8, tables: Option<&Tables>) -> Option<Side> {
         let (rows, cols) = (self.rows(), self.cols());
         let mut side = Side::new(self.size);
         side.x = from.count(cols + 1)?;
@@ -232,10 +234,15 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         if side.top > side.bottom {
             return None;
         }
-        let (x, y) = (from.count(cols)?, from.count(1000)?);
-        let style = from.style();
-        let charsets = take_charsets(from)?;
-        side.saved = Saved { x, y, style, charsets, origin: from.byte()? == 1 };
+        side.saved = match version {
+            VERSION_OF_PACKED_ROWS | VERSION_OF_SAVED_ON_SCREEN => {
+                let saved = take_saved(from, cols, |from| Some(from.count(1000)?.cast_signed()))?;
+                // Where nothing was saved, it was written as what is usual, at the first place.
+                Some(saved).filter(|saved| *saved != Saved::default())
+            }
+            _ if from.byte()? == 0 => None,
+            _ => Some(take_saved(from, cols, Reader::signed)?),
+        };
         side.keyboard = from.bytes(MAX_KEYBOARD_STACK + 1)?.to_vec();
         let bits = from.take(cols.div_ceil(8))?;
         side.tabs = Tabs::from_bytes(bits, cols);
@@ -268,16 +275,38 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 }
 
 fn put_side(to: &mut Vec<u8>, side: &Side, writer: &mut Writer<'_>) {
-    for number in [side.x, side.y, side.top, side.bottom, side.saved.x, side.saved.y] {
+    for number in [side.x, side.y, side.top, side.bottom] {
         put_varint(to, number as u64);
     }
-    put_style(to, &writer.detail.of(side.saved.style));
-    put_charsets(to, side.saved.charsets);
-    to.push(u8::from(side.saved.origin));
+    to.push(u8::from(side.saved.is_some()));
+    if let Some(saved) = &side.saved {
+        put_varint(to, saved.x as u64);
+        put_signed(to, saved.y);
+        put_style(to, &writer.detail.of(saved.style));
+        put_charsets(to, saved.charsets);
+        to.push(u8::from(saved.origin));
+    }
     put_bytes(to, &side.keyboard);
     to.extend(side.tabs.bytes());
     put_varint(to, side.grid.len() as u64);
     side.grid.rows().for_each(|row| writer.put_row(row, to));
+}
+
+/// What was saved; `row` reads its row.
+fn take_saved<'a>(
+    from: &mut Reader<'a>,
+    cols: usize,
+    row: impl Fn(&mut Reader<'a>) -> Option<isize>,
+) -> Option<Saved> {
+    let (x, y) = (from.count(cols)?, row(from)?);
+    let style = from.style();
+    let charsets = take_charsets(from)?;
+    Some(Saved { x, y, style, charsets, origin: from.byte()? == 1 })
+}
+
+/// The sign last, so that small numbers are short.
+fn put_signed(to: &mut Vec<u8>, number: isize) {
+    put_varint(to, (number.unsigned_abs() as u64) << 1 | u64::from(number < 0));
 }
 
 fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
@@ -370,6 +399,12 @@ impl<'a> Reader<'a> {
 
     fn number(&mut self) -> Option<u64> {
         (!self.0.is_empty()).then(|| take_varint(&mut self.0))
+    }
+
+    fn signed(&mut self) -> Option<isize> {
+        let number = self.number()?;
+        let magnitude = isize::try_from(number >> 1).ok()?;
+        Some(if number & 1 == 1 { -magnitude } else { magnitude })
     }
 
     fn short(&mut self) -> Option<u16> {

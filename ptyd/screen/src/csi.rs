@@ -340,7 +340,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         (self.side.top, self.side.bottom) = (0, self.rows() - 1);
         self.set_pen(Style::default());
         self.cursor_style = 0;
-        self.side.saved = crate::screen::Saved::default();
+        self.side.saved = None;
         self.charsets = crate::charset::Charsets::default();
         let modes = &mut self.modes;
         modes.insert = false;

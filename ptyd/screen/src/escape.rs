@@ -140,19 +140,19 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     }
 
     pub(crate) fn save_cursor(&mut self) {
-        self.side.saved = Saved {
+        self.side.saved = Some(Saved {
             // A cursor that waits to wrap comes back on the last column.
             x: self.side.x.min(self.cols() - 1),
-            y: self.side.y,
+            y: self.side.y.cast_signed(),
             style: self.pen,
             charsets: self.charsets,
             origin: self.modes.origin,
-        };
+        });
     }
 
     pub(crate) fn restore_cursor(&mut self) {
-        let saved = self.side.saved.clone();
-        (self.side.x, self.side.y) = (saved.x, saved.y);
+        let saved = self.side.saved.clone().unwrap_or_default();
+        (self.side.x, self.side.y) = (saved.x, saved.row_on_screen(self.rows()));
         self.set_pen(saved.style);
         self.charsets = saved.charsets;
         self.modes.origin = saved.origin;

@@ -2,7 +2,7 @@
 
 use crate::charset::Charsets;
 use crate::modes::Modes;
-use crate::screen::{Saved, Screen, Side};
+use crate::screen::{Screen, Side};
 use crate::style::Style;
 
 /// What a screen is.
@@ -49,8 +49,8 @@ pub struct State {
 /// What DECSC saved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SavedState {
-    /// Column and row.
-    pub cursor: (usize, usize),
+    /// Column and row, which may lie above the screen or below.
+    pub cursor: (usize, isize),
     /// The pen, its link left out.
     pub pen: Style,
     /// Its link, as [`CellState::link`].
@@ -127,8 +127,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     }
 
     fn saved_state(&self, side: &Side) -> Option<SavedState> {
-        let saved = &side.saved;
-        (*saved != Saved::default()).then(|| SavedState {
+        side.saved.as_ref().map(|saved| SavedState {
             cursor: (saved.x, saved.y),
             pen: Style { link: 0, ..saved.style },
             link: self.link_text(saved.style.link),

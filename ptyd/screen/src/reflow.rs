@@ -8,7 +8,7 @@ use crate::cell::{Cell, WIDE};
 use crate::grid::Grid;
 use crate::row::Row;
 use crate::screen::{Saved, Screen, Side};
-use crate::scrollback::{PackedCell, Record};
+use crate::scrollback::{PackedCell, Position, Record};
 use crate::size::Size;
 
 /// Rows of one line that are taken back from the scrollback at most.
@@ -20,8 +20,11 @@ struct Buffer {
     /// Rows above the screen.
     above: usize,
     y: usize,
-    /// How many rows down the rows go that the cursor goes with.
+    /// How many rows down the rows go that the cursor goes with, and what was saved: it may be where the cursor is to come back to
+    /// from the alternate screen.
     moved: isize,
+    /// Some line was wrapped anew for narrower rows.
+    wrapped_anew: bool,
 }
 
 impl Buffer {
@@ -32,13 +35,15 @@ impl Buffer {
 }
 
 impl Saved {
-    /// Goes with the rows, `moved` down, as the cursor does: it may be where the cursor is to come back to from the alternate
-    /// screen. What nobody saved stays where it is.
-    fn resize(&mut self, moved: isize, size: Size) {
-        if *self != Self::default() {
-            self.x = self.x.min(usize::from(size.cols()) - 1);
-            let y = self.y.checked_add_signed(moved).unwrap_or(0);
-            self.y = y.min(usize::from(size.rows()) - 1);
+    /// Its row on a screen of `rows` rows, or the nearest one.
+    pub(crate) fn row_on_screen(&self, rows: usize) -> usize {
+        usize::try_from(self.y).unwrap_or(0).min(rows - 1)
+    }
+
+    /// Where nothing is above the screen, its first row is the nearest to what was there.
+    fn keep_below_top(&mut self, above: &Position) {
+        if above.rows == 0 {
+            self.y = self.y.max(0);
         }
     }
 }
@@ -75,7 +80,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let (old_rows, rows) = (usize::from(old.rows()), usize::from(new.rows()));
         let (old_cols, cols) = (usize::from(old.cols()), usize::from(new.cols()));
         let y = side.y.min(old_rows - 1);
-        let mut buffer = Buffer { lines: side.grid.take_rows().into(), above: 0, y, moved: 0 };
+        if let Some(saved) = &mut side.saved {
+            // What was above may have been dropped.
+            saved.keep_below_top(&self.scrollback.position);
+        }
+        let mut buffer =
+            Buffer { lines: side.grid.take_rows().into(), above: 0, y, moved: 0, wrapped_anew: false };
         let mut added = 0;
         for _ in old_rows..rows {
             if buffer.lines.len() >= rows + buffer.above {
@@ -116,6 +126,14 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                 buffer.lines.iter_mut().for_each(|row| row.resize(cols));
             }
         }
+        if let Some(saved) = &mut side.saved {
+            saved.y = saved.y.saturating_add(buffer.moved);
+            let last = rows.cast_signed() - 1;
+            if saved.y > last && cols < old_cols && (buffer.wrapped_anew || self.wraps_above(cols)) {
+                // As xterm.js does, which wraps all of them at once.
+                saved.y = last;
+            }
+        }
         for at in 0..buffer.above {
             let goes_on = buffer.lines.get(at + 1).is_some_and(|next| next.wrapped);
             self.pack(buffer.lines[at].as_ref(), goes_on);
@@ -125,8 +143,16 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         side.grid = Grid::from_rows(buffer.lines, cols);
         side.x = side.x.min(cols - 1);
         side.y = buffer.y.min(rows - 1);
-        side.saved.resize(buffer.moved, new);
+        if let Some(saved) = &mut side.saved {
+            saved.x = saved.x.min(cols - 1);
+            saved.keep_below_top(&self.scrollback.position);
+        }
         (side.top, side.bottom) = (0, rows - 1);
+    }
+
+    /// Whether some line above the rows at hand takes several rows of `cols` columns.
+    fn wraps_above(&self, cols: usize) -> bool {
+        self.scrollback.newest_first().any(|record| record.wrapped() || record.shape().printed > cols)
     }
 
     /// Whether there is a row above the screen; takes a line back from the scrollback if need be.
@@ -262,6 +288,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             let start = buffer.lines.len();
             let mut line = Vec::from(line);
             if !(start..start + line.len()).contains(&(buffer.above + buffer.y)) {
+                buffer.wrapped_anew = true;
                 let old = line.len();
                 line = split(line, old_cols, cols);
                 for _ in old..line.len() {
@@ -405,6 +432,9 @@ fn resize_alternate(side: &mut Side, size: Size) {
     side.grid = Grid::from_rows(lines, cols);
     side.x = side.x.min(cols - 1);
     side.y = side.y.min(rows - 1);
-    side.saved.resize(moved, size);
+    if let Some(saved) = &mut side.saved {
+        saved.x = saved.x.min(cols - 1);
+        saved.y = saved.y.saturating_add(moved).max(0);
+    }
     (side.top, side.bottom) = (0, rows - 1);
 }

@@ -36,7 +36,9 @@ const MOVED_AS_ONE: u64 = 8;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Saved {
     pub(crate) x: usize,
-    pub(crate) y: usize,
+    /// Its row, counted from the screen's first one. A new size moves it with the rows, above the screen and below too: it is
+    /// brought back to the screen only where the cursor is restored.
+    pub(crate) y: isize,
     pub(crate) style: Style,
     pub(crate) charsets: Charsets,
     pub(crate) origin: bool,
@@ -52,7 +54,8 @@ pub(crate) struct Side {
     pub(crate) y: usize,
     pub(crate) top: usize,
     pub(crate) bottom: usize,
-    pub(crate) saved: Saved,
+    /// None: nothing was saved.
+    pub(crate) saved: Option<Saved>,
     pub(crate) keyboard: Vec<u8>,
     pub(crate) tabs: Tabs,
 }
@@ -76,7 +79,7 @@ impl Side {
             y: 0,
             top: 0,
             bottom: rows - 1,
-            saved: Saved::default(),
+            saved: None,
             keyboard: vec![0],
             tabs: Tabs::every_eighth(cols),
         }

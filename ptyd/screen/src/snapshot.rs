@@ -2,6 +2,7 @@
 //! program could find out or a user see. Colours stay what the program called them, and nothing in it asks anything.
 
 mod bound;
+mod saved;
 mod scrollback;
 
 use std::fmt::Write as _;
@@ -13,7 +14,7 @@ use crate::cell::{Cell, WIDE, ZERO};
 use crate::charset::Charsets;
 use crate::modes::{Modes, Mouse, MouseEncoding};
 use crate::row::RowRef;
-use crate::screen::{Saved, Screen, Side};
+use crate::screen::{NO_ROOM, Screen, Side};
 use crate::style::{Color, Style, flag};
 use crate::tabs::Tabs;
 
@@ -33,6 +34,8 @@ pub(crate) struct Writer<'a, M> {
     links: bool,
     /// Marks are written, not the characters alone that they are on.
     marks: bool,
+    /// Rows gone down to, by wrapping or by a line's end.
+    rows_begun: usize,
     /// Bytes that what is left takes at most without styles: a cell has its style only where they stay free.
     plain_left: Option<usize>,
 }
@@ -45,6 +48,7 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
             style: Style::default(),
             repairs: Vec::new(),
             gap: None,
+            rows_begun: 0,
             limit,
             links: true,
             marks: true,
@@ -195,6 +199,7 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
     /// After what was printed to begin a row that goes on with the one before, up to column `x`: a row that came in because
     /// the text was wrapped has the background of the character that did it. The last place of the row before is put right.
     fn wrapped(&mut self, x: usize) {
+        self.rows_begun += 1;
         if self.style.bg != Color::Default {
             self.pen(Style::default());
             self.text("\x1b[K");
@@ -212,9 +217,11 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
     /// What a screen has of its own beside its rows.
     fn side_state(&mut self, side: &Side) {
         let rows = side.grid.len();
-        if side.saved != Saved::default() {
+        if let Some(saved) = &side.saved
+            && !self.is_saved_first(side)
+        {
             // While the region is the whole screen: the place saved may lie outside what it is later.
-            self.saved(side);
+            self.saved(saved);
         }
         if (side.top, side.bottom) != (0, rows - 1) {
             let _infallible = write!(self.out, "\x1b[{};{}r", side.top + 1, side.bottom + 1);
@@ -232,24 +239,6 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
             for flags in pushed {
                 let _infallible = write!(self.out, "\x1b[>{flags}u");
             }
-        }
-    }
-
-    fn saved(&mut self, side: &Side) {
-        let saved = &side.saved;
-        if saved.origin {
-            self.text("\x1b[?6h");
-        }
-        let _infallible = write!(self.out, "\x1b[{};{}H", saved.y + 1, saved.x + 1);
-        self.pen(saved.style);
-        self.charsets(saved.charsets);
-        self.text("\x1b7");
-        if saved.origin {
-            self.text("\x1b[?6l");
-        }
-        self.pen(Style::default());
-        if saved.charsets != Charsets::default() {
-            self.text("\x1b(B\x1b)B\x1b*B\x1b+B\x0f");
         }
     }
 
@@ -342,6 +331,11 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
     /// Prints the character once more that was printed last, if a mark that comes next would join it, or REP repeat it. The pen
     /// is its own.
     fn last_printed(&mut self, side: &Side) {
+        if self.screen.joins == NO_ROOM {
+            // The cursor is where it has none, and does not wrap. But xterm.js cuts a wide character in half that stands there.
+            let row = side.grid.row(side.y);
+            return self.text(if row.get(row.cols() - 1).is_spacer() { "" } else { "日" });
+        }
         let columns = usize::from(self.screen.joins);
         if columns == 0 && side.x >= usize::from(self.screen.size.cols()) {
             // Where the cursor waits to wrap a character was printed last: what comes next is not to join it.

@@ -140,12 +140,15 @@ fn a_plain_checkpoint_takes_four_bytes_a_cell_at_most() {
 #[test]
 fn a_checkpoint_of_an_earlier_release_is_read() {
     const PACKED_ROWS: &str = "02040a000000000000080400000083011009000000000000000761207469746c6500000209687474703a2f2f612f01690000000000000000000000000000808060000a0300030000000000000000000001000101040100010001001402020800000283011009000000000000000061620102030003020300000000000000000100010104170202040841c8010600080102036c696e6b0000000000001402010a00080102037769646520e697a5e69cac00140301040008010203e3818be382992065cc81cc82050001cc8078";
+    const SAVED_ON_SCREEN: &str = "03040a000000000000080400000083011009000000000000000761207469746c6500000209687474703a2f2f612f016900000000000000000000000000008080600003830110090841c80100080102030206e3818be382990565cc81cc820a030003000000000000000000000100010104000000140106030000000000000000006162010203000302030000000000000000010001010414050207046c696e6b000000000000140708776964652002e5cb010302acce01030009070202808044032081804404010001800678";
     let mut screen = fresh(4, 10);
     feed(&mut screen, "\x1b]0;a title\x07\x1b]8;id=i;http://a/\x07\x1b[1;38;5;200mlink\x1b]8;;\x07\x1b[0;48;2;1;2;3m\x1b[K\r\nwide \u{65e5}\u{672c}\u{304b}\u{3099} e\u{301}\u{302}\r\n\x1b[m\0\u{300}x".as_bytes());
     feed(&mut screen, b"\x1b[?1049h\x1b[4:3;58;5;9m\x1b[2;3Hhidden\x1b[7m\x1b[2J\x1b[4;9Hab\x1b[?25l");
-    let checkpoint: Vec<u8> = (0..PACKED_ROWS.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&PACKED_ROWS[at..at + 2], 16).expect("hexadecimal digits"))
-        .collect();
-    assert_same(&restored(&checkpoint, &screen).inspect(), &screen.inspect(), || "earlier".to_owned());
+    for earlier in [PACKED_ROWS, SAVED_ON_SCREEN] {
+        let checkpoint: Vec<u8> = (0..earlier.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&earlier[at..at + 2], 16).expect("hexadecimal digits"))
+            .collect();
+        assert_same(&restored(&checkpoint, &screen).inspect(), &screen.inspect(), || earlier[..2].to_owned());
+    }
 }

@@ -256,6 +256,53 @@ fn the_cursor_comes_back_from_the_alternate_screen_to_where_its_row_has_gone() {
     }
 }
 
+/// The story: a phone's keyboard came and went, and what a program had saved at the screen's top came back where it never was.
+#[test]
+fn what_was_saved_comes_back_with_its_row_from_above_the_screen_and_from_below() {
+    // Rows of output, the row saved, where the cursor was left, and the row restored on the small screen and on the large one.
+    for (lines, saved, cursor, small, large) in [(40, 4, 24, 0, 3), (3, 20, 2, 13, 19), (40, 20, 24, 9, 19)] {
+        let mut screen = fresh(24, 80);
+        (0..lines).for_each(|line| feed(&mut screen, format!("{line}\r\n").as_bytes()));
+        feed(&mut screen, format!("\x1b[{saved};6H\x1b7\x1b[{cursor}H").as_bytes());
+        screen.resize(Size::new(14, 80));
+        let mut restored = screen.copy();
+        feed(&mut restored, b"\x1b8");
+        assert_eq!(restored.inspect().cursor, (5, small), "row {saved} on the small screen");
+        let checkpoint = screen.checkpoint();
+        let killed = Screen::restore(&checkpoint, screen.scrollback_memory().to_vec(), 1000);
+        for mut screen in [screen, killed.expect("a checkpoint of ours")] {
+            screen.resize(Size::new(24, 80));
+            feed(&mut screen, b"\x1b8");
+            assert_eq!(screen.inspect().cursor, (5, large), "row {saved} on the large screen");
+        }
+    }
+}
+
+#[test]
+fn what_was_saved_above_the_screen_is_on_its_first_row_once_nothing_is_above() {
+    let mut screen = fresh(24, 80);
+    (0..40).for_each(|line| feed(&mut screen, format!("{line}\r\n").as_bytes()));
+    feed(&mut screen, b"\x1b[4;6H\x1b7\x1b[24H");
+    screen.resize(Size::new(14, 80));
+    feed(&mut screen, b"\x1b[3J");
+    screen.resize(Size::new(24, 80));
+    assert_eq!(screen.inspect().saved.expect("it was saved").cursor, (5, 0));
+}
+
+/// Without autowrap a wide character at the edge has no room, and neither have its marks; nor has REP one to repeat.
+#[test]
+fn a_mark_of_a_character_that_had_no_room_has_none_after_a_snapshot_either() {
+    for after in ["\u{301}", "\u{301}\u{302}x", "\x1b[3b", "\x1b[3bx", "x\u{301}", "日"] {
+        let mut screen = fresh(2, 6);
+        feed(&mut screen, "\x1b[?7l\x1b[4habc\x1b[41mde日".as_bytes());
+        let mut other = fresh(2, 6);
+        feed(&mut other, &screen.snapshot(0));
+        feed(&mut screen, after.as_bytes());
+        feed(&mut other, after.as_bytes());
+        assert_same(&other.inspect(), &screen.inspect(), || format!("{after:?}"));
+    }
+}
+
 #[test]
 fn as_many_titles_are_kept_as_xterm_js_keeps() {
     let mut screen = fresh(2, 10);

@@ -1,6 +1,6 @@
 //! How a snapshot stays within its bound: what comes first, and what is left out of what does not fit.
 
-use super::Writer;
+use super::{Writer, saved};
 use crate::cell::{Cell, ZERO};
 use crate::row::RowRef;
 use crate::screen::{Screen, Side};
@@ -37,14 +37,16 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     pub fn snapshot(&self, scrollback_lines: u32) -> Vec<u8> {
         let (between, end) = (self.other.as_deref().map(|primary| self.to_alternate(primary)), self.end());
         let state = end.len() + between.as_ref().map_or(0, String::len);
-        let mut room = MAX_SNAPSHOT_BYTES.saturating_sub(state + CROSSING_BYTES);
+        let mut first = Writer::new(self, usize::MAX);
+        let primary = self.other.as_deref().unwrap_or(&self.side);
+        let set_aside = if first.is_saved_first(primary) { saved::FIRST_BYTES } else { 0 };
+        let mut room = MAX_SNAPSHOT_BYTES.saturating_sub(state + CROSSING_BYTES + set_aside);
         let alternate = self.other.is_some().then(|| {
             // The primary screen's rows are there, though perhaps blank.
             let most = room.saturating_sub((self.rows() + 1) * ROW_BYTES + STYLED_BYTES);
             self.part(&self.side, (false, None), MAX_SNAPSHOT_BYTES / 2, most)
         });
         room = room.saturating_sub(alternate.as_ref().map_or(0, |part| part.text.len()));
-        let primary = self.other.as_deref().unwrap_or(&self.side);
         let wanted = if alternate.is_some() { room / 2 } else { MAX_SNAPSHOT_BYTES / 2 };
         let above = scrollback_lines > 0 && self.scrollback.newest_first().next().is_some();
         let crosses = above && primary.grid.row(0).wrapped;
@@ -56,9 +58,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             let most = rows.room + CROSSING_BYTES;
             rows = self.part(primary, (lines.crosses, lines.gap), most, most);
         }
-        let mut out = lines.text;
+        first.saved_first(primary, lines.rows);
+        let mut out = first.out;
         let alternate = alternate.map(|part| part.text).unwrap_or_default();
-        let parts = [rows.text, between.unwrap_or_default(), alternate, end];
+        let parts = [lines.text, rows.text, between.unwrap_or_default(), alternate, end];
         out.reserve_exact(parts.iter().map(String::len).sum());
         parts.iter().for_each(|part| out.push_str(part));
         debug_assert!(out.len() <= MAX_SNAPSHOT_BYTES, "{} bytes", out.len());

@@ -39,6 +39,8 @@ impl Line {
 /// Lines written down, and how the screen's first row goes on with them.
 pub(super) struct Written {
     pub(super) text: String,
+    /// How many rows they take.
+    pub(super) rows: usize,
     /// The cursor waits at the end of a row, for the screen's first row to go on with it.
     pub(super) crosses: bool,
     pub(super) gap: Option<Style>,
@@ -61,7 +63,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
         let fits = self.lines_that_fit(lines, room.saturating_sub(ENDS_BYTES), links);
         let rows = self.newest_rows(fits, usize::MAX).unwrap_or_default();
-        let none = Written { text: String::new(), crosses: false, gap: None };
+        let none = Written { text: String::new(), rows: 0, crosses: false, gap: None };
         self.written(&rows, room, links).unwrap_or(none)
     }
 
@@ -129,7 +131,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             out.cross(&mut line, first.get(0).flags == WIDE);
         }
         out.pen(Style::default());
-        (whole && !out.is_full()).then_some(Written { text: out.out, crosses, gap: out.gap })
+        let rows = out.rows_begun + usize::from(crosses);
+        (whole && !out.is_full()).then_some(Written { text: out.out, rows, crosses, gap: out.gap })
     }
 }
 
@@ -202,6 +205,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Writer<'_, M> {
         if x + text.len() > line.cols {
             return false;
         }
+        self.rows_begun += usize::from(line.x == line.cols);
         self.pen(Style::default());
         self.text(text);
         line.x = x + text.len();
@@ -296,6 +300,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Writer<'_, M> {
         self.nothing(line, Next::Nothing);
         (self.gap, line.narrow) = (None, None);
         (line.x, line.nothing) = (0, 0);
+        self.rows_begun += 1;
         if self.style.bg != Color::Default {
             // The row that comes in at the bottom would take the pen's background.
             self.pen(Style::default());

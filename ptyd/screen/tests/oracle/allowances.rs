@@ -4,6 +4,8 @@
 //!
 //! - [`saved_unknown`]: xterm.js as it is keeps what DECSC saved by another row, without modes and charsets (`saved-cursor` in
 //!   `oracle/faults.mjs`). What comes of it is compared, where a program has the cursor restored.
+//! - [`saved_on_screen`], after a snapshot: no sequence says a place above the screen or below, where a resize may have brought what
+//!   DECSC saved. A snapshot has it on the nearest row, but for xterm.js as it is, with scrollback, on its own.
 //! - [`links_alike`], of xterm.js as it is in random streams: it forgets addresses when rows are erased (`links` in
 //!   `oracle/faults.mjs`), others in a terminal that was drawn anew.
 //! - [`tabs_come_back`], of xterm.js as it is in random streams: what a resize makes of tab stops that were changed (`tabs` there)
@@ -20,7 +22,7 @@
 //! - [`lines_alike`], where there are resizes: after several of them xterm.js may have kept rows of nothing that a line once had.
 //!   Held to one comparison in five hundred cuts.
 
-use ptyd_screen::State;
+use ptyd_screen::{SavedState, State};
 
 use crate::seen::{Seen, as_sgr_says, plain};
 use crate::story::Story;
@@ -28,6 +30,26 @@ use crate::story::Story;
 /// Without what is saved.
 pub fn saved_unknown(seen: &Seen) -> Seen {
     Seen { saved: String::new(), ..seen.clone() }
+}
+
+/// Whether what is saved lies above the screen or below.
+pub fn is_saved_off_screen(state: &State) -> bool {
+    let rows = state.rows.len();
+    let off = |saved: &SavedState| usize::try_from(saved.cursor.1).map_or(true, |y| y >= rows);
+    [&state.saved, &state.hidden_saved].into_iter().flatten().any(off)
+}
+
+/// Where [`is_saved_off_screen`] holds: what is saved is on the nearest row.
+pub fn saved_on_screen(seen: &Seen) -> Seen {
+    let on_screen = |saved: &str| {
+        let Some((cursor, rest)) = saved.split_once(' ') else { return saved.to_owned() };
+        let (x, y) = cursor.split_once(',').expect("column and row");
+        let y = y.parse::<isize>().expect("a number").clamp(0, seen.rows.len().cast_signed() - 1);
+        let text = format!("{x},{y} {rest}");
+        if text == "0,0 ‹› BBBB0" { "none".to_owned() } else { text }
+    };
+    let saved = seen.saved.split(" hidden ").map(on_screen).collect::<Vec<_>>().join(" hidden ");
+    Seen { saved, ..seen.clone() }
 }
 
 /// Links without their addresses.

@@ -84,10 +84,11 @@ fn check_random(from: u64, cases: usize, resizes: bool) {
         seed += 100;
     }
     println!(
-        "{} cuts, {} compared as it is to the end; {} comparisons held for lines only",
-        checker.checked, checker.unmended, checker.as_lines
+        "{} cuts, {} compared as it is to the end; {} comparisons held for lines only, {} had what was saved off the screen",
+        checker.checked, checker.unmended, checker.as_lines, checker.saved_lost
     );
-    let Checker { checked, as_lines, unmended, .. } = checker;
+    let Checker { checked, as_lines, saved_lost, unmended, .. } = checker;
+    assert!(saved_lost * 20 <= checked, "after {saved_lost} of {checked} what is saved differs");
     assert!(as_lines * 500 <= checked, "{as_lines} of {checked} held for lines only");
     let one_in = if resizes { 100 } else { 3 };
     assert!(unmended * one_in >= checked, "{unmended} of {checked} compared as it is to the end");
@@ -101,6 +102,53 @@ fn random_streams_are_the_same_in_xterm_js_after_a_snapshot_and_after_a_checkpoi
 #[test]
 fn random_streams_with_resizes_are_the_same_in_xterm_js_after_a_snapshot_and_after_a_checkpoint() {
     check_random(1_000_000, 8_000, true);
+}
+
+/// What DECSC saved goes off the screen with its row where a new size pushes that off, and comes back with it. Also where the
+/// terminal was drawn anew meanwhile, which is compared with xterm.js as it is.
+#[test]
+fn what_was_saved_comes_back_with_its_row_as_in_xterm_js() {
+    let mut stories = Vec::new();
+    for (lines, saved, cursor) in [(40, 4, 24), (3, 20, 2), (40, 20, 24), (5, 3, 9), (40, 20, 3)] {
+        for sizes in [[(14, 80), (24, 80)], [(5, 80), (30, 80)], [(24, 20), (24, 80)], [(10, 33), (24, 100)]]
+        {
+            let long = " and on".repeat(if sizes[0].1 < 80 { 7 } else { 1 });
+            let text: String = (0..lines).map(|line| format!("{line}{long}\r\n")).collect();
+            let text = format!("{text}\x1b[{saved};6H\x1b[1;32m\x1b7\x1b[m\x1b[{cursor}H");
+            stories.push(Story {
+                name: format!("row {saved} of {lines} lines, cursor {cursor}, {sizes:?}"),
+                rows: 24,
+                cols: 80,
+                steps: vec![
+                    Step::Feed(text.into_bytes()),
+                    Step::Resize(sizes[0].0, sizes[0].1),
+                    Step::Resize(sizes[1].0, sizes[1].1),
+                    Step::Feed(b"\x1b8here".to_vec()),
+                ],
+                cuts: vec![1, 2, 3],
+                without_faults: true,
+            });
+        }
+    }
+    let mut checker = Checker::new();
+    checker.check(&stories);
+    assert!(checker.saved_lost > 0 && checker.as_lines == 0, "{} {}", checker.saved_lost, checker.as_lines);
+}
+
+/// Without autowrap a wide character at the edge has no room, and neither have its marks.
+#[test]
+fn marks_of_a_character_that_had_no_room_are_the_same_in_xterm_js_after_a_snapshot() {
+    let feed = |text: &str| Step::Feed(text.as_bytes().to_vec());
+    let story = |after: &str| Story {
+        name: format!("{after:?} after a character without room"),
+        rows: 3,
+        cols: 8,
+        steps: vec![feed("\x1b[?7labcdefgh日"), feed(after)],
+        cuts: vec![1],
+        without_faults: false,
+    };
+    let mut checker = Checker::new();
+    checker.check(&["\u{301}", "\u{301}\u{302}x", "\x1b[2b", "x\u{301}", "日\u{301}"].map(story));
 }
 
 fn check_recording(name: &str) {

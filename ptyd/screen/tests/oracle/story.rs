@@ -42,7 +42,12 @@ impl Step {
 
 impl Story {
     pub fn has_resizes(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, Step::Resize(..)))
+        self.has_resizes_from(0)
+    }
+
+    /// Whether there is a resize in the steps from `step` on.
+    pub fn has_resizes_from(&self, step: usize) -> bool {
+        self.steps[step..].iter().any(|step| matches!(step, Step::Resize(..)))
     }
 
     /// Some mark stands where no character of its word is before it.
