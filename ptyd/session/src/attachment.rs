@@ -20,6 +20,7 @@ use self::taken::Taken;
 pub use self::view::View;
 use crate::holds::MOST_HOLD;
 use crate::region::Region;
+use crate::sizes::Followed;
 
 /// How long a lossless client without progress holds the program back (PROTOCOL section 6).
 pub const STALL_LIMIT: Duration = Duration::from_secs(10);
@@ -71,9 +72,9 @@ pub struct Attachment {
     /// A snapshot is due.
     snapshot: Option<SnapshotReason>,
     /// It is being drawn: of which byte, and of what size.
-    drawing: Option<(Offset, TerminalSize)>,
+    drawing: Option<(Offset, Followed)>,
     /// The size the client was told last.
-    told_size: TerminalSize,
+    told_size: Followed,
     /// Since when a lossless client has been behind without progress.
     stalled_since: Option<Instant>,
     /// Since when its client, over former attachments, has not got further than where this one began.
@@ -122,7 +123,7 @@ impl Attachment {
             holds_from_ack: attach.client_id.is_some() && attach.window.is_some(),
             snapshot: (resume == Resume::Snapshot).then_some(SnapshotReason::Attach),
             drawing: None,
-            told_size: region.size_at(cursor),
+            told_size: region.follow(cursor, 0),
             stalled_since: None,
             behind_since: None,
             in_transport: false,
@@ -137,6 +138,17 @@ impl Attachment {
             wake: None,
         };
         (attachment, resume)
+    }
+
+    /// Its client was told of so many brief sizes before it came back: of those at the place where it goes on it is told the others.
+    pub fn carry_on_sizes<M: AsRef<[u8]> + AsMut<[u8]>>(&mut self, brief: u64, region: &Region<M>) {
+        let brief = brief.min(region.brief_up_to(self.cursor));
+        self.told_size = region.follow(self.cursor, brief);
+    }
+
+    /// The size the client was told last: with the attach, at first.
+    pub fn told_size(&self) -> Followed {
+        self.told_size
     }
 
     /// The transport took `bytes`, headers and all; `all` that were handed to it, or only some.
@@ -197,7 +209,7 @@ impl Attachment {
         }
         if self.told_size != view.size_here {
             self.told_size = view.size_here;
-            return Some(Outgoing::Resized { offset: self.cursor, size: view.size_here });
+            return Some(Outgoing::Resized { offset: self.cursor, size: view.size_here.size });
         }
         let until = view.next_change.map_or(view.held.end, |at| at.min(view.held.end));
         let len = self.room(until.since(self.cursor), now).min(most as u64);
@@ -221,7 +233,7 @@ impl Attachment {
     /// The snapshot that [`Attachment::poll_send`] asked for is being drawn, of the screen as the output before `at` made it:
     /// that is held, and the client does not have it all. Nothing else is sent until it is drawn, and from there the client
     /// goes on: it holds the output from `at` on, if it holds any.
-    pub fn begin_snapshot(&mut self, at: Offset, size: TerminalSize, now: Instant) {
+    pub fn begin_snapshot(&mut self, at: Offset, size: Followed, now: Instant) {
         debug_assert!(self.snapshot.is_some(), "it asked for none");
         self.drawing = Some((at, size));
         if self.snapshot == Some(SnapshotReason::Attach) {

@@ -2,7 +2,7 @@
 //! middle of one leaves the other. Knows nothing of what is in them.
 //!
 //! ```text
-//! 0   number u64 (0 = none) | offset u64 | length u64   little-endian
+//! 0   number u64 (0 = none) | offset u64 | length u64 | brief sizes u64   little-endian
 //! 64  the checkpoint
 //! ```
 
@@ -28,6 +28,8 @@ const HEADER_BYTES: usize = 64;
 const NUMBER: usize = 0;
 const OFFSET: usize = 8;
 const LEN: usize = 16;
+/// Zero in what earlier releases kept.
+const BRIEF: usize = 24;
 /// What is given back begins at a multiple of it.
 const PAGE_BYTES: usize = 4096;
 
@@ -42,6 +44,8 @@ pub struct Checkpoints<M> {
 pub struct Checkpoint<'a> {
     /// The screen was this at this byte of the output.
     pub offset: Offset,
+    /// Brief sizes that it had followed ([`crate::sizes::Followed`]).
+    pub brief: u64,
     /// The screen.
     pub bytes: &'a [u8],
 }
@@ -55,7 +59,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Checkpoints<M> {
     }
 
     /// Keeps a checkpoint in place of the older of two. False: it is too large, and both are as they were.
-    pub fn keep(&mut self, offset: Offset, bytes: &[u8]) -> bool {
+    pub fn keep(&mut self, Checkpoint { offset, brief, bytes }: Checkpoint<'_>) -> bool {
         if bytes.len() > self.used_of_place() - HEADER_BYTES {
             return false;
         }
@@ -69,6 +73,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Checkpoints<M> {
         self.memory.as_mut()[start..start + bytes.len()].copy_from_slice(bytes);
         self.put(place, OFFSET, offset.0);
         self.put(place, LEN, bytes.len() as u64);
+        self.put(place, BRIEF, brief);
         fence();
         self.put(place, NUMBER, number);
         fence();
@@ -103,7 +108,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Checkpoints<M> {
         }
         let start = place * self.place_bytes() + HEADER_BYTES;
         let bytes = self.memory.as_ref().get(start..start + self.len_at(place))?;
-        Some(Checkpoint { offset: Offset(self.at(place, OFFSET)), bytes })
+        Some(Checkpoint { offset: Offset(self.at(place, OFFSET)), brief: self.at(place, BRIEF), bytes })
     }
 
     /// From one place to the other.
@@ -146,8 +151,9 @@ mod tests {
         let mut checkpoints = Checkpoints::new(vec![0; CHECKPOINTS_BYTES]).unwrap();
         assert_eq!(checkpoints.newest(), None);
         for number in 1..10_u64 {
-            assert!(checkpoints.keep(Offset(number), &number.to_le_bytes()));
-            let expected = Checkpoint { offset: Offset(number), bytes: &number.to_le_bytes() };
+            let expected =
+                Checkpoint { offset: Offset(number), brief: 10 * number, bytes: &number.to_le_bytes() };
+            assert!(checkpoints.keep(expected));
             assert_eq!(checkpoints.newest(), Some(expected));
             // A kill before the next one was whole: its number is not there.
             let mut memory = checkpoints.memory.clone();
@@ -161,8 +167,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_leaves_what_was_there() {
         let mut checkpoints = Checkpoints::new(vec![0; CHECKPOINTS_BYTES]).unwrap();
-        assert!(checkpoints.keep(Offset(5), b"small"));
-        assert!(!checkpoints.keep(Offset(6), &vec![1; PLACE_BYTES]));
+        assert!(checkpoints.keep(Checkpoint { offset: Offset(5), brief: 0, bytes: b"small" }));
+        assert!(!checkpoints.keep(Checkpoint { offset: Offset(6), brief: 0, bytes: &vec![1; PLACE_BYTES] }));
         assert_eq!(checkpoints.newest().map(|kept| kept.offset), Some(Offset(5)));
         assert!(Checkpoints::new(vec![0; 100]).is_none());
     }

@@ -43,6 +43,7 @@ pub use notices::Notices;
 pub use picture::{Kept, Picture, Still, keep_last_screen};
 pub use plain::plain_text;
 pub use region::{LayoutMark, Region, RegionError, knows_layout, region_bytes};
+pub use sizes::Followed;
 
 /// What PROTOCOL sections 4, 6 and 7 promise to clients, in its own numbers.
 #[cfg(test)]

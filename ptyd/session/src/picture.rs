@@ -10,9 +10,10 @@ use devpocket_shared::ids::{Offset, TerminalSize};
 use ptyd_screen::{Detail, Effect, Screen, Size};
 
 use self::shown::Shown;
-use crate::checkpoints::Checkpoints;
+use crate::checkpoints::{Checkpoint, Checkpoints};
 use crate::region::Region;
 use crate::ring::as_usize;
+use crate::sizes::Followed;
 
 pub use tombstone::keep_last_screen;
 
@@ -40,6 +41,8 @@ pub struct Picture<M> {
     screen: Shown<M>,
     /// The screen is what the output before this byte made it.
     fed: Offset,
+    /// Brief sizes followed.
+    brief: u64,
     checkpoints: Checkpoints<M>,
     /// The newest checkpoint is of this byte; none could be kept: of where the screen began.
     kept: Offset,
@@ -72,6 +75,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
         Self {
             screen: Shown::new(screen),
             fed,
+            brief: 0,
             checkpoints,
             kept: fed,
             every: region.ring_bytes() / CHECKPOINTS_PER_RING,
@@ -90,10 +94,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
         let held = region.held();
         let usable = checkpoints.newest().filter(|kept| held.start <= kept.offset && kept.offset <= held.end);
         let Some(newest) = usable else { return Self::new(region, scrollback, checkpoints) };
-        let offset = newest.offset;
+        let (offset, brief) = (newest.offset, newest.brief);
         match Screen::restore(newest.bytes, scrollback, SCROLLBACK_LINES) {
             Ok(screen) => {
                 let mut picture = Self::at(screen, offset, checkpoints, region);
+                picture.brief = brief;
                 if region.is_given_up() {
                     // A tombstone: there may be many, and mostly nobody looks.
                     picture.screen.put_away();
@@ -148,7 +153,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
 
     /// Whether there is output, or a size, that the screen has not seen.
     pub fn is_behind<R: AsRef<[u8]> + AsMut<[u8]>>(&self, region: &Region<R>) -> bool {
-        self.fed < region.held().end || screen_size(region.size_at(self.fed)) != self.screen.size()
+        let Followed { size, brief } = region.follow(self.fed, self.brief);
+        self.fed < region.held().end || brief != self.brief || screen_size(size) != self.screen.size()
     }
 
     /// The first byte that must be kept for the screen.
@@ -271,7 +277,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
         for detail in Detail::ALL {
             let screen = self.screen.get_mut(&self.checkpoints);
             let checkpoint = catch_unwind(AssertUnwindSafe(|| write_down(screen, detail)));
-            if checkpoint.is_ok_and(|checkpoint| self.checkpoints.keep(self.fed, &checkpoint)) {
+            let (offset, brief) = (self.fed, self.brief);
+            let mut keep =
+                |bytes: Vec<u8>| self.checkpoints.keep(Checkpoint { offset, brief, bytes: &bytes });
+            if checkpoint.is_ok_and(&mut keep) {
                 return if detail == Detail::Whole { Kept::Whole } else { Kept::Reduced };
             }
         }
@@ -279,9 +288,16 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
     }
 
     fn follow_size<R: AsRef<[u8]> + AsMut<[u8]>>(&mut self, region: &Region<R>) {
-        let size = screen_size(region.size_at(self.fed));
-        if size != self.screen.size() {
-            guarded(self.screen.get_mut(&self.checkpoints), |screen| screen.resize(size));
+        loop {
+            let Followed { size, brief } = region.follow(self.fed, self.brief);
+            let size = screen_size(size);
+            if size != self.screen.size() {
+                guarded(self.screen.get_mut(&self.checkpoints), |screen| screen.resize(size));
+            }
+            if brief == self.brief {
+                break;
+            }
+            self.brief = brief;
         }
     }
 
@@ -334,6 +350,15 @@ fn guarded<M: AsRef<[u8]> + AsMut<[u8]>, T>(
         screen.clear_all();
     }
     done
+}
+
+#[cfg(test)]
+impl Picture<Vec<u8>> {
+    /// The picture that the next worker makes after a kill.
+    pub(crate) fn killed<R: AsRef<[u8]> + AsMut<[u8]>>(self, region: &Region<R>) -> Self {
+        let Self { screen, checkpoints, .. } = self;
+        Self::recover(region, screen.into_scrollback(), checkpoints)
+    }
 }
 
 #[cfg(test)]

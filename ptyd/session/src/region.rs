@@ -5,6 +5,7 @@
 //! 0      magic u64 | version u64 | ring bytes u64 | fill key u64 | head u64 | claimed u64 | filled u64 | visible u64   little-endian
 //! 64     size log: count u64, then 128 entries of 16 bytes
 //! 2560   digests of half-written messages: 64 u64, see [`crate::prefix`]; 0: not noted, as in earlier releases
+//! 3072   brief sizes: count u64, then 62 entries of 16 bytes, see [`crate::sizes`]; 0: none, as in earlier releases
 //! 4080   open paste u64: the framed paste that is being written, see [`crate::open_paste`]; 0: none, as in earlier releases
 //! 4088   last activity u64, in milliseconds since the Unix epoch; 0: not noted
 //! 4096   ledger: 64 slots of 128 bytes
@@ -32,6 +33,7 @@ pub(crate) const AT_LEDGER: usize = 4096;
 pub(crate) const AT_QUERIES: usize = 12288;
 
 pub(crate) const AT_PREFIXES: usize = 2560;
+pub(crate) const AT_BRIEF: usize = 3072;
 pub(crate) const AT_PASTE: usize = 4080;
 
 /// Bytes at the beginning of a session's memory by which the size of its ring is known.

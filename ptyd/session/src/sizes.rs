@@ -1,22 +1,51 @@
-//! The terminal's sizes along the output: which size belongs to which byte. Kept in the session's memory.
+//! The terminal's sizes along the output: which size belongs to which byte, and which ones it had between two bytes before
+//! that: lines are wrapped and cut anew at each. Kept in the session's memory.
 
 use devpocket_shared::ids::{Offset, TerminalSize};
 
-use crate::region::{AT_SIZES, Region, fence};
+use crate::region::{AT_BRIEF, AT_PASTE, AT_SIZES, Region, fence};
 
-/// Size changes remembered; the oldest are forgotten first.
+/// Places where the size changes that are remembered; the oldest are forgotten first.
 pub const MAX_SIZES: u64 = 128;
+/// Brief sizes remembered, of all places: those that others replaced before there was more output. They are kept apart, so that a
+/// window that is dragged while nothing is printed has no place forgotten.
+pub const MAX_BRIEF: u64 = 62;
+/// Brief sizes of one place. Of more the last ones are as one.
+pub const MAX_BRIEF_OF_PLACE: u64 = 16;
 
 const ENTRY_BYTES: usize = 16;
 
+/// How far somebody has followed the terminal's sizes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Followed {
+    /// The size there.
+    pub size: TerminalSize,
+    /// Brief sizes that had come by then, counted from the session's start: of a place's, the later ones are still to come.
+    pub brief: u64,
+}
+
+impl From<TerminalSize> for Followed {
+    /// Before any brief one.
+    fn from(size: TerminalSize) -> Self {
+        Self { size, brief: 0 }
+    }
+}
+
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
-    /// Remembers that output from the head on belongs to `size`. A change at the very place of the one before replaces it.
+    /// Remembers that output from the head on belongs to `size`. A change at the very place of the one before replaces it, which
+    /// was a brief one then. An empty screen is the same whatever sizes it had.
     pub fn record_size(&mut self, size: TerminalSize) {
         let offset = self.held().end;
         let index = self.next_size_index();
-        let position = entry_position(index);
-        self.put(position + 8, u64::from(size.rows()) << 16 | u64::from(size.cols()));
-        self.put(position, offset.0);
+        if index < self.at(AT_SIZES) && offset > Offset(0) && !self.is_crowded(offset) {
+            let (brief, replaced) = (self.at(AT_BRIEF), self.size_entry(index).1);
+            // A kill before it is replaced leaves it at the place twice, which is as if it were once.
+            self.put_size(brief_position(brief), offset, replaced);
+            fence();
+            self.put(AT_BRIEF, brief + 1);
+            fence();
+        }
+        self.put_size(entry_position(index), offset, size);
         fence();
         self.put(AT_SIZES, index + 1);
     }
@@ -26,7 +55,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
     pub fn forgets_size(&self, since: Offset) -> bool {
         let (count, next) = (self.at(AT_SIZES), self.next_size_index());
         if next < count {
-            return next > 0;
+            let place = self.held().end;
+            let brief = self.at(AT_BRIEF);
+            let forgets_brief = brief >= MAX_BRIEF && self.brief_entry(brief - MAX_BRIEF).0 >= since;
+            return place > Offset(0) && (self.is_crowded(place) || forgets_brief);
         }
         // Of what is forgotten, the end is where the oldest one left begins.
         count >= MAX_SIZES && self.size_entry(count + 1 - MAX_SIZES).0 > since
@@ -41,6 +73,38 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
     /// The terminal's size now.
     pub fn size(&self) -> TerminalSize {
         self.at(AT_SIZES).checked_sub(1).map_or(TerminalSize::DEFAULT, |last| self.size_entry(last).1)
+    }
+
+    /// The size that comes next at `offset` for whom has followed `brief` brief ones; there are no more: the one that the byte there
+    /// belongs to.
+    pub fn follow(&self, offset: Offset, brief: u64) -> Followed {
+        let to_come = self.remembered_brief().start.max(brief)..self.at(AT_BRIEF);
+        for index in to_come {
+            let (at, size) = self.brief_entry(index);
+            if at == offset {
+                return Followed { size, brief: index + 1 };
+            }
+        }
+        Followed { size: self.size_at(offset), brief }
+    }
+
+    /// The same for whom was told a size that has become a brief one since.
+    pub fn follow_on(&self, offset: Offset, told: Followed) -> Followed {
+        let next = self.follow(offset, told.brief);
+        // Each differs from the one before.
+        let is_told = next.brief > told.brief && next.size == told.size;
+        if is_told { self.follow(offset, next.brief) } else { next }
+    }
+
+    /// How many brief sizes had come when there was more output than up to `offset`.
+    pub fn brief_up_to(&self, offset: Offset) -> u64 {
+        let beyond = |index: &u64| self.brief_entry(*index).0 > offset;
+        self.remembered_brief().find(beyond).unwrap_or(self.at(AT_BRIEF))
+    }
+
+    /// The size now, for whom has followed all that there were.
+    pub fn followed_to_end(&self) -> Followed {
+        Followed { size: self.size(), brief: self.at(AT_BRIEF) }
     }
 
     /// The size that the byte at `offset` belongs to; the oldest one remembered, if it lies before that.
@@ -74,8 +138,31 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         last.unwrap_or(count)
     }
 
+    /// Whether as many brief sizes as may be are of this place, where the newest ones are of.
+    fn is_crowded(&self, place: Offset) -> bool {
+        let of_place = self.remembered_brief().rev().take_while(|index| self.brief_entry(*index).0 == place);
+        of_place.count() as u64 >= MAX_BRIEF_OF_PLACE
+    }
+
+    fn remembered_brief(&self) -> std::ops::Range<u64> {
+        let count = self.at(AT_BRIEF);
+        count.saturating_sub(MAX_BRIEF)..count
+    }
+
+    fn brief_entry(&self, index: u64) -> (Offset, TerminalSize) {
+        self.size_in(brief_position(index))
+    }
+
     fn size_entry(&self, index: u64) -> (Offset, TerminalSize) {
-        let position = entry_position(index);
+        self.size_in(entry_position(index))
+    }
+
+    fn put_size(&mut self, position: usize, offset: Offset, size: TerminalSize) {
+        self.put(position + 8, u64::from(size.rows()) << 16 | u64::from(size.cols()));
+        self.put(position, offset.0);
+    }
+
+    fn size_in(&self, position: usize) -> (Offset, TerminalSize) {
         let packed = self.at(position + 8);
         let side = |value: u64| u16::try_from(value & 0xFFFF).unwrap_or(0);
         let size = TerminalSize::new(side(packed >> 16), side(packed)).unwrap_or(TerminalSize::DEFAULT);
@@ -87,74 +174,14 @@ fn entry_position(index: u64) -> usize {
     AT_SIZES + 16 + crate::ring::as_usize(index % MAX_SIZES) * ENTRY_BYTES
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::region::{MIN_RING_BYTES, region_bytes};
-    use crate::ring::as_usize;
-
-    #[test]
-    fn every_byte_has_the_size_it_was_printed_at() {
-        let mut region =
-            Region::create(vec![0; as_usize(region_bytes(MIN_RING_BYTES))], 1, TerminalSize::DEFAULT)
-                .unwrap();
-        let (small, large) = (TerminalSize::new(5, 6).unwrap(), TerminalSize::new(50, 60).unwrap());
-        region.commit(10);
-        region.show_all();
-        region.record_size(large);
-        region.record_size(small);
-        region.commit(10);
-        region.show_all();
-        region.record_size(large);
-        assert_eq!(region.size_at(Offset(9)), TerminalSize::DEFAULT);
-        assert_eq!(region.size_at(Offset(10)), small);
-        assert_eq!(region.next_size_change(Offset(0)), Some(Offset(10)));
-        assert_eq!(region.next_size_change(Offset(10)), Some(Offset(20)));
-        assert_eq!(region.next_size_change(Offset(20)), None);
-        assert_eq!(region.size(), large);
-    }
-
-    #[test]
-    fn a_size_that_a_screen_needs_is_not_forgotten_before_there_is_a_checkpoint() {
-        let len = as_usize(region_bytes(MIN_RING_BYTES));
-        let mut region = Region::create(vec![0; len], 1, TerminalSize::DEFAULT).unwrap();
-        let size = |cols| TerminalSize::new(10, cols).unwrap();
-        assert!(!region.forgets_size(Offset(0)));
-        region.record_size(size(1));
-        assert_eq!(
-            (region.forgets_size(Offset(0)), region.sizes_known_from()),
-            (false, Offset(0)),
-            "nothing is on it"
-        );
-        for at in 1..MAX_SIZES {
-            region.commit(1);
-            region.show_all();
-            assert!(!region.forgets_size(Offset(0)), "change {at}");
-            region.record_size(size(2));
-            assert!(region.forgets_size(Offset(at)), "one more would stand in its place");
-        }
-        region.commit(1);
-        region.show_all();
-        assert_eq!(region.sizes_known_from(), Offset(0));
-        assert!(region.forgets_size(Offset(0)) && !region.forgets_size(Offset(1)));
-        region.record_size(size(3));
-        assert_eq!(region.sizes_known_from(), Offset(1));
-    }
-
-    #[test]
-    fn the_oldest_changes_are_forgotten_first() {
-        let mut region =
-            Region::create(vec![0; as_usize(region_bytes(MIN_RING_BYTES))], 1, TerminalSize::DEFAULT)
-                .unwrap();
-        region.note_active(7);
-        for cols in 1..=500 {
-            region.commit(1);
-            region.show_all();
-            region.record_size(TerminalSize::new(10, cols).unwrap());
-        }
-        assert_eq!(region.size().cols(), 500);
-        assert_eq!(region.size_at(Offset(450)).cols(), 450);
-        assert_eq!(region.size_at(Offset(0)).cols(), 373);
-        assert_eq!(region.active_at_ms(), Some(7), "the log keeps to its place");
-    }
+fn brief_position(index: u64) -> usize {
+    AT_BRIEF + 8 + crate::ring::as_usize(index % MAX_BRIEF) * ENTRY_BYTES
 }
+
+const _: () = assert!(
+    AT_BRIEF + 8 + crate::ring::as_usize(MAX_BRIEF) * ENTRY_BYTES <= AT_PASTE,
+    "there is room for them"
+);
+
+#[cfg(test)]
+mod tests;

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use devpocket_shared::ids::{TerminalSize, UserId};
+use devpocket_shared::ids::UserId;
 use ptyd_screen::{History, MAX_SNAPSHOT_BYTES};
-use ptyd_session::Still;
+use ptyd_session::{Followed, Still};
 use tokio::sync::{oneshot, watch};
 
 use self::drawn::MAX_ALONE_BYTES;
@@ -243,7 +243,7 @@ impl Drop for Lease {
 #[derive(Debug)]
 pub(crate) struct Sketch {
     pub(crate) still: Still,
-    pub(crate) size: TerminalSize,
+    pub(crate) size: Followed,
     /// Lines above the screen.
     pub(crate) lines: u32,
     pub(crate) turn: Turn,

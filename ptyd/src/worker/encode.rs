@@ -79,7 +79,7 @@ pub(crate) fn encode_due(
     put_uncertain(&mut shared, number, told, to)?;
     put_echo(&shared, attachment, told, to)?;
     while to.len() < GATHER_BYTES || turn.is_some() {
-        let view = shared.region.view(attachment.cursor());
+        let view = shared.region.view(attachment.cursor(), attachment.told_size());
         let room = GATHER_BYTES.saturating_sub(to.len());
         let Some(outgoing) = attachment.poll_send(&view, room, now()) else { break };
         match outgoing {
@@ -89,10 +89,14 @@ pub(crate) fn encode_due(
                 to.put_slice(first);
                 to.put_slice(second);
             }
-            Outgoing::Resized { offset, size } => frame::put_control(to, &ToApi::Resized { offset, size })?,
+            Outgoing::Resized { offset, size } => {
+                note_told_size(&mut shared, told.slot, attachment);
+                frame::put_control(to, &ToApi::Resized { offset, size })?;
+            }
             Outgoing::Snapshot(reason) => match snapshot(&mut shared, attachment, told, &mut turn, reason) {
                 // One frame of it travels with what is there already.
                 Some(Next::Sends(mut parts)) => {
+                    note_told_size(&mut shared, told.slot, attachment);
                     let more = parts.put_next(to)?;
                     if more {
                         next = Next::Sends(parts);
@@ -155,7 +159,7 @@ fn snapshot(
     }
     // It is of the end of the output, where the attachment goes on.
     shared.feed(usize::MAX);
-    let (at, size) = (shared.picture.fed(), shared.region.size());
+    let (at, size) = (shared.picture.fed(), shared.region.followed_to_end());
     if turn.is_none() && is_small(shared) {
         let bytes = shared.picture.draw(|screen| screen.snapshot(lines)).unwrap_or_default();
         // What it came to is only known now; what is more than was thought has to have room, too.
@@ -190,7 +194,7 @@ fn take_all(
 /// Takes the snapshot that was drawn; none if what it would have replaced is sent.
 fn take(shared: &Shared, attachment: &mut Attachment, parts: Parts) -> Option<Next> {
     attachment.begin_snapshot(parts.at, parts.size, now());
-    let view = shared.region.view(attachment.cursor());
+    let view = shared.region.view(attachment.cursor(), attachment.told_size());
     attachment.take_snapshot(&view, parts.len(), now()).then(|| {
         numbers::snapshot_sent(parts.reason);
         Next::Sends(parts)
@@ -210,12 +214,20 @@ pub(crate) fn take_drawn(
     let reason = attachment.due_snapshot()?;
     let taken = drawn.read(reason, now()).and_then(|parts| take(&shared, attachment, parts));
     shared.note_hold(number, told.slot, attachment);
+    note_told_size(&mut shared, told.slot, attachment);
     drop(shared);
     session.work.notify_one();
     session.publish();
     match taken {
         Some(Next::Sends(parts)) => Some(parts),
         Some(_) | None => None,
+    }
+}
+
+/// Notes how far the client has followed the terminal's sizes, for when it comes back.
+fn note_told_size(shared: &mut Shared, slot: Option<Slot>, attachment: &Attachment) {
+    if let Some(slot) = slot {
+        shared.region.note_told_brief(slot, attachment.told_size().brief);
     }
 }
 

@@ -291,7 +291,12 @@ impl Session {
         let number = shared.next_attachment;
         shared.next_attachment += 1;
         let (mut attachment, resume) = Attachment::new(attach, &shared.region, fresh);
-        let behind = known.filter(|_| resume == Resume::Replay);
+        let replayed = slot.filter(|_| resume == Resume::Replay);
+        if let Some(slot) = replayed {
+            attachment.carry_on_sizes(shared.region.told_brief(slot), &shared.region);
+            shared.region.note_told_brief(slot, attachment.told_size().brief);
+        }
+        let behind = known.and(replayed);
         if let Some(since) = behind.and_then(|slot| shared.holds.behind_since(slot, attachment.cursor())) {
             attachment.carry_on(since, now);
         }
@@ -341,7 +346,7 @@ impl Session {
             input_uncertain,
             window: attachment.window(),
             size: match resume {
-                Resume::Fresh | Resume::Replay => shared.region.size_at(attachment.cursor()),
+                Resume::Fresh | Resume::Replay => attachment.told_size().size,
                 Resume::Snapshot => shared.region.size(),
             },
         };

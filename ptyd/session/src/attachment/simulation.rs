@@ -276,9 +276,9 @@ impl Simulation {
     fn view(&self) -> View {
         View {
             held: Offset(self.oldest)..Offset(self.printed),
-            size_here: TerminalSize::DEFAULT,
+            size_here: TerminalSize::DEFAULT.into(),
             next_change: None,
-            size_now: TerminalSize::DEFAULT,
+            size_now: TerminalSize::DEFAULT.into(),
         }
     }
 }

@@ -15,7 +15,7 @@ fn an_offset_that_is_held_is_replayed_and_any_other_gets_a_snapshot() {
         let attach = Attach { offset: offset.map(Offset), ..plain() };
         let (mut attachment, resume) = Attachment::new(&attach, &region, false);
         assert_eq!(resume, expected, "attach at {offset:?}");
-        let view = region.view(attachment.cursor());
+        let view = region.view(attachment.cursor(), attachment.told_size());
         let outgoing = attachment.poll_send(&view, 100, t0());
         if let Some(Outgoing::Snapshot(_)) = outgoing {
             assert!(attachment.take_snapshot(&view, 1 << 20, t0()), "one that just came gets it at any size");
@@ -216,9 +216,9 @@ fn a_client_whose_bytes_are_gone_gets_a_snapshot() {
 fn a_change_of_size_is_told_at_its_place_in_the_stream() {
     let mut phone = fresh(&plain());
     let size = TerminalSize::new(10, 20).unwrap();
-    let before = View { next_change: Some(Offset(300)), size_now: size, ..held(0..1000) };
+    let before = View { next_change: Some(Offset(300)), size_now: size.into(), ..held(0..1000) };
     assert_eq!(phone.poll_send(&before, 1000, t0()), output(0, 300));
-    let after = View { size_here: size, size_now: size, ..held(0..1000) };
+    let after = View { size_here: size.into(), size_now: size.into(), ..held(0..1000) };
     assert_eq!(phone.poll_send(&after, 1000, t0()), Some(Outgoing::Resized { offset: Offset(300), size }));
     assert_eq!(phone.poll_send(&after, 1000, t0()), output(300, 700));
     assert_eq!(phone.poll_send(&after, 1000, t0()), None);
@@ -242,7 +242,7 @@ proptest! {
                     region.commit(len);
                     region.show_all();
                 }
-                1 => match attachment.poll_send(&region.view(attachment.cursor()), 1 + amount as usize, t0()) {
+                1 => match attachment.poll_send(&region.view(attachment.cursor(), attachment.told_size()), 1 + amount as usize, t0()) {
                     Some(Outgoing::Output { offset, len }) => {
                         prop_assert_eq!(offset.0, received);
                         received += len as u64;
@@ -309,7 +309,7 @@ fn output_goes_on_from_where_the_drawing_of_a_snapshot_was_begun() {
         assert_eq!(phone.poll_send(&held(0..5000), 5000, t0()), asks);
         assert_eq!(phone.hold(), None, "as long as it waits for its turn, the program goes on");
         assert_eq!(phone.poll_send(&held(0..6000), 5000, t0()), asks);
-        phone.begin_snapshot(Offset(6000), TerminalSize::DEFAULT, t0());
+        phone.begin_snapshot(Offset(6000), TerminalSize::DEFAULT.into(), t0());
         assert_eq!(phone.hold(), Some(Offset(6000)));
         // Something else is written meanwhile, and it acknowledges what it cannot have seen.
         phone.handle_written(100, true, t0());
@@ -327,7 +327,7 @@ fn output_goes_on_from_where_the_drawing_of_a_snapshot_was_begun() {
 fn a_drawing_that_does_not_end_holds_the_program_for_ten_seconds_only() {
     let mut phone = Attachment::new(&windowed(10_000), &region_after(0), false).0;
     phone.poll_send(&held(0..5000), 5000, t0());
-    phone.begin_snapshot(Offset(5000), TerminalSize::DEFAULT, t0());
+    phone.begin_snapshot(Offset(5000), TerminalSize::DEFAULT.into(), t0());
     phone.handle_written(100, true, t0());
     assert_eq!(phone.poll_timeout(), Some(t0() + STALL_LIMIT));
     phone.handle_timeout(t0() + STALL_LIMIT);
@@ -338,7 +338,7 @@ fn a_drawing_that_does_not_end_holds_the_program_for_ten_seconds_only() {
 fn a_realtime_client_whose_output_is_gone_when_its_snapshot_is_drawn_gets_another() {
     let mut phone = Attachment::new(&plain(), &region_after(0), false).0;
     phone.poll_send(&held(0..5000), 5000, t0());
-    phone.begin_snapshot(Offset(5000), TerminalSize::DEFAULT, t0());
+    phone.begin_snapshot(Offset(5000), TerminalSize::DEFAULT.into(), t0());
     assert_eq!(phone.hold(), None);
     let gone = held(7000..9000);
     assert!(phone.take_snapshot(&gone, 100_000, t0()), "it has the lines above the screen");
@@ -353,9 +353,9 @@ fn a_realtime_client_whose_output_is_gone_when_its_snapshot_is_drawn_gets_anothe
 fn a_size_that_changed_while_a_snapshot_was_drawn_is_told_after_it() {
     let mut phone = Attachment::new(&plain(), &region_after(0), false).0;
     phone.poll_send(&held(0..5000), 5000, t0());
-    phone.begin_snapshot(Offset(5000), TerminalSize::DEFAULT, t0());
+    phone.begin_snapshot(Offset(5000), TerminalSize::DEFAULT.into(), t0());
     let size = TerminalSize::new(10, 20).unwrap();
-    let changed = View { size_here: size, size_now: size, ..held(0..6000) };
+    let changed = View { size_here: size.into(), size_now: size.into(), ..held(0..6000) };
     assert!(phone.take_snapshot(&changed, 100_000, t0()));
     let resized = Some(Outgoing::Resized { offset: Offset(5000), size });
     assert_eq!(phone.poll_send(&changed, 5000, t0()), resized);
@@ -375,9 +375,9 @@ fn gets_snapshot(phone: &mut Attachment, view: &View, now: Instant) -> bool {
 fn held(range: Range<u64>) -> View {
     View {
         held: Offset(range.start)..Offset(range.end),
-        size_here: TerminalSize::DEFAULT,
+        size_here: TerminalSize::DEFAULT.into(),
         next_change: None,
-        size_now: TerminalSize::DEFAULT,
+        size_now: TerminalSize::DEFAULT.into(),
     }
 }
 

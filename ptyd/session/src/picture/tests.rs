@@ -52,8 +52,7 @@ impl Session {
     fn killed(self) -> Self {
         let len = as_usize(region_bytes(RING_BYTES));
         let region = Region::recover(self.region.bytes(0..len).to_vec()).unwrap();
-        let Picture { screen, checkpoints, .. } = self.picture;
-        let picture = Picture::recover(&region, screen.into_scrollback(), checkpoints);
+        let picture = self.picture.killed(&region);
         let mut session = Self { cutter: Cutter::recover(&region), region, picture };
         session.cutter.cut(&mut session.region, Overflow::Drop);
         session

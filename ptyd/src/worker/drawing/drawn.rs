@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use devpocket_shared::ids::{Offset, TerminalSize, UserId};
+use devpocket_shared::ids::{Offset, UserId};
 use devpocket_shared::wire::SnapshotReason;
 use devpocket_shared::wire::frame::{self, FrameError, MAX_OUTPUT_BYTES, SnapshotHeader};
+use ptyd_session::Followed;
 
 use super::reading::Reading;
 use super::room::Wanted;
@@ -28,7 +29,7 @@ const ANEW: &[u8] = b"\x1bc\x1b[3J";
 pub(crate) struct Drawn {
     /// It is of the screen as the output before this byte made it.
     pub(crate) at: Offset,
-    pub(crate) size: TerminalSize,
+    pub(crate) size: Followed,
     /// Lines above the screen that were asked for.
     pub(crate) lines: u32,
     len: usize,
@@ -81,7 +82,7 @@ pub(crate) enum Kept {
 
 impl Drawn {
     /// A small one.
-    pub(crate) fn small(bytes: Vec<u8>, at: Offset, size: TerminalSize, lines: u32) -> Self {
+    pub(crate) fn small(bytes: Vec<u8>, at: Offset, size: Followed, lines: u32) -> Self {
         let bytes = Bytes::from(bytes);
         let starts = (0..bytes.len().max(1)).step_by(MAX_OUTPUT_BYTES);
         let part = |start: usize| bytes.slice(start..bytes.len().min(start + MAX_OUTPUT_BYTES));
@@ -95,7 +96,7 @@ impl Drawn {
         alone: Option<Vec<u8>>,
         mut lease: Lease,
         at: Offset,
-        size: TerminalSize,
+        size: Followed,
         lines: u32,
     ) -> Self {
         let alone = alone.map(|alone| [ANEW, &alone].concat()).filter(|alone| alone.len() <= MAX_ALONE_BYTES);
@@ -189,7 +190,7 @@ pub(crate) struct Parts {
     pub(crate) reason: SnapshotReason,
     /// See [`Drawn`].
     pub(crate) at: Offset,
-    pub(crate) size: TerminalSize,
+    pub(crate) size: Followed,
     /// Bytes put out of the source.
     sent: usize,
     pub(super) reading: Reading,
@@ -234,7 +235,7 @@ impl Parts {
         };
         self.sent += part.len();
         let more = self.sent < self.len();
-        let header = SnapshotHeader { offset: self.at, size: self.size, reason: self.reason, more };
+        let header = SnapshotHeader { offset: self.at, size: self.size.size, reason: self.reason, more };
         frame::put_snapshot(to, header, &part);
         Ok(more)
     }

@@ -1,7 +1,7 @@
 //! Many readers of many owners, each at a rate of its own, on a paused clock: nobody waits long for what others hold.
 
 use bytes::BytesMut;
-use devpocket_shared::ids::Offset;
+use devpocket_shared::ids::{Offset, TerminalSize};
 use devpocket_shared::wire::SnapshotReason;
 use proptest::prelude::*;
 use tokio::time::{Instant, advance};
@@ -46,7 +46,7 @@ fn draw(turn: Turn) -> Parts {
     let Turn { right, lease } = turn;
     drop(right);
     let alone = Some(b"the screen".to_vec());
-    let drawn = Drawn::large(&vec![b'x'; LARGE], alone, lease, Offset(0), TerminalSize::DEFAULT, 100);
+    let drawn = Drawn::large(&vec![b'x'; LARGE], alone, lease, Offset(0), TerminalSize::DEFAULT.into(), 100);
     Arc::new(drawn).read(SnapshotReason::Attach, now()).expect("it is whole")
 }
 

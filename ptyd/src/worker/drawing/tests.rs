@@ -1,7 +1,7 @@
 //! Snapshots, their memory and their readers, on a paused clock.
 
 use bytes::BytesMut;
-use devpocket_shared::ids::Offset;
+use devpocket_shared::ids::{Offset, TerminalSize};
 use devpocket_shared::wire::SnapshotReason;
 use devpocket_shared::wire::frame::{Frame, MAX_OUTPUT_BYTES};
 use ptyd_screen::{Screen, Size};
@@ -36,7 +36,7 @@ async fn drawn(drawings: &Drawings, number: u128, bytes: &[u8], alone: Option<&[
         panic!("there is no room for {number}");
     };
     drop(right);
-    let size = TerminalSize::DEFAULT;
+    let size = TerminalSize::DEFAULT.into();
     Arc::new(Drawn::large(bytes, alone.map(<[u8]>::to_vec), lease, Offset(7), size, 100))
 }
 
@@ -78,7 +78,7 @@ async fn the_parts_of_a_snapshot_are_all_of_it_and_only_the_last_says_so() {
     }
     // The story: a small one that came to more than a frame holds was sent as one, and cut the client off at every attach.
     for bytes in [0, 1, 100, MAX_OUTPUT_BYTES, MAX_OUTPUT_BYTES + 1, MAX_SMALL_BYTES] {
-        let small = Arc::new(Drawn::small(pattern(bytes), Offset(7), TerminalSize::DEFAULT, 0));
+        let small = Arc::new(Drawn::small(pattern(bytes), Offset(7), TerminalSize::DEFAULT.into(), 0));
         assert_eq!(rest(&mut read(&small)), pattern(bytes), "{bytes} bytes");
         assert_eq!(read(&small).room_due(), None, "it takes none of the room");
     }
@@ -268,7 +268,8 @@ async fn a_screen_that_is_not_large_is_kept_by_who_takes_anything_of_it() {
         panic!("no room")
     };
     drop(right);
-    let screen = Arc::new(Drawn::large(&pattern(200_000), None, lease, Offset(7), TerminalSize::DEFAULT, 0));
+    let screen =
+        Arc::new(Drawn::large(&pattern(200_000), None, lease, Offset(7), TerminalSize::DEFAULT.into(), 0));
     let mut reader = read(&screen);
     let _others = [fill(&drawings, 1, MOST - 1, None).await, fill(&drawings, 2, SHARE, None).await];
     let _waiting = [wait(&drawings, 3), wait(&drawings, 3)];

@@ -71,7 +71,7 @@ impl Shared {
         let newest = reason != SnapshotReason::Lagged;
         let drawn = self.drawn.upgrade().filter(|drawn| {
             let held = held.start <= drawn.at && (newest || drawn.at == held.end);
-            let sized = self.region.size_at(drawn.at) == drawn.size
+            let sized = self.region.follow(drawn.at, drawn.size.brief) == drawn.size
                 && self.region.sizes_known_from() <= drawn.at
                 && self.region.next_size_change(drawn.at).is_none();
             held && sized && drawn.lines == lines && cursor <= drawn.at
