@@ -11,20 +11,22 @@ use crate::links::{self, MAX_LINKS};
 use crate::modes::{Modes, Mouse, MouseEncoding};
 use crate::row::Row;
 use crate::screen::{MAX_KEYBOARD_STACK, MAX_TITLES, Saved, Screen, Side};
-use crate::scrollback::{Position, Record, Scrollback, put_style, put_varint, take_style, take_varint};
+use crate::scrollback::{
+    Position, Record, Scrollback, Widths, put_style, put_varint, take_style, take_varint,
+};
 use crate::size::Size;
 use crate::style::Style;
 use crate::tabs::Tabs;
 
 const VERSION: u8 = 4;
-/// Of releases that kept what DECSC saved on the screen: theirs are read too.
+/// Of releases that kept what DECSC saved on the screen, and no widths: theirs are read too.
 const VERSION_OF_SAVED_ON_SCREEN: u8 = 3;
 /// Of releases that packed each row for itself, as scrollback does: theirs are read too.
 const VERSION_OF_PACKED_ROWS: u8 = 2;
 /// Titles that earlier releases kept: of more than there are now the newest stay.
 const TITLES_THERE_WERE: usize = 16;
-/// Titles and directory, colours, modes and all that is smaller, of both screens.
-const MOST_BESIDE_ROWS_BYTES: usize = 64 << 10;
+/// Titles and directory, colours, modes, widths and all that is smaller, of both screens.
+const MOST_BESIDE_ROWS_BYTES: usize = 80 << 10;
 /// Modes as bits, in this order; appended to, never changed. The last is not known to [`Modes`], and never set.
 const MODES: [u16; 14] = [1, 5, 6, 7, 12, 25, 45, 66, 1004, 1007, 2004, 2026, 2027, 2031];
 
@@ -106,6 +108,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         {
             put_varint(&mut to, number);
         }
+        let widths = if position.rows > 0 { self.scrollback.widths.list() } else { &[] };
+        put_varint(&mut to, widths.len() as u64);
+        for (end, cols) in widths {
+            put_varint(&mut to, position.end.saturating_sub(*end));
+            put_varint(&mut to, u64::from(*cols));
+        }
         put_modes(&mut to, &self.modes);
         put_style(&mut to, &detail.of(self.pen));
         put_charsets(&mut to, self.charsets);
@@ -148,9 +156,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     pub fn restore(checkpoint: &[u8], scrollback: M, max_lines: u32) -> Result<Self, RestoreError<M>> {
         let mut screen = Self::new(Size::new(1, 2), scrollback, max_lines);
         match screen.take(checkpoint) {
-            Some(position) => {
+            Some((position, widths)) => {
                 let memory = screen.scrollback.into_memory();
-                screen.scrollback = Scrollback::restore(memory, max_lines, position);
+                screen.scrollback = Scrollback::restore(memory, max_lines, position, widths);
                 Ok(screen)
             }
             None => Err(RestoreError { scrollback: screen.into_scrollback() }),
@@ -158,7 +166,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     }
 
     /// Reads what was written; none: it cannot have been written by [`Screen::checkpoint`].
-    fn take(&mut self, checkpoint: &[u8]) -> Option<Position> {
+    fn take(&mut self, checkpoint: &[u8]) -> Option<(Position, Widths)> {
         let mut from = Reader(checkpoint);
         let version = from.byte()?;
         if !(VERSION_OF_PACKED_ROWS..=VERSION).contains(&version) {
@@ -180,6 +188,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             rows: u32::try_from(from.number()?).ok()?,
             lines_dropped: from.number()?,
             lines: from.number()?,
+        };
+        let widths = match version {
+            VERSION_OF_PACKED_ROWS | VERSION_OF_SAVED_ON_SCREEN => Widths::default(),
+            _ => take_widths(&mut from, position)?,
         };
         self.modes = take_modes(&mut from)?;
         let pen = from.style();
@@ -220,7 +232,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             return None;
         }
         self.set_pen(pen);
-        from.0.is_empty().then_some(position)
+        from.0.is_empty().then_some((position, widths))
     }
 
     /// `tables`: none where each row is packed for itself.
@@ -290,6 +302,15 @@ fn put_side(to: &mut Vec<u8>, side: &Side, writer: &mut Writer<'_>) {
     to.extend(side.tabs.bytes());
     put_varint(to, side.grid.len() as u64);
     side.grid.rows().for_each(|row| writer.put_row(row, to));
+}
+
+/// Widths, whose places are counted from the end of the rows.
+fn take_widths(from: &mut Reader<'_>, position: Position) -> Option<Widths> {
+    let mut list = Vec::new();
+    for _ in 0..from.count(1000)? {
+        list.push((position.end.checked_sub(from.number()?)?, from.short()?));
+    }
+    Widths::from_list(list)
 }
 
 /// What was saved; `row` reads its row.

@@ -34,7 +34,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let mut rows: Vec<Record> = Vec::new();
         let screen = self.other.as_deref().unwrap_or(&self.side).grid.row(0);
         let mut wide_follows = screen.wrapped && screen.get(0).flags == WIDE;
-        for record in self.scrollback.newest_first() {
+        for record in self.rows_above() {
             let begins = !record.wrapped();
             if number <= end {
                 rows.push(record);

@@ -134,6 +134,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                 saved.y = last;
             }
         }
+        self.scrollback.note_taken_back();
+        if cols != old_cols {
+            self.scrollback.note_width(new.cols());
+        }
         for at in 0..buffer.above {
             let goes_on = buffer.lines.get(at + 1).is_some_and(|next| next.wrapped);
             self.pack(buffer.lines[at].as_ref(), goes_on);
@@ -152,7 +156,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// Whether some line above the rows at hand takes several rows of `cols` columns.
     fn wraps_above(&self, cols: usize) -> bool {
-        self.scrollback.newest_first().any(|record| record.wrapped() || record.shape().printed > cols)
+        self.scrollback.newest_first(false).any(|record| record.wrapped() || record.shape().printed > cols)
     }
 
     /// Whether there is a row above the screen; takes a line back from the scrollback if need be.
@@ -163,7 +167,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// Takes the newest line back from the scrollback, wrapped for `cols` columns. False: there is none.
     fn take_back(&mut self, buffer: &mut Buffer, cols: usize) -> bool {
         let mut rows = Vec::new();
-        while let Some(record) = self.scrollback.pop() {
+        let first_goes_on = buffer.lines.front().is_some_and(|row| row.wrapped);
+        while let Some(record) = self.scrollback.take_back(first_goes_on || !rows.is_empty()) {
             let begins = !record.wrapped();
             rows.push(record);
             if begins || rows.len() >= MAX_ROWS_OF_LINE {

@@ -12,7 +12,7 @@ use crate::links::Links;
 use crate::modes::Modes;
 use crate::parser::{Event, Parser, Usual};
 use crate::row::{Row, RowRef};
-use crate::scrollback::Scrollback;
+use crate::scrollback::{Record, Scrollback};
 use crate::size::Size;
 use crate::style::Style;
 use crate::styles::Styles;
@@ -390,6 +390,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// Gives its memory back.
     pub fn into_scrollback(self) -> M {
         self.scrollback.into_memory()
+    }
+
+    /// Rows above the screen, from the newest to the oldest.
+    pub(crate) fn rows_above(&self) -> impl Iterator<Item = Record> + '_ {
+        let primary = self.other.as_deref().unwrap_or(&self.side);
+        self.scrollback.newest_first(primary.grid.row(0).wrapped)
     }
 
     pub(crate) fn rows(&self) -> usize {

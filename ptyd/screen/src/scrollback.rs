@@ -7,10 +7,12 @@
 //! In the text a NUL is a place where nothing was printed, and U+0001 stands before a mark without a base.
 
 mod record;
+mod widths;
 
 pub(crate) use record::{
     PackedCell, Record, Shape, encode, encode_text_with_runs, put_style, put_varint, take_style, take_varint,
 };
+pub(crate) use widths::Widths;
 
 /// What keeps a record whole beside its body: both lengths and the flags.
 const FRAME_BYTES: usize = 5;
@@ -26,6 +28,7 @@ pub(crate) struct Scrollback<M> {
     memory: M,
     max_rows: u32,
     pub(crate) position: Position,
+    pub(crate) widths: Widths,
     /// The end when the position was written down last, and the lowest one since.
     noted_end: u64,
     low: u64,
@@ -53,13 +56,15 @@ impl Position {
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
     pub(crate) fn new(memory: M, max_rows: u32) -> Self {
-        Self { memory, max_rows, position: Position::default(), noted_end: 0, low: 0 }
+        let (position, widths) = (Position::default(), Widths::default());
+        Self { memory, max_rows, position, widths, noted_end: 0, low: 0 }
     }
 
     /// Goes on with what lies in the memory. Rows that were appended since, in place of the oldest, are to be appended again: what
     /// is left is what they leave.
-    pub(crate) fn restore(memory: M, max_rows: u32, position: Position) -> Self {
-        let mut scrollback = Self { memory, max_rows, position, noted_end: position.end, low: position.end };
+    pub(crate) fn restore(memory: M, max_rows: u32, position: Position, widths: Widths) -> Self {
+        let (noted_end, low) = (position.end, position.end);
+        let mut scrollback = Self { memory, max_rows, position, widths, noted_end, low };
         let room = scrollback.capacity();
         if position.start > position.end || position.end - position.start > room {
             scrollback.clear();
@@ -73,7 +78,15 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
         let Position { start, end, .. } = self.position;
         let memory = if start < end { self.read(start, crate::as_usize(end - start)) } else { Vec::new() };
         let position = Position { start: 0, end: end - start, ..self.position };
-        Scrollback { memory, max_rows: self.max_rows, position, noted_end: position.end, low: position.end }
+        let (noted_end, low) = (position.end, position.end);
+        Scrollback {
+            memory,
+            max_rows: self.max_rows,
+            position,
+            widths: self.widths.moved(start),
+            noted_end,
+            low,
+        }
     }
 
     pub(crate) fn memory(&self) -> &[u8] {
@@ -102,6 +115,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
     /// Drops all rows; line numbers go on.
     pub(crate) fn clear(&mut self) {
         self.position = self.position.without_rows();
+        self.widths = Widths::default();
     }
 
     /// Appends a row's body, with its flags in front.
@@ -134,8 +148,29 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
         self.position.lines += u64::from(body.first().is_some_and(|flags| flags & record::WRAPPED == 0));
     }
 
-    /// Takes the newest row back.
-    pub(crate) fn pop(&mut self) -> Option<Record> {
+    /// The screen has a new width, and with it the rows that are here. Those that leave it from now on have had none before.
+    pub(crate) fn note_width(&mut self, cols: u16) {
+        self.widths.forget_before(self.position.start);
+        if self.position.rows > 0 {
+            self.widths.note(self.position.end, cols);
+        }
+    }
+
+    /// Rows were taken back.
+    pub(crate) fn note_taken_back(&mut self) {
+        self.widths.keep_to(self.position.end);
+    }
+
+    /// Takes the newest row back, with what is behind its text as it is now; `goes_on`: another row goes on with it.
+    pub(crate) fn take_back(&mut self, goes_on: bool) -> Option<Record> {
+        let mut record = self.pop()?;
+        if !goes_on {
+            self.widths.cut(&mut record, self.position.end);
+        }
+        Some(record)
+    }
+
+    fn pop(&mut self) -> Option<Record> {
         let record = self.newest_before(self.position.end)?;
         self.position.end -= record.len;
         self.low = self.low.min(self.position.end);
@@ -153,7 +188,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
         // In the text each of them is a byte.
         let nothing = shape.cells - shape.printed;
         let mut line = Vec::new();
-        for record in self.newest_first().take(MAX_ROWS_LAID_OUT) {
+        for record in self.newest_first(true).take(MAX_ROWS_LAID_OUT) {
             let begins = !record.wrapped();
             line.push(record);
             if begins {
@@ -166,6 +201,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
             body.truncate(body.len() - nothing);
             body.resize(body.len() + cols - x, 0);
             self.push(&body);
+            self.note_taken_back();
         }
     }
 
@@ -184,12 +220,15 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
         end - at
     }
 
-    /// Rows from the newest to the oldest.
-    pub(crate) fn newest_first(&self) -> impl Iterator<Item = Record> + '_ {
+    /// Rows from the newest to the oldest; `goes_on`: the screen's first row goes on with the newest.
+    pub(crate) fn newest_first(&self, mut goes_on: bool) -> impl Iterator<Item = Record> + '_ {
         let mut end = self.position.end;
         std::iter::from_fn(move || {
-            let record = self.newest_before(end)?;
+            let mut record = self.newest_before(end)?;
             end -= record.len;
+            if !std::mem::replace(&mut goes_on, record.wrapped()) {
+                self.widths.cut(&mut record, end);
+            }
             Some(record)
         })
     }
@@ -329,11 +368,11 @@ mod tests {
             before.iter().for_each(|row| live.push(row));
             let noted = live.note_position();
             after.iter().for_each(|row| live.push(row));
-            let mut next = Scrollback::restore(live.memory().to_vec(), max_rows, noted);
+            let mut next = Scrollback::restore(live.memory().to_vec(), max_rows, noted, Widths::default());
             after.iter().for_each(|row| next.push(row));
             prop_assert_eq!(next.position, live.position);
             let bodies = |scrollback: &Scrollback<Vec<u8>>| -> Vec<Vec<u8>> {
-                scrollback.newest_first().map(|record| record.body).collect()
+                scrollback.newest_first(false).map(|record| record.body).collect()
             };
             prop_assert_eq!(bodies(&next), bodies(&live));
             prop_assert_eq!(bodies(&next).len(), live.position.rows as usize);

@@ -289,6 +289,35 @@ fn what_was_saved_above_the_screen_is_on_its_first_row_once_nothing_is_above() {
     assert_eq!(screen.inspect().saved.expect("it was saved").cursor, (5, 0));
 }
 
+/// The story: colour behind the text came back above the screen when it was made narrow and wide again, which clients had cut.
+#[test]
+fn colour_behind_a_line_is_cut_with_it_above_the_screen_too() {
+    let mut screen = fresh(2, 20);
+    feed(
+        &mut screen,
+        b"\x1b[44mshort\x1b[K\r\nlonger than 10\x1b[K\r\n\x1b[m\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n",
+    );
+    let blue = |text: &str, len: usize| format!("\x1b[0;44m{text:<len$}\x1b[m");
+    assert_eq!(screen.history(None, 100).lines[..2], [blue("short", 20), blue("longer than 10", 20)]);
+    screen.resize(Size::new(2, 10));
+    screen.resize(Size::new(2, 30));
+    feed(&mut screen, b"\x1b[44mnew\x1b[K\x1b[m\r\n\r\n\r\n");
+    let expected = [blue("short", 10), blue("longer than 10", 14)];
+    let restored = Screen::restore(&screen.checkpoint(), screen.scrollback_memory().to_vec(), 1000);
+    let mut drawn = fresh(2, 30);
+    feed(&mut drawn, &screen.snapshot(1000));
+    for screen in [&screen, &restored.expect("a checkpoint of ours"), &drawn] {
+        let lines = screen.history(None, 100).lines;
+        assert_eq!(lines[..2], expected);
+        assert!(lines.contains(&blue("new", 30)), "{lines:?}");
+        assert_eq!(screen.copy().history(None, 100).lines, lines);
+    }
+    // They come back so, too.
+    screen.resize(Size::new(30, 30));
+    let cells = |y: usize| screen.inspect().rows[y].cells.len();
+    assert_eq!((cells(0), cells(1)), (10, 14));
+}
+
 /// Without autowrap a wide character at the edge has no room, and neither have its marks; nor has REP one to repeat.
 #[test]
 fn a_mark_of_a_character_that_had_no_room_has_none_after_a_snapshot_either() {

@@ -55,6 +55,11 @@ impl Record {
         self.body.first().is_some_and(|flags| flags & GOES_ON != 0)
     }
 
+    /// Whether some cell of it has another style than the default one.
+    pub(crate) fn has_styles(&self) -> bool {
+        self.body.first().is_some_and(|flags| flags & RUNS != 0)
+    }
+
     /// Its text, if it is printable ASCII in the default style from the first column to the last.
     pub(crate) fn plain(&self) -> Option<&str> {
         let (flags, text) = self.body.split_first()?;

@@ -48,7 +48,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         });
         room = room.saturating_sub(alternate.as_ref().map_or(0, |part| part.text.len()));
         let wanted = if alternate.is_some() { room / 2 } else { MAX_SNAPSHOT_BYTES / 2 };
-        let above = scrollback_lines > 0 && self.scrollback.newest_first().next().is_some();
+        let above = scrollback_lines > 0 && self.rows_above().next().is_some();
         let crosses = above && primary.grid.row(0).wrapped;
         let mut rows = self.part(primary, (crosses, None), wanted, room);
         room = room.saturating_sub(rows.room);

@@ -71,7 +71,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     fn newest_rows(&self, lines: u32, most: usize) -> Option<Vec<Record>> {
         let mut rows = Vec::new();
         let (mut begun, mut bytes) = (0, 0);
-        for record in self.scrollback.newest_first() {
+        for record in self.rows_above() {
             if begun >= lines {
                 break;
             }
@@ -92,7 +92,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         out.links = links;
         let mut rows: Vec<Record> = Vec::new();
         let (mut fits, mut packed) = (0, 0);
-        let mut records = self.scrollback.newest_first().peekable();
+        let mut records = self.rows_above().peekable();
         while let Some(record) = records.next().filter(|_| fits < lines) {
             let begins = !record.wrapped();
             packed += record.body.len();

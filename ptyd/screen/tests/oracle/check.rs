@@ -4,7 +4,7 @@
 use ptyd_screen::Screen;
 
 use crate::allowances::{
-    is_saved_off_screen, lines_alike, links_alike, marks_are_lost, nothing_at_ends, saved_on_screen,
+    is_saved_off_screen, lines_alike, links_alike, marks_are_lost, nothing_before_wide, saved_on_screen,
     saved_unknown, scrollback_as_sgr, tabs_come_back, waiting_at_nothing, waits_at_nothing,
 };
 use crate::judge::{Judge, Question};
@@ -22,6 +22,8 @@ pub struct Checker {
     as_it_is: Judge,
     /// Cuts checked.
     pub checked: usize,
+    /// Comparisons that only held without nothing before wide characters (see [`nothing_before_wide`]).
+    pub before_wide: usize,
     /// Comparisons that only held when rows of scrollback were taken for lines (see [`lines_alike`]).
     pub as_lines: usize,
     /// Cuts after which the mended xterm.js was not compared up to the end (see [`saved_on_screen`]).
@@ -66,7 +68,16 @@ impl Answers {
 impl Checker {
     pub fn new() -> Self {
         let (mended, as_it_is) = (Judge::start(), Judge::start_as_it_is());
-        Self { mended, as_it_is, checked: 0, as_lines: 0, saved_lost: 0, unmended: 0, snapshots: Vec::new() }
+        Self {
+            mended,
+            as_it_is,
+            checked: 0,
+            before_wide: 0,
+            as_lines: 0,
+            saved_lost: 0,
+            unmended: 0,
+            snapshots: Vec::new(),
+        }
     }
 
     pub fn check(&mut self, stories: &[Story]) {
@@ -155,14 +166,19 @@ impl Checker {
     }
 
     fn compare(&mut self, story: &Story, cut: usize, what: &str, got: &Seen, expected: &Seen) {
-        let made_alike = |seen: &Seen| if story.has_resizes() { nothing_at_ends(seen) } else { seen.clone() };
-        let [got, expected] = [got, expected].map(made_alike);
-        let Some(difference) = difference(&got, &expected) else { return };
-        if story.has_resizes() && lines_alike(&got, &expected) {
-            self.as_lines += 1;
-            return;
+        let Some(found) = difference(got, expected) else { return };
+        if story.has_resizes() {
+            let [got, expected] = [got, expected].map(nothing_before_wide);
+            if difference(&got, &expected).is_none() {
+                self.before_wide += 1;
+                return;
+            }
+            if lines_alike(&got, &expected) {
+                self.as_lines += 1;
+                return;
+            }
         }
-        fail(story, cut, what, &difference);
+        fail(story, cut, what, &found);
     }
 }
 

@@ -84,10 +84,14 @@ fn check_random(from: u64, cases: usize, resizes: bool) {
         seed += 100;
     }
     println!(
-        "{} cuts, {} compared as it is to the end; {} comparisons held for lines only, {} had what was saved off the screen",
-        checker.checked, checker.unmended, checker.as_lines, checker.saved_lost
+        "{} cuts, {} compared as it is to the end; {} comparisons held without nothing before wide characters, {} for lines only; {} had what was saved off the screen",
+        checker.checked, checker.unmended, checker.before_wide, checker.as_lines, checker.saved_lost
     );
-    let Checker { checked, as_lines, saved_lost, unmended, .. } = checker;
+    let Checker { checked, before_wide, as_lines, saved_lost, unmended, .. } = checker;
+    assert!(
+        before_wide * 200 <= checked,
+        "{before_wide} of {checked} held without nothing before wide characters"
+    );
     assert!(saved_lost * 20 <= checked, "after {saved_lost} of {checked} what is saved differs");
     assert!(as_lines * 500 <= checked, "{as_lines} of {checked} held for lines only");
     let one_in = if resizes { 100 } else { 3 };

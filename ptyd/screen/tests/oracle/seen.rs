@@ -84,26 +84,30 @@ fn as_sgr(part: &str) -> Option<&str> {
 
 /// A line of the oracle's without what SGR does not say.
 pub fn as_sgr_says(line: &str) -> String {
-    let (mut cells, mut now) = (Vec::new(), String::new());
+    let as_sgr = |looks: &str| {
+        let looks = looks.split(' ').filter_map(as_sgr).collect::<Vec<_>>().join(" ");
+        if looks == "/" { String::new() } else { looks }
+    };
+    of_cells(cells_of(line).into_iter().map(|(character, looks)| (character, as_sgr(&looks))).collect())
+}
+
+/// The characters of a line of the oracle's, each with its style.
+pub fn cells_of(line: &str) -> Vec<(char, String)> {
+    let (mut cells, mut now) = (Vec::new(), "");
     let mut rest = line;
     while let Some(character) = rest.chars().next() {
         rest = &rest[character.len_utf8()..];
         if character == '‹' {
-            let (looks, after) = rest.split_once('›').expect("a style ends");
-            now = looks.split(' ').filter_map(as_sgr).collect::<Vec<_>>().join(" ");
-            if now == "/" {
-                now.clear();
-            }
-            rest = after;
+            (now, rest) = rest.split_once('›').expect("a style ends");
         } else {
-            cells.push((character, now.clone()));
+            cells.push((character, now.to_owned()));
         }
     }
-    of_cells(cells)
+    cells
 }
 
 /// Characters with their styles as a line, without blanks at its end.
-fn of_cells(mut cells: Vec<(char, String)>) -> String {
+pub fn of_cells(mut cells: Vec<(char, String)>) -> String {
     while cells.last().is_some_and(|(character, looks)| *character == ' ' && looks.is_empty()) {
         cells.pop();
     }
