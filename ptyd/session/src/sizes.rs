@@ -84,6 +84,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
             if at == offset {
                 return Followed { size, brief: index + 1 };
             }
+            if at > offset {
+                break;
+            }
         }
         Followed { size: self.size_at(offset), brief }
     }
@@ -96,10 +99,14 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         if is_told { self.follow(offset, next.brief) } else { next }
     }
 
-    /// How many brief sizes had come when there was more output than up to `offset`.
-    pub fn brief_up_to(&self, offset: Offset) -> u64 {
-        let beyond = |index: &u64| self.brief_entry(*index).0 > offset;
-        self.remembered_brief().find(beyond).unwrap_or(self.at(AT_BRIEF))
+    /// The first size at `offset` for whom was told of `brief` brief ones: wherever that was, it knows of none further on.
+    pub fn follow_from(&self, offset: Offset, brief: u64) -> Followed {
+        let count_before = |bound: &dyn Fn(Offset) -> bool| {
+            let found = self.remembered_brief().find(|index| bound(self.brief_entry(*index).0));
+            found.unwrap_or(self.at(AT_BRIEF))
+        };
+        let (here, beyond) = (count_before(&|at| at >= offset), count_before(&|at| at > offset));
+        self.follow(offset, brief.clamp(here, beyond))
     }
 
     /// The size now, for whom has followed all that there were.

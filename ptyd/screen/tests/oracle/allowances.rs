@@ -4,6 +4,8 @@
 //!
 //! - [`saved_unknown`]: xterm.js as it is keeps what DECSC saved by another row, without modes and charsets (`saved-cursor` in
 //!   `oracle/faults.mjs`). What comes of it is compared, where a program has the cursor restored.
+//! - [`restores_earlier`], of xterm.js as it is in random streams: what was saved before the cut it restores elsewhere once something
+//!   has scrolled, and after a snapshot elsewhere again (`saved-cursor` there).
 //! - [`saved_on_screen`], after a snapshot: no sequence says a place above the screen or below, where a resize may have brought what
 //!   DECSC saved. A snapshot has it on the nearest row, but for xterm.js as it is, with scrollback, on its own.
 //! - [`links_alike`], of xterm.js as it is in random streams: it forgets addresses when rows are erased (`links` in
@@ -81,6 +83,11 @@ fn without_addresses(row: &str) -> String {
 
 fn address_left_out(looks: &str) -> String {
     looks.split_once(" <").map_or_else(|| looks.to_owned(), |(looks, _)| looks.to_owned() + " <>")
+}
+
+/// Whether what comes after a cut restores what was saved before it.
+pub fn restores_earlier(story: &Story, cut: usize) -> bool {
+    story.restores_from(story.cuts[cut])
 }
 
 /// Whether a resize may bring tab stops back that the program had taken away.

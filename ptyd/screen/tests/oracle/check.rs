@@ -4,8 +4,8 @@
 use ptyd_screen::Screen;
 
 use crate::allowances::{
-    is_saved_off_screen, lines_alike, links_alike, marks_are_lost, nothing_before_wide, saved_on_screen,
-    saved_unknown, scrollback_as_sgr, tabs_come_back, waiting_at_nothing, waits_at_nothing,
+    is_saved_off_screen, lines_alike, links_alike, marks_are_lost, nothing_before_wide, restores_earlier,
+    saved_on_screen, saved_unknown, scrollback_as_sgr, tabs_come_back, waiting_at_nothing, waits_at_nothing,
 };
 use crate::judge::{Judge, Question};
 use crate::seen::{Seen, difference, ours};
@@ -134,8 +134,8 @@ impl Checker {
         } else {
             self.compare(story, index, what, &alike(&resumed[1]), &alike(mended.end()));
         }
-        let resize_differs = tabs_come_back(story) || marks_are_lost(story);
-        if story.without_faults || (meets_no_fault(mended, as_it_is, index) && !resize_differs) {
+        let rest_differs = tabs_come_back(story) || marks_are_lost(story) || restores_earlier(story, index);
+        if story.without_faults || (meets_no_fault(mended, as_it_is, index) && !rest_differs) {
             let links = |seen: Seen| if story.without_faults { seen } else { links_alike(&seen) };
             let [got, expected] = [as_it_is.resumed[index].get(1), as_it_is.whole.last()]
                 .map(|seen| links(alike(seen.expect("no error is thrown"))));

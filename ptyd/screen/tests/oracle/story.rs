@@ -50,6 +50,18 @@ impl Story {
         self.steps[step..].iter().any(|step| matches!(step, Step::Resize(..)))
     }
 
+    /// Whether the steps from `step` on restore a cursor that was saved before.
+    pub fn restores_from(&self, step: usize) -> bool {
+        let saves = ["\x1b7", "\x1b[s", "\x1b[?1048h", "\x1b[?1049h"];
+        let restores = ["\x1b8", "\x1b[u", "\x1b[?1048l", "\x1b[?1049l"];
+        self.steps[step..].iter().any(|step| {
+            let Step::Feed(bytes) = step else { return false };
+            let text = String::from_utf8_lossy(bytes);
+            let first = |of: [&str; 4]| of.into_iter().filter_map(|sequence| text.find(sequence)).min();
+            first(restores).is_some_and(|restore| first(saves).is_none_or(|save| restore < save))
+        })
+    }
+
     /// Some mark stands where no character of its word is before it.
     pub fn has_marks_alone(&self) -> bool {
         let alone = |text: &str| {
