@@ -108,6 +108,15 @@ fn random_streams_with_resizes_are_the_same_in_xterm_js_after_a_snapshot_and_aft
     check_random(1_000_000, 8_000, true);
 }
 
+/// Longer runs with other seeds found these.
+#[test]
+fn random_streams_that_were_not_the_same_once_are() {
+    let mut checker = Checker::new();
+    // A line that needed fewer rows in a narrower screen, after a wide character at the end of each.
+    checker.check(&[random_story(51_034_709, true)]);
+    assert_eq!((checker.before_wide, checker.as_lines), (0, 0));
+}
+
 /// What DECSC saved goes off the screen with its row where a new size pushes that off, and comes back with it. Also where the
 /// terminal was drawn anew meanwhile, which is compared with xterm.js as it is.
 #[test]
