@@ -278,6 +278,22 @@ fn what_was_saved_comes_back_with_its_row_from_above_the_screen_and_from_below()
     }
 }
 
+/// Who lags keeps the lines above the screen that it has.
+#[test]
+fn what_was_saved_off_the_screen_clears_nothing_above_a_terminal_that_is_sent_no_lines() {
+    for (lines, saved, cursor) in [(40, 4, 24), (3, 20, 2)] {
+        let mut screen = fresh(24, 80);
+        (0..lines).for_each(|line| feed(&mut screen, format!("{line}\r\n").as_bytes()));
+        feed(&mut screen, format!("\x1b[{saved};6H\x1b7\x1b[{cursor}H").as_bytes());
+        screen.resize(Size::new(14, 80));
+        let mut client = fresh(14, 80);
+        (0..20).for_each(|line| feed(&mut client, format!("its own {line}\r\n").as_bytes()));
+        let before = client.history(None, 100);
+        feed(&mut client, &[b"\x1b[H\x1b[J", screen.snapshot(0).as_slice()].concat());
+        assert_eq!(client.history(None, 100), before, "row {saved}");
+    }
+}
+
 #[test]
 fn what_was_saved_above_the_screen_is_on_its_first_row_once_nothing_is_above() {
     let mut screen = fresh(24, 80);

@@ -58,7 +58,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             let most = rows.room + CROSSING_BYTES;
             rows = self.part(primary, (lines.crosses, lines.gap), most, most);
         }
-        first.saved_first(primary, lines.rows);
+        first.saved_first(primary, (scrollback_lines > 0).then_some(lines.rows));
         let mut out = first.out;
         let alternate = alternate.map(|part| part.text).unwrap_or_default();
         let parts = [lines.text, rows.text, between.unwrap_or_default(), alternate, end];

@@ -40,14 +40,17 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Writer<'_, M> {
 
     /// Saves what was saved on a row above the screen or below, before `above` rows are written that will lie above the screen.
     /// No sequence says such a row. But xterm.js counts it from the first row of its scrollback, and goes on counting when that
-    /// is cleared: it is saved where the count is what it is in the end. Any other terminal has it on the nearest row.
-    pub(super) fn saved_first(&mut self, side: &Side, above: usize) {
+    /// is cleared: it is saved where the count is what it is in the end. Any other terminal has it on the nearest row, and so has one
+    /// that is sent none of the lines above the screen, and may have some of its own: it keeps them (`above`: none).
+    pub(super) fn saved_first(&mut self, side: &Side, above: Option<usize>) {
         let Some(saved) = side.saved.as_ref().filter(|_| self.is_saved_first(side)) else { return };
         let rows = self.screen.rows();
         let further = saved.y.saturating_sub_unsigned(saved.row_on_screen(rows));
-        let scrolled = further.saturating_add_unsigned(above).clamp(0, MOST_SCROLLED.cast_signed());
-        let _infallible = write!(self.out, "\x1b[{rows}H{}", "\n".repeat(scrolled.unsigned_abs()));
+        if let Some(above) = above {
+            let scrolled = further.saturating_add_unsigned(above).clamp(0, MOST_SCROLLED.cast_signed());
+            let _infallible = write!(self.out, "\x1b[{rows}H{}", "\n".repeat(scrolled.unsigned_abs()));
+        }
         self.saved(saved);
-        self.text("\x1b[3J\x1b[H");
+        self.text(if above.is_some() { "\x1b[3J\x1b[H" } else { "\x1b[H" });
     }
 }
