@@ -6,10 +6,11 @@ export const faults = [
   {
     name: "saved-cursor",
     why: `DECSC keeps the row relative to the scrollback, so DECRC goes wrong once something has scrolled; rows that
-      are needed no longer move it no further up than to the scrollback's first row, wherever they were; of the charsets it keeps
+      are needed no longer move it no further up than to the scrollback's first row, wherever they were, and others that are
+      needed no longer but kept move it too; of the charsets it keeps
       only the one in use; origin mode, underline style and colour and the link it does not keep at all (DEC STD 070, VTE)`,
     once({ buffer }) {
-      const { resize, _reflowLargerAdjustViewport: larger } = buffer;
+      const { resize, _reflowLargerAdjustViewport: larger, _reflowSmaller: smaller } = buffer;
       // A resize moves it as xterm.js does: by its own row, which counts from the scrollback's first. It may lie above the screen
       // then, as far as there are rows, or below.
       buffer.resize = function (cols, rows) {
@@ -26,6 +27,13 @@ export const faults = [
         const y = this.savedY - removed;
         larger.call(this, cols, rows, removed);
         this.savedY = y;
+      };
+      buffer._reflowSmaller = function (cols, rows) {
+        const further = this.savedY - this.ybase - this.y;
+        smaller.call(this, cols, rows);
+        const y = this.y + further;
+        // It comes to the screen's last row if any line was wrapped anew.
+        this.savedY = this.ybase + (this.savedY - this.ybase < rows ? Math.min(y, rows - 1) : y);
       };
     },
     mend({ core, input, esc, csi }) {

@@ -25,8 +25,6 @@ struct Buffer {
     moved: isize,
     /// Some line was wrapped anew for narrower rows.
     wrapped_anew: bool,
-    /// Rows that lines kept though they needed fewer: xterm.js moves what was saved up by them.
-    unneeded: isize,
 }
 
 impl Buffer {
@@ -86,14 +84,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             // What was above may have been dropped.
             saved.keep_below_top(&self.scrollback.position);
         }
-        let mut buffer = Buffer {
-            lines: side.grid.take_rows().into(),
-            above: 0,
-            y,
-            moved: 0,
-            wrapped_anew: false,
-            unneeded: 0,
-        };
+        let mut buffer =
+            Buffer { lines: side.grid.take_rows().into(), above: 0, y, moved: 0, wrapped_anew: false };
         let mut added = 0;
         for _ in old_rows..rows {
             if buffer.lines.len() >= rows + buffer.above {
@@ -135,7 +127,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             }
         }
         if let Some(saved) = &mut side.saved {
-            saved.y = saved.y.saturating_add(buffer.moved - buffer.unneeded);
+            saved.y = saved.y.saturating_add(buffer.moved);
             let last = rows.cast_signed() - 1;
             if saved.y > last && cols < old_cols && (buffer.wrapped_anew || self.wraps_above(cols)) {
                 // As xterm.js does, which wraps all of them at once.
@@ -303,9 +295,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             if !(start..start + line.len()).contains(&(buffer.above + buffer.y)) {
                 buffer.wrapped_anew = true;
                 let old = line.len();
-                let lens = new_lens(&line, old_cols, cols);
-                buffer.unneeded += old.saturating_sub(lens.len()).cast_signed();
-                line = split(line, lens, old_cols, cols);
+                line = split(line, old_cols, cols);
                 for _ in old..line.len() {
                     if at_top && buffer.above == 0 && buffer.y + 1 < rows {
                         buffer.y += 1;
@@ -366,8 +356,8 @@ fn merge(lines: &mut [Row], old_cols: usize, cols: usize) -> usize {
 }
 
 /// Wraps a line for narrower rows, adding rows behind it.
-/// `lens`: how long each row becomes.
-fn split(line: Vec<Row>, lens: Vec<usize>, old_cols: usize, cols: usize) -> Vec<Row> {
+fn split(line: Vec<Row>, old_cols: usize, cols: usize) -> Vec<Row> {
+    let lens = new_lens(&line, old_cols, cols);
     if lens.len() < line.len() {
         return line;
     }
