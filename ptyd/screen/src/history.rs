@@ -71,7 +71,8 @@ fn line(rows: &[Record], wide_follows: bool) -> String {
         // The place before a wide character that was too narrow for it is no part of the line.
         let before_wide = match index.checked_sub(1) {
             Some(next) => rows[next].shape().begins_wide,
-            None => wide_follows,
+            // One that ended a line before is not kept to that place.
+            None => wide_follows && record.goes_on(),
         };
         let narrow = shape.nothing_last.is_some() && before_wide;
         let mut at = 0;

@@ -151,7 +151,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Writer<'_, M> {
             }
             let next = index.checked_sub(1);
             let goes_on = next.map_or(first_on_screen, |next| rows[next].wrapped());
-            let wide_follows = goes_on && next.map_or(first_wide, |next| shapes[next].begins_wide);
+            // One that ended a line when it left the screen is not kept to the place before a wide character there.
+            let before_wide = next.map_or(first_wide && record.goes_on(), |next| shapes[next].begins_wide);
+            let wide_follows = goes_on && before_wide;
             let Shape { cells, printed, nothing_last, .. } = shapes[index];
             // A wide character leaves the place by itself that is too narrow for it.
             let told = if wide_follows && nothing_last.is_some() { cells - 1 } else { cells };
