@@ -156,7 +156,13 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// Whether some line above the rows at hand takes several rows of `cols` columns.
     fn wraps_above(&self, cols: usize) -> bool {
-        self.scrollback.newest_first(false).any(|record| record.wrapped() || record.shape().printed > cols)
+        // A line may be packed in more rows, of a narrower screen.
+        let mut len = 0;
+        self.scrollback.newest_first(false).any(|record| {
+            let shape = record.shape();
+            len += if len == 0 { shape.printed } else { shape.cells };
+            len > cols || (!record.wrapped() && std::mem::take(&mut len) > cols)
+        })
     }
 
     /// Whether there is a row above the screen; takes a line back from the scrollback if need be.
@@ -166,9 +172,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// Takes the newest line back from the scrollback, wrapped for `cols` columns. False: there is none.
     fn take_back(&mut self, buffer: &mut Buffer, cols: usize) -> bool {
-        let mut rows = Vec::new();
+        let mut rows: Vec<Record> = Vec::new();
         let first_goes_on = buffer.lines.front().is_some_and(|row| row.wrapped);
-        while let Some(record) = self.scrollback.take_back(first_goes_on || !rows.is_empty()) {
+        while let Some(record) =
+            if rows.is_empty() { self.scrollback.take_back(first_goes_on) } else { self.scrollback.pop() }
+        {
             let begins = !record.wrapped();
             rows.push(record);
             if begins || rows.len() >= MAX_ROWS_OF_LINE {

@@ -161,16 +161,18 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
         self.widths.keep_to(self.position.end);
     }
 
-    /// Takes the newest row back, with what is behind its text as it is now; `goes_on`: another row goes on with it.
+    /// Takes the newest row back, with what is behind its text as it is now; `goes_on`: another row goes on with it. It may have
+    /// ended a line until the rows between were taken out.
     pub(crate) fn take_back(&mut self, goes_on: bool) -> Option<Record> {
         let mut record = self.pop()?;
-        if !goes_on {
+        if !(goes_on && record.goes_on()) {
             self.widths.cut(&mut record, self.position.end);
         }
         Some(record)
     }
 
-    fn pop(&mut self) -> Option<Record> {
+    /// Takes the newest row back, which another one of its line goes on with that was taken back before.
+    pub(crate) fn pop(&mut self) -> Option<Record> {
         let record = self.newest_before(self.position.end)?;
         self.position.end -= record.len;
         self.low = self.low.min(self.position.end);
@@ -183,12 +185,15 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
     /// it was packed.
     pub(crate) fn fill_newest(&mut self, cols: usize) {
         let newest = self.newest_before(self.position.end);
-        let Some(newest) = newest.filter(|record| !record.goes_on()) else { return };
+        let Some(mut newest) = newest.filter(|record| !record.goes_on()) else { return };
+        let (len, start) = (newest.body.len(), self.position.end - newest.len);
+        self.widths.cut(&mut newest, start);
+        let was_cut = newest.body.len() < len;
         let shape = newest.shape();
         // In the text each of them is a byte.
         let nothing = shape.cells - shape.printed;
         let mut line = Vec::new();
-        for record in self.newest_first(true).take(MAX_ROWS_LAID_OUT) {
+        for record in self.newest_first(false).take(MAX_ROWS_LAID_OUT) {
             let begins = !record.wrapped();
             line.push(record);
             if begins {
@@ -196,7 +201,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
             }
         }
         let x = end_column(&line, nothing, cols);
-        if nothing != cols - x && self.pop().is_some() {
+        if (was_cut || nothing != cols - x) && self.pop().is_some() {
             let mut body = newest.body;
             body.truncate(body.len() - nothing);
             body.resize(body.len() + cols - x, 0);
@@ -225,8 +230,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
         let mut end = self.position.end;
         std::iter::from_fn(move || {
             let mut record = self.newest_before(end)?;
+            let is_newest = end == self.position.end;
             end -= record.len;
-            if !std::mem::replace(&mut goes_on, record.wrapped()) {
+            // The newest may have ended a line until the rows between were taken out. Others that did were filled.
+            let ends = !std::mem::replace(&mut goes_on, record.wrapped());
+            if ends || (is_newest && !record.goes_on()) {
                 self.widths.cut(&mut record, end);
             }
             Some(record)

@@ -175,7 +175,7 @@ pub fn lines_alike(got: &Seen, expected: &Seen) -> bool {
                 _ => lines.push(text),
             }
         }
-        lines.iter_mut().for_each(|line| line.retain(|character| character != ' '));
+        lines.iter_mut().for_each(|line| line.retain(|character| !matches!(character, ' ' | '␀')));
         lines.retain(|line| !line.is_empty());
         lines
     };
