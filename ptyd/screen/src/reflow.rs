@@ -156,13 +156,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// Whether some line above the rows at hand takes several rows of `cols` columns.
     fn wraps_above(&self, cols: usize) -> bool {
-        // A line may be packed in more rows, of a narrower screen.
-        let mut len = 0;
-        self.scrollback.newest_first(false).any(|record| {
-            let shape = record.shape();
-            len += if len == 0 { shape.printed } else { shape.cells };
-            len > cols || (!record.wrapped() && std::mem::take(&mut len) > cols)
-        })
+        self.scrollback.newest_first(false).any(|record| record.wrapped() || record.shape().printed > cols)
     }
 
     /// Whether there is a row above the screen; takes a line back from the scrollback if need be.
