@@ -1,4 +1,5 @@
 //! What the screen promises of itself, whatever it is fed.
+//! long file: a list of promises, each with its test, that share nothing but how a screen is fed.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::cast_possible_truncation, reason = "a test")]
 
