@@ -58,6 +58,12 @@ pub(super) fn node_id() -> NodeId {
     NodeId::new(Uuid::new_v4())
 }
 
+fn new() -> NewSession {
+    let (size, command) = (TerminalSize::DEFAULT, Vec::new());
+    let spec = Spec { name: None, command, working_directory: None, environment: Vec::new(), size };
+    NewSession { spec, description: None, limits: Limits::default() }
+}
+
 /// The story: apis that lead to different nodes marked each other's sessions lost every five seconds, and whoever came to
 /// the wrong one was told that the session is over, or nothing of it.
 #[tokio::test]
@@ -254,11 +260,6 @@ async fn a_creation_is_gone_on_with_at_the_node_alone_that_it_began_at() {
     let node = Node::listen_and_make_as(left.place.path(), here, say_so.clone());
     let other = Node::listen_and_make_as(right.place.path(), node_id(), Arc::new(Notify::new()));
     let id = SessionId::new(Uuid::now_v7());
-    let new = || {
-        let (size, command) = (TerminalSize::DEFAULT, Vec::new());
-        let spec = Spec { name: None, command, working_directory: None, environment: Vec::new(), size };
-        NewSession { spec, description: None, limits: Limits::default() }
-    };
     let meanwhile = async {
         wait_for("the node made it", std::time::Duration::from_secs(20), async || {
             (node.count() == 1).then_some(())
@@ -276,4 +277,34 @@ async fn a_creation_is_gone_on_with_at_the_node_alone_that_it_began_at() {
     assert_eq!(made.unwrap().session.status, Status::Running);
     let found = right.sessions.create(caller, id, new()).await.unwrap();
     assert_eq!((found.session.node, other.count()), (Some(here), 0));
+}
+
+/// An api that was killed when the session was there and had not been answered for: the one that comes after it finds out.
+#[tokio::test]
+async fn a_creation_whose_api_died_before_it_heard_of_it_is_running_by_the_nodes_next_roll() {
+    let api = Api::new().await;
+    let seconds = Arc::new(AtomicI64::new(0));
+    let before = Side::new(&api, &seconds);
+    let ann = owner(&api.database, "ann").await;
+    let caller = Caller { owner: ann, request_id: "test" };
+    // It never says that it made one.
+    let (here, silent) = (node_id(), Arc::new(Notify::new()));
+    let node = Node::listen_and_make_as(before.place.path(), here, silent);
+    let id = SessionId::new(Uuid::now_v7());
+    let limit = std::time::Duration::from_secs(20);
+    let made = wait_for("the node made it", limit, async || (node.count() == 1).then_some(()));
+    tokio::select! {
+        answered = before.sessions.create(caller, id, new()) => panic!("{answered:?}"),
+        () = made => {}
+    }
+    assert_eq!(status(&api, ann, id).await, Status::Starting);
+    let after = Side::again(&api, &seconds, before.place);
+    after.compare().await;
+    let session = api.database.session(ann, id).await.unwrap().unwrap();
+    assert_eq!((session.status, session.node), (Status::Running, Some(here)));
+    assert!(session.started_at.is_some(), "{session:?}");
+    // And not for another minute only.
+    seconds.fetch_add(3600, Ordering::SeqCst);
+    after.compare().await;
+    assert_eq!((status(&api, ann, id).await, node.count()), (Status::Running, 1));
 }
