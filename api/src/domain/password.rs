@@ -233,4 +233,23 @@ mod tests {
         drop(go);
         assert_eq!(late.await.unwrap(), 7);
     }
+
+    /// Whoever looked at less of an unknown account would tell by its haste that nobody has it; whoever worked without a turn
+    /// would hold up the async threads, and be one of any number.
+    #[tokio::test]
+    async fn hashing_and_checking_take_a_turn_each_whatever_is_stored() {
+        let passwords = Passwords::new().unwrap();
+        let stored = passwords.hash(SecretString::from("Correct1!")).await.unwrap();
+        let given = || Arc::new(SecretString::from("Correct1!"));
+        let all = u32::try_from(passwords.turns.available_permits()).unwrap();
+        let every_turn = Arc::clone(&passwords.turns).acquire_many_owned(all).await.unwrap();
+        let mut hashing = Box::pin(passwords.hash(SecretString::from("Correct1!")));
+        let mut known = Box::pin(passwords.verify(given(), Some(&stored)));
+        let mut unknown = Box::pin(passwords.verify(given(), None));
+        assert!(futures_util::poll!(hashing.as_mut()).is_pending());
+        assert!(futures_util::poll!(known.as_mut()).is_pending());
+        assert!(futures_util::poll!(unknown.as_mut()).is_pending());
+        drop(every_turn);
+        assert!(hashing.await.is_ok() && known.await.unwrap() && !unknown.await.unwrap());
+    }
 }
