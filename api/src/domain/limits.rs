@@ -201,6 +201,21 @@ mod tests {
     }
 
     #[test]
+    fn each_tier_has_its_own_limits_and_all_connect_alike() {
+        for (tier, general, auth) in [
+            (Tier::Free, 60, 10),
+            (Tier::Pro, 300, 20),
+            (Tier::Team, 1000, 50),
+            (Tier::Enterprise, 5000, 100),
+        ] {
+            for (class, units) in [(Class::General, general), (Class::Auth, auth), (Class::Connect, 600)] {
+                assert_eq!(class.quota(tier), Quota { units, per: MINUTE }, "{class:?} of {tier:?}");
+            }
+        }
+        assert_eq!(BY_NAME, Quota { units: 10, per: MINUTE });
+    }
+
+    #[test]
     fn a_burst_may_use_it_all_and_earns_it_back_one_by_one() {
         let quota = Class::General.quota(Tier::Free);
         let mut times = vec![5 * SECOND; 62];

@@ -184,6 +184,37 @@ async fn a_name_is_tried_ten_times_a_minute_from_all_addresses_together() {
     assert_eq!(api.refresh(signed_in.refresh()).await.status, StatusCode::OK);
 }
 
+#[tokio::test]
+async fn whatever_takes_a_name_counts_it_from_all_addresses_together() {
+    let api = limited().await;
+    for name in ["ann", "eve", "tom"] {
+        api.register(name).await;
+    }
+    let login: fn(&str) -> Value = |name| json!({"username": name, "password": "Wrong1!x"});
+    let mail: fn(&str) -> Value = |name| json!({"email": name});
+    for (path, body, names) in [
+        ("/api/auth/login", login, ["ann@example.com", "x@example.com"]),
+        ("/api/auth/forgot-password", mail, ["eve@example.com", "y@example.com"]),
+        ("/api/auth/verify-email-request", mail, ["tom@example.com", "z@example.com"]),
+    ] {
+        for name in names {
+            let ask = async |n: usize| api.post_from(&format!("192.0.2.{n}"), path, body(name)).await;
+            let mut tries = 0;
+            let refused = loop {
+                let answer = ask(10 + tries).await;
+                if answer.status == StatusCode::TOO_MANY_REQUESTS {
+                    break answer;
+                }
+                tries += 1;
+                assert!(tries < 30, "{path}, {name}: {answer:?}");
+            };
+            assert!(tries >= 10, "{path}, {name}: {tries}");
+            refused.is_problem(429, "rate_limited");
+            assert_eq!(header(&refused, "ratelimit-policy"), "\"name\";q=10;w=60", "{path}, {name}");
+        }
+    }
+}
+
 /// The story: with another address each time a username could be tried as often as anybody liked.
 #[tokio::test]
 async fn a_registration_is_counted_by_both_its_names() {
@@ -206,6 +237,31 @@ async fn a_registration_is_counted_by_both_its_names() {
         register(n, "ann", "ann@example.com").await.is_problem(400, "weak_password");
     }
     register(50, "ann", "ann@example.com").await.is_problem(429, "rate_limited");
+}
+
+#[tokio::test]
+async fn a_password_is_changed_as_often_as_its_account_pays_for_from_wherever() {
+    let api = limited().await;
+    api.register("ann").await;
+    api.database.run("update users set subscription_tier = 'team'").await;
+    let ann = api.login("ann", PASSWORD).await;
+    let change = async |n: usize| {
+        let mut request = Request::post("/api/auth/change-password")
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {}", ann.access()))
+            .body(Body::from("{}"))
+            .unwrap();
+        let address = format!("192.0.2.{n}").parse().unwrap();
+        request.extensions_mut().insert(Peer(SocketAddr::new(address, 40_000)));
+        api.send(request).await
+    };
+    for n in 0..20 {
+        let answer = change(n).await;
+        assert_eq!(header(&answer, "ratelimit-policy"), "\"auth\";q=50;w=60");
+        // One is earned back every 1.2 s: no ten of them meanwhile.
+        let left = number(&answer, "x-ratelimit-remaining");
+        assert!(left <= 49 && (n < 15 || left < 45), "{left} are left of {n} others");
+    }
 }
 
 #[tokio::test]
