@@ -81,3 +81,27 @@ async fn without_a_link_nothing_opens_and_accounts_without_an_admin_get_none() {
     api.register("ann").await;
     assert_eq!(token(&api).await, None);
 }
+
+#[tokio::test]
+async fn whatever_else_is_said_with_the_link_makes_no_other_owner() {
+    let [plain, wishing] = [Api::new().await, Api::new().await];
+    let expected = first_run(&plain, &token(&plain).await.unwrap()).await;
+    let wishes = json!({
+        "token": token(&wishing).await.unwrap(), "device_name": "Laptop", "device_type": "web",
+        "id": uuid::Uuid::nil(), "user_id": uuid::Uuid::nil(), "sub": uuid::Uuid::nil(), "device_id": uuid::Uuid::nil(),
+        "username": "mallory", "email": "mallory@example.com", "password": PASSWORD, "is_admin": false,
+        "subscription_tier": "free", "is_active": false, "is_verified": true, "created_at": "2001-01-01T00:00:00Z",
+    });
+    let made = wishing.post("/api/auth/first-run", wishes.clone()).await;
+    assert_eq!(made.status, StatusCode::OK, "{made:?}");
+    for field in ["username", "email", "subscription_tier", "is_admin", "is_active", "is_verified"] {
+        assert_eq!(made.body["user"][field], expected.body["user"][field], "{field}");
+    }
+    for field in ["id", "created_at"] {
+        assert_ne!(made.body["user"][field], wishes[field], "{field}");
+    }
+    assert_ne!(made.body["device_id"], wishes["device_id"]);
+    for name in ["mallory", "owner"] {
+        wishing.login(name, PASSWORD).await.is_problem(401, "invalid_credentials");
+    }
+}
