@@ -110,6 +110,7 @@ pub async fn run(
         warn!("LOCAL_SESSIONS: {ALL_SHARE_A_USER}");
     }
     let (policy, no_proxy) = (policy(&config, address), knows_no_proxy(&config));
+    let behind_tls = policy.behind_tls();
     let (errands, queue) = errands();
     let coordination: Arc<dyn Coordination> = match &config.redis {
         None => Arc::new(MemoryCoordination::default()),
@@ -147,10 +148,7 @@ pub async fn run(
         limits: config.rate_limits,
         trusted_proxies: config.trusted_proxies.into(),
         cors_origins: config.cors_origins.into(),
-        behind_tls: config
-            .public_url
-            .as_ref()
-            .is_some_and(|url| url.to_ascii_lowercase().starts_with("https:")),
+        behind_tls,
         document: openapi::text(&config.project).into_bytes().into(),
         metrics: MetricsAccess::new(metrics.clone(), config.metrics_token.clone(), no_proxy),
         tasks,
@@ -259,13 +257,17 @@ mod tests {
         serve: ServeArgs,
     }
 
-    /// What may be done by whoever comes: register, and be the administrator.
-    fn check(listen: &str, flags: &[&str], open: bool, first: FirstAccount) {
+    fn policy_of(listen: &str, flags: &[&str]) -> Policy {
         let secret = "9b2f4c7e1d8a036592c1f7e4ab5d0836";
         let needed = ["devpocket", "--jwt-secret-key", secret, "--ptyd-address", "unix:/run/ptyd.sock"];
         let cli = Cli::try_parse_from([&needed, flags].concat()).unwrap();
         let config = Config::new(cli.serve, Mode::Served).unwrap();
-        let policy = policy(&config, listen.parse().unwrap());
+        policy(&config, listen.parse().unwrap())
+    }
+
+    /// What may be done by whoever comes: register, and be the administrator.
+    fn check(listen: &str, flags: &[&str], open: bool, first: FirstAccount) {
+        let policy = policy_of(listen, flags);
         assert_eq!((policy.registration_open, policy.first_account), (open, first), "{listen} {flags:?}");
     }
 
@@ -283,5 +285,17 @@ mod tests {
         check("0.0.0.0:8000", &[], false, FirstAccount::Plain);
         let open = ["--registration", "open", "--public-url", "https://pocket.example"];
         check(here, &open, true, FirstAccount::Plain);
+    }
+
+    #[test]
+    fn what_browsers_call_the_server_tells_whether_tls_is_before_it() {
+        for (flags, behind_tls) in [
+            (&[][..], false),
+            (&["--public-url", "http://pocket.example"], false),
+            (&["--public-url", "https://pocket.example"], true),
+            (&["--public-url", "HTTPS://pocket.example"], true),
+        ] {
+            assert_eq!(policy_of("0.0.0.0:8000", flags).behind_tls(), behind_tls, "{flags:?}");
+        }
     }
 }

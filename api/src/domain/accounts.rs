@@ -41,6 +41,7 @@ pub use errands::{ErrandQueue, Errands, errands};
 pub use profile::{Export, Figures, LiveSessions};
 pub use register::NewAccount;
 pub use sign_in::{AccountStatus, Credentials};
+pub(crate) use standing::FRESH;
 
 /// Who may do what on this deployment.
 #[derive(Clone, Debug)]
@@ -61,6 +62,13 @@ pub struct Policy {
     pub public_url: String,
     /// What this deployment calls itself in mails.
     pub project: String,
+}
+
+impl Policy {
+    /// Whether browsers reach this server over TLS, whoever ends it.
+    pub fn behind_tls(&self) -> bool {
+        self.public_url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
+    }
 }
 
 /// What the very first account of a deployment becomes.

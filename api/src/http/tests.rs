@@ -85,6 +85,7 @@ impl<P: Place> Api<P> {
             project: "Pocket & Söhne".to_owned(),
         };
         change(&mut policy);
+        let behind_tls = policy.behind_tls();
         let seconds = Arc::new(AtomicI64::new(0));
         let (start, moved) = (OffsetDateTime::now_utc(), seconds.clone());
         let clock = Clock::from_fn(move || start + Duration::seconds(moved.load(Ordering::SeqCst)));
@@ -116,7 +117,7 @@ impl<P: Place> Api<P> {
             limits,
             trusted_proxies: Arc::new(["10.0.0.0/8".parse().unwrap()]),
             cors_origins: Arc::new([Origin::of_url("https://app.example").unwrap()]),
-            behind_tls: false,
+            behind_tls,
             document: crate::http::openapi::text("Pocket & Söhne").into_bytes().into(),
             metrics: crate::http::metrics::MetricsAccess::default(),
             tasks,

@@ -33,6 +33,7 @@ use super::socket::{Contact, Socket};
 use super::upgrade::MAX_MESSAGE_BYTES;
 use super::{Channel, Credential, Encoding, Names, Terminal, reply};
 use crate::counts::{self, ClosedBy};
+use crate::domain::accounts::FRESH;
 use crate::domain::identity::Identity;
 
 /// A peer that says nothing and takes nothing for this long is dropped (PROTOCOL section 1). One that is sent much over a slow
@@ -40,6 +41,8 @@ use crate::domain::identity::Identity;
 const SILENCE: Duration = Duration::from_secs(45);
 /// How often a socket asks whether its device is still signed in.
 const RECHECK: Duration = Duration::from_millis(200);
+// What is promised of a device that was signed out somewhere, less what a query takes.
+const _: () = assert!(FRESH.as_millis() + RECHECK.as_millis() <= 900, "a second is promised");
 /// How long before its token's end a client is told.
 const EXPIRY_NOTICE: Duration = Duration::from_secs(120);
 /// How often the clock is looked at for that, at least.

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use super::locked;
 use crate::store::Standing;
 
-/// How long an answer is used. With the 200 ms between two looks of a socket and the time of a query, revoking a device
-/// closes its terminals within a second.
-const FRESH: Duration = Duration::from_millis(700);
+/// How long an answer is used. With the time between two looks of a socket and that of a query, revoking a device closes its
+/// terminals within a second.
+pub(crate) const FRESH: Duration = Duration::from_millis(700);
 /// Devices remembered; at about 100 bytes each. Full: all are forgotten and asked again.
 const CAPACITY: usize = 50_000;
 

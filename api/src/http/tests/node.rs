@@ -110,9 +110,16 @@ impl Node {
 
     /// Starts a session.
     pub(super) fn start(&self, owner: UserId) -> SessionId {
-        let session_id = SessionId::new(Uuid::now_v7());
-        self.held.lock().unwrap().push((owner, session(session_id)));
-        session_id
+        self.start_with(owner, |_| {})
+    }
+
+    /// The same, one that differs: it has done nothing since it was made.
+    pub(super) fn start_with(&self, owner: UserId, change: impl FnOnce(&mut SessionInfo)) -> SessionId {
+        let mut session = session(SessionId::new(Uuid::now_v7()));
+        change(&mut session);
+        let id = session.session_id;
+        self.held.lock().unwrap().push((owner, session));
+        id
     }
 
     /// How many sessions it has.

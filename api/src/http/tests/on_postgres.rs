@@ -5,10 +5,14 @@
 mod accounts;
 #[path = "books.rs"]
 mod books;
+#[path = "cleanup.rs"]
+mod cleanup;
 #[path = "devices.rs"]
 mod devices;
 #[path = "first_run.rs"]
 mod first_run;
+#[path = "headers.rs"]
+mod headers;
 #[path = "limits.rs"]
 mod limits;
 #[path = "links.rs"]
