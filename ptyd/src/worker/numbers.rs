@@ -11,6 +11,32 @@ use tracing::{info, warn};
 
 use super::Context;
 
+/// What each metric is, as docs/metrics.md has it.
+const GAUGES: [(&str, &str); 5] = [
+    (
+        "ptyd_link_certificate_expiry_timestamp_seconds",
+        "when ptyd's certificate for a link over QUIC or its CA ends, in seconds since 1970",
+    ),
+    ("ptyd_sessions", "live sessions"),
+    ("ptyd_sessions_capacity", "most live sessions this node takes"),
+    ("ptyd_sessions_ended_kept", "ended sessions that can still be asked for"),
+    ("ptyd_attachments", "clients attached"),
+];
+const COUNTERS: [(&str, &str); 8] = [
+    ("ptyd_sessions_started_total", "sessions started"),
+    ("ptyd_sessions_adopted_total", "sessions taken over from the worker before"),
+    ("ptyd_sessions_ended_total", "sessions that ended"),
+    ("ptyd_attaches_total", "attaches, by how output went on"),
+    ("ptyd_output_bytes_total", "bytes read from terminals"),
+    ("ptyd_input_bytes_total", "bytes written to terminals"),
+    ("ptyd_snapshots_total", "snapshots sent"),
+    ("ptyd_snapshots_shortened_total", "snapshots of the screen alone where scrollback was asked for"),
+];
+
+const STARTED: &str = "ptyd_sessions_started_total";
+const ADOPTED: &str = "ptyd_sessions_adopted_total";
+const ENDED: &str = "ptyd_sessions_ended_total";
+
 // Handles, not names to be looked up: these are counted for each read and write.
 static OUTPUT: LazyLock<Counter> = LazyLock::new(|| counter!("ptyd_output_bytes_total"));
 static INPUT: LazyLock<Counter> = LazyLock::new(|| counter!("ptyd_input_bytes_total"));
@@ -36,28 +62,34 @@ pub(super) fn show(context: &Context, listener: OwnedFd) {
             return;
         }
     };
-    describe_gauge!("ptyd_sessions", "Live sessions");
-    describe_gauge!("ptyd_sessions_capacity", "Most live sessions this node takes");
-    describe_gauge!("ptyd_sessions_ended_kept", "Ended sessions that can still be asked for");
-    describe_gauge!("ptyd_attachments", "Clients attached");
-    describe_gauge!(
-        "ptyd_link_certificate_expiry_timestamp_seconds",
-        "When the link's certificate or its CA ends"
-    );
-    describe_counter!("ptyd_sessions_started_total", "Sessions started");
-    describe_counter!("ptyd_sessions_adopted_total", "Sessions taken over from a worker before");
-    describe_counter!("ptyd_sessions_ended_total", "Sessions that ended");
-    describe_counter!("ptyd_attaches_total", "Attaches, by how output went on");
-    describe_counter!("ptyd_output_bytes_total", "Bytes read from terminals");
-    describe_counter!("ptyd_input_bytes_total", "Bytes written to terminals");
-    describe_counter!("ptyd_snapshots_total", "Snapshots sent, by reason");
-    describe_counter!(
-        "ptyd_snapshots_shortened_total",
-        "Snapshots without the scrollback asked for, by cause"
-    );
+    begin();
     info!("metrics are at http://{address}/metrics");
     let stop = context.stop.clone();
     context.tasks.spawn(async move { stop.run_until_cancelled(metrics.serve(listener)).await });
+}
+
+/// Says what each number is, and begins the counters at zero: one that appears with its first event has no rise.
+fn begin() {
+    for (name, meaning) in GAUGES {
+        describe_gauge!(name, meaning);
+    }
+    for (name, meaning) in COUNTERS {
+        describe_counter!(name, meaning);
+    }
+    for counter in [STARTED, ADOPTED, ENDED] {
+        counter!(counter).increment(0);
+    }
+    output_read(0);
+    input_written(0);
+    for resume in [Resume::Fresh, Resume::Replay, Resume::Snapshot] {
+        attaches(resume).increment(0);
+    }
+    for reason in [SnapshotReason::Attach, SnapshotReason::Lagged, SnapshotReason::Recovered] {
+        snapshots(reason).increment(0);
+    }
+    for cause in [Shortened::NoRoom, Shortened::Slow] {
+        shortened(cause).increment(0);
+    }
 }
 
 /// Notes what can be looked up at any time.
@@ -77,33 +109,41 @@ pub(crate) fn certificate_ends(at: u64) {
 }
 
 pub(super) fn session_started() {
-    counter!("ptyd_sessions_started_total").increment(1);
+    counter!(STARTED).increment(1);
 }
 
 pub(super) fn session_adopted() {
-    counter!("ptyd_sessions_adopted_total").increment(1);
+    counter!(ADOPTED).increment(1);
 }
 
 pub(super) fn session_ended() {
-    counter!("ptyd_sessions_ended_total").increment(1);
+    counter!(ENDED).increment(1);
 }
 
 pub(super) fn attached(resume: Resume) {
+    attaches(resume).increment(1);
+}
+
+fn attaches(resume: Resume) -> Counter {
     let how = match resume {
         Resume::Fresh => "fresh",
         Resume::Replay => "replay",
         Resume::Snapshot => "snapshot",
     };
-    counter!("ptyd_attaches_total", "resume" => how).increment(1);
+    counter!("ptyd_attaches_total", "resume" => how)
 }
 
 pub(super) fn snapshot_sent(reason: SnapshotReason) {
+    snapshots(reason).increment(1);
+}
+
+fn snapshots(reason: SnapshotReason) -> Counter {
     let why = match reason {
         SnapshotReason::Attach => "attach",
         SnapshotReason::Lagged => "lagged",
         SnapshotReason::Recovered => "recovered",
     };
-    counter!("ptyd_snapshots_total", "reason" => why).increment(1);
+    counter!("ptyd_snapshots_total", "reason" => why)
 }
 
 /// Why a client has the screen alone, without the scrollback it asked for.
@@ -116,11 +156,15 @@ pub(super) enum Shortened {
 }
 
 pub(super) fn snapshot_shortened(cause: Shortened) {
+    shortened(cause).increment(1);
+}
+
+fn shortened(cause: Shortened) -> Counter {
     let cause = match cause {
         Shortened::NoRoom => "no_room",
         Shortened::Slow => "slow",
     };
-    counter!("ptyd_snapshots_shortened_total", "cause" => cause).increment(1);
+    counter!("ptyd_snapshots_shortened_total", "cause" => cause)
 }
 
 pub(super) fn output_read(bytes: usize) {
