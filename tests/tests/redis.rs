@@ -1,5 +1,6 @@
 //! Several apis that agree over Redis, and what they do while it is away.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use devpocket_tests::client::{Credential, Framing, OpenError, Socket};
@@ -121,6 +122,71 @@ async fn who_is_not_signed_in_is_counted_by_the_socket_at_all_apis_whatever_the_
     let promised = Duration::from_secs(number(&refused, "retry-after"));
     wait_until("there is room again", promised, async || ask(1).await.status() == StatusCode::BAD_REQUEST)
         .await;
+}
+
+#[tokio::test]
+async fn three_apis_count_the_tries_of_a_name_together() {
+    // A proxy on this host is believed, so that each try comes from an address of its own.
+    let api_environment = [("RATE_LIMITS", "on"), ("TRUSTED_PROXIES", "127.0.0.1")];
+    let api_environment = api_environment.map(|(name, word)| (name.to_owned(), word.to_owned())).to_vec();
+    let database = DatabaseKind::Postgres;
+    let options = Options { database, redis: true, apis: 0, api_environment, ..Options::default() };
+    let mut stack = Stack::start_with(options).await;
+    for api in 0..3 {
+        stack.add_api();
+        stack.api_ready(api).await;
+    }
+    let body = json!({"username": "nobody", "password": "Wrong-horse-7-battery"});
+    let (began, mut passed) = (Instant::now(), 0);
+    let refused = loop {
+        let request = Client::new().post(format!("http://{}/api/auth/login", stack.address(passed % 3)));
+        let request = request.header("x-forwarded-for", format!("203.0.113.{passed}")).json(&body);
+        let answer = request.send().await.expect("an answer");
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            break answer;
+        }
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+        passed += 1;
+        // Each for itself they would take three times as many.
+        assert!(passed < 25, "{answer:?}");
+    };
+    let earned = usize::try_from(began.elapsed().as_secs() / 6 + 1).expect("a number");
+    assert!((10..=10 + earned).contains(&passed), "{passed} passed, {earned} were earned back");
+    assert_eq!(refused.headers()["ratelimit-policy"], "\"name\";q=10;w=60");
+}
+
+/// Ten come back every second: somebody at one api keeps using them up, somebody at the other attaches.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attaching_at_one_api_uses_what_tickets_at_another_leave() {
+    let stack = stack(2, "on").await;
+    let mut socket = Socket::must_open(&stack.opening(1, Framing::Binary)).await;
+    let session = socket.connect(json!({"session_type": "local", "command": ["cat"]})).await.session;
+    let (nothing, token) = (json!({}), Some(stack.admin.access_token.as_str()));
+    let refused = Cell::new(false);
+    let taking = async {
+        loop {
+            let tickets = (0..10).map(|_| post(stack.address(0), "/api/auth/ws-ticket", token, &nothing));
+            let answers = futures_util::future::join_all(tickets).await;
+            if answers.iter().any(|answer| answer.status() == StatusCode::TOO_MANY_REQUESTS) {
+                refused.set(true);
+            }
+        }
+    };
+    let attaching = async {
+        wait_until("no ticket is left", Duration::from_secs(60), async || refused.get()).await;
+        let attach = json!({"type": "attach", "session_id": session, "data": {}});
+        // Far fewer than this api would let through if it counted for itself.
+        for _ in 0..300 {
+            if socket.ask(attach.clone()).await.error() == Some("rate_limited") {
+                return;
+            }
+        }
+        panic!("no attach is counted with the tickets");
+    };
+    tokio::select! {
+        () = taking => {}
+        () = attaching => {}
+    }
 }
 
 #[tokio::test]
