@@ -4,6 +4,7 @@
 pub mod account;
 mod binaries;
 mod cgroups;
+mod mail;
 pub mod operator;
 pub mod place;
 pub mod postgres;

@@ -13,6 +13,9 @@ use uuid::Uuid;
 
 const BOTH: [DatabaseKind; 2] = [DatabaseKind::Sqlite, DatabaseKind::Postgres];
 
+/// As good as the other one.
+const NEW_PASSWORD: &str = "Another-horse-8";
+
 async fn on(database: DatabaseKind) -> Stack {
     Stack::start_with(Options { database, ..Options::default() }).await
 }
@@ -183,6 +186,16 @@ async fn fields_that_nobody_may_set_change_nothing_of_a_session() {
     }
 }
 
+/// What an account might ask to become, or in whose name it might ask.
+fn wishes_of_an_account(owner: &Value) -> Value {
+    json!({
+        "id": Uuid::new_v4(), "user_id": owner["id"], "owner_id": owner["id"], "sub": owner["id"],
+        "subscription_tier": "enterprise", "tier": "enterprise", "is_admin": true, "role": "admin",
+        "is_verified": true, "email_verified": true, "is_active": false, "status": "exited",
+        "created_at": "2001-01-01T00:00:00Z", "password_hash": "x", "device_id": Uuid::new_v4(),
+    })
+}
+
 #[tokio::test]
 async fn fields_that_nobody_may_set_change_nothing_at_any_route() {
     for database in BOTH {
@@ -191,12 +204,7 @@ async fn fields_that_nobody_may_set_change_nothing_at_any_route() {
         let mut witness = Witness::start(&stack).await;
         let owner = Rest::new(api, Some(&stack.admin.access_token));
         let owner_before = owner.get("/api/auth/me").await.expect(200);
-        let wishes = json!({
-            "id": Uuid::new_v4(), "user_id": owner_before["id"], "owner_id": owner_before["id"],
-            "sub": owner_before["id"], "subscription_tier": "enterprise", "tier": "enterprise", "is_admin": true,
-            "role": "admin", "is_verified": true, "email_verified": true, "is_active": false, "status": "exited",
-            "created_at": "2001-01-01T00:00:00Z", "password_hash": "x", "device_id": Uuid::new_v4(),
-        });
+        let wishes = wishes_of_an_account(&owner_before);
         for (number, route) in ROUTES
             .iter()
             .enumerate()
@@ -233,6 +241,66 @@ async fn fields_that_nobody_may_set_change_nothing_at_any_route() {
         let made = owner.post("/api/sessions", &made).await.expect(201);
         assert_ne!(made["id"], wishes["id"], "{made}");
         assert_eq!(owner.get("/api/sessions").await.expect(200)["total"], 2);
+    }
+}
+
+/// Beside the list, whose words these routes refuse before anything could be set.
+#[tokio::test]
+async fn fields_that_nobody_may_set_change_nothing_where_a_route_succeeds() {
+    for database in BOTH {
+        let stack = on(database).await;
+        let api = stack.address(0);
+        let mut witness = Witness::start(&stack).await;
+        let owner = Rest::new(api, Some(&stack.admin.access_token));
+        let owner_before = owner.get("/api/auth/me").await.expect(200);
+        let wishes = wishes_of_an_account(&owner_before);
+        for what in ["login", "refresh", "reset-password", "change-password", "deletion"] {
+            let account = Account::register(api, what).await;
+            let rest = Rest::new(api, Some(&account.access_token));
+            let before = rest.get("/api/auth/me").await.expect(200);
+            let (mut words, password) = match what {
+                "login" => (json!({"username": what, "password": PASSWORD}), Some(PASSWORD)),
+                "refresh" => (json!({"refresh_token": account.refresh_token}), Some(PASSWORD)),
+                "reset-password" => {
+                    let email = json!({"email": account.user["email"]});
+                    rest.post("/api/auth/forgot-password", &email).await.expect(200);
+                    let email = account.user["email"].as_str().expect("an address");
+                    let token = stack.mailed_secret(email, "Your DevPocket password").await;
+                    (json!({"token": token, "new_password": NEW_PASSWORD}), Some(NEW_PASSWORD))
+                }
+                "change-password" => {
+                    let words = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
+                    (words, Some(NEW_PASSWORD))
+                }
+                "deletion" => (json!({"password": PASSWORD}), None),
+                other => panic!("{other}"),
+            };
+            for (field, value) in wishes.as_object().expect("an object") {
+                words[field] = value.clone();
+            }
+            let words = Some(("application/json", words.to_string().into_bytes()));
+            let answer = match what {
+                "deletion" => rest.send_as("DELETE", "/api/profile", words).await.expect(200),
+                path => rest.send_as("POST", &format!("/api/auth/{path}"), words).await.expect(200),
+            };
+            if let Some(token) = answer["access_token"].as_str() {
+                let claims = Token::parse(token).claims;
+                assert_eq!((&claims["sub"], &claims["sid"]), (&before["id"], &answer["device_id"]), "{what}");
+                assert_ne!(answer["device_id"], wishes["device_id"], "{what}");
+                assert_eq!(powers(&answer["user"]), powers(&before), "{what}");
+            }
+            let sign_in = json!({"username": what, "password": password.unwrap_or(PASSWORD)});
+            let again = Rest::new(api, None).post("/api/auth/login", &sign_in).await;
+            match password {
+                None => again.is_problem(401, "invalid_credentials"),
+                Some(_) => assert_eq!(powers(&again.expect(200)["user"]), powers(&before), "{what}"),
+            }
+            witness.is_undisturbed().await;
+        }
+        assert_eq!(owner.get("/api/auth/me").await.expect(200), owner_before);
+        assert_eq!(owner.get("/api/sessions").await.expect(200)["total"], 1);
+        assert_eq!(owner.get("/api/auth/devices").await.expect(200)["total"], 1);
+        Account::login(api, "owner").await;
     }
 }
 

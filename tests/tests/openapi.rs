@@ -2,12 +2,10 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
 
 use devpocket_tests::rest::Rest;
 use devpocket_tests::stack::account::{PASSWORD, post};
 use devpocket_tests::stack::{Account, Stack, target_directory};
-use devpocket_tests::wait_for;
 use serde_json::{Value, json};
 
 /// Cases for each operation, beside those at the bounds of its parameters and those that chains of operations make.
@@ -26,8 +24,6 @@ const WITH_WORDS: [&str; 7] = [
 ];
 /// Operations that are only ever refused here: the one needs the secret of a standalone server, the other a WebSocket.
 const REFUSED: [&str; 2] = ["first_run", "open_terminal"];
-/// How long a mail may take.
-const LIMIT: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_is_as_the_document_says() {
@@ -95,16 +91,8 @@ async fn words(stack: &Stack, account: &Account) -> String {
     let email = email.as_str().expect("an address");
     let devices = Rest::new(api, Some(&account.access_token)).get("/api/auth/devices").await.expect(200);
     post(api, "/api/auth/forgot-password", None, &json!({ "email": email })).await;
-    let mail = async |subject: &str| {
-        wait_for(&format!("the mail {subject:?} to {email}"), LIMIT, async || {
-            let mails = fs::read_dir(stack.place.path("api/mail")).ok()?.flatten();
-            let texts = mails.filter_map(|entry| fs::read_to_string(entry.path()).ok());
-            let begin = format!("To: {email}\nSubject: {subject}");
-            texts.filter(|mail| mail.starts_with(&begin)).find_map(|mail| secret_in(&mail))
-        })
-        .await
-    };
-    let (proof, reset) = (mail("Confirm").await, mail("Your DevPocket password").await);
+    let proof = stack.mailed_secret(email, "Confirm").await;
+    let reset = stack.mailed_secret(email, "Your DevPocket password").await;
     let device = &devices["devices"][0]["id"];
     let refresh = &account.refresh_token;
     let dictionaries = [
@@ -116,12 +104,6 @@ async fn words(stack: &Stack, account: &Account) -> String {
         ("reset", json!(reset)),
     ];
     dictionaries.map(|(name, word)| format!("[dictionaries.{name}]\nvalues = [{word}]\n")).concat()
-}
-
-/// The secret in a mail: its one word of 64 hex digits.
-fn secret_in(mail: &str) -> Option<String> {
-    let is_secret = |word: &&str| word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
-    mail.split(|c: char| c.is_whitespace() || c == '/').find(is_secret).map(str::to_owned)
 }
 
 /// An operation of the document.
