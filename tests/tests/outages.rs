@@ -8,7 +8,9 @@ use devpocket_tests::client::start::{command, raw_script};
 use devpocket_tests::client::{Durable, DurableOptions, Framing, Hasher, Socket};
 use devpocket_tests::flood::{Flood, Typist};
 use devpocket_tests::rest::{Answered, Rest};
+use devpocket_tests::routes::{ROUTES, Route, Who};
 use devpocket_tests::stack::account::PASSWORD;
+use devpocket_tests::stack::token::Token;
 use devpocket_tests::stack::{Account, DatabaseKind, Options, Stack};
 use devpocket_tests::{Random, Throttle, wait_until};
 use serde_json::{Value, json};
@@ -150,6 +152,70 @@ async fn without_database(stack: &Stack, laptop: &Account, known: Uuid) -> (Uuid
         within(ANSWERED_WITHIN, "input", input).await.expect(200);
     }
     (ended, living)
+}
+
+/// What goes on while the database is away, for who is known to be signed in; everything else says 503 and when to come back.
+const WITHOUT_BOOKS: &[(&str, &str, u16)] = &[
+    ("POST", "/api/auth/first-run", 401),
+    ("POST", "/api/auth/ws-ticket", 200),
+    ("GET", "/api/auth/account-status", 200),
+    ("POST", "/api/sessions/{id}/input", 200),
+    ("POST", "/api/sessions/{id}/resize", 200),
+    ("GET", "/api/sessions/{id}/screen", 200),
+    ("GET", "/api/sessions/{id}/scrollback", 200),
+    ("GET", "/api/sessions/{id}/history", 200),
+    // No shell runs there, as its node tells.
+    ("POST", "/api/sessions/{id}/commands", 409),
+    // A socket, but not asked for as one.
+    ("GET", "/ws/terminal", 400),
+    ("GET", "/health", 503),
+    ("GET", "/health/live", 200),
+    ("GET", "/health/ready", 503),
+    ("GET", "/health/db", 503),
+    ("GET", "/health/redis", 200),
+    ("GET", "/metrics", 200),
+    ("GET", "/openapi.json", 200),
+];
+
+/// The three that say in a shape of their own that it is away.
+fn is_health(route: &Route) -> bool {
+    route.path.starts_with("/health")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_route_says_when_to_come_back_or_needs_no_database() {
+    let mut stack = on_postgres(false).await;
+    let rest = Rest::new(stack.address(0), Some(&stack.admin.access_token));
+    let device = Token::parse(&stack.admin.access_token).claims["sid"].as_str().expect("sid").to_owned();
+    let mut socket = Socket::must_open(&stack.opening(0, Framing::Binary)).await;
+    // For each route one of its own, so that it may be ended.
+    let mut sessions = Vec::new();
+    for _ in ROUTES {
+        sessions.push(socket.connect(command(&["cat"])).await.session.to_string());
+    }
+    stack.postgres.as_mut().expect("a server").kill().await;
+    let called = ROUTES.iter().zip(&sessions).map(|(route, session)| {
+        let id = if route.who == Who::Device { device.clone() } else { session.clone() };
+        let (rest, what) = (rest.clone(), format!("{} {}", route.method, route.path));
+        async move { (route, within(SLOWLY_ANSWERED_WITHIN, &what, rest.call(route, &id)).await) }
+    });
+    let mut odd = Vec::new();
+    for (route, answer) in futures_util::future::join_all(called).await {
+        let goes_on =
+            WITHOUT_BOOKS.iter().find(|(method, path, _)| (*method, *path) == (route.method, route.path));
+        let good = match goes_on {
+            Some((_, _, status)) => answer.status == *status,
+            None => {
+                answer.status == 503 && answer.body["code"] == "database_unavailable" && answer.is_shaped()
+            }
+        };
+        // Health checks are for machines that come back anyway.
+        let told = answer.status != 503 || is_health(route) || answer.retry_after.is_some();
+        if !good || !told {
+            odd.push(format!("{} {}: {answer:?}", route.method, route.path));
+        }
+    }
+    assert!(odd.is_empty(), "{}", odd.join("\n"));
 }
 
 /// What has to be so once the database is back, without anything being started again.
