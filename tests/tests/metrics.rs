@@ -8,9 +8,9 @@ use devpocket_tests::client::start::{raw_script, session};
 use devpocket_tests::client::{Credential, Framing, Socket};
 use devpocket_tests::metrics::value;
 use devpocket_tests::stack::account::post;
-use devpocket_tests::stack::{Options, Stack, place};
+use devpocket_tests::stack::{LinkKind, Options, Stack, place};
 use devpocket_tests::{wait_for, wait_until};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -103,9 +103,10 @@ fn helps(page: &str) -> BTreeMap<String, String> {
     said.map(|(name, help)| (name.to_owned(), help.to_owned())).collect()
 }
 
-/// Metrics of the api that the documentation has, and what it says of each.
-fn documented() -> BTreeMap<String, String> {
-    let rows = include_str!("../../docs/metrics.md").lines().filter(|line| line.starts_with("| `devpocket_"));
+/// Metrics of a daemon that the documentation has, and what it says of each.
+fn documented(prefix: &str) -> BTreeMap<String, String> {
+    let begin = format!("| `{prefix}");
+    let rows = include_str!("../../docs/metrics.md").lines().filter(|line| line.starts_with(&begin));
     // The cells of a row stand between its bars; what is Markdown in them is no text.
     let cells = rows.map(|row| row.replace('`', "").split('|').map(|cell| cell.trim().to_owned()).collect());
     cells.map(|cells: Vec<String>| (cells[1].clone(), cells[4].clone())).collect()
@@ -128,11 +129,98 @@ async fn what_has_not_happened_is_zero_and_says_what_it_is() {
     ] {
         assert_eq!(value(&page, metric), Some(0.0), "{metric}: {page}");
     }
-    let (said, documented) = (helps(&page), documented());
+    let (said, documented) = (helps(&page), documented("devpocket_"));
     for name in names(&page).iter().filter(|name| name.starts_with("devpocket_")) {
         assert_eq!(said.get(name), documented.get(name), "{name}");
         assert!(said.contains_key(name), "{name} says nothing of itself");
     }
+}
+
+/// The story: the counters of ptyd appeared with their first event, and said other things of themselves than the
+/// documentation.
+#[tokio::test]
+async fn what_has_not_happened_at_ptyd_is_zero_and_says_what_it_is() {
+    let ptyd = place::free_address();
+    let keeper_environment = vec![("PTYD_METRICS_LISTEN".to_owned(), ptyd.to_string())];
+    let link = LinkKind::Quic;
+    let _stack = Stack::start_with(Options { keeper_environment, link, ..Options::default() }).await;
+    let page = wait_for("ptyd has looked around", LIMIT, async || {
+        let (_, page) = page(ptyd, &[]).await?;
+        value(&page, "ptyd_sessions").map(|_| page)
+    })
+    .await;
+    for metric in [
+        "ptyd_sessions",
+        "ptyd_sessions_ended_kept",
+        "ptyd_attachments",
+        "ptyd_sessions_started_total",
+        "ptyd_sessions_adopted_total",
+        "ptyd_sessions_ended_total",
+        "ptyd_attaches_total{resume=\"fresh\"}",
+        "ptyd_attaches_total{resume=\"replay\"}",
+        "ptyd_attaches_total{resume=\"snapshot\"}",
+        "ptyd_output_bytes_total",
+        "ptyd_input_bytes_total",
+        "ptyd_snapshots_total{reason=\"attach\"}",
+        "ptyd_snapshots_total{reason=\"lagged\"}",
+        "ptyd_snapshots_total{reason=\"recovered\"}",
+        "ptyd_snapshots_shortened_total{cause=\"no_room\"}",
+        "ptyd_snapshots_shortened_total{cause=\"slow\"}",
+    ] {
+        assert_eq!(value(&page, metric), Some(0.0), "{metric}: {page}");
+    }
+    let mut said = helps(&page);
+    said.retain(|name, _| name.starts_with("ptyd_"));
+    assert_eq!(said, documented("ptyd_"));
+    let own: Vec<String> = names(&page).into_iter().filter(|name| name.starts_with("ptyd_")).collect();
+    assert_eq!(own, said.into_keys().collect::<Vec<_>>());
+}
+
+/// Every number on a page with its labels.
+fn series(page: &str) -> BTreeSet<&str> {
+    page.lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| Some(line.rsplit_once(' ')?.0))
+        .collect()
+}
+
+/// Whoever could choose a label could fill the memory of the api, and of who reads its numbers.
+#[tokio::test]
+async fn no_client_makes_up_a_number() {
+    let stack = Stack::start().await;
+    let main = stack.address(0);
+    let read = async || page(main, &[]).await.expect("a page").1;
+    let closed = "devpocket_websockets_closed_total{by=\"client\",code=\"other\"}";
+    let make_up = async |number: u16| {
+        let client = reqwest::Client::new();
+        let id = uuid::Uuid::new_v4();
+        for method in ["BREW".to_owned(), format!("BREW{number}"), "GET".to_owned()] {
+            for path in [format!("/x/{id}"), format!("/api/{id}/x"), format!("/health/live?{id}")] {
+                let method = Method::from_bytes(method.as_bytes()).expect("a method");
+                let request = client.request(method, format!("http://{main}{path}"));
+                request.header("x-request-id", id.to_string()).send().await.expect("an answer");
+            }
+        }
+        for code in [4999 - number, 3000 + number] {
+            let mut socket = Socket::must_open(&stack.opening(0, Framing::Json)).await;
+            socket.send_close_with(code);
+            socket.wait_closed(LIMIT).await;
+        }
+    };
+    // What is the first of its kind, "other" and "none", is there from now on.
+    make_up(0).await;
+    read().await;
+    wait_until("closes are counted", LIMIT, async || value(&read().await, closed) == Some(2.0)).await;
+    let before = read().await;
+    for number in 1..=10 {
+        make_up(number).await;
+    }
+    wait_until("closes are counted", LIMIT, async || value(&read().await, closed) == Some(22.0)).await;
+    let after = read().await;
+    assert_eq!(series(&after), series(&before));
+    assert!(!after.contains("BREW") && !after.contains("4999") && !after.contains("/x"), "{after}");
+    let brewed = "devpocket_http_requests_total{method=\"other\",route=\"none\",status=\"404\"}";
+    assert!(value(&after, brewed).is_some_and(|count| count >= 22.0), "{after}");
 }
 
 #[tokio::test]
@@ -186,7 +274,7 @@ async fn what_somebody_is_woken_for_is_counted_and_all_that_is_counted_is_docume
     assert_eq!(value(&quiet, "devpocket_redis_fallbacks_total"), Some(0.0), "{quiet}");
     let own: BTreeSet<String> =
         names(&quiet).into_iter().filter(|name| name.starts_with("devpocket_")).collect();
-    let written: BTreeSet<String> = documented().into_keys().collect();
+    let written: BTreeSet<String> = documented("devpocket_").into_keys().collect();
     assert_eq!(own.difference(&written).collect::<Vec<_>>(), Vec::<&String>::new(), "not documented");
     // No link over QUIC here.
     let unseen: Vec<&String> =

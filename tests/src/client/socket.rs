@@ -140,6 +140,12 @@ impl Socket {
         self.outgoing.push_back(Message::Close(None));
     }
 
+    /// Queues a close frame with a code, which need not be a good one.
+    pub fn send_close_with(&mut self, code: u16) {
+        let frame = CloseFrame { code: code.into(), reason: "over".into() };
+        self.outgoing.push_back(Message::Close(Some(frame)));
+    }
+
     /// The next event. Cancel-safe. After `Closed` it must not be called again.
     pub async fn next(&mut self) -> Result<Event, Violation> {
         poll_fn(|context| self.poll_next(context)).await
