@@ -4,13 +4,20 @@ use std::time::Duration;
 
 use devpocket_tests::client::{Credential, Framing, OpenError, Socket};
 use devpocket_tests::rest::Rest;
-use devpocket_tests::stack::account::PASSWORD;
+use devpocket_tests::stack::account::{PASSWORD, post};
+use devpocket_tests::stack::token::Token;
 use devpocket_tests::stack::{Account, DatabaseKind, Options, Stack};
 use devpocket_tests::wait_until;
 use serde_json::json;
+use tokio::time::Instant;
 
 /// How long an api may go by what it heard of a device before (a second), and waits for a database that is away.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// What is promised of a terminal whose device was signed out.
+const CLOSED_WITHIN: Duration = Duration::from_secs(1);
+/// A machine that runs several suites at once answers late.
+const BUSY: Duration = Duration::from_secs(1);
 
 async fn on_postgres(redis: bool, apis: usize) -> Stack {
     let database = DatabaseKind::Postgres;
@@ -147,5 +154,78 @@ async fn an_operator_is_told_that_redis_could_not_be() {
         let asked = rest(&stack, 0, account);
         wait_until("it is signed out", SEEN_WITHIN, async || asked.get("/api/auth/me").await.status == 401)
             .await;
+    }
+}
+
+/// Signs a device out at `api`, which says so, and gives when it did.
+async fn sign_out(stack: &Stack, api: usize, cause: &str, account: &Account, other: &Account) -> Instant {
+    let (address, new) = (stack.address(api), format!("{PASSWORD}2"));
+    let (own, others) = (rest(stack, api, account), rest(stack, api, other));
+    match cause {
+        "a device deleted" => {
+            let device = Token::parse(&account.access_token).claims["sid"].clone();
+            let path = format!("/api/auth/devices/{}", device.as_str().expect("an id"));
+            others.delete(&path).await.expect(200);
+        }
+        "a password changed" => {
+            let body = json!({"current_password": PASSWORD, "new_password": new});
+            others.post("/api/auth/change-password", &body).await.expect(200);
+        }
+        "a password reset" => {
+            let email = account.user["email"].as_str().expect("an address");
+            others.post("/api/auth/forgot-password", &json!({"email": email})).await.expect(200);
+            let token = stack.mailed_secret(email, "Your DevPocket password").await;
+            let body = json!({"token": token, "new_password": new});
+            others.post("/api/auth/reset-password", &body).await.expect(200);
+        }
+        "a token used again" => {
+            let body = json!({"refresh_token": account.refresh_token});
+            assert_eq!(post(address, "/api/auth/refresh", None, &body).await.status(), 200);
+            let postgres = stack.postgres.as_ref().expect("a server");
+            // Two minutes later, in microseconds.
+            postgres.run("update refresh_tokens set spent_at = spent_at - 120000000");
+            others.post("/api/auth/refresh", &body).await.is_problem(401, "token_reused");
+        }
+        "an account deleted" => {
+            let body = json!({"password": PASSWORD}).to_string().into_bytes();
+            own.send_as("DELETE", "/api/profile", Some(("application/json", body))).await.expect(200);
+        }
+        cause => panic!("{cause}"),
+    }
+    Instant::now()
+}
+
+/// The api's own part of a second is a constant and asserted where it is; a median and a worst allow for this machine's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_signs_a_device_out_closes_its_socket_at_another_api_within_a_second() {
+    let causes = [
+        "a device deleted",
+        "a password changed",
+        "a password reset",
+        "a token used again",
+        "an account deleted",
+    ];
+    for redis in [false, true] {
+        let stack = on_postgres(redis, 2).await;
+        let mut took = Vec::new();
+        for cause in causes {
+            let name = cause.replace(' ', "-");
+            let account = Account::register(stack.address(0), &name).await;
+            let other = Account::login(stack.address(0), &name).await;
+            let bearer = |account: &Account| Credential::Bearer(account.access_token.clone());
+            let opening = stack.opening(1, Framing::Json);
+            let mut socket = Socket::must_open(&opening.clone().with_credential(bearer(&account))).await;
+            let mut bystander = Socket::must_open(&opening).await;
+            // Whatever the second api was last told, it was told it just now.
+            account.ticket(stack.address(1)).await;
+            let since = sign_out(&stack, 0, cause, &account, &other).await;
+            assert_eq!(socket.wait_closed(SEEN_WITHIN).await, Some(4401), "{cause}");
+            took.push((since.elapsed(), cause));
+            let pong = bystander.ask(json!({"type": "ping", "data": 1})).await;
+            assert_eq!(pong.data(), &json!(1), "nobody else is signed out: {cause}");
+        }
+        took.sort_unstable();
+        let (median, worst) = (took[took.len() / 2].0, took[took.len() - 1].0);
+        assert!(median < CLOSED_WITHIN && worst < CLOSED_WITHIN + BUSY, "redis: {redis}, {took:?}");
     }
 }

@@ -109,6 +109,14 @@ impl Postgres {
         locking
     }
 
+    /// Runs a statement.
+    pub fn run(&self, statement: &str) {
+        let mut psql = Command::new(self.programs.join("psql"));
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement, &self.url()]);
+        let done = psql.output().expect("psql runs");
+        assert!(done.status.success(), "{statement}: {done:?}");
+    }
+
     fn signal_all(&mut self, signal: Signal) {
         // The one that starts others first, so that none is missed.
         self.process.signal(signal);
