@@ -120,7 +120,7 @@ async fn answer(
             capacity: context.capacity,
         }),
         Request::Screen { owner, session_id, format } => match context.registry.find(owner, session_id) {
-            Some(session) => session.render(format),
+            Some(session) => session.render(context, format).await,
             None => Answer::Failed(not_found()),
         },
         Request::History { owner, session_id, before_line, lines } => {

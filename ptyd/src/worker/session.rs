@@ -3,6 +3,7 @@
 
 mod history;
 mod output;
+mod render;
 mod shell;
 mod typing;
 mod unattached;
@@ -13,9 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use devpocket_shared::ids::{Offset, Seq, SessionId, TerminalSize, UserId};
-use devpocket_shared::wire::{
-    self, Answer, AttachMode, Attached, EndReason, ErrorCode, Exit, Resume, ScreenFormat, SessionInfo,
-};
+use devpocket_shared::wire::{self, AttachMode, Attached, EndReason, Exit, Resume, SessionInfo};
 use memmap2::MmapMut;
 use ptyd_session::picture::SCROLLBACK_LINES;
 use ptyd_session::{
@@ -25,7 +24,7 @@ use ptyd_session::{
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::create::{failure, now_ms};
+use super::create::now_ms;
 use super::drawing::Drawn;
 use super::record::Record;
 use super::told_commands::ToldCommands;
@@ -448,27 +447,6 @@ impl Session {
 
     pub(crate) fn info(&self) -> SessionInfo {
         self.lock().info(self.id)
-    }
-
-    /// The screen now; without its colours, where it would be too long for an answer with them.
-    pub(crate) fn render(&self, format: ScreenFormat) -> Answer {
-        let mut shared = self.lock();
-        shared.feed(usize::MAX);
-        const MOST: usize = wire::message::MAX_SCREEN_BYTES;
-        let text = shared.picture.draw(|screen| match format {
-            ScreenFormat::Text => screen.render_text(MOST),
-            ScreenFormat::Ansi => screen.render_ansi(MOST).or_else(|| screen.render_text(MOST)),
-            ScreenFormat::Html => screen.render_html(MOST).or_else(|| screen.render_plain_html(MOST)),
-            ScreenFormat::Json => screen.render_json(MOST),
-        });
-        shared.put_away();
-        let Some(text) = text.unwrap_or_else(|| Some(String::new())) else {
-            return Answer::Failed(failure(
-                ErrorCode::ScreenTooLarge,
-                "the screen is larger than 1 MiB in this format",
-            ));
-        };
-        Answer::Screen { offset: shared.picture.fed(), size: shared.region.size(), text }
     }
 
     /// Has an ended session keep its last screen alone; false: it cannot now.

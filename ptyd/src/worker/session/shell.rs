@@ -18,7 +18,8 @@ use ptyd_session::plain_text;
 use tokio::time::timeout_at;
 
 use super::unattached::over;
-use super::{Session, Shared, failure};
+use super::{Session, Shared};
+use crate::worker::create::failure;
 use crate::worker::drive::now;
 pub(super) use line::Typing;
 pub(crate) use rest::Looks;

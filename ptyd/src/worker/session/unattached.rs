@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use devpocket_shared::wire::details::{MAX_DETAIL_BYTES, MAX_INPUT_BYTES};
 use devpocket_shared::wire::{ErrorCode, Failure, RollEntry, SessionDetails, Spec, Update};
 
-use super::{Session, failure};
+use super::Session;
+use crate::worker::create::failure;
 use crate::worker::create::now_ms;
 
 impl Session {

@@ -9,9 +9,10 @@ use ptyd_session::paste;
 use tokio::time::{sleep_until, timeout_at};
 
 use super::{FEED_BYTES, INTERRUPTED, running};
+use crate::worker::create::failure;
 use crate::worker::drive::now;
 use crate::worker::session::unattached::over;
-use crate::worker::session::{Session, Shared, failure};
+use crate::worker::session::{Session, Shared};
 
 const INTERRUPT: u8 = 3;
 /// For so long a shell may not have read what was typed, or not shown it.
