@@ -192,6 +192,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let value = match name {
             b"m" => format!("{}m", sgr(self.pen)),
             b"r" => format!("{};{}r", self.side.top + 1, self.side.bottom + 1),
+            b"s" if self.margins.on => {
+                let (left, right) = self.columns();
+                format!("{};{}s", left + 1, right + 1)
+            }
             b" q" => format!("{} q", self.cursor_style),
             b"\"q" => format!("{}\"q", u8::from(self.pen.flags & flag::PROTECTED != 0)),
             b"\"p" => "64;1\"p".to_owned(),
@@ -200,10 +204,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         format!("\x1bP1$r{value}\x1b\\")
     }
 
-    /// Row and column from 1, counted from the region's top in origin mode.
+    /// Row and column from 1, counted from the region's top and the left margin in origin mode.
     fn cursor_position(&self) -> (usize, usize) {
         let top = if self.modes.origin { self.side.top } else { 0 };
-        (self.side.y.saturating_sub(top) + 1, self.side.x.min(self.cols() - 1) + 1)
+        (self.side.y.saturating_sub(top) + 1, self.column().saturating_sub(self.origin_column()) + 1)
     }
 
     fn palette_color(&self, index: u8) -> (u8, u8, u8) {

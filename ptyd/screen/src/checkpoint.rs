@@ -8,6 +8,7 @@ use crate::allowance::Allowance;
 use crate::charset::{Charset, Charsets};
 use crate::grid::Grid;
 use crate::links::{self, MAX_LINKS};
+use crate::margins::{AT_MARGIN, Margins};
 use crate::modes::{Modes, Mouse, MouseEncoding};
 use crate::row::Row;
 use crate::screen::{MAX_KEYBOARD_STACK, MAX_TITLES, Saved, Screen, Side};
@@ -18,7 +19,9 @@ use crate::size::Size;
 use crate::style::Style;
 use crate::tabs::Tabs;
 
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
+/// Of releases that had no left and right margins: theirs are read too.
+const VERSION_WITHOUT_MARGINS: u8 = 4;
 /// Of releases that kept what DECSC saved on the screen, and no widths: theirs are read too.
 const VERSION_OF_SAVED_ON_SCREEN: u8 = 3;
 /// Of releases that packed each row for itself, as scrollback does: theirs are read too.
@@ -135,6 +138,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         for (mode, on) in &self.saved_modes {
             put_varint(&mut to, u64::from(*mode) << 1 | u64::from(*on));
         }
+        put_margins(&mut to, self.margins);
         self.allowance.numbers().into_iter().for_each(|number| put_varint(&mut to, number));
         let (mut sides, mut writer) = (Vec::new(), Writer::new(&self.styles, &self.clusters, detail));
         put_side(&mut sides, &self.side, &mut writer);
@@ -218,6 +222,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             let saved = from.number()?;
             self.saved_modes.push((u16::try_from(saved >> 1).ok()?, saved & 1 == 1));
         }
+        if version == VERSION {
+            self.margins = take_margins(&mut from, self.cols())?;
+        }
         self.allowance = Allowance::from_numbers([from.number()?, from.number()?]);
         let tables = match version {
             VERSION_OF_PACKED_ROWS => None,
@@ -239,7 +246,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     fn take_side(&mut self, from: &mut Reader<'_>, version: u8, tables: Option<&Tables>) -> Option<Side> {
         let (rows, cols) = (self.rows(), self.cols());
         let mut side = Side::new(self.size);
-        side.x = from.count(cols + 1)?;
+        side.x = from.count(cols + AT_MARGIN)?;
         side.y = from.count(rows - 1)?;
         side.top = from.count(rows - 1)?;
         side.bottom = from.count(rows - 1)?;
@@ -356,6 +363,22 @@ fn take_charsets(from: &mut Reader<'_>) -> Option<Charsets> {
         };
     }
     Some(Charsets { sets, active: from.count(3)? })
+}
+
+/// Whether they can be set, and as many numbers as are.
+fn put_margins(to: &mut Vec<u8>, margins: Margins) {
+    to.extend([u8::from(margins.on), u8::from(margins.set.is_some())]);
+    if let Some((left, right)) = margins.set {
+        put_varint(to, left as u64);
+        put_varint(to, right as u64);
+    }
+}
+
+fn take_margins(from: &mut Reader<'_>, cols: usize) -> Option<Margins> {
+    let (on, set) = (from.byte()? == 1, from.byte()? == 1);
+    let set = if set { Some((from.count(cols - 1)?, from.count(cols - 1)?)) } else { None };
+    let fits = set.is_none_or(|(left, right)| on && left < right);
+    fits.then_some(Margins { on, set })
 }
 
 fn put_modes(to: &mut Vec<u8>, modes: &Modes) {

@@ -1,5 +1,6 @@
 //! Control sequences.
 
+use crate::margins::DECLRMM;
 use crate::parser::Sequence;
 use crate::screen::{MAX_KEYBOARD_STACK, MAX_TITLES, NO_ROOM, Screen, Side};
 use crate::style::{Style, flag};
@@ -36,8 +37,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             (Some(b'<'), []) if csi.final_byte == b'u' => self.pop_keyboard(csi),
             (None, [b' ']) => match csi.final_byte {
                 b'q' => self.cursor_style = u8::try_from(csi.params.value(0)).unwrap_or(0).min(6),
-                b'@' => self.shift_columns(0, count(csi), false),
-                b'A' => self.shift_columns(0, count(csi), true),
+                b'@' => self.shift_columns(self.columns().0, count(csi), false),
+                b'A' => self.shift_columns(self.columns().0, count(csi), true),
                 _ => {}
             },
             (None, [b'!']) if csi.final_byte == b'p' => self.soft_reset(),
@@ -51,7 +52,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                 self.set_pen(pen);
             }
             (None, [b'\'']) => {
-                let x = self.side.x.min(self.cols() - 1);
+                let x = self.column();
                 match csi.final_byte {
                     b'}' => self.shift_columns(x, count(csi), true),
                     b'~' => self.shift_columns(x, count(csi), false),
@@ -68,24 +69,25 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             b'@' => self.insert_chars(count(csi)),
             b'A' => self.move_vertically(count(csi), false),
             b'B' => self.move_vertically(count(csi), true),
-            b'e' => self.move_to(self.clamped_x(), self.side.y + count(csi)),
-            b'C' | b'a' => self.move_to(self.clamped_x() + count(csi), self.side.y),
-            b'D' => self.move_to(self.clamped_x().saturating_sub(count(csi)), self.side.y),
+            b'e' => self.move_to(self.column(), self.side.y + count(csi)),
+            b'C' => self.move_to((self.column() + count(csi)).min(self.last_column()), self.side.y),
+            b'a' => self.move_to(self.column() + count(csi), self.side.y),
+            b'D' => {
+                self.move_to(self.column().saturating_sub(count(csi)).max(self.first_column()), self.side.y);
+            }
             b'E' => {
                 self.move_vertically(count(csi), true);
-                self.side.x = 0;
+                self.carriage_return();
             }
             b'F' => {
                 self.move_vertically(count(csi), false);
-                self.side.x = 0;
+                self.carriage_return();
             }
-            b'G' | b'`' => self.move_to(count(csi) - 1, self.side.y),
+            b'G' | b'`' => self.move_to(self.origin_column() + count(csi) - 1, self.side.y),
             b'H' | b'f' => self.place(usize::from(params.or(0, 1)) - 1, usize::from(params.or(1, 1)) - 1),
-            b'I' if self.side.x < self.cols() => {
-                self.side.x = self.side.tabs.next(self.side.x, count(csi));
-            }
+            b'I' if self.side.x < self.cols() => self.tab_forwards(count(csi)),
             b'Z' if self.side.x < self.cols() => {
-                self.side.x = self.side.tabs.previous(self.side.x, count(csi));
+                self.side.x = self.side.tabs.previous(self.side.x, count(csi)).max(self.origin_column());
             }
             b'J' => self.erase_display(params.value(0)),
             b'K' => self.erase_line(params.value(0)),
@@ -96,7 +98,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             b'T' if params.len() <= 1 => self.scroll_region_down(count(csi)),
             b'X' => self.erase_chars(count(csi)),
             b'b' => self.repeat(count(csi)),
-            b'd' => self.place(count(csi) - 1, self.side.x),
+            b'd' => self.move_to(self.column(), self.origin_row() + count(csi) - 1),
             b'g' => match params.value(0) {
                 0 => self.side.tabs.set(self.side.x, false),
                 3 => self.side.tabs = Tabs::none(self.cols()),
@@ -113,6 +115,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                 }
             }
             b'r' => self.set_region(csi),
+            b's' if self.margins.on => self.take_margins(csi),
             b's' => self.save_cursor(),
             b'u' => self.restore_cursor(),
             b't' => self.window(csi),
@@ -129,7 +132,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             b'l' => numbers.for_each(|mode| self.set_mode(mode, false)),
             b's' => {
                 for mode in numbers {
-                    if let Some(on) = self.modes.private(mode) {
+                    let margins = (mode == DECLRMM).then_some(self.margins.on);
+                    if let Some(on) = margins.or(self.modes.private(mode)) {
                         self.saved_modes.retain(|(saved, _)| *saved != mode);
                         if self.saved_modes.len() < MAX_SAVED_MODES {
                             self.saved_modes.push((mode, on));
@@ -200,6 +204,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                 self.modes.origin = on;
                 self.place(0, 0);
             }
+            DECLRMM => self.set_margin_mode(on),
             47 | 1047 if on => self.show_alternate(),
             47 | 1047 => self.show_primary(),
             1048 if on => self.save_cursor(),
@@ -254,24 +259,23 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         self.enter_region();
     }
 
-    fn clamped_x(&self) -> usize {
-        self.side.x.min(self.cols() - 1)
-    }
-
     fn move_to(&mut self, x: usize, y: usize) {
-        (self.side.x, self.side.y) = (x, y);
+        (self.side.x, self.side.y) = (x.min(self.cols() - 1), y);
         self.clamp_cursor();
     }
 
-    /// Row and column, counted from the region's top in origin mode.
-    fn place(&mut self, row: usize, x: usize) {
-        let y = if self.modes.origin { self.side.top + row } else { row };
-        self.move_to(x, y);
+    /// Row and column, counted from the region's top and the left margin in origin mode.
+    fn place(&mut self, row: usize, column: usize) {
+        self.move_to(self.origin_column() + column, self.origin_row() + row);
+    }
+
+    fn origin_row(&self) -> usize {
+        if self.modes.origin { self.side.top } else { 0 }
     }
 
     /// CUU and CUD stop at the region's edge if they begin inside it.
     fn move_vertically(&mut self, count: usize, down: bool) {
-        let (y, x) = (self.side.y, self.clamped_x());
+        let (y, x) = (self.side.y, self.column());
         let y = if down {
             let edge = if y <= self.side.bottom { self.side.bottom } else { self.rows() - 1 };
             (y + count).min(edge)
@@ -292,10 +296,20 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
     }
 
+    /// DECSLRM.
+    fn take_margins(&mut self, csi: &Sequence<'_>) {
+        let left = usize::from(csi.params.or(0, 1));
+        let right = usize::from(csi.params.or(1, u16::MAX)).min(self.cols());
+        if right > left {
+            self.set_margins(left - 1, right - 1);
+            self.place(0, 0);
+        }
+    }
+
     /// REP, right after a character: a row of letters in any case, and of what is more, or more than a letter and so costs more,
     /// as many as the stream can afford: a few bytes cannot cost much.
     fn repeat(&mut self, count: usize) {
-        let (joins, x) = (usize::from(self.joins), self.side.x);
+        let (joins, x) = (usize::from(self.joins), self.column_behind_text());
         if joins == 0 || self.joins == NO_ROOM || x < joins {
             return;
         }
@@ -338,6 +352,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     fn soft_reset(&mut self) {
         self.modes.cursor_visible = true;
         (self.side.top, self.side.bottom) = (0, self.rows() - 1);
+        self.set_margin_mode(false);
         self.set_pen(Style::default());
         self.cursor_style = 0;
         self.side.saved = None;

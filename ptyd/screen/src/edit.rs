@@ -1,6 +1,9 @@
 //! Erasing, inserting and deleting.
 
+use std::ops::Range;
+
 use crate::cell::{Cell, WIDE};
+use crate::grid::Towards;
 use crate::screen::Screen;
 use crate::style::flag;
 
@@ -112,12 +115,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
     }
 
-    /// The cursor just waits to wrap.
+    /// The cursor just waits to wrap. At a margin it does so no longer: it stands on the last column before it, which is erased.
     fn forget_mark_past_edge(&mut self) {
-        self.side.x = self.side.x.min(self.cols());
+        self.side.x = if self.waits_at_margin() { self.column() } else { self.side.x.min(self.cols()) };
     }
 
-    fn clear_rows(&mut self, rows: std::ops::Range<usize>) {
+    fn clear_rows(&mut self, rows: Range<usize>) {
         if !rows.is_empty() {
             let style = self.erased().style;
             self.side.grid.clear(rows, style);
@@ -163,76 +166,101 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// ICH.
     pub(crate) fn insert_chars(&mut self, count: usize) {
         self.clamp_cursor();
-        let (x, cell) = (self.side.x, self.erased());
-        self.moved += (self.cols() - x) as u64;
-        self.row_mut().insert(x, count, cell);
+        let cell = self.erased();
+        self.insert_at_cursor(count, cell);
+    }
+
+    /// Moves what is at the cursor, which does not wait to wrap, and right of it, up to the right margin. Outside the margins it
+    /// does nothing.
+    pub(crate) fn insert_at_cursor(&mut self, count: usize, cell: Cell) {
+        if !self.is_between_margins() {
+            return;
+        }
+        let (x, end) = (self.side.x, self.text_end());
+        self.moved += (end - x) as u64;
+        if end < self.cols() {
+            self.row_mut().insert_before(x, end, count, cell);
+        } else {
+            self.row_mut().insert(x, count, cell);
+        }
     }
 
     /// DCH.
     pub(crate) fn delete_chars(&mut self, count: usize) {
         self.clamp_cursor();
-        let (x, cell) = (self.side.x, self.erased());
-        self.moved += (self.cols() - x) as u64;
-        self.row_mut().remove(x, count, cell);
+        if !self.is_between_margins() {
+            return;
+        }
+        let (x, end, cell) = (self.side.x, self.text_end(), self.erased());
+        self.moved += (end - x) as u64;
+        if end < self.cols() {
+            self.row_mut().remove_before(x, end, count, cell);
+        } else {
+            self.row_mut().remove(x, count, cell);
+        }
     }
 
     /// IL.
     pub(crate) fn insert_lines(&mut self, count: usize) {
         self.clamp_cursor();
-        if self.in_region() {
-            let (y, bottom) = (self.side.y, self.side.bottom);
-            self.move_down(y, bottom, count);
-            self.side.x = 0;
+        if self.in_region() && self.is_between_margins() {
+            let (y, bottom, fill) = (self.side.y, self.side.bottom, self.erased());
+            self.move_lines(y..bottom + 1, count, Towards::Bottom, fill);
+            (self.side.x, _) = self.columns();
         }
     }
 
     /// DL.
     pub(crate) fn delete_lines(&mut self, count: usize) {
         self.clamp_cursor();
-        if self.in_region() {
-            let (y, bottom) = (self.side.y, self.side.bottom);
-            self.move_up(y, bottom, count);
-            self.side.x = 0;
+        if self.in_region() && self.is_between_margins() {
+            let (y, bottom, fill) = (self.side.y, self.side.bottom, self.erased());
+            self.move_lines(y..bottom + 1, count, Towards::Top, fill);
+            (self.side.x, _) = self.columns();
         }
     }
 
     /// SU: what leaves at the top is gone.
     pub(crate) fn scroll_region_up(&mut self, count: usize) {
-        self.move_up(self.side.top, self.side.bottom, count);
+        let fill = self.erased();
+        self.move_lines(self.side.top..self.side.bottom + 1, count, Towards::Top, fill);
     }
 
     /// SD.
     pub(crate) fn scroll_region_down(&mut self, count: usize) {
-        self.side.grid.scroll_down(self.side.top..self.side.bottom + 1, count, 0);
+        let fill = Cell::default();
+        self.move_lines(self.side.top..self.side.bottom + 1, count, Towards::Bottom, fill);
     }
 
-    fn move_up(&mut self, top: usize, bottom: usize, count: usize) {
-        let style = self.erased().style;
-        self.side.grid.scroll_up(top..bottom + 1, count, style);
+    /// Moves rows, or what is between the margins in them.
+    pub(crate) fn move_lines(&mut self, rows: Range<usize>, count: usize, towards: Towards, fill: Cell) {
+        match towards {
+            _ if self.margins.set.is_some() => self.scroll_between_margins(rows, count, towards, fill),
+            Towards::Top => self.side.grid.scroll_up(rows, count, fill.style),
+            Towards::Bottom => self.side.grid.scroll_down(rows, count, fill.style),
+        }
     }
 
-    fn move_down(&mut self, top: usize, bottom: usize, count: usize) {
-        let style = self.erased().style;
-        self.side.grid.scroll_down(top..bottom + 1, count, style);
-    }
-
-    /// SL, SR, DECIC, DECDC: columns of all rows of the region. Every cell there has to be moved, and who has that done over
+    /// SL, SR, DECIC, DECDC: columns of all rows of the region, from `at` to the right margin. Every cell there has to be moved, and who has that done over
     /// and over on a large screen has it done no more until something else comes.
     pub(crate) fn shift_columns(&mut self, at: usize, count: usize, insert: bool) {
         let rows = self.side.top..self.side.bottom + 1;
         let cells = rows.len() * self.cols();
         let price = cells.min(NEAR_CELLS) / 4 + cells.saturating_sub(NEAR_CELLS);
-        if !self.in_region() || !self.allowance.spend(price) {
+        if !self.in_region() || !self.is_between_margins() || !self.allowance.spend(price) {
             return;
         }
         let cell = self.erased();
+        let (_, right) = self.columns();
+        let (end, all) = (right + 1, right + 1 == self.cols());
         self.moved += (rows.len() * self.cols()) as u64;
         for y in rows {
             let row = self.side.grid.row_mut(y);
-            if insert {
-                row.insert(at, count, cell);
-            } else {
-                row.remove(at, count, cell);
+            match insert {
+                true if all => row.insert(at, count, cell),
+                true => row.insert_before(at, end, count, cell),
+                false if all => row.remove(at, count, cell),
+                false => row.remove_before(at, end, count, cell),
             }
             row.wrapped = false;
         }

@@ -2,6 +2,7 @@
 
 use crate::charset::Charset;
 use crate::effect::Effect;
+use crate::grid::Towards;
 use crate::screen::{Saved, Screen};
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
@@ -12,18 +13,18 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             0x08 => self.backspace(),
             0x09 => self.tab(),
             0x0A..=0x0C => {
-                if self.modes.new_line {
-                    self.side.x = 0;
-                }
                 self.line_feed();
+                if self.modes.new_line {
+                    self.carriage_return();
+                }
             }
-            0x0D => self.side.x = 0,
+            0x0D => self.carriage_return(),
             0x0E => self.charsets.active = 1,
             0x0F => self.charsets.active = 0,
             0x84 => self.line_down_clamped(),
             0x85 => {
-                self.side.x = 0;
                 self.line_down(false);
+                self.carriage_return();
             }
             0x88 => self.set_tab(),
             0x8D => self.reverse_index(),
@@ -39,8 +40,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             ([], b'>') => self.modes.application_keypad = false,
             ([], b'D') => self.line_down_clamped(),
             ([], b'E') => {
-                self.side.x = 0;
                 self.line_down_clamped();
+                self.carriage_return();
             }
             ([], b'H') => self.set_tab(),
             ([], b'M') => self.reverse_index(),
@@ -70,6 +71,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
     }
 
+    /// To the first column, or the left margin where that is not left behind already.
+    pub(crate) fn carriage_return(&mut self) {
+        self.side.x = self.origin_column().max(self.first_column());
+    }
+
     fn line_down_clamped(&mut self) {
         self.clamp_cursor();
         self.line_down(false);
@@ -84,14 +90,20 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             // Somebody ended the line on purpose.
             self.set_wrapped(false);
         }
-        if self.side.x >= self.cols() {
+        if self.waits_at_margin() {
+            self.side.x = self.column();
+        } else if self.side.x >= self.cols() {
             self.side.x -= 1;
         }
     }
 
-    /// A cursor that waits to wrap stands on the last column again.
+    /// A cursor that waits to wrap stands on the last column again, and in origin mode it is inside region and margins.
     pub(crate) fn clamp_cursor(&mut self) {
-        self.side.x = self.side.x.min(self.cols() - 1);
+        self.side.x = self.column();
+        if self.modes.origin {
+            let (left, right) = self.columns();
+            self.side.x = self.side.x.clamp(left, right);
+        }
         let (low, high) =
             if self.modes.origin { (self.side.top, self.side.bottom) } else { (0, self.rows() - 1) };
         self.side.y = self.side.y.clamp(low, high);
@@ -100,18 +112,20 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     fn backspace(&mut self) {
         if !self.modes.reverse_wrap {
             self.clamp_cursor();
-            self.side.x = self.side.x.saturating_sub(1);
+            self.side.x = self.side.x.saturating_sub(1).max(self.first_column());
             return;
         }
         // As xterm.js: back over the edge, to where the text came from.
-        if self.side.x > 0 {
-            self.side.x = self.side.x.min(self.cols()) - 1;
+        if self.side.x >= self.cols() {
+            self.side.x = self.column();
+        } else if self.side.x > self.first_column() {
+            self.side.x -= 1;
         } else if self.side.y > self.side.top && self.side.y <= self.side.bottom && self.row().wrapped {
             self.set_wrapped(false);
             self.side.y -= 1;
-            self.side.x = self.cols() - 1;
-            let last = self.row().get(self.cols() - 1);
-            if last.glyph == 0 && last.width() > 0 {
+            (_, self.side.x) = self.columns();
+            let last = self.row().get(self.side.x);
+            if last.glyph == 0 && last.width() > 0 && self.margins.set.is_none() {
                 self.side.x -= 1;
             }
         }
@@ -122,7 +136,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         if self.side.x >= self.cols() {
             return;
         }
-        self.side.x = self.side.tabs.next(self.side.x, 1);
+        self.tab_forwards(1);
+    }
+
+    /// To a tab stop, at most to the right margin.
+    pub(crate) fn tab_forwards(&mut self, count: usize) {
+        self.side.x = self.side.tabs.next(self.side.x, count).min(self.last_column());
     }
 
     fn set_tab(&mut self) {
@@ -132,8 +151,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     fn reverse_index(&mut self) {
         self.clamp_cursor();
         if self.side.y == self.side.top {
-            let style = self.erased().style;
-            self.side.grid.scroll_down(self.side.top..self.side.bottom + 1, 1, style);
+            if self.is_between_margins() {
+                let fill = self.erased();
+                self.move_lines(self.side.top..self.side.bottom + 1, 1, Towards::Bottom, fill);
+            }
         } else {
             self.side.y = self.side.y.saturating_sub(1);
         }
@@ -142,7 +163,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     pub(crate) fn save_cursor(&mut self) {
         self.side.saved = Some(Saved {
             // A cursor that waits to wrap comes back on the last column.
-            x: self.side.x.min(self.cols() - 1),
+            x: self.column(),
             y: self.side.y.cast_signed(),
             style: self.pen,
             charsets: self.charsets,
@@ -159,8 +180,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         self.clamp_cursor();
     }
 
-    /// DECALN: the screen full of E, to align a tube by.
+    /// DECALN: the screen full of E, to align a tube by. As in xterm the left and right margins go.
     fn fill_with_e(&mut self) {
+        self.forget_margins();
         let style = self.pen_style();
         self.side.grid.fill_with_e(style);
         (self.side.x, self.side.y) = (0, if self.modes.origin { self.side.top } else { 0 });

@@ -142,6 +142,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         at_bottom
             && (2..=MAX_COLS).contains(&cols)
             && rows > 1
+            && self.margins.set.is_none()
             && !self.modes.alternate_screen
             && !self.modes.insert
             && self.modes.autowrap

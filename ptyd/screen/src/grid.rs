@@ -20,6 +20,18 @@ const FULL_OF_E: u32 = 1 << 31;
 const WRAPPED: u32 = 1 << 29;
 const NUMBER: u32 = 0xFFFF;
 
+/// What moving a part of a row costs beside its cells, in cells moved.
+pub(crate) const PART_ROW_IN_CELLS: usize = 16;
+
+/// Where lines move to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Towards {
+    /// Up.
+    Top,
+    /// Down.
+    Bottom,
+}
+
 impl Entry {
     fn blank(style: u16) -> Self {
         Self(BLANK | u32::from(style))
@@ -179,6 +191,81 @@ impl Grid {
         }
         self.turn(&rows, rows.len() - count);
         self.fill_in_ring(rows.start..rows.start + count, Entry::blank(style));
+    }
+
+    /// Cells on `columns` of `rows` up to the last in each row that is not blank in the default style.
+    pub(crate) fn cells_in_part(&mut self, rows: Range<usize>, columns: Range<usize>) -> usize {
+        let mut cells = 0;
+        for y in rows {
+            let place = self.place(y);
+            let used = match self.entries[place].slot() {
+                Some(slot) => self.slots[slot].trim(),
+                None => self.row(y).used(),
+            };
+            cells += used.clamp(columns.start, columns.end) - columns.start;
+        }
+        cells
+    }
+
+    /// Moves what is on `columns` of `rows` by `count` rows; what leaves is gone, as is each wide character that is cut in half,
+    /// and `fill` comes in. Neither do these rows go on with others then, nor the next one with them.
+    pub(crate) fn scroll_part(
+        &mut self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        count: usize,
+        towards: Towards,
+        fill: Cell,
+    ) {
+        for y in rows.clone() {
+            self.cut(y, columns.start, fill);
+            self.cut(y, columns.end, fill);
+            self.set_wrapped(y, false);
+        }
+        self.set_wrapped(rows.end, false);
+        let moved = rows.len().saturating_sub(count);
+        for step in 0..moved {
+            let (from, to) = match towards {
+                Towards::Top => (rows.start + step + count, rows.start + step),
+                Towards::Bottom => (rows.end - 1 - step - count, rows.end - 1 - step),
+            };
+            self.copy_part(from, to, columns.clone());
+        }
+        let filled = match towards {
+            Towards::Top => rows.start + moved..rows.end,
+            Towards::Bottom => rows.start..rows.end - moved,
+        };
+        for y in filled {
+            let (kept, rest) = self.row(y).parts();
+            if !kept.is_empty() || rest != fill {
+                self.row_mut(y).fill(columns.start, columns.end, fill);
+            }
+        }
+    }
+
+    /// A wide character that has a half on either side of column `x` is gone.
+    fn cut(&mut self, y: usize, x: usize, blank: Cell) {
+        let place = self.place(y);
+        if let Some(slot) = self.entries[place].slot() {
+            self.slots[slot].cut(x, blank);
+        }
+    }
+
+    fn copy_part(&mut self, from: usize, to: usize, columns: Range<usize>) {
+        let (from_place, to_place) = (self.place(from), self.place(to));
+        match (self.entries[from_place].slot(), self.entries[to_place].slot()) {
+            (None, None) if self.entries[from_place].cell() == self.entries[to_place].cell() => {}
+            (None, _) => {
+                let cell = self.entries[from_place].cell();
+                self.row_mut(to).fill(columns.start, columns.end, cell);
+            }
+            (Some(from), other) => {
+                let to = other.unwrap_or_else(|| self.fill_slot(to_place));
+                if let Ok([from, to]) = self.slots.get_disjoint_mut([from, to]) {
+                    to.copy_part(from, columns);
+                }
+            }
+        }
     }
 
     /// Bytes of its memory.

@@ -14,12 +14,16 @@ pub struct State {
     pub hidden: Vec<RowState>,
     /// Lines above the screen, oldest first, as text.
     pub scrollback: Vec<String>,
-    /// Column and row from 0; the column is the number of columns while the cursor waits to wrap.
+    /// Column and row from 0; the column is the number of columns while the cursor waits to wrap, two more at a margin.
     pub cursor: (usize, usize),
     /// First and last row of the scroll region.
     pub region: (usize, usize),
     /// The same of the screen that is not shown.
     pub hidden_region: Option<(usize, usize)>,
+    /// First and last column between the left and right margins, if there are any.
+    pub margins: Option<(usize, usize)>,
+    /// Left and right margins can be set.
+    pub margin_mode: bool,
     /// The pen, its link left out.
     pub pen: Style,
     /// The link being written, as [`CellState::link`].
@@ -96,6 +100,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             cursor: (self.side.x, self.side.y),
             region: (self.side.top, self.side.bottom),
             hidden_region: hidden.map(|side| (side.top, side.bottom)),
+            margins: self.margins.set,
+            margin_mode: self.margins.on,
             pen: Style { link: 0, ..self.pen },
             pen_link: self.link_text(self.pen.link),
             saved: self.saved_state(&self.side),

@@ -20,6 +20,7 @@ mod grid;
 mod history;
 mod inspect;
 mod links;
+mod margins;
 mod modes;
 mod osc;
 pub mod parser;

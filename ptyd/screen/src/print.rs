@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::cell::{Cell, Packed, WIDE, ZERO};
 use crate::charset::Charset;
+use crate::grid::Towards;
 use crate::row::Row;
 use crate::screen::{NO_ROOM, Screen};
 use crate::width::columns as width;
@@ -68,12 +69,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                 } else {
                     // Each overwrites the last column: only the last one stays.
                     done = count - 1;
-                    self.side.x = cols - 1;
+                    self.side.x = self.column();
                 }
             }
             let style = self.pen_style();
-            let from = self.side.x;
-            let to = from + (count - done).min(cols - from);
+            let (from, end) = (self.side.x, self.text_end());
+            let to = from + (count - done).min(end - from);
             if self.modes.insert {
                 self.insert_blanks(to - from);
             }
@@ -83,7 +84,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             }
             write(row, from, done..done + to - from, style);
             row.mend(to, style);
-            self.side.x = to;
+            self.stand_behind_text(to, end);
             done += to - from;
         }
         if count > 0 {
@@ -93,13 +94,13 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// Prints as much as goes to the cursor's row in the usual way; returns its length in bytes.
     fn print_into_row(&mut self, text: &str) -> usize {
-        let (from, cols) = (self.side.x, self.cols());
-        if from >= cols || self.modes.insert {
+        let (from, end) = (self.side.x, self.text_end());
+        if from >= end || self.modes.insert {
             return 0;
         }
         let style = self.pen_style();
         // No character takes more columns than bytes.
-        let to = cols.min(from + text.len());
+        let to = end.min(from + text.len());
         let row = self.row_mut();
         let kept = row.kept();
         let cells = row.run(from, to);
@@ -126,7 +127,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
                 row.set(from - 1, Cell::blank(style));
             }
             row.mend(from + at, style);
-            self.side.x = from + at;
+            self.stand_behind_text(from + at, end);
             self.joins = last;
         }
         self.work += used as u64;
@@ -136,7 +137,6 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     fn print_char(&mut self, character: char) {
         let style = self.pen_style();
-        let cols = self.cols();
         let mut columns = usize::from(width(character));
         if columns == 0 && self.joins == NO_ROOM {
             return;
@@ -146,15 +146,22 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             columns = joined;
         }
         self.joins = u16::try_from(columns).unwrap_or(0);
-        if self.side.x + columns - joined > cols {
+        if columns == 0 && self.waits_at_margin() {
+            // No place for a mark without a base.
+            return;
+        }
+        let end = self.text_end();
+        if joined == 0 && self.side.x + columns > end {
             if self.modes.autowrap {
                 self.split_wide(style);
-                let from = self.side.x.min(cols);
+                let from = self.side.x.min(end);
                 // A wide character that does not fit leaves its place empty.
-                self.row_mut().fill(from, cols, Cell::blank(style));
+                let row = self.row_mut();
+                row.fill(from, end, Cell::blank(style));
+                row.mend(end, style);
                 self.wrap();
             } else {
-                self.side.x = cols - 1;
+                self.side.x = self.column().min(end - 1);
                 if columns == 2 {
                     self.joins = NO_ROOM;
                     return;
@@ -172,7 +179,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             self.split_wide(style);
             self.put(character, columns, style);
         }
-        let (x, style) = (self.side.x, self.pen_style());
+        let (x, style) = (self.column_behind_text(), self.pen_style());
         self.row_mut().mend(x, style);
     }
 
@@ -182,28 +189,29 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             2 => WIDE,
             _ => 0,
         };
-        let x = self.side.x;
+        let (x, end) = (self.side.x, self.text_end());
         let row = self.row_mut();
         row.set(x, Cell { glyph: u32::from(character), style, flags });
         if columns == 2 {
             row.set(x + 1, Cell { glyph: 0, style, flags: ZERO });
         }
         // A mark without a base takes a place though it has no columns, also behind the last one.
-        self.side.x = x + columns.max(1);
+        self.stand_behind_text(x + columns.max(1), end);
     }
 
-    /// Insert mode: makes room at the cursor.
+    /// Insert mode: makes room at the cursor. Outside the margins there is no such mode.
     fn insert_blanks(&mut self, columns: usize) {
+        if !self.is_between_margins() {
+            return;
+        }
         let style = self.pen_style();
-        let x = self.side.x;
         self.split_wide(style);
-        self.moved += (self.cols() - x) as u64;
-        self.row_mut().insert(x, columns, Cell::blank(style));
+        self.insert_at_cursor(columns, Cell::blank(style));
     }
 
     /// Adds a mark to the character before the cursor.
     fn join(&mut self, mark: char) {
-        let x = self.side.x;
+        let x = self.column_behind_text();
         let at = if self.row().get(x - 1).width() > 0 || x < 2 { x - 1 } else { x - 2 };
         let cell = self.row().get(at);
         if let Some(glyph) = self.glyph_with_mark(cell.glyph, mark) {
@@ -211,10 +219,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
     }
 
-    /// Goes to the beginning of the next row, which is marked as going on with this one.
+    /// Goes to the beginning of the next row, which is marked as going on with this one if nothing lies between.
     pub(crate) fn wrap(&mut self) {
-        self.side.x = 0;
-        self.line_down(true);
+        let (left, _) = self.columns();
+        let edge_to_edge = left == 0 && self.column() + 1 == self.cols();
+        self.line_down(edge_to_edge);
+        self.side.x = left;
     }
 
     /// One row down; at the bottom of the region everything in it moves up.
@@ -229,14 +239,21 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
     }
 
-    /// Moves the region up by one row. What leaves the primary screen at its very top goes to the scrollback.
+    /// Moves the region up by one row. What leaves the primary screen at its very top goes to the scrollback. Between margins
+    /// only the part between them moves, and from outside them nothing does.
     fn scroll(&mut self, wrapped: bool) {
-        let style = self.erased().style;
+        let fill = self.erased();
         let (top, bottom) = (self.side.top, self.side.bottom);
+        if self.margins.set.is_some() {
+            if self.is_between_margins() {
+                self.scroll_between_margins(top..bottom + 1, 1, Towards::Top, fill);
+            }
+            return;
+        }
         if top == 0 && !self.modes.alternate_screen {
             self.pack_top_row(wrapped && bottom == 0);
         }
-        self.side.grid.scroll_up(top..bottom + 1, 1, style);
+        self.side.grid.scroll_up(top..bottom + 1, 1, fill.style);
         if wrapped {
             self.side.grid.set_wrapped(bottom, true);
         }

@@ -55,6 +55,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             return;
         }
         self.collect();
+        self.forget_margins();
         self.retired = None;
         let old = std::mem::replace(&mut self.size, size);
         let cols = usize::from(size.cols());

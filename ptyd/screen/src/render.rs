@@ -70,7 +70,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             self.rows(),
             self.cols(),
             self.side.y,
-            self.side.x.min(self.cols() - 1),
+            self.column(),
             self.modes.cursor_visible,
             self.modes.alternate_screen,
             json_string(&self.title),

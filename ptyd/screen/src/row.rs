@@ -1,5 +1,7 @@
 //! One row of cells. It knows neither where on a screen it stands nor what its cells' numbers mean.
 
+use std::ops::Range;
+
 use crate::cell::{Cell, Packed, WIDE};
 
 /// One row. Cells are kept only as far as they were written; all behind them are alike, so that clearing a row, or the rest
@@ -164,6 +166,40 @@ impl Row {
         size_of::<Self>() + self.cells.capacity() * size_of::<Packed>()
     }
 
+    /// Gives up cells at its end that look like nothing; returns [`RowRef::used`].
+    pub(crate) fn trim(&mut self) -> usize {
+        if self.cells.len() == self.cols {
+            // Nothing is behind them.
+            self.rest = Cell::default();
+        }
+        let used = self.as_ref().used();
+        if self.rest == Cell::default() {
+            self.cells.truncate(used);
+        }
+        used
+    }
+
+    /// Makes `columns` look as they do on another row.
+    pub(crate) fn copy_part(&mut self, from: &Self, columns: Range<usize>) {
+        // Behind what either has been written to there is nothing to be copied.
+        let end = self.trim().max(from.as_ref().used()).min(columns.end);
+        if columns.start >= end {
+            return;
+        }
+        let kept = from.cells.get(columns.start..end.min(from.cells.len())).unwrap_or_default();
+        let to = self.run(columns.start, end);
+        to[..kept.len()].copy_from_slice(kept);
+        to[kept.len()..].fill(Packed::new(from.rest));
+    }
+
+    /// A wide character that has a half on either side of `at` is gone.
+    pub(crate) fn cut(&mut self, at: usize, blank: Cell) {
+        if at > 0 && at < self.cols && self.get(at - 1).flags == WIDE {
+            self.set(at - 1, blank);
+            self.set(at, blank);
+        }
+    }
+
     pub(crate) fn fill(&mut self, from: usize, to: usize, cell: Cell) {
         let to = to.min(self.cols);
         if from >= to {
@@ -218,6 +254,32 @@ impl Row {
         if self.get(at).is_spacer() {
             self.set(at, Cell::blank(cell.style));
         }
+    }
+
+    /// As [`Row::insert`], where what is at `end` and right of it stays.
+    pub(crate) fn insert_before(&mut self, at: usize, end: usize, count: usize, cell: Cell) {
+        self.cut(at, cell);
+        self.cut(end, cell);
+        let count = count.min(end - at);
+        let cells = self.run(at, end);
+        let kept = cells.len() - count;
+        cells.copy_within(..kept, count);
+        cells[..count].fill(Packed::new(cell));
+        if self.get(end - 1).flags == WIDE {
+            self.set(end - 1, cell);
+        }
+    }
+
+    /// As [`Row::remove`], where what is at `end` and right of it stays.
+    pub(crate) fn remove_before(&mut self, at: usize, end: usize, count: usize, cell: Cell) {
+        let count = count.min(end - at);
+        for border in [at, at + count, end] {
+            self.cut(border, cell);
+        }
+        let cells = self.run(at, end);
+        let kept = cells.len() - count;
+        cells.copy_within(count.., 0);
+        cells[kept..].fill(Packed::new(cell));
     }
 
     pub(crate) fn resize(&mut self, cols: usize) {

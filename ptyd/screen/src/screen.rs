@@ -9,6 +9,7 @@ use crate::effect::Effect;
 use crate::flood::PATIENCE_BYTES;
 use crate::grid::Grid;
 use crate::links::Links;
+use crate::margins::Margins;
 use crate::modes::Modes;
 use crate::parser::{Event, Parser, Usual};
 use crate::row::{Row, RowRef};
@@ -49,7 +50,7 @@ pub(crate) struct Saved {
 pub(crate) struct Side {
     pub(crate) grid: Grid,
     /// The cursor's column: the number of columns while it waits to wrap, one more if a mark without a base came then: another
-    /// one wraps.
+    /// one wraps. Two more while it waits at the right margin ([`crate::margins::AT_MARGIN`]).
     pub(crate) x: usize,
     pub(crate) y: usize,
     pub(crate) top: usize,
@@ -105,6 +106,7 @@ pub struct Screen<M = Vec<u8>> {
     pub(crate) pen_number: Option<u16>,
     pub(crate) charsets: Charsets,
     pub(crate) modes: Modes,
+    pub(crate) margins: Margins,
     /// Width of the character printed last, while nothing else has come since; [`NO_ROOM`] if there was none for it.
     pub(crate) joins: u16,
     /// DECSCUSR, 0 to 6.
@@ -144,6 +146,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             pen_number: Some(0),
             charsets: Charsets::default(),
             modes: Modes::default(),
+            margins: Margins::default(),
             joins: 0,
             cursor_style: 0,
             title: String::new(),
@@ -344,6 +347,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             pen_number: self.pen_number,
             charsets: self.charsets,
             modes: self.modes.clone(),
+            margins: self.margins,
             joins: self.joins,
             cursor_style: self.cursor_style,
             title: self.title.clone(),
@@ -431,6 +435,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         self.set_pen(Style::default());
         self.charsets = Charsets::default();
         self.modes = Modes::default();
+        self.margins = Margins::default();
         self.joins = 0;
         self.cursor_style = 0;
         self.palette.clear();

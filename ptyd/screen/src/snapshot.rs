@@ -12,6 +12,7 @@ pub use bound::MAX_SNAPSHOT_BYTES;
 use crate::answer::push_pen;
 use crate::cell::{Cell, WIDE, ZERO};
 use crate::charset::Charsets;
+use crate::margins::DECLRMM;
 use crate::modes::{Modes, Mouse, MouseEncoding};
 use crate::row::RowRef;
 use crate::screen::{NO_ROOM, Screen, Side};
@@ -217,11 +218,15 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
     /// What a screen has of its own beside its rows.
     fn side_state(&mut self, side: &Side) {
         let rows = side.grid.len();
-        if let Some(saved) = &side.saved
-            && !self.is_saved_first(side)
-        {
+        let margins = self.margins(side);
+        match &side.saved {
             // While the region is the whole screen: the place saved may lie outside what it is later.
-            self.saved(saved);
+            Some(saved) if !self.is_saved_first(side) => self.saved(saved, &margins),
+            None if !margins.is_empty() => {
+                self.place(0, 0);
+                self.text(&margins);
+            }
+            Some(_) | None => self.text(&margins),
         }
         if (side.top, side.bottom) != (0, rows - 1) {
             let _infallible = write!(self.out, "\x1b[{};{}r", side.top + 1, side.bottom + 1);
@@ -242,20 +247,50 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
         }
     }
 
+    /// What XTSAVE saved; the modes themselves are left as they are usually, so that margins come later.
+    fn saved_modes(&mut self) {
+        for (mode, on) in &self.screen.saved_modes {
+            if *mode == DECLRMM || Modes::default().set_private(*mode, *on) {
+                let (set, back) = (end(*on), end(Modes::default().private(*mode).unwrap_or(false)));
+                let _infallible = write!(self.out, "\x1b[?{mode}{set}\x1b[?{mode}s\x1b[?{mode}{back}");
+            }
+        }
+    }
+
+    /// What sets the left and right margins, with the screen that is shown: both have the same.
+    fn margins(&self, side: &Side) -> String {
+        let (screen, mut margins) = (self.screen, String::new());
+        if !std::ptr::eq(side, &raw const screen.side) {
+            return margins;
+        }
+        if screen.margins.on {
+            margins.push_str("\x1b[?69h");
+        }
+        if let Some((left, right)) = screen.margins.set {
+            let _infallible = write!(margins, "\x1b[{};{}s", left + 1, right + 1);
+        }
+        margins
+    }
+
     /// Has the cursor wait at the end of its row, which CUP knows as row `y`, by printing its last character once more.
     fn reprint(&mut self, side: &Side, y: usize) {
         let row = side.grid.row(side.y);
-        let last = row.cols() - 1;
+        let last = self.screen.column();
         let at = if row.get(last).is_spacer() { last - 1 } else { last };
-        let cell = row.get(at);
-        self.place(y, at);
+        // What was there before there was a margin may reach over it, and cannot be printed there.
+        let crosses = at == last && row.get(at).flags == WIDE;
+        let cell = if crosses { Cell::default() } else { row.get(at) };
+        self.place_cursor(y, at);
         let style = self.screen.styles.get(cell.style);
         if cell.glyph == 0 && self.screen.other.is_none() {
             // Nothing cannot be printed. But a cursor that waits comes along when the screen is changed.
             self.text("\x1b[?47h");
-            self.place(side.y, last);
+            self.place_cursor(side.y, last);
             self.text("x\x1b[?47l");
+        } else if crosses {
+            // It stands there without waiting: neither is seen.
         } else if cell.glyph == 0
+            && !self.screen.waits_at_margin()
             && (0..=last).all(|at| row.get(at).glyph == 0 && row.get(at).style == cell.style)
         {
             // EL lets the cursor wait.
@@ -299,12 +334,6 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
                 let _infallible = write!(self.out, "\x1b]1{place};rgb:{r:02x}/{g:02x}/{b:02x}\x1b\\");
             }
         }
-        for (mode, on) in &screen.saved_modes {
-            if Modes::default().set_private(*mode, *on) {
-                let (set, back) = (end(*on), end(Modes::default().private(*mode).unwrap_or(false)));
-                let _infallible = write!(self.out, "\x1b[?{mode}{set}\x1b[?{mode}s\x1b[?{mode}{back}");
-            }
-        }
         if screen.cursor_style != 0 {
             let _infallible = write!(self.out, "\x1b[{} q", screen.cursor_style);
         }
@@ -318,13 +347,13 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
         let y = self.row_for_cup(side);
         if side.x >= usize::from(self.screen.size.cols()) {
             self.reprint(side, y);
-            if side.x > usize::from(self.screen.size.cols()) {
+            if side.x == usize::from(self.screen.size.cols()) + 1 {
                 // A mark that joins nothing, and has no place to be seen in.
                 self.pen(Style::default());
                 self.text("\x1b[m\u{200B}");
             }
         } else {
-            self.place(y, side.x);
+            self.place_cursor(y, side.x);
         }
     }
 
@@ -334,19 +363,23 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
         if self.screen.joins == NO_ROOM {
             // The cursor is where it has none, and does not wrap. But xterm.js cuts a wide character in half that stands there.
             let row = side.grid.row(side.y);
-            return self.text(if row.get(row.cols() - 1).is_spacer() { "" } else { "日" });
+            return self.text(if row.get(self.screen.column()).is_spacer() { "" } else { "日" });
         }
         let columns = usize::from(self.screen.joins);
         if columns == 0 && side.x >= usize::from(self.screen.size.cols()) {
             // Where the cursor waits to wrap a character was printed last: what comes next is not to join it.
             self.text("\0");
         }
-        let Some(x) = side.x.checked_sub(columns).filter(|_| (1..=2).contains(&columns)) else { return };
+        let Some(x) =
+            self.screen.column_behind_text().checked_sub(columns).filter(|_| (1..=2).contains(&columns))
+        else {
+            return;
+        };
         let cell = side.grid.row(side.y).get(x);
         if cell.glyph == 0 || usize::from(cell.width()) != columns {
             return;
         }
-        self.place(self.row_for_cup(side), x);
+        self.place_cursor(self.row_for_cup(side), x);
         if self.screen.modes.insert {
             let _infallible = write!(self.out, "\x1b[{columns}P");
         }
@@ -360,6 +393,11 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
 
     fn place(&mut self, y: usize, x: usize) {
         let _infallible = write!(self.out, "\x1b[{};{}H", y + 1, x + 1);
+    }
+
+    /// The same for the cursor, once margins and origin mode are set.
+    fn place_cursor(&mut self, y: usize, x: usize) {
+        self.place(y, x.saturating_sub(self.screen.origin_column()));
     }
 
     fn charsets(&mut self, charsets: Charsets) {

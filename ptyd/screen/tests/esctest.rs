@@ -1,53 +1,14 @@
 //! Control functions one by one, after the published list of esctest2 (its file names, then the case), written anew: what is
 //! fed to a screen of 80x25, where the cursor is then, and what the rows that matter say.
 //!
-//! Left out of the list, because xterm.js has none of it (docs/decisions/0005): left and right margins (DECLRMM) and with them
-//! the `lr` cases, DECBI, DECFI, DECCRA, DECERA, DECFRA, DECSERA, DECRARA, DECCARA, DECSACE, 132 columns (DECCOLM),
+//! Left and right margins are in `margins.rs`. Left out of the list, because xterm.js has none of it (docs/decisions/0005): DECBI, DECFI, DECCRA, DECERA, DECFRA, DECSERA, DECRARA, DECCARA, DECSACE, 132 columns (DECCOLM),
 //! reports of windows and icons (XTWINOPS but for 14 to 16, 18, 22, 23), DECRQCRA, UPSS, national sets, SS2, SS3, DECUDK, DECSCL,
 //! S8C1T; and DECALN does not clear the margins.
 
-use ptyd_screen::{CellState, Screen, Size};
+#[path = "common/cases.rs"]
+mod cases;
 
-/// Column and row from 1, as the functions count them.
-type Point = (usize, usize);
-/// esctest's name, the stream, the cursor, and rows from 1 with what they say.
-type Case = (&'static str, &'static str, Point, &'static [(usize, &'static str)]);
-
-fn screen(input: &str) -> Screen<Vec<u8>> {
-    let mut screen = Screen::new(Size::new(25, 80), vec![0; 1 << 20], 1000);
-    screen.feed(input.as_bytes(), &mut Vec::new());
-    screen
-}
-
-fn text(cells: &[CellState]) -> String {
-    let shown = cells.iter().filter(|cell| cell.width > 0);
-    let text: String = shown.map(|cell| if cell.text.is_empty() { " " } else { &cell.text }).collect();
-    text.trim_end().to_owned()
-}
-
-/// The cursor as a report tells it: a column that waits to wrap is the last one.
-fn point(screen: &Screen<Vec<u8>>) -> Point {
-    let (x, y) = screen.inspect().cursor;
-    (x.min(79) + 1, y + 1)
-}
-
-fn check(cases: &[Case]) {
-    let mut wrong = Vec::new();
-    for (name, input, cursor, rows) in cases {
-        let screen = screen(input);
-        if point(&screen) != *cursor {
-            wrong.push(format!("{name}: the cursor is at {:?}, not {cursor:?}", point(&screen)));
-        }
-        let state = screen.inspect();
-        for (row, expected) in *rows {
-            let found = text(&state.rows[row - 1].cells);
-            if found != *expected {
-                wrong.push(format!("{name}: row {row} says {found:?}, not {expected:?}"));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
+use cases::{check, screen};
 
 #[test]
 fn cursor_movement() {

@@ -81,6 +81,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// What comes after all rows. Nothing in it is longer than a title, a path or a link, of which there are few.
     fn end(&self) -> String {
         let mut out = Writer::new(self, usize::MAX);
+        out.saved_modes();
         out.side_state(&self.side);
         out.shared_state();
         out.cursor(&self.side);

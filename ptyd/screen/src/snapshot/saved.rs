@@ -13,8 +13,9 @@ const MOST_SCROLLED: usize = 16 << 10;
 pub(super) const FIRST_BYTES: usize = MOST_SCROLLED + (1 << 10) + 2 * crate::links::MOST_BYTES;
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Writer<'_, M> {
-    /// Saves what was saved, on the nearest row.
-    pub(super) fn saved(&mut self, saved: &Saved) {
+    /// Saves what was saved, on the nearest row, and sets the margins: a terminal that has none takes DECSLRM for what saves the
+    /// cursor, and then saves once more what it just has.
+    pub(super) fn saved(&mut self, saved: &Saved, margins: &str) {
         if saved.origin {
             self.text("\x1b[?6h");
         }
@@ -22,6 +23,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Writer<'_, M> {
         self.pen(saved.style);
         self.charsets(saved.charsets);
         self.text("\x1b7");
+        self.text(margins);
         if saved.origin {
             self.text("\x1b[?6l");
         }
@@ -32,10 +34,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Writer<'_, M> {
     }
 
     /// Whether what was saved is written before all rows: its row lies above the screen or below, and the alternate screen,
-    /// which has nothing above it, does not know such places.
+    /// which has nothing above it, does not know such places. Not so where margins come later: DECSLRM would save another.
     pub(super) fn is_saved_first(&self, side: &Side) -> bool {
         let off_screen = |saved: &Saved| saved.y != saved.row_on_screen(self.screen.rows()).cast_signed();
-        std::ptr::eq(side, self.primary()) && side.saved.as_ref().is_some_and(off_screen)
+        let margins = std::ptr::eq(side, &raw const self.screen.side) && self.screen.margins.set.is_some();
+        !margins && std::ptr::eq(side, self.primary()) && side.saved.as_ref().is_some_and(off_screen)
     }
 
     /// Saves what was saved on a row above the screen or below, before `above` rows are written that will lie above the screen.
@@ -50,7 +53,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Writer<'_, M> {
             let scrolled = further.saturating_add_unsigned(above).clamp(0, MOST_SCROLLED.cast_signed());
             let _infallible = write!(self.out, "\x1b[{rows}H{}", "\n".repeat(scrolled.unsigned_abs()));
         }
-        self.saved(saved);
+        self.saved(saved, "");
         self.text(if above.is_some() { "\x1b[3J\x1b[H" } else { "\x1b[H" });
     }
 }

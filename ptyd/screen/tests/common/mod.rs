@@ -82,7 +82,14 @@ const ODD: [&str; 16] = [
 ];
 
 /// What xterm.js does not know.
-const BEYOND_XTERM_JS: [&str; 10] = [
+const BEYOND_XTERM_JS: [&str; 17] = [
+    "\x1b[?69h\x1b[3;7s",
+    "\x1b[?69h\x1b[;5s",
+    "\x1b[?69h\x1b[2s",
+    "\x1b[?69h",
+    "\x1b[?69l",
+    "\x1b[?69s",
+    "\x1b[?69r",
     "\x1b[>1u",
     "\x1b[<u",
     "\x1b[=5;1u",
@@ -180,6 +187,24 @@ pub fn step(random: &mut Random, options: Options) -> String {
     }
 }
 
+/// One step of a stream with left and right margins, often.
+pub fn step_with_margins(random: &mut Random, options: Options) -> String {
+    let Options { rows, cols, .. } = options;
+    match random.below(24) {
+        0..3 => {
+            let left = random.below(cols) + 1;
+            format!("\x1b[?69h\x1b[{left};{}s", left + random.below(cols))
+        }
+        3 => (*random.pick(&["\x1b[?69l", "\x1b[?69h", "\x1b[s", "\x1b[?69s", "\x1b[?69r"])).to_owned(),
+        4 => "x".repeat(random.below(cols * 2) + 1),
+        5 => format!("\x1b[{};{}H", random.below(rows) + 1, random.below(cols) + 1),
+        6 => (*random.pick(&["\x1b[2;3r", "\x1b[r", "\x1b[?6h", "\x1b[?6l"])).to_owned(),
+        7 => "\r\n".repeat(random.below(4) + 1),
+        8 => format!("\x1b[{}{}", random.below(3) + 1, random.pick(&["L", "M", "P", "@", "S", "T"])),
+        _ => step(random, options),
+    }
+}
+
 fn hl(random: &mut Random) -> &'static str {
     if random.chance(2) { "h" } else { "l" }
 }
@@ -245,6 +270,7 @@ pub fn difference(got: &State, expected: &State) -> Option<String> {
         [
             format!("cursor {:?}", state.cursor),
             format!("region {:?} {:?}", state.region, state.hidden_region),
+            format!("margins {:?} {}", state.margins, state.margin_mode),
             format!("pen {:?} {}", state.pen, state.pen_link),
             format!("saved {:?} {:?}", state.saved, state.hidden_saved),
             format!("charsets {}", state.charsets),

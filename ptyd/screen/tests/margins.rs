@@ -1,0 +1,703 @@
+//! Left and right margins, case by case, after the published list of esctest2 as in `esctest.rs`, and in random streams. xterm.js
+//! has none of it, so that nothing here is compared with it; `oracle/margins.rs` compares with libvterm.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::cast_possible_truncation, reason = "a test")]
+
+#[path = "common/cases.rs"]
+mod cases;
+mod common;
+
+use cases::{check, screen};
+use common::{Options, Random, assert_same, step_with_margins};
+use ptyd_screen::{Screen, Size, State};
+
+#[test]
+fn the_cursor_stops_at_margins_that_it_is_between() {
+    check(&[
+        ("DECSLRM_MovesCursorHome", "\x1b[?69h\x1b[3;4H\x1b[5;10s", (1, 1), &[]),
+        ("DECSLRM_OriginMode", "\x1b[?69h\x1b[?6h\x1b[5;10s", (5, 1), &[]),
+        ("DECSLRM_LeftNotBeforeRight", "\x1b[?69h\x1b[3;4H\x1b[5;5s\x1b[99C", (80, 3), &[]),
+        ("DECSLRM_DefaultArgs", "\x1b[?69h\x1b[5;10s\x1b[3;7H\x1b[s\x1b[99C", (80, 1), &[]),
+        ("DECSLRM_RightBeyondPage", "\x1b[?69h\x1b[5;999s\x1b[3;7H\x1b[99C\x1b[99D", (5, 3), &[]),
+        ("DECSLRM_NeedsDECLRMM", "\x1b[5;10s\x1b[3;7H\x1b[99C", (80, 3), &[]),
+        ("SCOSC_WithoutDECLRMM", "\x1b[3;7H\x1b[s\x1b[1;1H\x1b[u", (7, 3), &[]),
+        ("BS_StopsAtLeftMargin", "\x1b[?69h\x1b[5;10s\x1b[1;5H\x08", (5, 1), &[]),
+        ("BS_MovesLeftWhenLeftOfLeftMargin", "\x1b[?69h\x1b[5;10s\x1b[1;4H\x08", (3, 1), &[]),
+        ("CBT_IgnoresRegion", "\x1b[?69h\x1b[5;30s\x1b[9;7H\x1b[2Z", (1, 9), &[]),
+        ("CBT_OriginMode", "\x1b[?69h\x1b[5;30s\x1b[?6h\x1b[9;7H\x1b[2Z", (5, 9), &[]),
+        ("CHA_IgnoresScrollRegion", "\x1b[?69h\x1b[5;10s\x1b[3;5H\x1b[G", (1, 3), &[]),
+        (
+            "CHA_RespectsOriginMode",
+            "\x1b[6;11r\x1b[?69h\x1b[5;10s\x1b[?6h\x1b[1;2H\x1b[GX",
+            (6, 6),
+            &[(6, "    X")],
+        ),
+        ("CHT_IgnoresScrollingRegion", "\x1b[?69h\x1b[5;30s\x1b[9;7H\x1b[2I", (17, 9), &[]),
+        ("CHT_StopsAtRightMargin", "\x1b[?69h\x1b[5;30s\x1b[9;7H\x1b[2I\x1b[2I", (30, 9), &[]),
+        ("CHT_FromLeftOfMargin", "\x1b[?69h\x1b[5;30s\x1b[9;1H\x1b[9I", (30, 9), &[]),
+        (
+            "CNL_StopsAtBottomLineWhenBegunBelowScrollRegion",
+            "\x1b[4;5r\x1b[?69h\x1b[5;10s\x1b[6;7H\x1b[99E",
+            (5, 25),
+            &[],
+        ),
+        (
+            "CNL_StopsAtBottomMarginInScrollRegion",
+            "\x1b[2;4r\x1b[?69h\x1b[5;10s\x1b[3;7H\x1b[99E",
+            (5, 4),
+            &[],
+        ),
+        (
+            "CPL_StopsAtTopLineWhenBegunAboveScrollRegion",
+            "\x1b[4;5r\x1b[?69h\x1b[5;10s\x1b[3;7H\x1b[99F",
+            (5, 1),
+            &[],
+        ),
+        ("CPL_StopsAtTopMarginInScrollRegion", "\x1b[2;4r\x1b[?69h\x1b[5;10s\x1b[3;7H\x1b[99F", (5, 2), &[]),
+        ("CR_MovesToLeftMarginWhenRightOfLeftMargin", "\x1b[?69h\x1b[5;10s\x1b[1;6H\r", (5, 1), &[]),
+        ("CR_MovesToLeftOfScreenWhenLeftOfLeftMargin", "\x1b[?69h\x1b[5;10s\x1b[1;4H\r", (1, 1), &[]),
+        ("CR_StaysPutWhenAtLeftMargin", "\x1b[?69h\x1b[5;10s\x1b[1;5H\r", (5, 1), &[]),
+        ("CR_RightOfRightMargin", "\x1b[?69h\x1b[5;10s\x1b[1;50H\r", (5, 1), &[]),
+        ("CR_InOriginMode", "\x1b[?69h\x1b[5;10s\x1b[?6h\x1b[1;4H\rx", (6, 1), &[(1, "    x")]),
+        (
+            "CUB_StopsAtLeftEdgeWhenBegunLeftOfScrollRegion",
+            "\x1b[?69h\x1b[5;10s\x1b[3;4H\x1b[99D",
+            (1, 3),
+            &[],
+        ),
+        ("CUB_StopsAtLeftMarginInScrollRegion", "\x1b[?69h\x1b[5;10s\x1b[3;7H\x1b[99D", (5, 3), &[]),
+        ("CUF_StopsAtRightEdgeWhenBegunRightOf", "\x1b[?69h\x1b[5;10s\x1b[3;12H\x1b[99C", (80, 3), &[]),
+        ("CUF_StopsAtRightMarginInScrollRegion", "\x1b[?69h\x1b[5;10s\x1b[3;7H\x1b[99C", (10, 3), &[]),
+        ("CUF_FromLeftOfMargins", "\x1b[?69h\x1b[5;10s\x1b[3;2H\x1b[99C", (10, 3), &[]),
+        ("CUP_IgnoresMargins", "\x1b[?69h\x1b[5;10s\x1b[3;2H\x1b[4;77H", (77, 4), &[]),
+        ("CUP_RespectsOriginMode", "\x1b[6;11r\x1b[?69h\x1b[5;10s\x1b[?6h\x1b[HX", (6, 6), &[(6, "    X")]),
+        ("CUP_OriginModeStopsAtMargins", "\x1b[6;11r\x1b[?69h\x1b[5;10s\x1b[?6h\x1b[99;99H", (10, 11), &[]),
+        (
+            "HVP_RespectsOriginMode",
+            "\x1b[6;11r\x1b[?69h\x1b[5;10s\x1b[?6h\x1b[1;1fX",
+            (6, 6),
+            &[(6, "    X")],
+        ),
+        ("HPA_InOriginMode", "\x1b[6;11r\x1b[?69h\x1b[5;10s\x1b[?6h\x1b[2`", (6, 6), &[]),
+        ("HPR_IsNotStoppedByMargins", "\x1b[?69h\x1b[5;10s\x1b[3;7H\x1b[9a", (16, 3), &[]),
+        (
+            "HPR_InOriginMode",
+            "\x1b[6;11r\x1b[?69h\x1b[5;10s\x1b[?6h\x1b[2;2HX\x1b[2aY",
+            (10, 7),
+            &[(7, "     X  Y")],
+        ),
+        ("VPA_InOriginMode", "\x1b[6;11r\x1b[?69h\x1b[5;10s\x1b[?6h\x1b[1;3H\x1b[2d", (7, 7), &[]),
+        (
+            "VPR_InOriginMode",
+            "\x1b[6;11r\x1b[?69h\x1b[5;10s\x1b[?6h\x1b[2;2HX\x1b[2eY",
+            (8, 9),
+            &[(7, "     X"), (9, "      Y")],
+        ),
+        (
+            "CUU_CUD_AreNotStoppedByColumns",
+            "\x1b[2;4r\x1b[?69h\x1b[5;10s\x1b[3;50H\x1b[99B\x1b[99A",
+            (50, 2),
+            &[],
+        ),
+        ("DECAWM_NoLineWrapOnTab", "\x1b[?69h\x1b[10;20s\t\t\t\t", (20, 1), &[]),
+        ("HT_RightOfMargin", "\x1b[?69h\x1b[10;20s\x1b[1;30H\t", (33, 1), &[]),
+    ]);
+}
+
+#[test]
+fn text_wraps_between_margins() {
+    check(&[
+        (
+            "DECSET_DECLRMM",
+            "\x1b[?69h\x1b[2;4sabcdefgh\x1b[?69l\x1b[5;1HABCDEFGH",
+            (9, 5),
+            &[(1, "abcd"), (2, " efg"), (3, " h"), (5, "ABCDEFGH")],
+        ),
+        (
+            "DECAWM_OnRespectsLeftRightMargin",
+            "\x1b[?69h\x1b[5;9s\x1b[5;9r\x1b[9;8Habcdef",
+            (9, 9),
+            &[(8, "       ab"), (9, "    cdef")],
+        ),
+        (
+            "DECAWM_OffRespectsLeftRightMargin",
+            "\x1b[?69h\x1b[5;9s\x1b[5;9r\x1b[9;8H\x1b[?7labcdef",
+            (9, 9),
+            &[(8, ""), (9, "       af")],
+        ),
+        ("DECAWM_PendingWrapAtMargin", "\x1b[?69h\x1b[5;9s\x1b[2;9Hx", (9, 2), &[(3, "")]),
+        (
+            "DECAWM_PendingWrapIsForgotten",
+            "\x1b[?69h\x1b[5;9s\x1b[2;8Hab\x1b[DX",
+            (9, 2),
+            &[(2, "       Xb")],
+        ),
+        ("BS_CancelsPendingWrap", "\x1b[?69h\x1b[5;9s\x1b[2;9Hx\x08", (8, 2), &[]),
+        (
+            "LF_CancelsPendingWrap",
+            "\x1b[?69h\x1b[5;9s\x1b[2;9Hx\ny",
+            (9, 3),
+            &[(2, "        x"), (3, "        y")],
+        ),
+        (
+            "DECLRMM_ResetForgetsPendingWrap",
+            "\x1b[?69h\x1b[5;9s\x1b[2;9Hx\x1b[?69ly",
+            (10, 2),
+            &[(2, "        y")],
+        ),
+        ("RightOfMargin_WrapsAtTheEdge", "\x1b[?69h\x1b[5;9s\x1b[2;79Habc", (6, 3), &[(3, "    c")]),
+        (
+            "RightOfMargin_AtTheBottomNothingScrolls",
+            "\x1b[?69h\x1b[5;9s\x1b[24;1Hx\x1b[25;79Habc",
+            (6, 25),
+            &[(24, "x"), (25, CB)],
+        ),
+        (
+            "LeftOfMargin_GoesOnToTheRightMargin",
+            "\x1b[?69h\x1b[5;9s\x1b[2;3Habcdefgh",
+            (6, 3),
+            &[(2, "  abcdefg"), (3, "    h")],
+        ),
+        ("Wide_DoesNotFitAtRightMargin", "\x1b[?69h\x1b[2;4sa日本", (4, 2), &[(1, "a日"), (2, " 本")]),
+        ("Wide_WrapsAtMargin", "\x1b[?69h\x1b[2;5s\x1b[1;2Habc日", (4, 2), &[(1, " abc"), (2, " 日")]),
+        ("Wide_DoesNotWrapWithoutDECAWM", "\x1b[?69h\x1b[2;5s\x1b[?7l\x1b[1;2Habc日", (5, 1), &[(1, " abc")]),
+        (
+            "Wide_OverTheMarginIsOverwritten",
+            "\x1b[1;4H日x\x1b[?69h\x1b[2;4s\x1b[1;4Ha",
+            (4, 1),
+            &[(1, "   a x")],
+        ),
+        (
+            "Wide_PlaceThatIsTooNarrowIsCleared",
+            "abcd日\x1b[?69h\x1b[2;5s\x1b[1;5H本",
+            (4, 2),
+            &[(1, "abcd"), (2, " 本")],
+        ),
+        (
+            "Mark_JoinsWhatWaitsAtMargin",
+            "\x1b[?69h\x1b[2;4s\x1b[1;3Hae\u{301}b",
+            (3, 2),
+            &[(1, "  ae\u{301}"), (2, " b")],
+        ),
+        (
+            "Mark_AloneAtMarginIsNowhere",
+            "\x1b[?69h\x1b[2;4s\x1b[1;4Ha\x1b[m\u{301}b",
+            (3, 2),
+            &[(1, "   a"), (2, " b")],
+        ),
+        (
+            "REP_RespectsLeftRightMargins",
+            "\x1b[?69h\x1b[2;4s\x1b[1;2Ha\x1b[3b",
+            (3, 2),
+            &[(1, " aaa"), (2, " a")],
+        ),
+        ("REP_AtMargin", "\x1b[?69h\x1b[2;4s\x1b[1;4Ha\x1b[b", (3, 2), &[(1, "   a"), (2, " a")]),
+        (
+            "SM_IRM_TruncatesAtRightMargin",
+            "\x1b[1;5Habcdef\x1b[?69h\x1b[5;9s\x1b[1;7H\x1b[4hX",
+            (8, 1),
+            &[(1, "    abXcdf")],
+        ),
+        (
+            "SM_IRM_OutsideMargins",
+            "\x1b[1;5Habcdef\x1b[?69h\x1b[7;9s\x1b[1;5H\x1b[4hX",
+            (6, 1),
+            &[(1, "    Xbcdef")],
+        ),
+        (
+            "BS_ReverseWrapFromPendingWrap",
+            "\x1b[?45h\x1b[?69h\x1b[2;4s\x1b[1;3Hab\x08X",
+            (4, 1),
+            &[(1, "  aX")],
+        ),
+        (
+            "BS_ReverseWrapGoesToRightMargin",
+            "\x1b[?45h\x1b[1;80Habc\x1b[?69h\x1b[1;4s\x1b[2;1H\x08",
+            (4, 1),
+            &[],
+        ),
+    ]);
+}
+
+/// What is at the end of a row that text wrapped from and to.
+const CB: &str = "    c                                                                         ab";
+
+#[test]
+fn lines_move_between_margins_alone() {
+    const BOX: &str = "abcde\r\nfghij\r\nklmno\r\npqrst\r\nuvwxy";
+    let feed = |rest: &str| -> &'static str { Box::leak(format!("{BOX}{rest}").into_boxed_str()) };
+    check(&[
+        (
+            "DL_InLeftRightScrollRegion",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;3H\x1b[M"),
+            (2, 2),
+            &[(1, "abcde"), (2, "flmnj"), (3, "kqrso"), (4, "pvwxt"), (5, "u   y")],
+        ),
+        (
+            "DL_OutsideLeftRightScrollRegion",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;1H\x1b[M"),
+            (1, 2),
+            &[(2, "fghij"), (3, "klmno")],
+        ),
+        (
+            "DL_InLeftRightAndTopBottom",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[2;3H\x1b[M"),
+            (2, 2),
+            &[(1, "abcde"), (2, "flmnj"), (3, "kqrso"), (4, "p   t"), (5, "uvwxy")],
+        ),
+        (
+            "DL_ClearOut",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[2;3H\x1b[99M"),
+            (2, 2),
+            &[(1, "abcde"), (2, "f   j"), (3, "k   o"), (4, "p   t"), (5, "uvwxy")],
+        ),
+        (
+            "DL_OutsideTopBottom",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[1;3H\x1b[M"),
+            (3, 1),
+            &[(1, "abcde"), (2, "fghij"), (5, "uvwxy")],
+        ),
+        (
+            "IL_RespectsScrollRegion",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[2;3H\x1b[L"),
+            (2, 2),
+            &[(1, "abcde"), (2, "f   j"), (3, "kghio"), (4, "plmnt"), (5, "uvwxy")],
+        ),
+        (
+            "IL_RespectsScrollRegion_Over",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[2;3H\x1b[99L"),
+            (2, 2),
+            &[(2, "f   j"), (3, "k   o"), (4, "p   t"), (5, "uvwxy")],
+        ),
+        (
+            "IL_AboveScrollRegion",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[1;1H\x1b[L"),
+            (1, 1),
+            &[(1, "abcde"), (2, "fghij")],
+        ),
+        (
+            "SD_RespectsLeftRightScrollRegion",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;3H\x1b[2T"),
+            (3, 2),
+            &[(1, "a   e"), (2, "f   j"), (3, "kbcdo"), (4, "pghit"), (5, "ulmny"), (6, " qrs"), (7, " vwx")],
+        ),
+        (
+            "SD_OutsideLeftRightScrollRegion",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;1H\x1b[2T"),
+            (1, 2),
+            &[(1, "a   e"), (3, "kbcdo"), (7, " vwx")],
+        ),
+        (
+            "SD_LeftRightAndTopBottom",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[2;1H\x1b[2T"),
+            (1, 2),
+            &[(1, "abcde"), (2, "f   j"), (3, "k   o"), (4, "pghit"), (5, "uvwxy")],
+        ),
+        (
+            "SD_Big",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[2;1H\x1b[99T"),
+            (1, 2),
+            &[(2, "f   j"), (3, "k   o"), (4, "p   t"), (5, "uvwxy")],
+        ),
+        (
+            "SU_RespectsLeftRightScrollRegion",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;3H\x1b[2S"),
+            (3, 2),
+            &[(1, "almne"), (2, "fqrsj"), (3, "kvwxo"), (4, "p   t"), (5, "u   y")],
+        ),
+        (
+            "SU_LeftRightAndTopBottom",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[2;1H\x1b[2S"),
+            (1, 2),
+            &[(1, "abcde"), (2, "fqrsj"), (3, "k   o"), (4, "p   t"), (5, "uvwxy")],
+        ),
+        (
+            "SU_Big",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[2;1H\x1b[99S"),
+            (1, 2),
+            &[(2, "f   j"), (3, "k   o"), (4, "p   t")],
+        ),
+        (
+            "IND_Scrolls",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[4;3H\x1bD"),
+            (3, 4),
+            &[(1, "abcde"), (2, "flmnj"), (3, "kqrso"), (4, "p   t"), (5, "uvwxy")],
+        ),
+        (
+            "IND_DoesNotScrollOutside",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[4;5H\x1bD\x1b[4;1H\x1bD"),
+            (1, 4),
+            &[(2, "fghij"), (4, "pqrst")],
+        ),
+        (
+            "IND_OutsideAtTheBottomOfTheScreen",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[25;5H\x1bD"),
+            (5, 25),
+            &[(1, "abcde"), (2, "fghij")],
+        ),
+        ("IND_OutsideMovesDown", feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[3;5H\x1bD"), (5, 4), &[(2, "fghij")]),
+        (
+            "LF_DoesNotScrollOutside",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[4;5H\n\x1b[4;1H\n"),
+            (1, 4),
+            &[(2, "fghij"), (4, "pqrst")],
+        ),
+        (
+            "VT_DoesNotScrollOutside",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[4;5H\x0b"),
+            (5, 4),
+            &[(2, "fghij"), (4, "pqrst")],
+        ),
+        (
+            "FF_DoesNotScrollOutside",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[4;5H\x0c"),
+            (5, 4),
+            &[(2, "fghij"), (4, "pqrst")],
+        ),
+        (
+            "NEL_DoesNotScrollOutside",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[4;5H\x1bE"),
+            (2, 4),
+            &[(2, "fghij"), (4, "pqrst")],
+        ),
+        (
+            "NEL_LeftOfMargins",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[4;1H\u{85}"),
+            (1, 4),
+            &[(2, "fghij"), (4, "pqrst")],
+        ),
+        (
+            "NEL_Scrolls",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[4;4H\x1bE"),
+            (2, 4),
+            &[(2, "flmnj"), (4, "p   t")],
+        ),
+        (
+            "LNM_RightOfMargins",
+            feed("\x1b[20h\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[4;5H\n"),
+            (2, 4),
+            &[(2, "fghij"), (4, "pqrst")],
+        ),
+        (
+            "RI_Scrolls",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[2;3H\x1bM"),
+            (3, 2),
+            &[(1, "abcde"), (2, "f   j"), (3, "kghio"), (4, "plmnt"), (5, "uvwxy")],
+        ),
+        (
+            "RI_DoesNotScrollOutside",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[2;5H\x1bM"),
+            (5, 2),
+            &[(1, "abcde"), (2, "fghij"), (5, "uvwxy")],
+        ),
+        (
+            "RI_OutsideMovesUp",
+            feed("\x1b[?69h\x1b[2;4s\x1b[2;4r\x1b[1;1H\x1bM\x1b[4;5H\x1bM"),
+            (5, 3),
+            &[(2, "fghij")],
+        ),
+        (
+            "Background_ComesInBetweenMarginsAlone",
+            feed("\x1b[?69h\x1b[2;4s\x1b[41m\x1b[99S\x1b[m"),
+            (1, 1),
+            &[(1, "a   e"), (5, "u   y")],
+        ),
+    ]);
+}
+
+#[test]
+fn characters_and_columns_move_up_to_the_right_margin() {
+    check(&[
+        ("DCH_RespectsMargins", "abcde\x1b[?69h\x1b[2;4s\x1b[1;3H\x1b[P", (3, 1), &[(1, "abd e")]),
+        ("DCH_DeleteAllWithMargins", "abcde\x1b[?69h\x1b[2;4s\x1b[1;3H\x1b[99P", (3, 1), &[(1, "ab  e")]),
+        (
+            "DCH_DoesNothingOutside",
+            "abcde\x1b[?69h\x1b[2;4s\x1b[1;1H\x1b[99P\x1b[1;5H\x1b[P",
+            (5, 1),
+            &[(1, "abcde")],
+        ),
+        ("DCH_CutsWideAtMargin", "ab日本c\x1b[?69h\x1b[2;5s\x1b[1;2H\x1b[P", (2, 1), &[(1, "a日   c")]),
+        ("ICH_ScrollOffRightMargin", "abcdefg\x1b[?69h\x1b[2;5s\x1b[1;3H\x1b[@", (3, 1), &[(1, "ab cdfg")]),
+        (
+            "ICH_IsNoOpOutside",
+            "abcdefg\x1b[?69h\x1b[2;5s\x1b[1;1H\x1b[9@\x1b[1;6H\x1b[@",
+            (6, 1),
+            &[(1, "abcdefg")],
+        ),
+        ("ICH_CutsWideAtMargin", "abc日ef\x1b[?69h\x1b[2;5s\x1b[1;2H\x1b[@", (2, 1), &[(1, "a bc ef")]),
+        ("ECH_IgnoresScrollRegion", "abcdefg\x1b[?69h\x1b[2;4s\x1b[1;3H\x1b[4X", (3, 1), &[(1, "ab    g")]),
+        ("ECH_OutsideScrollRegion", "abcdefg\x1b[?69h\x1b[2;4s\x1b[1;1H\x1b[4X", (1, 1), &[(1, "    efg")]),
+        (
+            "ED_0",
+            "abcde\r\nfghij\r\nklmno\x1b[?69h\x1b[2;4s\x1b[2;3r\x1b[2;3H\x1b[J",
+            (3, 2),
+            &[(1, "abcde"), (2, "fg"), (3, "")],
+        ),
+        (
+            "ED_1",
+            "abcde\r\nfghij\r\nklmno\x1b[?69h\x1b[2;4s\x1b[2;3r\x1b[2;3H\x1b[1J",
+            (3, 2),
+            &[(1, ""), (2, "   ij"), (3, "klmno")],
+        ),
+        (
+            "ED_2",
+            "abcde\r\nfghij\r\nklmno\x1b[?69h\x1b[2;4s\x1b[2;3r\x1b[2;3H\x1b[2J",
+            (3, 2),
+            &[(1, ""), (2, ""), (3, "")],
+        ),
+        ("EL_0", "abcdefgh\x1b[?69h\x1b[2;4s\x1b[1;3H\x1b[K", (3, 1), &[(1, "ab")]),
+        ("EL_1", "abcdefgh\x1b[?69h\x1b[2;4s\x1b[1;3H\x1b[1K", (3, 1), &[(1, "   defgh")]),
+        ("EL_2", "abcdefgh\x1b[?69h\x1b[2;4s\x1b[1;5H\x1b[2K", (5, 1), &[(1, "")]),
+        (
+            "EL_AtMarginErasesAndForgetsPendingWrap",
+            "abcdefgh\x1b[?69h\x1b[2;4s\x1b[1;4HD\x1b[KX",
+            (4, 1),
+            &[(1, "abcX"), (2, "")],
+        ),
+        (
+            "DECIC_ScrollOffRightMargin",
+            "abcdefg\r\nABCDEFG\x1b[?69h\x1b[2;5s\x1b[1;3H\x1b['}",
+            (3, 1),
+            &[(1, "ab cdfg"), (2, "AB CDFG")],
+        ),
+        (
+            "DECIC_IsNoOpOutside",
+            "abcdefg\r\nABCDEFG\x1b[?69h\x1b[2;5s\x1b[1;1H\x1b[9'}",
+            (1, 1),
+            &[(1, "abcdefg"), (2, "ABCDEFG")],
+        ),
+        (
+            "DECDC_DeleteWithMargins",
+            "abcdefg\r\nABCDEFG\x1b[?69h\x1b[2;5s\x1b[1;3H\x1b['~",
+            (3, 1),
+            &[(1, "abde fg"), (2, "ABDE FG")],
+        ),
+        (
+            "DECDC_DeleteAllWithMargins",
+            "abcdefg\r\nABCDEFG\x1b[?69h\x1b[2;5s\x1b[1;3H\x1b[99'~",
+            (3, 1),
+            &[(1, "ab   fg"), (2, "AB   FG")],
+        ),
+        (
+            "DECDC_IsNoOpOutside",
+            "abcdefg\r\nABCDEFG\x1b[?69h\x1b[2;5s\x1b[1;7H\x1b['~",
+            (7, 1),
+            &[(1, "abcdefg"), (2, "ABCDEFG")],
+        ),
+        (
+            "SL_BetweenMargins",
+            "abcdefg\r\nABCDEFG\x1b[?69h\x1b[2;5s\x1b[1;3H\x1b[ @",
+            (3, 1),
+            &[(1, "acde fg"), (2, "ACDE FG")],
+        ),
+        (
+            "SR_BetweenMargins",
+            "abcdefg\r\nABCDEFG\x1b[?69h\x1b[2;5s\x1b[1;3H\x1b[ A",
+            (3, 1),
+            &[(1, "a bcdfg"), (2, "A BCDFG")],
+        ),
+        ("SU_CutsWideAtMargins", "日b\r\n日b\x1b[?69h\x1b[2;3s\x1b[S", (1, 1), &[(1, "  b"), (2, "")]),
+    ]);
+}
+
+#[test]
+fn margins_come_and_go() {
+    check(&[
+        (
+            "DECLRMM_ResetForgetsMargins",
+            "\x1b[?69h\x1b[5;9s\x1b[?69l\x1b[?69h\x1b[1;6H\x1b[99C",
+            (80, 1),
+            &[],
+        ),
+        ("DECLRMM_SetKeepsMargins", "\x1b[?69h\x1b[5;9s\x1b[?69h\x1b[1;6H\x1b[99C", (9, 1), &[]),
+        ("DECOM", "\x1b[5;7r\x1b[?69h\x1b[5;7s\x1b[?6h\x1b[HX", (6, 5), &[(5, "    X")]),
+        ("DECOM_SoftReset", "\x1b[5;7r\x1b[?69h\x1b[5;7s\x1b[?6h\x1b[!p\x1b[G\x1b[dX", (2, 1), &[(1, "X")]),
+        ("DECSTR_DECLRMM", "\x1b[?69h\x1b[5;6s\x1b[!p\x1b[5;5Hab", (7, 5), &[(5, "    ab")]),
+        ("DECLRMM_ModeResetByDECSTR", "\x1b[?69h\x1b[!p\x1b[2;4s\x1b[3;3Habc", (6, 3), &[(3, "  abc")]),
+        ("RIS_RemoveMargins", "\x1b[?69h\x1b[3;5s\x1b[4;6r\x1bc\x1b[4;3H\x1b[D\x1b[A", (2, 3), &[]),
+        ("RIS_ResetDECOM", "\x1b[5;7r\x1b[?69h\x1b[5;7s\x1b[?6h\x1bc\x1b[HX", (2, 1), &[(1, "X")]),
+        ("DECALN_ClearsLeftRightMargins", "\x1b[?69h\x1b[2;3s\x1b#8\x1b[4;2H\x1b[D", (1, 4), &[]),
+        ("DECSTBM_KeepsLeftRightMargins", "\x1b[?69h\x1b[5;9s\x1b[2;5r\x1b[3;6H\x1b[99C", (9, 3), &[]),
+        (
+            "DECRC_ResetsOriginMode",
+            "\x1b[6;5H\x1b7\x1b[5;7r\x1b[?69h\x1b[5;7s\x1b[?6h\x1b8\x1b[HX",
+            (2, 1),
+            &[(1, "X")],
+        ),
+        ("DECSC_WorksInLRM", "\x1b[3;2H\x1b7\x1b[?69h\x1b[1;10s\x1b[6;5H\x1b7\x1b[5;4H\x1b8", (5, 6), &[]),
+        (
+            "SCOSC_DoesNotWorkInLRM",
+            "\x1b[3;2H\x1b[s\x1b[?69h\x1b[1;10s\x1b[6;5H\x1b[s\x1b[5;4H\x1b[u",
+            (2, 3),
+            &[],
+        ),
+        (
+            "DECSC_AtMarginComesBackOnIt",
+            "\x1b[?69h\x1b[2;4s\x1b[1;4Ha\x1b7\x1b[H\x1b8b",
+            (4, 1),
+            &[(1, "   b")],
+        ),
+        (
+            "ALTBUF_SharesMargins",
+            "\x1b[?69h\x1b[2;4s\x1b[?1049h\x1b[2;2Habcd\x1b[?1049l\x1b[3;3H\x1b[99C",
+            (4, 3),
+            &[],
+        ),
+        ("ALTBUF_MarginsComeBack", "\x1b[?1049h\x1b[?69h\x1b[2;4s\x1b[?1049l\x1b[3;3H\x1b[99C", (4, 3), &[]),
+        ("XTSAVE_DECLRMM", "\x1b[?69h\x1b[?69s\x1b[?69l\x1b[?69r\x1b[2;4s\x1b[3;3H\x1b[99C", (4, 3), &[]),
+    ]);
+}
+
+#[test]
+fn a_resize_takes_the_margins_away_but_not_the_mode() {
+    let mut screen = screen("\x1b[?69h\x1b[2;4s\x1b[3;4Hx");
+    screen.resize(Size::new(25, 70));
+    let state = screen.inspect();
+    assert_eq!((state.margins, state.margin_mode, state.cursor), (None, true, (3, 2)));
+    screen.feed(b"\x1b[2;4s", &mut Vec::new());
+    assert_eq!(screen.inspect().margins, Some((1, 3)));
+}
+
+#[test]
+fn what_scrolls_between_margins_goes_nowhere_and_wraps_nothing_anew() {
+    let mut screen = screen("\x1b[?69h\x1b[1;40s");
+    for line in 0..200 {
+        screen.feed(format!("line {line} {}\r\n", "and on ".repeat(8)).as_bytes(), &mut Vec::new());
+    }
+    let state = screen.inspect();
+    assert!(state.scrollback.is_empty() && state.rows.iter().all(|row| !row.wrapped));
+    // Nor does what was wrapped before go on with what has moved.
+    let mut screen = self::screen(&format!("{}\x1b[?69h\x1b[1;40s\x1b[S", "x".repeat(81)));
+    assert!(screen.inspect().rows.iter().all(|row| !row.wrapped));
+    // From edge to edge it does.
+    screen.feed(b"\x1b[3;80Hab", &mut Vec::new());
+    assert!(screen.inspect().rows[3].wrapped);
+}
+
+#[test]
+fn nobody_is_told_of_margins_but_who_has_set_them() {
+    for (before, query, answer) in [
+        ("", "\x1b[?69$p", "\x1b[?69;0$y"),
+        ("\x1b[?69h", "\x1b[?69$p", "\x1b[?69;0$y"),
+        ("", "\x1b[c", "\x1b[?62;22c"),
+        ("", "\x1bP$qs\x1b\\", "\x1bP0$r\x1b\\"),
+        ("\x1b[?69h\x1b[3;4s", "\x1bP$qs\x1b\\", "\x1bP1$r3;4s\x1b\\"),
+        ("\x1b[?69h", "\x1bP$qs\x1b\\", "\x1bP1$r1;80s\x1b\\"),
+        ("\x1b[?69h\x1b[3;9s\x1b[?6h\x1b[2;3H", "\x1b[6n", "\x1b[2;3R"),
+        ("\x1b[?69h\x1b[3;9s\x1b[2;9Hx", "\x1b[6n", "\x1b[2;9R"),
+    ] {
+        let mut screen = screen(before);
+        let said = screen.answer(query.as_bytes()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        assert_eq!(said.as_deref(), Some(answer), "{before:?}");
+    }
+}
+
+/// Programs that fill a part of the screen with lines are not cut short, as `hostile.rs` has it for all that moves cells.
+#[test]
+fn a_flood_of_lines_between_margins_is_shown_whole() {
+    let (rows, cols) = (50, 200);
+    let mut screen = fresh(rows, cols);
+    feed(&mut screen, "\x1b[?69h\x1b[101;200s\x1b[1;101H".as_bytes());
+    for line in 0..20_000 {
+        feed(&mut screen, format!("{line} {}\r\n", "and so on, ".repeat(line % 9)).as_bytes());
+    }
+    let text = screen.render_text(usize::MAX).expect("any length");
+    for (y, line) in text.lines().take(rows - 1).enumerate() {
+        let expected = 20_000 - (rows - 1) + y;
+        assert_eq!(line.trim_start().split(' ').next(), Some(expected.to_string().as_str()), "row {y}");
+    }
+}
+
+fn fresh(rows: usize, cols: usize) -> Screen {
+    Screen::new(Size::new(rows as u16, cols as u16), vec![0; 64 << 10], 1000)
+}
+
+fn feed(screen: &mut Screen, bytes: &[u8]) {
+    screen.feed(bytes, &mut Vec::new());
+}
+
+fn stream(random: &mut Random, options: Options, steps: usize) -> Vec<u8> {
+    (0..steps).flat_map(|_| step_with_margins(random, options).into_bytes()).collect()
+}
+
+fn without_scrollback(mut state: State) -> State {
+    state.scrollback.clear();
+    state
+}
+
+/// What holds of every screen with margins.
+fn check_invariants(state: &State, cols: usize, context: impl Fn() -> String) {
+    if let Some((left, right)) = state.margins {
+        assert!(state.margin_mode && left < right && right < cols, "{:?} {}", state.margins, context());
+        assert!(left > 0 || right + 1 < cols, "{}", context());
+    }
+    assert!(state.cursor.0 <= cols + 2, "{}", context());
+    assert!(
+        state.cursor.0 < cols + 2 || state.margins.is_some_and(|(_, right)| right + 1 < cols),
+        "{}",
+        context()
+    );
+    for row in state.rows.iter().chain(&state.hidden) {
+        assert!(row.cells.len() <= cols, "{}", context());
+        let halves =
+            |at: usize| row.cells.get(at).is_some_and(|cell| cell.width == 0 && cell.text.is_empty());
+        for (at, cell) in row.cells.iter().enumerate() {
+            assert_eq!(cell.width == 2, halves(at + 1), "column {at} {}", context());
+        }
+    }
+}
+
+#[test]
+fn snapshots_and_checkpoints_of_random_streams_with_margins_make_equal_screens_which_stay_equal() {
+    for seed in 0..4000 {
+        let mut random = Random::new(seed);
+        let (rows, cols) = (random.below(8) + 1, random.below(18) + 3);
+        let options = Options { rows, cols, like_xterm_js: false };
+        let mut screen = fresh(rows, cols);
+        let before = stream(&mut random, options, 50);
+        feed(&mut screen, &before);
+        let snapshot = screen.snapshot(0);
+        let context = || {
+            format!(
+                "seed {seed} {rows}x{cols}\nstream {:?}\nsnapshot {:?}",
+                String::from_utf8_lossy(&before),
+                String::from_utf8_lossy(&snapshot)
+            )
+        };
+        check_invariants(&screen.inspect(), cols, context);
+        let mut drawn = fresh(rows, cols);
+        feed(&mut drawn, &snapshot);
+        assert_same(&without_scrollback(drawn.inspect()), &without_scrollback(screen.inspect()), context);
+        let checkpoint = screen.checkpoint();
+        let memory = screen.scrollback_memory().to_vec();
+        let mut restored = Screen::restore(&checkpoint, memory, 1000).expect("a checkpoint of ours");
+        assert_same(&restored.inspect(), &screen.inspect(), context);
+        let after = stream(&mut random, options, 20);
+        feed(&mut screen, &after);
+        feed(&mut drawn, &after);
+        after.chunks(random.below(9) + 1).for_each(|piece| feed(&mut restored, piece));
+        let context = || format!("{} after {:?}", context(), String::from_utf8_lossy(&after));
+        assert_same(&without_scrollback(drawn.inspect()), &without_scrollback(screen.inspect()), context);
+        assert_same(&restored.inspect(), &screen.inspect(), context);
+    }
+}
+
+/// A terminal without margins takes DECSLRM for what saves the cursor: after a snapshot it has saved what it should have.
+#[test]
+fn a_snapshot_saves_the_cursor_with_the_margins_once_more() {
+    for before in [
+        "\x1b[?69h\x1b[3;7s",
+        "\x1b[5;6H\x1b[1;31m\x1b(0\x1b7\x1b[?69h\x1b[3;7s\x1b[2;2H",
+        "\x1b[2;4r\x1b[?6h\x1b[2;3H\x1b7\x1b[?69h\x1b[3;7s\x1b[?1049h\x1b[2;2H",
+    ] {
+        let mut screen = screen(before);
+        let snapshot = String::from_utf8(screen.snapshot(0)).expect("text");
+        let without_mode = snapshot.replace("\x1b[?69h", "");
+        assert_ne!(snapshot, without_mode);
+        let [with, without] = [snapshot, without_mode].map(|text| self::screen(&text).inspect());
+        assert_eq!((with.saved, with.hidden_saved), (without.saved.clone(), without.hidden_saved.clone()));
+        let state = screen.inspect();
+        assert_eq!((without.saved, without.hidden_saved), (state.saved, state.hidden_saved));
+        screen.checkpoint();
+    }
+}
