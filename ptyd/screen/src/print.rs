@@ -74,9 +74,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             }
             let style = self.pen_style();
             let (from, end) = (self.side.x, self.text_end());
-            let to = from + (count - done).min(end - from);
+            let mut to = from + (count - done).min(end - from);
             if self.modes.insert {
-                self.insert_blanks(to - from);
+                to = from + self.insert_blanks(to - from);
             }
             let row = self.row_mut();
             if from > 0 && row.get(from - 1).flags == WIDE {
@@ -199,14 +199,19 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         self.stand_behind_text(x + columns.max(1), end);
     }
 
-    /// Insert mode: makes room at the cursor. Outside the margins there is no such mode.
-    fn insert_blanks(&mut self, columns: usize) {
-        if !self.is_between_margins() {
-            return;
+    /// Insert mode: makes room at the cursor. Outside the margins there is no such mode; returned is for how many columns that
+    /// goes on.
+    fn insert_blanks(&mut self, columns: usize) -> usize {
+        let (left, right) = self.columns();
+        if self.side.x < left {
+            return columns.min(left - self.side.x);
         }
-        let style = self.pen_style();
-        self.split_wide(style);
-        self.insert_at_cursor(columns, Cell::blank(style));
+        if self.side.x <= right {
+            let style = self.pen_style();
+            self.split_wide(style);
+            self.insert_at_cursor(columns, Cell::blank(style));
+        }
+        columns
     }
 
     /// Adds a mark to the character before the cursor.
