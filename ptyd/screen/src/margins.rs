@@ -132,11 +132,14 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     ) {
         let (left, right) = self.columns();
         let (columns, count) = (left..right + 1, count.min(rows.len()));
-        let affordable = self.allowance.spend(rows.len() * PART_ROW_IN_CELLS / MOVED_FOR_ONE) && {
+        let looked_at = rows.len() * PART_ROW_IN_CELLS;
+        let affordable = self.allowance.spend(looked_at / MOVED_FOR_ONE) && {
+            self.moved += looked_at as u64;
             let filled = if fill == Cell::default() { 0 } else { count * columns.len() };
             let cells = self.side.grid.cells_in_part(rows.clone(), columns.clone()) + filled;
-            self.moved += (rows.len() * PART_ROW_IN_CELLS + cells) as u64;
-            self.allowance.spend(cells / MOVED_FOR_ONE)
+            let affordable = self.allowance.spend(cells / MOVED_FOR_ONE);
+            self.moved += if affordable { cells as u64 } else { 0 };
+            affordable
         };
         if affordable {
             self.side.grid.scroll_part(rows, columns, count, towards, fill);

@@ -80,6 +80,19 @@ pub fn attacks(rows: usize, cols: usize, bytes: usize) -> Vec<Attack> {
     add("line feeds, coloured", &format!("{filled}\x1b[41m"), &same("\n"));
     add("reverse index", &home, &same("\x1bM"));
     add("regions, scrolled by turns", &home, &same("\x1b[2r\x1b[S\x1b[r\x1b[S"));
+    let margins = format!("{filled}\x1b[?69h\x1b[2;999s");
+    add("line feeds between margins", &format!("{margins}\x1b[999;9H"), &same("\n"));
+    add("line feeds between margins, coloured", &format!("{margins}\x1b[999;9H\x1b[41m"), &same("\n"));
+    add("lines between margins", &format!("{margins}\x1b[999;9H"), &same("text\r\n"));
+    add("text between margins", &format!("{margins}\x1b[999;9H"), &same("abcdefghijklmnopqrstuvwxyz"));
+    add("a letter at the margin, scrolled", &format!("{margins}\x1b[999;9H"), &same("\x1b[999Cx\n"));
+    add("reverse index between margins", &format!("{margins}\x1b[1;9H"), &same("\x1bM"));
+    add("IL and DL between margins", &format!("{margins}\x1b[2;9H"), &same("\x1b[L\x1b[M"));
+    add("SU and SD between margins", &margins, &same("\x1b[41m\x1b[S\x1b[500T"));
+    add("ICH and DCH between margins", &format!("{margins}\x1b[1;2H"), &same("\x1b[@\x1b[P"));
+    add("SL and SR between margins", &format!("{margins}\x1b[1;2H"), &same("\x1b[ @\x1b[ A"));
+    add("insert mode between margins", &format!("{margins}\x1b[1;2H\x1b[4h"), &same("a\r"));
+    add("margins by turns, scrolled", &home, &same("\x1b[?69h\x1b[2s\x1b[S\x1b[?69l\x1b[S"));
     add("far columns, scrolled", "\x1b[999H", &same("\x1b[999Gx\ry\n"));
     add("a letter everywhere", "", &|to, number| {
         let _infallible = write!(to, "\x1b[{};999Hx", number * 7 % rows + 1);

@@ -23,6 +23,9 @@
 //!   is there. Held to one comparison in two hundred cuts.
 //! - [`lines_alike`], where there are resizes: after several of them xterm.js may have kept rows of nothing that a line once had.
 //!   Held to one comparison in five hundred cuts.
+//!
+//! Not compared at all: streams with left and right margins (?69), which xterm.js ignores. None of the random ones here has them,
+//! nor has a recording, since our answers offer none; `margins.rs` compares them with libvterm.
 
 use ptyd_screen::{SavedState, State};
 

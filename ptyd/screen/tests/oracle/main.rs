@@ -10,7 +10,8 @@
 //! `allowances.rs`, by name too. Left out of the random streams is only what it does not know (kitty's and xterm's keyboard modes,
 //! XTSAVE, OSC 7, some modes): `own.rs` has them.
 //!
-//! A second judge, libvterm, sees what the recorded programs have left behind as text.
+//! A second judge, libvterm, sees what the recorded programs have left behind as text, and left and right margins, which
+//! xterm.js has none of (`margins.rs`).
 
 #![allow(
     unreachable_pub,
@@ -25,6 +26,7 @@ mod allowances;
 mod check;
 mod judge;
 mod libvterm;
+mod margins;
 mod programs;
 mod recording;
 mod seen;
