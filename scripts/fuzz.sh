@@ -14,7 +14,9 @@ export RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
 cargo build --release --locked --target "$target"
 for name in ${@:-$(basename -s .rs src/bin/*.rs)}; do
     mkdir -p "corpus/$name"
+    words=()
+    [ ! -f "$name.dict" ] || words=(-dict="$name.dict")
     echo "fuzzing $name for $seconds seconds"
     "$CARGO_TARGET_DIR/$target/release/$name" -max_total_time="$seconds" -max_len=4096 -timeout=10 \
-        -artifact_prefix="corpus/$name-" -print_final_stats=1 -verbosity=0 "corpus/$name"
+        -artifact_prefix="corpus/$name-" -print_final_stats=1 -verbosity=0 "${words[@]}" "corpus/$name"
 done

@@ -277,7 +277,7 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
         let row = side.grid.row(side.y);
         let last = self.screen.column();
         let at = if row.get(last).is_spacer() { last - 1 } else { last };
-        // What was there before there was a margin may reach over it, and cannot be printed there.
+        // What was on the primary screen before there was a margin may reach over it, and cannot be printed there.
         let crosses = at == last && row.get(at).flags == WIDE;
         let cell = if crosses { Cell::default() } else { row.get(at) };
         self.place_cursor(y, at);
@@ -287,8 +287,6 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
             self.text("\x1b[?47h");
             self.place_cursor(side.y, last);
             self.text("x\x1b[?47l");
-        } else if crosses {
-            // It stands there without waiting: neither is seen.
         } else if cell.glyph == 0
             && !self.screen.waits_at_margin()
             && (0..=last).all(|at| row.get(at).glyph == 0 && row.get(at).style == cell.style)

@@ -17,8 +17,9 @@ const SCROLLBACK_BYTES: usize = 64 << 10;
 /// 64 KiB take the five milliseconds that they may.
 const MOST_WORK_A_BYTE: u64 = 65;
 /// The attacks that do so, or fill as much: nothing else costs half of it.
-const MOVE_ROWS: [&str; 10] = [
+const MOVE_ROWS: [&str; 11] = [
     "insert mode, returning",
+    "insert mode between margins",
     "RIS",
     "IL and SU by turns",
     "ICH",
