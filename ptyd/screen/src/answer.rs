@@ -81,7 +81,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let first = csi.params.value(0);
         match (csi.prefix, csi.intermediates, csi.final_byte) {
             (None, [], b'c') if first == 0 => Some(attributes()),
-            (Some(b'>'), [], b'c') if first == 0 => Some("\x1b[>41;354;0c".to_owned()),
+            // Of what xterm.js calls itself. A VT420 (41) would be one with left and right margins: tmux takes it at its word.
+            (Some(b'>'), [], b'c') if first == 0 => Some("\x1b[>0;354;0c".to_owned()),
             (Some(b'='), [], b'c') if first == 0 => Some("\x1bP!|00000000\x1b\\".to_owned()),
             (None, [], b'n') if first == 5 => Some("\x1b[0n".to_owned()),
             (None, [], b'n') if first == 6 => {

@@ -71,9 +71,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
     }
 
-    /// To the first column, or the left margin where that is not left behind already.
+    /// To the first column, or to the left margin unless the cursor is left of it.
     pub(crate) fn carriage_return(&mut self) {
-        self.side.x = self.origin_column().max(self.first_column());
+        self.side.x = match self.margins.set {
+            Some((left, _)) if self.modes.origin || self.column() >= left => left,
+            Some(_) | None => 0,
+        };
     }
 
     fn line_down_clamped(&mut self) {

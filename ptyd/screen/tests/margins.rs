@@ -580,6 +580,8 @@ fn nobody_is_told_of_margins_but_who_has_set_them() {
         ("", "\x1b[?69$p", "\x1b[?69;0$y"),
         ("\x1b[?69h", "\x1b[?69$p", "\x1b[?69;0$y"),
         ("", "\x1b[c", "\x1b[?62;22c"),
+        // The story: this said VT420 (41), and tmux scrolled its panes between margins that the page did not have.
+        ("", "\x1b[>c", "\x1b[>0;354;0c"),
         ("", "\x1bP$qs\x1b\\", "\x1bP0$r\x1b\\"),
         ("\x1b[?69h\x1b[3;4s", "\x1bP$qs\x1b\\", "\x1bP1$r3;4s\x1b\\"),
         ("\x1b[?69h", "\x1bP$qs\x1b\\", "\x1bP1$r1;80s\x1b\\"),
@@ -606,6 +608,20 @@ fn a_flood_of_lines_between_margins_is_shown_whole() {
         let expected = 20_000 - (rows - 1) + y;
         assert_eq!(line.trim_start().split(' ').next(), Some(expected.to_string().as_str()), "row {y}");
     }
+}
+
+/// Nor is what comes after more line feeds than can be paid for anywhere but on a line of its own.
+#[test]
+fn after_line_feeds_that_cannot_be_afforded_there_is_a_line_nevertheless() {
+    let mut screen = fresh(1000, 1000);
+    let filled: String = (1..=1000).map(|row| format!("\x1b[{row}H{}", "x".repeat(1000))).collect();
+    feed(&mut screen, filled.as_bytes());
+    feed(&mut screen, b"\x1b[?69h\x1b[11;990s\x1b[1000;11H");
+    feed(&mut screen, &b"old text\r\n".repeat(2000));
+    feed(&mut screen, b"new");
+    let text = screen.render_text(usize::MAX).expect("any length");
+    let last = text.lines().last().expect("a line");
+    assert_eq!(last.replace(' ', ""), format!("{}new{}", "x".repeat(10), "x".repeat(10)));
 }
 
 fn fresh(rows: usize, cols: usize) -> Screen {
