@@ -222,7 +222,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             let saved = from.number()?;
             self.saved_modes.push((u16::try_from(saved >> 1).ok()?, saved & 1 == 1));
         }
-        if version == VERSION {
+        if version > VERSION_WITHOUT_MARGINS {
             self.margins = take_margins(&mut from, self.cols())?;
         }
         self.allowance = Allowance::from_numbers([from.number()?, from.number()?]);
