@@ -71,3 +71,26 @@ async fn what_becomes_of_typed_text_is_told_before_the_output_that_was_read_with
         }
     }
 }
+
+/// The story: behind a burst of output the screen itself comes later, and so did what is told of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn which_screen_is_shown_is_told_in_time_behind_a_burst_of_output() {
+    let stack = Stack::start().await;
+    let script = "stty raw -echo; all=$(mktemp); yes \"$(printf '\\033[32m日本語\\033[m é and \\033[5;7H more')\" | head -n 200000 >$all; printf '\\033[?1049hALT' >>$all; printf ready; \
+                  dd bs=1 count=1 >/dev/null 2>&1; cat $all; rm $all; exec cat";
+    let mut data = command(&["sh", "-c", script]);
+    data["delivery"] = json!("lossless");
+    let (mut socket, attached) = session(&stack, Framing::Binary, data).await;
+    socket.read_until(attached.session, "ready").await;
+    socket.send_input(attached.session, None, b"x");
+    let mut is_alternate = false;
+    loop {
+        match socket.event("the alternate screen").await {
+            Event::Echo { alternate_screen, .. } => is_alternate = alternate_screen,
+            Event::Output { bytes, .. } if bytes.ends_with(b"ALT") => break,
+            Event::Closed { code, reason } => panic!("the connection ended: {code:?} {reason}"),
+            _ => {}
+        }
+    }
+    assert!(is_alternate, "told before it came");
+}

@@ -44,6 +44,7 @@ pub use picture::{Kept, Picture, Still, keep_last_screen};
 pub use plain::plain_text;
 pub use region::{LayoutMark, Region, RegionError, knows_layout, region_bytes};
 pub use sizes::Followed;
+pub use switching::Switch;
 
 /// What PROTOCOL sections 4, 6 and 7 promise to clients, in its own numbers.
 #[cfg(test)]

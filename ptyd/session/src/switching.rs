@@ -1,44 +1,85 @@
-//! Whether output may show the other screen: clients are told which one is shown before they have what was printed on it,
-//! while the screen itself is fed behind. It looks at bytes alone, and may say so once too often.
+//! Which screen output shows, the primary or the alternate one: clients are told before they have what was printed on it, while
+//! the screen itself is fed behind. It looks at bytes alone.
 
 use devpocket_shared::ids::Offset;
-use memchr::{memchr_iter, memmem};
+use memchr::memchr2_iter;
 
 use crate::region::Region;
 use crate::ring::as_usize;
 
 /// Private modes that show the alternate screen, or the primary one again.
-const MODES: [&[u8]; 3] = [b"47", b"1047", b"1049"];
-/// What ends a sequence that sets, resets or restores private modes.
-const FINALS: &[u8] = b"hlr";
+const MODES: [u32; 3] = [47, 1047, 1049];
 /// So much of a sequence is looked at.
 const LOOKED_AT: usize = 64;
 
+/// What output does to the screen that is shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Switch {
+    /// Nothing.
+    None,
+    /// It shows the alternate screen in the end, or the primary one.
+    ToAlternate(bool),
+    /// What bytes alone do not tell.
+    Unsure,
+}
+
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
-    /// Whether what became visible since `from` may have changed which screen is shown. `is_alternate`: the alternate one is.
-    pub fn may_switch_screens(&self, from: Offset, is_alternate: bool) -> bool {
+    /// What the output that became visible since `from` does to the screen that is shown.
+    pub fn switch_since(&self, from: Offset) -> Switch {
         let len = as_usize(self.held().end.0.saturating_sub(from.0));
         let (first, second) = self.slices(from, len);
-        if may_switch(first, is_alternate) || may_switch(second, is_alternate) {
-            return true;
+        let before = switch_in(first, second);
+        match switch_in(second, &[]) {
+            Switch::None => before,
+            later => later,
         }
-        // A sequence may lie across the ring's end.
-        let seam = [&first[first.len().saturating_sub(LOOKED_AT)..], &second[..second.len().min(LOOKED_AT)]];
-        !second.is_empty() && may_switch(&seam.concat(), is_alternate)
     }
 }
 
-fn may_switch(output: &[u8], is_alternate: bool) -> bool {
-    let by_mode = memchr_iter(b'?', output).any(|at| {
-        let rest = &output[at + 1..];
-        let rest = &rest[..rest.len().min(LOOKED_AT)];
-        let len = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b';').count();
-        let is_mode = |param: &[u8]| MODES.contains(&param);
-        rest.get(len).is_some_and(|last| FINALS.contains(last))
-            && rest[..len].split(|byte| *byte == b';').any(is_mode)
-    });
-    // A full reset shows the primary one.
-    by_mode || (is_alternate && memmem::find(output, b"\x1bc").is_some())
+/// What `output` does; a sequence that begins in it may end in `next`.
+fn switch_in(output: &[u8], next: &[u8]) -> Switch {
+    let mut switch = Switch::None;
+    for at in memchr2_iter(b'?', b'c', output) {
+        if output[at] == b'?' {
+            let rest = &output[at + 1..];
+            let next = &next[..next.len().min(LOOKED_AT.saturating_sub(rest.len()))];
+            match by_mode(rest.iter().chain(next).take(LOOKED_AT).copied()) {
+                Switch::None => {}
+                other => switch = other,
+            }
+        } else if at > 0 && output[at - 1] == b'\x1b' {
+            // A full reset.
+            switch = Switch::ToAlternate(false);
+        }
+    }
+    if output.ends_with(b"\x1b") && next.first() == Some(&b'c') {
+        switch = Switch::ToAlternate(false);
+    }
+    switch
+}
+
+/// What private modes do that stand here, up to their final byte.
+fn by_mode(sequence: impl Iterator<Item = u8>) -> Switch {
+    let (mut mode, mut is_one) = (0_u32, false);
+    for byte in sequence {
+        match byte {
+            b'0'..=b'9' => mode = mode.saturating_mul(10).saturating_add(u32::from(byte - b'0')),
+            b';' => {
+                is_one |= MODES.contains(&mode);
+                mode = 0;
+            }
+            _ => {
+                is_one |= MODES.contains(&mode);
+                return match (is_one, byte) {
+                    (true, b'h' | b'l') => Switch::ToAlternate(byte == b'h'),
+                    (true, b'r') => Switch::Unsure,
+                    _ => Switch::None,
+                };
+            }
+        }
+    }
+    // Its end is not in sight.
+    Switch::Unsure
 }
 
 #[cfg(test)]
@@ -49,40 +90,49 @@ mod tests {
     use crate::region::{MIN_RING_BYTES, region_bytes};
 
     #[test]
-    fn modes_of_the_other_screen_are_seen_among_others() {
-        for yes in
-            ["\x1b[?1049h", "x\x1b[?1049ly", "\x1b[?25;1047;7h", "\u{9b}?47h", "\x1b[?1049r", "??\x1b[?1049h"]
-        {
-            assert!(may_switch(yes.as_bytes(), false), "{yes:?}");
+    fn the_last_switch_counts_however_its_modes_are_written() {
+        let many = format!("\x1b[?{}1049h", "25;".repeat(40));
+        for (output, switch) in [
+            ("", Switch::None),
+            ("\x1b[?25h\x1b[?1049s\x1b[?10490h what? 47 \x1b[1049h c", Switch::None),
+            ("\x1b[?1049h", Switch::ToAlternate(true)),
+            ("x\x1b[?1049ly", Switch::ToAlternate(false)),
+            ("\x1b[?25;1047;7h", Switch::ToAlternate(true)),
+            ("\u{9b}?47h", Switch::ToAlternate(true)),
+            ("\x1b[?01049h", Switch::ToAlternate(true)),
+            ("\x1b[?1049h text \x1b[?1049l", Switch::ToAlternate(false)),
+            ("\x1b[?1049l text \x1b[?1049h", Switch::ToAlternate(true)),
+            ("\x1b[?1049h\x1bc", Switch::ToAlternate(false)),
+            ("\x1b[?1049r", Switch::Unsure),
+            (&many, Switch::Unsure),
+        ] {
+            assert_eq!(switch_in(output.as_bytes(), &[]), switch, "{output:?}");
         }
-        for no in
-            ["", "\x1b[?25h", "\x1b[?1049", "\x1b[?1049s", "\x1b[?10490h", "what? 47", "\x1b[1049h", "\x1bc"]
-        {
-            assert!(!may_switch(no.as_bytes(), false), "{no:?}");
-        }
-        assert!(may_switch(b"\x1bc", true), "a full reset");
     }
 
     #[test]
     fn a_sequence_across_the_rings_end_is_seen() {
-        let text = b"\x1b[?1049h";
-        for begins in 0..=text.len() {
-            let memory = vec![0; as_usize(region_bytes(MIN_RING_BYTES))];
-            let mut region = Region::create(memory, 1, TerminalSize::DEFAULT).unwrap();
-            let mut put = |mut bytes: &[u8]| {
-                while !bytes.is_empty() {
-                    let space = region.space(None);
-                    let len = space.len().min(bytes.len());
-                    space[..len].copy_from_slice(&bytes[..len]);
-                    region.commit(len);
-                    region.show_all();
-                    bytes = &bytes[len..];
-                }
-                region.held().end
-            };
-            let from = put(&vec![b' '; as_usize(MIN_RING_BYTES) - begins]);
-            put(text);
-            assert!(region.may_switch_screens(from, false), "{begins} bytes before the end");
+        for text in [&b"\x1b[?1049h"[..], b"\x1bc", b"\x1b[?1049h\x1bc"] {
+            let expected = switch_in(text, &[]);
+            assert_ne!(expected, Switch::None);
+            for begins in 0..=text.len() {
+                let memory = vec![0; as_usize(region_bytes(MIN_RING_BYTES))];
+                let mut region = Region::create(memory, 1, TerminalSize::DEFAULT).unwrap();
+                let mut put = |mut bytes: &[u8]| {
+                    while !bytes.is_empty() {
+                        let space = region.space(None);
+                        let len = space.len().min(bytes.len());
+                        space[..len].copy_from_slice(&bytes[..len]);
+                        region.commit(len);
+                        region.show_all();
+                        bytes = &bytes[len..];
+                    }
+                    region.held().end
+                };
+                let from = put(&vec![b' '; as_usize(MIN_RING_BYTES) - begins]);
+                put(text);
+                assert_eq!(region.switch_since(from), expected, "{begins} bytes before the end");
+            }
         }
     }
 }

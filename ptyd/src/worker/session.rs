@@ -66,6 +66,8 @@ pub(crate) struct Memory {
 pub(crate) struct Shared {
     pub(crate) region: Region<MmapMut>,
     cutter: Cutter,
+    /// Which screen output ahead of the picture shows last: the alternate one? None: none of it says so.
+    switched: Option<bool>,
     pub(crate) picture: Picture<MmapMut>,
     /// What its shell ran.
     pub(crate) commands: Commands<MmapMut>,
@@ -195,6 +197,7 @@ impl Session {
         let mut shared = Shared {
             region,
             cutter,
+            switched: None,
             picture,
             commands,
             notices: Notices::default(),

@@ -2,30 +2,36 @@
 
 use devpocket_shared::ids::TerminalSize;
 use ptyd_session::commands::Found;
-use ptyd_session::{Cut, Kept, Overflow, Region};
+use ptyd_session::{Cut, Kept, Overflow, Region, Switch};
 use tracing::{error, warn};
 
 use super::{Shared, sys};
 use crate::handover::ExitStatus;
 use crate::worker::create::now_ms;
 
-/// So far the screen is brought at once where output shows the other one: a few milliseconds at most.
-const SWITCH_FEED_BYTES: usize = 256 << 10;
+/// So far the screen is brought at once where bytes alone do not tell which one output shows.
+const SWITCH_FEED_BYTES: usize = 64 << 10;
 
 impl Shared {
-    /// Makes what was read visible. Where output shows the other screen, the screen is fed before anybody has that output: they
-    /// are to be told first which screen it is for.
+    /// Makes what was read visible, and notes which screen it shows: clients are told before they have it.
     pub(crate) fn cut(&mut self) {
         let from = self.region.held().end;
         self.cut_while_answered();
-        if self.region.may_switch_screens(from, self.shows_alternate_screen()) {
-            self.feed(SWITCH_FEED_BYTES);
+        match self.region.switch_since(from) {
+            Switch::None => {}
+            Switch::ToAlternate(is_alternate) => self.switched = Some(is_alternate),
+            Switch::Unsure => {
+                self.switched = None;
+                self.feed(SWITCH_FEED_BYTES);
+            }
         }
     }
 
-    /// Whether the alternate screen is shown, as far as the screen has come.
+    /// Whether the alternate screen is shown at the end of the output.
     pub(crate) fn shows_alternate_screen(&self) -> bool {
-        self.picture.screen().modes().alternate_screen
+        // The screen knows best, once it is there.
+        let ahead = self.switched.filter(|_| self.picture.is_behind(&self.region));
+        ahead.unwrap_or(self.picture.screen().modes().alternate_screen)
     }
 
     /// Makes what was read visible. Where more queries wait than have a place, what follows them waits until the answers are
@@ -76,6 +82,9 @@ impl Shared {
     pub(crate) fn feed(&mut self, most: usize) {
         let mut effects = Vec::new();
         self.picture.feed(&mut self.region, most, &mut effects);
+        if !self.picture.is_behind(&self.region) {
+            self.switched = None;
+        }
         for effect in effects {
             self.notices.push(effect);
         }
