@@ -44,6 +44,11 @@ impl Allowance {
         self.spend_times(cells.min(crate::as_usize(MOST)), 1) == 1
     }
 
+    /// Whether `cells` could be paid for, or all there can be for more than that.
+    pub(crate) fn has(self, cells: usize) -> bool {
+        self.numbers()[0] >= (cells as u64).min(MOST)
+    }
+
     /// How often `cells` can be paid for, at most `times`; that much is paid.
     pub(crate) fn spend_times(&mut self, cells: usize, times: usize) -> usize {
         let [left, _] = self.numbers();

@@ -21,7 +21,7 @@ const WRAPPED: u32 = 1 << 29;
 const NUMBER: u32 = 0xFFFF;
 
 /// What moving a part of a row costs beside its cells, in cells moved.
-pub(crate) const PART_ROW_IN_CELLS: usize = 16;
+pub(crate) const PART_ROW_IN_CELLS: usize = 32;
 
 /// Where lines move to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -133,7 +133,10 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let (left, right) = self.columns();
         let (columns, count) = (left..right + 1, count.min(rows.len()));
         let looked_at = rows.len() * PART_ROW_IN_CELLS;
-        let affordable = self.allowance.spend(looked_at / MOVED_FOR_ONE) && {
+        // Who cannot pay for whatever is there has nothing looked at either: the look would eat what is saved up for the move.
+        let most = looked_at + rows.len() * columns.len();
+        let can_pay = self.allowance.has(most / MOVED_FOR_ONE);
+        let affordable = can_pay && self.allowance.spend(looked_at / MOVED_FOR_ONE) && {
             self.moved += looked_at as u64;
             let filled = if fill == Cell::default() { 0 } else { count * columns.len() };
             let cells = self.side.grid.cells_in_part(rows.clone(), columns.clone()) + filled;
