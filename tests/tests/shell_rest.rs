@@ -77,6 +77,9 @@ async fn what_reads_a_line_in_the_shell_is_no_prompt() {
     let stack = Stack::start().await;
     for (name, text, command) in [
         ("bash", "PS1='b> '\n", "read -e -p 'Go on? ' answer; echo \"got $answer\""),
+        ("bash", "PS1='b> '\n", "read -e -p 'Drop all? [y/N]$ ' answer; echo \"got $answer\""),
+        ("bash", "PS1='b> '\nask() { read -e -p '> ' answer; }\n", "ask; echo \"got $answer\""),
+        ("bash", "PS1='me:'\n", "read -e -s -p 'Password:' answer; echo \"got $answer\""),
         ("bash", "PS1='b> '\n", "read -e answer; echo \"got $answer\""),
         ("bash", "PS1='b> '\nask() { read -s -n 4 -p '> ' answer; }\n", "ask; echo \"got $answer\""),
         ("zsh", "PS1='z> '\n", "answer=; vared -p '> ' answer; echo \"got $answer\""),

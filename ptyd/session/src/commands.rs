@@ -50,7 +50,9 @@ impl Integration {
         match self {
             Self::Marks => None,
             Self::UnknownProgram => Some("its program is not bash, zsh or fish"),
-            Self::Arguments => Some("its shell was started with arguments of its own"),
+            Self::Arguments => Some(
+                "its shell was started with arguments of its own, or an environment in which it cannot tell",
+            ),
             Self::Unavailable => Some("its node cannot hand scripts to shells"),
             Self::Unknown => Some("it was started by an earlier release"),
         }

@@ -31,19 +31,12 @@ pub(in crate::worker::session) struct Typing {
     answered: Option<Answered>,
     /// A command is being typed by nobody attached.
     is_commanded: bool,
-    /// What the prompt ended with where a command was typed last.
-    prompt_ends_with: Option<char>,
 }
 
 impl Typing {
     /// When somebody typed last.
     pub(super) fn last_at(&self) -> Option<Instant> {
         self.last_at
-    }
-
-    /// What the shell's prompt ends with, as far as that was seen.
-    pub(super) fn prompt_ends_with(&self) -> Option<char> {
-        self.prompt_ends_with
     }
 }
 
@@ -142,7 +135,6 @@ impl Session {
             })?;
         }
         let before = (shared.commands.prompts(), shared.commands.count());
-        shared.typing.prompt_ends_with = shared.region.last_on_line();
         shared.typing.last = Some(shared.moment());
         drop(shared);
         self.work.notify_one();

@@ -23,6 +23,12 @@ const REST: Duration = Duration::from_secs(1);
 const LOOKING: Duration = Duration::from_secs(1);
 /// What the prompts of shells end with.
 const PROMPTS: [char; 4] = ['$', '#', '%', '>'];
+/// Names of bash's that make its prompt.
+const PROMPT_NAMES: [&str; 4] = ["PS0", "PS1", "PROMPT_COMMAND", "promptvars"];
+/// Commands that run what may hold those.
+const RUNNING_FILES: [&str; 3] = [".", "source", "eval"];
+/// Commands that ask for a line.
+const ASKING: [&str; 2] = ["read", "select"];
 
 /// Looks at whom keys go to, which only the session's task can take.
 #[derive(Debug, Default)]
@@ -159,17 +165,53 @@ impl Shared {
         if self.is_typed_since_begin() { Err(in_use()) } else { Ok(()) }
     }
 
-    /// Only what surely is a prompt: a line editor asked for pastes to be framed, and the line ends as prompts do, or as this shell's
-    /// did.
+    /// Only what surely is a prompt: a line editor asked for pastes to be framed, the line ends as prompts do, and the command that
+    /// runs may have taken the marks out of the prompt, and asks nobody anything itself.
     fn take_for_prompt(&mut self) -> Result<(), Failure> {
         self.feed(FEED_BYTES);
         let last = self.region.last_on_line();
-        let is_prompt =
-            last.is_some_and(|last| PROMPTS.contains(&last)) || last == self.typing.prompt_ends_with();
-        if !self.picture.screen().modes().bracketed_paste || last.is_none() || !is_prompt {
+        let is_prompt = last.is_some_and(|last| PROMPTS.contains(&last));
+        let text = self.commands.running().and_then(|command| command.text.as_deref());
+        let is_reshaped = text.is_some_and(may_reshape_prompt);
+        if !self.picture.screen().modes().bracketed_paste || !is_prompt || !is_reshaped {
             return Err(running());
         }
         self.commands.take_for_prompt(&self.region, now_ms());
         Ok(())
+    }
+}
+
+/// Whether a command line has words by which a prompt loses its marks, and none by which somebody is asked for a line: what a
+/// `read -e` asks may end as prompts do.
+fn may_reshape_prompt(text: &str) -> bool {
+    let words = |is_end: fn(char) -> bool| text.split(is_end);
+    let names = || words(|c| !c.is_alphanumeric() && c != '_');
+    let reshapes = names().any(|name| PROMPT_NAMES.contains(&name))
+        || words(|c| c.is_whitespace() || "|;&(){}".contains(c)).any(|word| RUNNING_FILES.contains(&word));
+    reshapes && !names().any(|name| ASKING.contains(&name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_change_a_prompt_and_asks_nothing_is_followed_by_an_untold_prompt() {
+        for yes in
+            ["PROMPT_COMMAND=() PS1='y> '", ". ~/.bashrc", "source venv/bin/activate", "shopt -u promptvars"]
+        {
+            assert!(may_reshape_prompt(yes), "{yes}");
+        }
+        for no in [
+            "read -e -p '$ ' x",
+            "PS1='> '; read -e x",
+            "./install.sh",
+            "ask",
+            "cat .profile",
+            "select x in . y",
+            "",
+        ] {
+            assert!(!may_reshape_prompt(no), "{no}");
+        }
     }
 }
