@@ -119,6 +119,25 @@ async fn a_command_sent_again_while_it_runs_and_afterwards_is_typed_once_and_has
     }
 }
 
+/// The story: that it had not ended in time was kept as its answer, and whoever sent it again was told so for a day.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waited_too_short_for_a_command_waits_for_its_end_with_the_same_key() {
+    let stack = Stack::start_with(Options { apis: 2, ..Options::default() }).await;
+    let typist = Typist::start(&stack).await;
+    let (body, ran, go_on) = typist.held("short");
+    let impatient = json!({"command": body["command"], "timeout": 1});
+    let first = typist.patiently(0, "short", &impatient).await.expect(200);
+    assert_eq!((&first["timed_out"], &first["exit_code"]), (&json!(true), &Value::Null), "{first}");
+    fs::write(&go_on, "").expect("a file");
+    let again = typist.send(1, "short", &body).await;
+    assert!(is_replayed(&again), "{again:?}");
+    let again = again.expect(200);
+    let end = (&again["timed_out"], &again["exit_code"], &again["output"]);
+    assert_eq!(end, (&json!(false), &json!(0), &json!("begun\nended\n")), "{again}");
+    assert_eq!(typist.send(0, "short", &impatient).await.expect(200), again);
+    assert_eq!(times(&ran), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_not_typed_may_be_sent_again_and_what_the_shell_did_not_take_has_its_answer() {
     let stack = Stack::start_with(Options { apis: 2, ..Options::default() }).await;

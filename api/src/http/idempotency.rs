@@ -44,7 +44,8 @@ const MAX_KEPT_BYTES: usize = 1 << 20;
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "only its description is used")]
 pub(super) struct IdempotencyHeader {
-    /// The same key gives the same answer for 24 hours.
+    /// Made at random, such as a UUID. The same key gives the same answer for 24 hours; of a command with at most the last 64 KiB
+    /// of its output.
     #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[ -~]+$")]
     idempotency_key: Option<String>,
 }

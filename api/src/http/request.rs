@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::metrics;
 use crate::counts;
+use crate::domain::sessions::SessionError;
 use crate::logs::ACCESS;
 use crate::problem::{Problem, RETRY_SECS};
 use crate::state::AppState;
@@ -29,6 +30,8 @@ const MAX_ID_BYTES: usize = 64;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The route that waits for a program, for five minutes if it is asked to; and how long that may take.
 const WAITING: &str = "/api/sessions/{id}/commands";
+/// Where input is typed that was perhaps typed, and must not be typed again by whoever is told to come back.
+const TYPING: [&str; 2] = [WAITING, "/api/sessions/{id}/input"];
 const WAITING_TIMEOUT: Duration = Duration::from_secs(330);
 
 /// How long a request may wait for its answer once this api stops: a second before its connection is closed.
@@ -97,13 +100,16 @@ pub(super) async fn in_time(
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let patience = if route == WAITING { WAITING_TIMEOUT } else { REQUEST_TIMEOUT };
     tokio::select! {
         answered = timeout(patience, next.run(request)) => {
             answered.map_err(|_| Problem::of_status(StatusCode::REQUEST_TIMEOUT))
         }
         () = last_moment(&state.stop) => {
+            if TYPING.contains(&route.as_str()) {
+                return Err(SessionError::CommandUnknown.into());
+            }
             let title = "This server ends, and this request had no answer yet";
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", title)
                 .with_detail("it may have been done: Retry-After says when another api answers, or this one again")

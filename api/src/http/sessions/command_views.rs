@@ -73,7 +73,7 @@ pub(super) struct CommandResultView {
     command: Option<String>,
     cwd: Option<String>,
     /// It had not ended in time, as far as the shell has told, and may go on.
-    timed_out: bool,
+    pub(super) timed_out: bool,
     exit_code: Option<i32>,
     #[serde(with = "time::serde::rfc3339")]
     started_at: OffsetDateTime,

@@ -59,6 +59,7 @@ pub(super) async fn history(
         (status = 400, description = "`idempotency_key_invalid`"),
         (status = 409, description = "`no_shell_integration`: ends of commands cannot be seen here; `command_running`: the shell is not \
              at its prompt; `line_in_use`: somebody has typed at its prompt; `session_ended`; `idempotency_in_progress`: the same is being typed"),
+        (status = 410, description = "`screen_gone`: the session is over, and what it printed is not kept"),
         (status = 422, description = "`command_not_run`: the shell did not take it for a command, as where there is a mistake in it; \
              `idempotency_key_reused`: with another command, or in another session"),
         (status = 503, description = "`node_unavailable`, `input_full`; `input_uncertain`: it may have been typed, or was, and the \

@@ -74,10 +74,14 @@ impl Typing<'_> {
         match sessions.await_command(caller, self.id, number, until, &self.state.stop).await {
             // The session keeps a thousand commands: of one before them, a much later one would be told.
             Ok(result) if result.command.number.saturating_sub(number) >= lines => {
-                Err(SessionError::Forgotten.into())
+                Err(SessionError::CommandUnknown.into())
             }
             Ok(result) => {
                 let answer = CommandResultView::new(self.id, result);
+                if answer.timed_out {
+                    // Whoever sends it again waits for the end.
+                    return Ok(marked(Json(answer).into_response(), is_again));
+                }
                 let kept = Json(answer.clone().shortened(KEPT_OUTPUT_BYTES)).into_response();
                 Ok(self.answered(Json(answer).into_response(), kept, is_again).await)
             }
@@ -117,7 +121,7 @@ impl Typing<'_> {
             return Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR).into_response();
         };
         let to_keep = KeptAnswer { status: head.status.as_u16(), body: body.to_vec() };
-        let mut answer = match self.state.answers.keep_first(self.once, &to_keep).await {
+        let answer = match self.state.answers.keep_first(self.once, &to_keep).await {
             Ok(Some(first)) => idempotency::replayed(first),
             Ok(None) => answer,
             Err(err) => {
@@ -126,12 +130,17 @@ impl Typing<'_> {
             }
         };
         // Whoever typed it is told so, also where another was answered first.
-        answer.headers_mut().remove(&REPLAYED);
-        if is_again {
-            answer.headers_mut().insert(&REPLAYED, HeaderValue::from_static("true"));
-        }
-        answer
+        marked(answer, is_again)
     }
+}
+
+/// The answer, marked as one to a repetition if it is.
+fn marked(mut answer: Response, is_again: bool) -> Response {
+    answer.headers_mut().remove(&REPLAYED);
+    if is_again {
+        answer.headers_mut().insert(&REPLAYED, HeaderValue::from_static("true"));
+    }
+    answer
 }
 
 /// What was typed stands, whatever the database says.
