@@ -35,9 +35,9 @@ pub struct RotateKeys {
     /// File with the keys of EdDSA [default: jwt.pem in DATA_DIR, as standalone keeps it].
     #[arg(long, env = "JWT_PRIVATE_KEY_FILE")]
     jwt_private_key_file: Option<PathBuf>,
-    /// What signs: of which file a new key is made.
-    #[arg(long, env = "JWT_ALGORITHM", default_value = "HS256")]
-    jwt_algorithm: JwtAlgorithm,
+    /// What signs: of which file a new key is made [default: HS256, or EdDSA where DATA_DIR holds keys of that alone].
+    #[arg(long, env = "JWT_ALGORITHM")]
+    jwt_algorithm: Option<JwtAlgorithm>,
     /// How long an access token lives, in minutes: so long the old keys are accepted.
     #[arg(long, env = "JWT_ACCESS_TOKEN_EXPIRE_MINUTES", default_value = "60",
         value_parser = clap::value_parser!(u32).range(1..=525_600))]
@@ -52,9 +52,25 @@ pub struct RotateKeys {
 }
 
 impl RotateKeys {
+    /// What signs; where it is not said, what lies beside a standalone says so.
+    fn algorithm(&self, data_directory: &Path) -> Result<JwtAlgorithm, AdminError> {
+        if let Some(algorithm) = self.jwt_algorithm {
+            return Ok(algorithm);
+        }
+        let is_named = self.jwt_secret_key.is_some() || self.jwt_secret_key_file.is_some();
+        match (is_named || data_directory.join("jwt.key").exists(), data_directory.join("jwt.pem").exists()) {
+            (false, true) => Ok(JwtAlgorithm::EdDsa),
+            (_, false) => Ok(JwtAlgorithm::Hs256),
+            (true, true) => Err(AdminError::Refused(
+                "there are keys of both algorithms: say by JWT_ALGORITHM which of them sign, HS256 or EdDSA"
+                    .to_owned(),
+            )),
+        }
+    }
+
     /// The file with the keys that sign.
-    fn file(&self, data_directory: &Path) -> Result<PathBuf, AdminError> {
-        match (self.jwt_algorithm, &self.jwt_private_key_file, &self.jwt_secret_key_file) {
+    fn file(&self, algorithm: JwtAlgorithm, data_directory: &Path) -> Result<PathBuf, AdminError> {
+        match (algorithm, &self.jwt_private_key_file, &self.jwt_secret_key_file) {
             (JwtAlgorithm::EdDsa, Some(path), _) | (JwtAlgorithm::Hs256, _, Some(path)) => Ok(path.clone()),
             (JwtAlgorithm::EdDsa, None, _) => Ok(data_directory.join("jwt.pem")),
             (JwtAlgorithm::Hs256, _, None) if self.jwt_secret_key.is_some() => Err(AdminError::Refused(
@@ -67,8 +83,8 @@ impl RotateKeys {
     }
 
     /// Where keys of the other algorithm are, which are accepted too.
-    fn accepted_beside(&self, data_directory: &Path) -> Option<String> {
-        let (given, default) = match self.jwt_algorithm {
+    fn accepted_beside(&self, algorithm: JwtAlgorithm, data_directory: &Path) -> Option<String> {
+        let (given, default) = match algorithm {
             JwtAlgorithm::Hs256 => (self.jwt_private_key_file.as_ref(), "jwt.pem"),
             JwtAlgorithm::EdDsa if self.jwt_secret_key.is_some() => return Some("JWT_SECRET_KEY".to_owned()),
             JwtAlgorithm::EdDsa => (self.jwt_secret_key_file.as_ref(), "jwt.key"),
@@ -85,7 +101,8 @@ pub(super) fn rotate(
     now: OffsetDateTime,
 ) -> Result<Outcome, AdminError> {
     let data_directory = data_directory.unwrap_or(Path::new(""));
-    let path = args.file(data_directory)?;
+    let algorithm = args.algorithm(data_directory)?;
+    let path = args.file(algorithm, data_directory)?;
     let file = |source| AdminError::File { path: path.clone(), source };
     let directory = lock(&path)?;
     let name = path.file_name().ok_or_else(|| file(io::ErrorKind::InvalidFilename.into()))?;
@@ -96,7 +113,7 @@ pub(super) fn rotate(
     }
     let mut text = String::new();
     old.read_to_string(&mut text).map_err(file)?;
-    let mut keys = KeyList::parse_for(args.jwt_algorithm.keys(), &text.trim_end().to_owned().into())
+    let mut keys = KeyList::parse_for(algorithm.keys(), &text.trim_end().to_owned().into())
         .map_err(|source| AdminError::Keys { path: path.clone(), source })?;
     let now = now.replace_nanosecond(0).unwrap_or(now);
     let from = if args.drop_old { now } else { now + Duration::seconds(args.after) };
@@ -105,7 +122,7 @@ pub(super) fn rotate(
     if args.drop_old {
         keys.keep_last();
     }
-    if args.jwt_algorithm == JwtAlgorithm::EdDsa && about.mode() & 0o026 != 0 {
+    if algorithm == JwtAlgorithm::EdDsa && about.mode() & 0o026 != 0 {
         return Err(AdminError::Refused(format!(
             "{} is for others to read or write, so that no api takes it (chmod o-r,go-w)",
             path.display()
@@ -130,7 +147,7 @@ pub(super) fn rotate(
     let (file, accepted) = (path.display(), keys.accepted());
     let mut text = format!("{file}: a new key signs from {} on; {accepted} keys are accepted", written(from));
     if args.drop_old
-        && let Some(beside) = args.accepted_beside(data_directory)
+        && let Some(beside) = args.accepted_beside(algorithm, data_directory)
     {
         text += &format!(", and those of {beside}, which did not change");
     }
@@ -201,7 +218,7 @@ mod tests {
             jwt_secret_key: None,
             jwt_secret_key_file: Some(path.to_owned()),
             jwt_private_key_file: None,
-            jwt_algorithm: JwtAlgorithm::Hs256,
+            jwt_algorithm: Some(JwtAlgorithm::Hs256),
             jwt_access_token_expire_minutes: 60,
             after: 10,
             drop_old: false,
@@ -272,7 +289,7 @@ mod tests {
         let (path, secrets) = (dir.path().join("jwt.pem"), dir.path().join("jwt.key"));
         let args = RotateKeys {
             jwt_private_key_file: Some(path.clone()),
-            jwt_algorithm: JwtAlgorithm::EdDsa,
+            jwt_algorithm: Some(JwtAlgorithm::EdDsa),
             ..args(&secrets)
         };
         fs::write(&path, KeyList::fresh_pem().unwrap().expose_secret()).unwrap();
@@ -297,6 +314,24 @@ mod tests {
         assert!(!secrets.exists(), "the other algorithm's keys are not its matter");
         let by_directory = RotateKeys { jwt_private_key_file: None, ..args };
         assert_eq!(rotate(&by_directory, Some(dir.path()), t0()).unwrap().json["accepted"], 2);
+    }
+
+    /// The story: beside a standalone with EdDSA the secrets were rotated, and said to sign.
+    #[test]
+    fn where_no_algorithm_is_named_the_only_keys_there_are_rotated() {
+        let dir = tempfile::tempdir().unwrap();
+        let (pem, secrets) = (dir.path().join("jwt.pem"), dir.path().join("jwt.key"));
+        let unnamed = RotateKeys { jwt_secret_key_file: None, jwt_algorithm: None, ..args(&secrets) };
+        fs::write(&pem, KeyList::fresh_pem().unwrap().expose_secret()).unwrap();
+        fs::set_permissions(&pem, fs::Permissions::from_mode(0o600)).unwrap();
+        let rotated = rotate(&unnamed, Some(dir.path()), t0()).unwrap();
+        assert_eq!(rotated.json["file"], json!(pem));
+        fs::write(&secrets, FIRST).unwrap();
+        let refused = rotate(&unnamed, Some(dir.path()), t0()).unwrap_err();
+        assert!(refused.to_string().contains("JWT_ALGORITHM"), "{refused}");
+        assert_eq!(fs::read_to_string(&secrets).unwrap(), FIRST);
+        fs::remove_file(&pem).unwrap();
+        assert_eq!(rotate(&unnamed, Some(dir.path()), t0()).unwrap().json["file"], json!(secrets));
     }
 
     /// The story: the new keys were written to `jwt.new`, whatever lay there. A link of the api's user to a file of root's

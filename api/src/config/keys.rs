@@ -63,6 +63,18 @@ impl KeySource {
         self.secret_file.is_some() || self.private_key_file.is_some()
     }
 
+    /// The same without a file of keys that do not sign which is not there any more: an operator has taken those keys away.
+    #[must_use]
+    pub fn without_what_was_taken_away(&self) -> Self {
+        let mut left = self.clone();
+        let beside = match self.algorithm {
+            JwtAlgorithm::Hs256 => &mut left.private_key_file,
+            JwtAlgorithm::EdDsa => &mut left.secret_file,
+        };
+        *beside = beside.take().filter(|path| !matches!(path.try_exists(), Ok(false)));
+        left
+    }
+
     /// Checks each list that is given.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         self.lists(&self.texts()?).map(drop)

@@ -47,6 +47,7 @@ pub(super) async fn follow(source: KeySource, accounts: Arc<Accounts>, stop: Can
 
 /// What the files hold, and the keys in it.
 fn read(source: &KeySource) -> Result<(KeyTexts, TokenKeys), String> {
+    let source = &source.without_what_was_taken_away();
     let texts = source.texts().map_err(|err| err.to_string())?;
     let keys = source.keys(&texts).map_err(|err| err.to_string())?;
     Ok((texts, keys))
@@ -91,6 +92,30 @@ mod tests {
         let refused = read(&weak, true).unwrap_err();
         assert!(refused.contains("key 2") && !refused.contains("change-me"), "{refused}");
         assert!(read("short", false).is_err());
+    }
+
+    /// The story: with the old algorithm's file taken away, no rotation of the other counted, `--drop-old` neither, and the old
+    /// keys stayed good.
+    #[test]
+    fn a_file_of_keys_that_do_not_sign_may_be_taken_away() {
+        let directory = tempfile::tempdir().unwrap();
+        let (secrets, pem) = (directory.path().join("jwt.key"), directory.path().join("jwt.pem"));
+        fs::write(&secrets, "5f1c0e9ab37d42685f1c0e9ab37d4268").unwrap();
+        let text = KeyList::fresh_pem().unwrap();
+        fs::write(&pem, secrecy::ExposeSecret::expose_secret(&text)).unwrap();
+        fs::set_permissions(&pem, fs::Permissions::from_mode(0o600)).unwrap();
+        let source = |algorithm| KeySource {
+            algorithm,
+            secret: None,
+            secret_file: Some(secrets.clone()),
+            private_key_file: Some(pem.clone()),
+            refuses_weak: true,
+        };
+        let read = |algorithm| super::read(&source(algorithm)).map(|(_, keys)| keys.count());
+        assert_eq!(read(JwtAlgorithm::EdDsa), Ok(2));
+        fs::remove_file(&secrets).unwrap();
+        assert_eq!(read(JwtAlgorithm::EdDsa), Ok(1));
+        assert!(read(JwtAlgorithm::Hs256).unwrap_err().contains("jwt.key"), "what signs has to be there");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 mod pem;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
@@ -121,7 +123,7 @@ impl KeyList {
             if line.is_empty() {
                 continue;
             }
-            if line.starts_with(pem::BEGIN) {
+            if line.contains(pem::BEGIN.trim_end()) {
                 return Err(BadKeys::Pem { line: index + 1 });
             }
             let dated = line
@@ -131,6 +133,9 @@ impl KeyList {
                 Some((time, key)) => (Some(time), key),
                 None => (None, line),
             };
+            if is_key_of_a_pair(key) {
+                return Err(BadKeys::Pem { line: index + 1 });
+            }
             if key.len() < MIN_SECRET_BYTES {
                 return Err(BadKeys::TooShort { line: index + 1 });
             }
@@ -277,6 +282,20 @@ pub(super) fn signing(from: impl Iterator<Item = Option<OffsetDateTime>>, now: O
     let begun = from.enumerate().filter(|(_, time)| time.is_none_or(|time| time <= now));
     let last = begun.reduce(|best, next| if next.1.is_some() && next.1 >= best.1 { next } else { best });
     last.map_or(0, |(index, _)| index)
+}
+
+/// Whether this is the inside of a PEM file: of a pair's keys one is public, and whoever has it could sign.
+fn is_key_of_a_pair(text: &str) -> bool {
+    /// Object identifiers of Ed25519, RSA and elliptic curves (RFC 8410, 8017, 5480), in DER.
+    const ALGORITHMS: [&[u8]; 3] = [
+        &[0x06, 0x03, 0x2B, 0x65, 0x70],
+        &[0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x01],
+        &[0x06, 0x07, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01],
+    ];
+    const SEQUENCE: u8 = 0x30;
+    let Ok(der) = STANDARD.decode(text) else { return false };
+    let has = |id: &&[u8]| der.windows(id.len()).any(|part| part == *id);
+    der.first() == Some(&SEQUENCE) && ALGORITHMS.iter().any(has)
 }
 
 #[cfg(test)]
