@@ -51,7 +51,7 @@ export class Screen implements Picture {
   ) {
     const terminal = new Terminal({
       allowProposedApi: true, // the width tables of Unicode 11 need it
-      cursorBlink: true,
+      cursorBlink: false,
       fontFamily: 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace',
       // At 1.0 some fonts' underscores fall below their row and are cut off.
       lineHeight: 1.15,

@@ -137,14 +137,14 @@ pub struct Spec {
     pub size: TerminalSize,
 }
 
-/// Of the environment the names alone: secrets may be in it.
+/// Of the environment the names alone, and of the command the program: secrets may be in them.
 impl fmt::Debug for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, command, working_directory, environment, size } = self;
         let names: Vec<&str> = environment.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("Spec")
             .field("name", name)
-            .field("command", command)
+            .field("command", &command.first())
             .field("working_directory", working_directory)
             .field("environment", &names)
             .field("size", size)

@@ -1,4 +1,4 @@
-//! What must not be printed: what somebody typed, and the values of their environment.
+//! What must not be printed: what somebody types, and the values of their environment.
 
 use std::fmt;
 
@@ -33,7 +33,7 @@ mod tests {
         let secret = || "s3cret".to_owned();
         let spec = Spec {
             name: None,
-            command: Vec::new(),
+            command: vec!["mysql".to_owned(), format!("-p{}", secret())],
             working_directory: None,
             environment: vec![("TOKEN".to_owned(), secret())],
             size: TerminalSize::DEFAULT,

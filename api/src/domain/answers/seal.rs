@@ -1,5 +1,5 @@
 //! Seals what is kept of an answer with the client's own key, which is kept as a hash alone: who reads the database does not
-//! read what programs have printed. ChaCha20-Poly1305 (RFC 8439). Knows no request.
+//! read what programs have printed, if the key cannot be guessed. ChaCha20-Poly1305 (RFC 8439). Knows no request.
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use sha2::{Digest, Sha256};
