@@ -1,5 +1,6 @@
 //! Left and right margins, case by case, after the published list of esctest2 as in `esctest.rs`, and in random streams. xterm.js
 //! has none of it, so that nothing here is compared with it; `oracle/margins.rs` compares with libvterm.
+//! long file: a list of cases, one after the other, of which nothing is shared but how a screen is fed.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::cast_possible_truncation, reason = "a test")]
 

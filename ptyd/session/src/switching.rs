@@ -29,10 +29,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         let len = as_usize(self.held().end.0.saturating_sub(from.0));
         let (first, second) = self.slices(from, len);
         let before = switch_in(first, second);
-        match switch_in(second, &[]) {
-            Switch::None => before,
-            later => later,
-        }
+        let later = switch_in(second, &[]);
+        if later == Switch::None { before } else { later }
     }
 }
 
@@ -43,10 +41,8 @@ fn switch_in(output: &[u8], next: &[u8]) -> Switch {
         if output[at] == b'?' {
             let rest = &output[at + 1..];
             let next = &next[..next.len().min(LOOKED_AT.saturating_sub(rest.len()))];
-            match by_mode(rest.iter().chain(next).take(LOOKED_AT).copied()) {
-                Switch::None => {}
-                other => switch = other,
-            }
+            let found = by_mode(rest.iter().chain(next).take(LOOKED_AT).copied());
+            switch = if found == Switch::None { switch } else { found };
         } else if at > 0 && output[at - 1] == b'\x1b' {
             // A full reset.
             switch = Switch::ToAlternate(false);
