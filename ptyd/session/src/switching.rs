@@ -2,13 +2,15 @@
 //! the screen itself is fed behind. It looks at bytes alone.
 
 use devpocket_shared::ids::Offset;
-use memchr::memchr2_iter;
+use memchr::{memchr_iter, memmem};
 
 use crate::region::Region;
 use crate::ring::as_usize;
 
 /// Private modes that show the alternate screen, or the primary one again.
 const MODES: [u32; 3] = [47, 1047, 1049];
+/// RIS.
+const RESET: &[u8; 2] = b"\x1bc";
 /// So much of a sequence is looked at.
 const LOOKED_AT: usize = 64;
 
@@ -24,32 +26,44 @@ pub enum Switch {
 }
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
-    /// What the output that became visible since `from` does to the screen that is shown.
-    pub fn switch_since(&self, from: Offset) -> Switch {
+    /// What the output that became visible since `from` does to the screen that is shown. `is_alternate`: the alternate one is.
+    pub fn switch_since(&self, from: Offset, is_alternate: bool) -> Switch {
         let len = as_usize(self.held().end.0.saturating_sub(from.0));
         let (first, second) = self.slices(from, len);
-        let before = switch_in(first, second);
-        let later = switch_in(second, &[]);
+        let before = switch_in(first, second, is_alternate);
+        let later = switch_in(second, &[], before.may_be_alternate(is_alternate));
         if later == Switch::None { before } else { later }
     }
 }
 
-/// What `output` does; a sequence that begins in it may end in `next`.
-fn switch_in(output: &[u8], next: &[u8]) -> Switch {
-    let mut switch = Switch::None;
-    for at in memchr2_iter(b'?', b'c', output) {
-        if output[at] == b'?' {
-            let rest = &output[at + 1..];
-            let next = &next[..next.len().min(LOOKED_AT.saturating_sub(rest.len()))];
-            let found = by_mode(rest.iter().chain(next).take(LOOKED_AT).copied());
-            switch = if found == Switch::None { switch } else { found };
-        } else if at > 0 && output[at - 1] == b'\x1b' {
-            // A full reset.
-            switch = Switch::ToAlternate(false);
+impl Switch {
+    fn may_be_alternate(self, before: bool) -> bool {
+        match self {
+            Self::None => before,
+            Self::ToAlternate(is_alternate) => is_alternate,
+            Self::Unsure => true,
         }
     }
-    if output.ends_with(b"\x1b") && next.first() == Some(&b'c') {
-        switch = Switch::ToAlternate(false);
+}
+
+/// What `output` does; a sequence that begins in it may end in `next`.
+fn switch_in(output: &[u8], next: &[u8], is_alternate: bool) -> Switch {
+    let (mut switch, mut found_at) = (Switch::None, 0);
+    for at in memchr_iter(b'?', output) {
+        let rest = &output[at + 1..];
+        let next = &next[..next.len().min(LOOKED_AT.saturating_sub(rest.len()))];
+        let found = by_mode(rest.iter().chain(next).take(LOOKED_AT).copied());
+        if found != Switch::None {
+            (switch, found_at) = (found, at);
+        }
+    }
+    // A full reset shows the primary one. Where that is shown anyway nobody looks for it: a flood is full of escape characters.
+    let is_reset = |after: &[u8]| {
+        memmem::find(after, RESET).is_some()
+            || (after.ends_with(&RESET[..1]) && next.first() == Some(&RESET[1]))
+    };
+    if switch.may_be_alternate(is_alternate) && is_reset(&output[found_at..]) {
+        return Switch::ToAlternate(false);
     }
     switch
 }
@@ -99,17 +113,19 @@ mod tests {
             ("\x1b[?1049h text \x1b[?1049l", Switch::ToAlternate(false)),
             ("\x1b[?1049l text \x1b[?1049h", Switch::ToAlternate(true)),
             ("\x1b[?1049h\x1bc", Switch::ToAlternate(false)),
+            // The primary one is shown already.
+            ("\x1bc", Switch::None),
             ("\x1b[?1049r", Switch::Unsure),
             (&many, Switch::Unsure),
         ] {
-            assert_eq!(switch_in(output.as_bytes(), &[]), switch, "{output:?}");
+            assert_eq!(switch_in(output.as_bytes(), &[], false), switch, "{output:?}");
         }
     }
 
     #[test]
     fn a_sequence_across_the_rings_end_is_seen() {
         for text in [&b"\x1b[?1049h"[..], b"\x1bc", b"\x1b[?1049h\x1bc"] {
-            let expected = switch_in(text, &[]);
+            let expected = switch_in(text, &[], true);
             assert_ne!(expected, Switch::None);
             for begins in 0..=text.len() {
                 let memory = vec![0; as_usize(region_bytes(MIN_RING_BYTES))];
@@ -127,7 +143,7 @@ mod tests {
                 };
                 let from = put(&vec![b' '; as_usize(MIN_RING_BYTES) - begins]);
                 put(text);
-                assert_eq!(region.switch_since(from), expected, "{begins} bytes before the end");
+                assert_eq!(region.switch_since(from, true), expected, "{begins} bytes before the end");
             }
         }
     }

@@ -17,7 +17,7 @@ impl Shared {
     pub(crate) fn cut(&mut self) {
         let from = self.region.held().end;
         self.cut_while_answered();
-        match self.region.switch_since(from) {
+        match self.region.switch_since(from, self.shows_alternate_screen()) {
             Switch::None => {}
             Switch::ToAlternate(is_alternate) => self.switched = Some(is_alternate),
             Switch::Unsure => {
