@@ -67,6 +67,17 @@ impl Once {
     fn key(&self) -> AnswerKey<'_> {
         AnswerKey { user_id: self.user_id, route: &self.route, key_hash: &self.key_hash }
     }
+
+    /// An attempt that begins now, at what has this id.
+    fn attempt_at(&self, now: OffsetDateTime, resource_id: Uuid) -> Attempt<'_> {
+        Attempt {
+            id: self.attempt,
+            fingerprint: &self.fingerprint,
+            resource_id,
+            held_until: now + ATTEMPT + MARGIN,
+            expires_at: now + KEPT,
+        }
+    }
 }
 
 /// The kept answers of one deployment.
@@ -88,13 +99,7 @@ impl Answers {
         self.store.forget_expired(self.clock.now()).await?;
         loop {
             let now = self.clock.now();
-            let attempt = Attempt {
-                id: once.attempt,
-                fingerprint: &once.fingerprint,
-                resource_id: Uuid::now_v7(),
-                held_until: now + ATTEMPT + MARGIN,
-                expires_at: now + KEPT,
-            };
+            let attempt = once.attempt_at(now, Uuid::now_v7());
             let begun = self.store.begin_answer(once.key(), attempt, now).await?;
             if !matches!(begun, Begun::UnderWay(_)) || Instant::now() >= given_up {
                 return Ok(begun);
@@ -128,13 +133,7 @@ impl Answers {
         self.store.forget_expired(self.clock.now()).await?;
         loop {
             let now = self.clock.now();
-            let attempt = Attempt {
-                id: once.attempt,
-                fingerprint: &once.fingerprint,
-                resource_id: session.uuid(),
-                held_until: now + ATTEMPT + MARGIN,
-                expires_at: now + KEPT,
-            };
+            let attempt = once.attempt_at(now, session.uuid());
             let begun = self.store.begin_command(once.key(), attempt, now).await?;
             if let BegunCommand::Done(sealed) = begun {
                 return Ok(BegunCommand::Done(once.seal.opened(sealed)?));
