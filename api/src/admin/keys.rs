@@ -57,8 +57,11 @@ impl RotateKeys {
         if let Some(algorithm) = self.jwt_algorithm {
             return Ok(algorithm);
         }
-        let is_named = self.jwt_secret_key.is_some() || self.jwt_secret_key_file.is_some();
-        match (is_named || data_directory.join("jwt.key").exists(), data_directory.join("jwt.pem").exists()) {
+        if self.jwt_secret_key.is_some() || self.jwt_secret_key_file.is_some() {
+            // As the apis have it that are configured so.
+            return Ok(JwtAlgorithm::Hs256);
+        }
+        match (data_directory.join("jwt.key").exists(), data_directory.join("jwt.pem").exists()) {
             (false, true) => Ok(JwtAlgorithm::EdDsa),
             (_, false) => Ok(JwtAlgorithm::Hs256),
             (true, true) => Err(AdminError::Refused(
@@ -330,6 +333,9 @@ mod tests {
         let refused = rotate(&unnamed, Some(dir.path()), t0()).unwrap_err();
         assert!(refused.to_string().contains("JWT_ALGORITHM"), "{refused}");
         assert_eq!(fs::read_to_string(&secrets).unwrap(), FIRST);
+        // Where the secrets are named and no algorithm is, they sign: so it is for the apis.
+        let named = RotateKeys { jwt_secret_key_file: Some(secrets.clone()), ..unnamed.clone() };
+        assert_eq!(rotate(&named, Some(dir.path()), t0()).unwrap().json["file"], json!(secrets));
         fs::remove_file(&pem).unwrap();
         assert_eq!(rotate(&unnamed, Some(dir.path()), t0()).unwrap().json["file"], json!(secrets));
     }
