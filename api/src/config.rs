@@ -210,6 +210,14 @@ impl JwtAlgorithm {
             Self::EdDsa => KeyAlgorithm::EdDsa,
         }
     }
+
+    /// The one whose keys are accepted beside its own.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Hs256 => Self::EdDsa,
+            Self::EdDsa => Self::Hs256,
+        }
+    }
 }
 
 /// Words of a switch.
@@ -335,7 +343,7 @@ impl ServeArgs {
         if !keys.has_signing() {
             // One is made at the start.
             args.jwt_algorithm = JwtAlgorithm::Hs256;
-            if keys.texts()?.secrets.is_none() {
+            if !keys.has_secrets() {
                 args.jwt_secret_key = Some(Uuid::new_v4().to_string().into());
             }
         }

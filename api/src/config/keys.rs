@@ -34,18 +34,19 @@ pub struct KeySource {
 }
 
 /// What was read there.
+#[derive(Clone)]
 pub struct KeyTexts {
-    /// Secrets, one a line.
-    pub secrets: Option<SecretString>,
-    /// Keys in PEM.
-    pub private_keys: Option<SecretString>,
+    /// The list of those that sign.
+    pub signing: Option<SecretString>,
+    /// The list of those that are accepted beside them.
+    pub accepted: Option<SecretString>,
 }
 
 impl KeyTexts {
     /// Whether nothing has changed.
     pub fn is_same(&self, other: &Self) -> bool {
         let text = |text: &Option<SecretString>| text.as_ref().map(|text| text.expose_secret().to_owned());
-        text(&self.secrets) == text(&other.secrets) && text(&self.private_keys) == text(&other.private_keys)
+        text(&self.signing) == text(&other.signing) && text(&self.accepted) == text(&other.accepted)
     }
 }
 
@@ -53,9 +54,14 @@ impl KeySource {
     /// Whether something is named that can sign.
     pub fn has_signing(&self) -> bool {
         match self.algorithm {
-            JwtAlgorithm::Hs256 => self.secret.is_some() || self.secret_file.is_some(),
+            JwtAlgorithm::Hs256 => self.has_secrets(),
             JwtAlgorithm::EdDsa => self.private_key_file.is_some(),
         }
+    }
+
+    /// Whether secrets are named.
+    pub fn has_secrets(&self) -> bool {
+        self.secret.is_some() || self.secret_file.is_some()
     }
 
     /// Whether there is a file that may change.
@@ -77,59 +83,98 @@ impl KeySource {
 
     /// Checks each list that is given.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        self.lists(&self.texts()?).map(drop)
+        let texts = self.texts()?;
+        self.signing_list(&texts)?;
+        self.accepted_list(&texts).map(drop)
     }
 
     /// What the variables and files hold now.
     pub fn texts(&self) -> Result<KeyTexts, ConfigError> {
-        if self.secret.is_some() && self.secret_file.is_some() {
-            return Err(wrong(SECRET, format!("is given, and {SECRET_FILE} too; one of them is needed")));
-        }
-        let secrets = match &self.secret_file {
-            None => self.secret.clone(),
-            Some(path) => Some(secrets_in(path).map_err(|err| unread(SECRET_FILE, path, err))?),
+        Ok(KeyTexts { signing: self.signing_text()?, accepted: self.accepted_text()? })
+    }
+
+    /// The same for who holds what was there `before`: where there is something wrong with those that do not sign, they stay as they
+    /// were, and what is wrong is told. No rotation of the others waits for that.
+    pub fn texts_after(&self, before: &KeyTexts) -> Result<(KeyTexts, Option<ConfigError>), ConfigError> {
+        let signing = self.signing_text()?;
+        let accepted = self.accepted_text().and_then(|accepted| {
+            let texts = KeyTexts { signing: None, accepted };
+            self.accepted_list(&texts)?;
+            Ok(texts.accepted)
+        });
+        let (accepted, problem) = match accepted {
+            Ok(accepted) => (accepted, None),
+            Err(problem) => (before.accepted.clone(), Some(problem)),
         };
-        let private_keys = match &self.private_key_file {
-            None => None,
-            Some(path) => Some(private_keys_in(path)?),
-        };
-        Ok(KeyTexts { secrets, private_keys })
+        Ok((KeyTexts { signing, accepted }, problem))
     }
 
     /// The keys in it.
     pub fn keys(&self, texts: &KeyTexts) -> Result<TokenKeys, ConfigError> {
-        let (secrets, private_keys) = self.lists(texts)?;
-        let (signing, accepted, variable) = match self.algorithm {
-            JwtAlgorithm::Hs256 => (secrets, private_keys, self.secrets_from()),
-            JwtAlgorithm::EdDsa => (private_keys, secrets, PRIVATE_FILE),
-        };
-        let Some(signing) = signing else {
+        let variable = self.variable(self.algorithm);
+        let Some(signing) = self.signing_list(texts)? else {
             return Err(match self.algorithm {
                 JwtAlgorithm::Hs256 => wrong(SECRET, format!("or {SECRET_FILE} is needed")),
                 JwtAlgorithm::EdDsa => wrong(PRIVATE_FILE, "is needed with JWT_ALGORITHM=EdDSA"),
             });
         };
+        let accepted = self.accepted_list(texts)?;
         TokenKeys::new(signing, accepted).map_err(|problem| wrong(variable, problem.to_string()))
     }
 
-    fn lists(&self, texts: &KeyTexts) -> Result<(Option<KeyList>, Option<KeyList>), ConfigError> {
-        let read = |text: &SecretString, parse: fn(&SecretString) -> Result<KeyList, BadKeys>| {
-            let list = parse(text)?;
+    fn signing_text(&self) -> Result<Option<SecretString>, ConfigError> {
+        self.text(self.algorithm)
+    }
+
+    fn accepted_text(&self) -> Result<Option<SecretString>, ConfigError> {
+        self.text(self.algorithm.other())
+    }
+
+    fn signing_list(&self, texts: &KeyTexts) -> Result<Option<KeyList>, ConfigError> {
+        self.list(texts.signing.as_ref(), self.algorithm)
+    }
+
+    fn accepted_list(&self, texts: &KeyTexts) -> Result<Option<KeyList>, ConfigError> {
+        self.list(texts.accepted.as_ref(), self.algorithm.other())
+    }
+
+    /// What is given for one algorithm.
+    fn text(&self, algorithm: JwtAlgorithm) -> Result<Option<SecretString>, ConfigError> {
+        match algorithm {
+            JwtAlgorithm::Hs256 if self.secret.is_some() && self.secret_file.is_some() => {
+                Err(wrong(SECRET, format!("is given, and {SECRET_FILE} too; one of them is needed")))
+            }
+            JwtAlgorithm::Hs256 => match &self.secret_file {
+                None => Ok(self.secret.clone()),
+                Some(path) => secrets_in(path).map(Some).map_err(|err| unread(SECRET_FILE, path, err)),
+            },
+            JwtAlgorithm::EdDsa => self.private_key_file.as_deref().map(private_keys_in).transpose(),
+        }
+    }
+
+    fn list(
+        &self,
+        text: Option<&SecretString>,
+        algorithm: JwtAlgorithm,
+    ) -> Result<Option<KeyList>, ConfigError> {
+        let read = |text: &SecretString| {
+            let list = KeyList::parse_for(algorithm.keys(), text)?;
             if self.refuses_weak {
                 list.check()?;
             }
             Ok(list)
         };
-        let secrets = texts.secrets.as_ref().map(|text| read(text, KeyList::parse)).transpose();
-        let secrets = secrets.map_err(|problem: BadKeys| wrong(self.secrets_from(), problem.to_string()))?;
-        let private_keys = texts.private_keys.as_ref().map(|text| read(text, KeyList::parse_pem)).transpose();
-        let private_keys =
-            private_keys.map_err(|problem: BadKeys| wrong(PRIVATE_FILE, problem.to_string()))?;
-        Ok((secrets, private_keys))
+        let list = text.map(read).transpose();
+        list.map_err(|problem: BadKeys| wrong(self.variable(algorithm), problem.to_string()))
     }
 
-    fn secrets_from(&self) -> &'static str {
-        if self.secret_file.is_some() { SECRET_FILE } else { SECRET }
+    /// What names the keys of an algorithm.
+    fn variable(&self, algorithm: JwtAlgorithm) -> &'static str {
+        match algorithm {
+            JwtAlgorithm::Hs256 if self.secret_file.is_some() => SECRET_FILE,
+            JwtAlgorithm::Hs256 => SECRET,
+            JwtAlgorithm::EdDsa => PRIVATE_FILE,
+        }
     }
 }
 

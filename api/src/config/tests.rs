@@ -135,7 +135,7 @@ fn a_secret_is_read_from_its_file_and_prints_nowhere() {
         "/x",
     ]);
     let config = config.unwrap();
-    assert_eq!(config.keys.texts().unwrap().secrets.unwrap().expose_secret(), SECRET);
+    assert_eq!(config.keys.texts().unwrap().signing.unwrap().expose_secret(), SECRET);
     assert_eq!(config.ptyd, PtydAddress::Quic("h:1".into()));
     assert!(!format!("{config:?}").contains(SECRET));
 }

@@ -59,7 +59,7 @@ impl Once {
             route: route.to_owned(),
             key_hash: Sha256::digest(key.0.as_bytes()).into(),
             fingerprint: keyed(key.0.as_bytes()).chain_update(content).finalize().into_bytes().into(),
-            seal: Seal::of(&key.0),
+            seal: Seal::of(user_id, route, &key.0),
             attempt: Uuid::new_v4(),
         }
     }

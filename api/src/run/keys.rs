@@ -20,45 +20,49 @@ const EVERY: Duration = Duration::from_secs(2);
 pub(super) async fn follow(source: KeySource, accounts: Arc<Accounts>, stop: CancellationToken) {
     let mut tick = interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last: Option<Result<KeyTexts, String>> = None;
+    let (mut held, mut told): (Option<KeyTexts>, Option<String>) = (None, None);
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
-        let reading = source.clone();
-        let (now, keys) = match spawn_blocking(move || read(&reading)).await {
-            Ok(Ok((texts, keys))) => (Ok(texts), Some(keys)),
-            Ok(Err(problem)) => (Err(problem), None),
-            Err(err) => (Err(err.to_string()), None),
+        let (source, before) = (source.clone(), held.clone());
+        let reading = spawn_blocking(move || read(&source, before.as_ref())).await;
+        let (found, problem) = match reading.map_err(|err| err.to_string()).flatten() {
+            Ok(Reading { texts, keys, problem }) => (Some((texts, keys)), problem),
+            Err(problem) => (None, Some(problem)),
         };
-        if last.as_ref().is_some_and(|last| is_same(last, &now)) {
-            continue;
-        }
-        match (&keys, &now) {
-            (Some(keys), _) => {
-                accounts.replace_keys(keys);
-                if last.is_some() {
-                    info!("the keys of tokens were read again: {} are accepted", keys.count());
-                }
+        if let Some((texts, keys)) = found
+            && !held.as_ref().is_some_and(|held| held.is_same(&texts))
+        {
+            accounts.replace_keys(&keys);
+            if held.is_some() {
+                info!("the keys of tokens were read again: {} are accepted", keys.count());
             }
-            (None, Err(problem)) => warn!("the keys of tokens stay as they are: {problem}"),
-            (None, Ok(_)) => {}
+            held = Some(texts);
         }
-        last = Some(now);
+        if problem != told {
+            if let Some(problem) = &problem {
+                warn!("keys of tokens stay as they are: {problem}");
+            }
+            told = problem;
+        }
     }
 }
 
-/// What the files hold, and the keys in it.
-fn read(source: &KeySource) -> Result<(KeyTexts, TokenKeys), String> {
+/// What counts from now on.
+struct Reading {
+    texts: KeyTexts,
+    keys: TokenKeys,
+    /// What is wrong with those that do not sign, which are as they were before.
+    problem: Option<String>,
+}
+
+/// What the files hold, for who holds what was there `before`.
+fn read(source: &KeySource, before: Option<&KeyTexts>) -> Result<Reading, String> {
     let source = &source.without_what_was_taken_away();
-    let texts = source.texts().map_err(|err| err.to_string())?;
+    let (texts, problem) = match before {
+        None => (source.texts().map_err(|err| err.to_string())?, None),
+        Some(before) => source.texts_after(before).map_err(|err| err.to_string())?,
+    };
     let keys = source.keys(&texts).map_err(|err| err.to_string())?;
-    Ok((texts, keys))
-}
-
-fn is_same(one: &Result<KeyTexts, String>, other: &Result<KeyTexts, String>) -> bool {
-    match (one, other) {
-        (Ok(one), Ok(other)) => one.is_same(other),
-        (Err(one), Err(other)) => one == other,
-        (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
-    }
+    Ok(Reading { texts, keys, problem: problem.map(|problem| problem.to_string()) })
 }
 
 #[cfg(test)]
@@ -83,7 +87,7 @@ mod tests {
                 private_key_file: None,
                 refuses_weak,
             };
-            super::read(&source).map(|(_, keys)| keys.count())
+            super::read(&source, None).map(|reading| reading.keys.count())
         };
         let good = "5f1c0e9ab37d42685f1c0e9ab37d4268";
         let weak = format!("{good}\n2027-01-31T12:00:10Z change-me-change-me-0123456789-abcdef\n");
@@ -111,11 +115,47 @@ mod tests {
             private_key_file: Some(pem.clone()),
             refuses_weak: true,
         };
-        let read = |algorithm| super::read(&source(algorithm)).map(|(_, keys)| keys.count());
+        let read = |algorithm| super::read(&source(algorithm), None).map(|reading| reading.keys.count());
         assert_eq!(read(JwtAlgorithm::EdDsa), Ok(2));
         fs::remove_file(&secrets).unwrap();
         assert_eq!(read(JwtAlgorithm::EdDsa), Ok(1));
         assert!(read(JwtAlgorithm::Hs256).unwrap_err().contains("jwt.key"), "what signs has to be there");
+    }
+
+    /// The story: with the old algorithm's file damaged, no rotation of the other counted.
+    #[test]
+    fn keys_that_do_not_sign_stay_as_they_are_where_their_file_is_damaged_and_those_that_sign_are_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (secrets, pem) = (directory.path().join("jwt.key"), directory.path().join("jwt.pem"));
+        let text = KeyList::fresh_pem().unwrap();
+        fs::write(&pem, secrecy::ExposeSecret::expose_secret(&text)).unwrap();
+        fs::set_permissions(&pem, fs::Permissions::from_mode(0o600)).unwrap();
+        let one = "5f1c0e9ab37d42685f1c0e9ab37d4268\n";
+        let two = format!("{one}2027-01-31T12:00:10Z 0e9ab37d42685f1c0e9ab37d42685f1c\n");
+        fs::write(&secrets, one).unwrap();
+        let source = KeySource {
+            algorithm: JwtAlgorithm::Hs256,
+            secret: None,
+            secret_file: Some(secrets.clone()),
+            private_key_file: Some(pem.clone()),
+            refuses_weak: true,
+        };
+        let before = read(&source, None).unwrap();
+        assert_eq!((before.keys.count(), before.problem), (2, None));
+        for damage in ["", "no key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
+            fs::write(&pem, damage).unwrap();
+            fs::write(&secrets, &two).unwrap();
+            let now = read(&source, Some(&before.texts)).unwrap();
+            assert_eq!(now.keys.count(), 3, "{damage}");
+            assert!(now.problem.unwrap().starts_with("JWT_PRIVATE_KEY_FILE: "), "{damage}");
+            assert!(!now.texts.is_same(&before.texts));
+            fs::write(&secrets, "short").unwrap();
+            assert!(read(&source, Some(&before.texts)).is_err(), "what signs has to be right");
+        }
+        fs::remove_file(&pem).unwrap();
+        fs::write(&secrets, &two).unwrap();
+        let now = read(&source, Some(&before.texts)).unwrap();
+        assert_eq!((now.keys.count(), now.problem), (2, None), "they were taken away");
     }
 
     #[test]
@@ -131,7 +171,7 @@ mod tests {
         let read = |text: &str, mode| {
             fs::write(file.path(), text).unwrap();
             fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
-            super::read(&source).map(|(_, keys)| keys.count())
+            super::read(&source, None).map(|reading| reading.keys.count())
         };
         let pem = KeyList::fresh_pem().unwrap();
         let pem = secrecy::ExposeSecret::expose_secret(&pem);

@@ -304,7 +304,7 @@ impl Writer {
             ToApi::Resized { offset, size } => goes_on(reply::resized(session_id, offset, size)),
             ToApi::Title { text } => goes_on(reply::said("title", session_id, text)),
             ToApi::Bell => goes_on(reply::said("bell", session_id, String::new())),
-            ToApi::Clipboard { text } => goes_on(reply::said("clipboard", session_id, text)),
+            ToApi::Clipboard { text } => goes_on(reply::said("clipboard", session_id, text.0)),
             ToApi::Cwd { text } => goes_on(reply::said("cwd", session_id, text)),
             ToApi::Notify { text } => goes_on(reply::said("notify", session_id, text)),
             ToApi::CommandStarted(command) => goes_on(reply::command(session_id, "started", command)),

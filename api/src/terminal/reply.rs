@@ -205,7 +205,7 @@ pub(super) fn command(session_id: SessionId, phase: &str, command: Command) -> R
     let mut data = json!({
         "id": CommandId::of(session_id, command.number),
         "phase": phase,
-        "command": command.text,
+        "command": command.text(),
         "cwd": command.cwd,
     });
     if command.is_truncated {
@@ -342,7 +342,7 @@ mod tests {
         let begun = Command {
             number: 1,
             prompt: 1,
-            text: Some("ls".to_owned()),
+            text: Some("ls".to_owned().into()),
             is_truncated: false,
             cwd: None,
             from: Offset(5),

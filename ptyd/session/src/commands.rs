@@ -274,7 +274,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Commands<M> {
 
     fn start(&mut self, from: Offset, now_ms: u64) {
         let (text, is_truncated) = match self.state.line.take() {
-            Some((text, is_truncated)) => (Some(text), is_truncated),
+            Some((text, is_truncated)) => (Some(text.into()), is_truncated),
             None => (None, false),
         };
         self.state.last += 1;

@@ -283,7 +283,7 @@ fn put_notices(shared: &Shared, told: &mut Told, to: &mut BytesMut) -> Result<()
         let message = match effect.clone() {
             Effect::Title(text) => ToApi::Title { text },
             Effect::Bell => ToApi::Bell,
-            Effect::Clipboard(text) => ToApi::Clipboard { text },
+            Effect::Clipboard(text) => ToApi::Clipboard { text: text.into() },
             Effect::Cwd(text) => ToApi::Cwd { text },
             Effect::Notify(text) => ToApi::Notify { text },
         };

@@ -3,6 +3,7 @@
 
 use bincode::{Decode, Encode};
 
+use super::private::Private;
 use crate::ids::Offset;
 
 /// Longest text of a command that is kept, in bytes; of a longer one its beginning is.
@@ -24,7 +25,7 @@ pub struct Command {
     /// The number of the prompt it was typed at: one line, or one paste, may be several commands.
     pub prompt: u64,
     /// What was typed, at most [`MAX_COMMAND_BYTES`]; none: the shell keeps it out of its history, and we out of ours.
-    pub text: Option<String>,
+    pub text: Option<Private<String>>,
     /// There was more of it.
     pub is_truncated: bool,
     /// Where it was run.
@@ -42,6 +43,11 @@ pub struct Command {
 }
 
 impl Command {
+    /// What was typed, in clear.
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_ref().map(|text| text.0.as_str())
+    }
+
     /// Whether it is over.
     pub const fn is_finished(&self) -> bool {
         self.finished_at_ms.is_some()
@@ -62,7 +68,7 @@ pub struct CommandResult {
     /// command is over.
     pub is_over: bool,
     /// What they printed so far, as plain text; at most [`MAX_COMMAND_OUTPUT_BYTES`].
-    pub output: String,
+    pub output: Private<String>,
     /// There was more, before that.
     pub is_output_truncated: bool,
 }

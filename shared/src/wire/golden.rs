@@ -170,7 +170,7 @@ fn what_is_said_of_commands_keeps_its_bytes() {
     let result = CommandResult {
         command: command(),
         is_over: true,
-        output: "o".to_owned(),
+        output: "o".to_owned().into(),
         is_output_truncated: false,
     };
     check(&Answer::CommandResult(Box::new(result)), "0e04050101630001012f0601070800010101016f00");
@@ -243,7 +243,7 @@ fn messages_to_the_api_keep_their_bytes() {
     check(&ToApi::Draining, "05");
     check(&ToApi::Title { text: "t".to_owned() }, "060174");
     check(&ToApi::Bell, "07");
-    check(&ToApi::Clipboard { text: "c".to_owned() }, "080163");
+    check(&ToApi::Clipboard { text: "c".to_owned().into() }, "080163");
     check(&ToApi::Cwd { text: "/".to_owned() }, "09012f");
     check(&ToApi::Notify { text: "n".to_owned() }, "0a016e");
     let echo = ToApi::Echo {
@@ -273,9 +273,9 @@ fn the_largest_texts_fit_into_a_control_message() {
     passes(ToApi::History { tag: u32::MAX, first_line: u64::MAX, lines: lines.clone(), total: u64::MAX });
     lines.reverse();
     passes(ToApi::History { tag: u32::MAX, first_line: u64::MAX, lines, total: u64::MAX });
-    passes(ToApi::Clipboard { text: "x".repeat(100 << 10) });
+    passes(ToApi::Clipboard { text: "x".repeat(100 << 10).into() });
     let longest = Some("x".repeat(commands::MAX_COMMAND_BYTES));
-    let command = Command { text: longest.clone(), cwd: longest, ..command() };
+    let command = Command { text: longest.clone().map(Into::into), cwd: longest, ..command() };
     passes(ToApi::CommandFinished(command.clone()));
     let mut bytes = BytesMut::new();
     let most = message::MAX_TEXT_BYTES / (2 * commands::MAX_COMMAND_BYTES + commands::FIXED_BYTES);
@@ -353,7 +353,7 @@ fn command() -> Command {
     Command {
         number: 4,
         prompt: 5,
-        text: Some("c".to_owned()),
+        text: Some("c".to_owned().into()),
         is_truncated: false,
         cwd: Some("/".to_owned()),
         from: Offset(6),

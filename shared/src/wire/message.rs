@@ -407,7 +407,7 @@ pub enum ToApi {
     /// The program rang.
     Bell,
     /// The program wrote to the clipboard (OSC 52); at most 100 KiB.
-    Clipboard { text: String },
+    Clipboard { text: Private<String> },
     /// The shell said where it is (OSC 7).
     Cwd { text: String },
     /// The program has something to say (OSC 9, 99, 777).

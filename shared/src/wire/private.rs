@@ -1,4 +1,4 @@
-//! What must not be printed: what somebody types, and the values of their environment.
+//! What must not be printed: what somebody types, what came of it, and the values of their environment.
 
 use std::fmt;
 
@@ -24,8 +24,9 @@ impl<T> From<T> for Private<T> {
 mod tests {
     use uuid::Uuid;
 
-    use super::super::message::{Request, Spec, ToPtyd};
-    use crate::ids::{SessionId, TerminalSize, UserId};
+    use super::super::commands::{Command, CommandResult};
+    use super::super::message::{Request, Spec, ToApi, ToPtyd};
+    use crate::ids::{Offset, SessionId, TerminalSize, UserId};
 
     #[test]
     fn nothing_typed_and_no_value_of_an_environment_is_printed() {
@@ -38,11 +39,27 @@ mod tests {
             environment: vec![("TOKEN".to_owned(), secret())],
             size: TerminalSize::DEFAULT,
         };
+        let command = Command {
+            number: 1,
+            prompt: 1,
+            text: Some(secret().into()),
+            is_truncated: false,
+            cwd: None,
+            from: Offset(0),
+            to: None,
+            started_at_ms: 0,
+            finished_at_ms: None,
+            exit_code: None,
+        };
+        let output = secret().into();
+        let result = CommandResult { command, is_over: true, output, is_output_truncated: false };
         let printed = [
             format!("{spec:?}"),
             format!("{:?}", Request::Input { owner, session_id, bytes: secret().into_bytes().into() }),
             format!("{:?}", Request::StartCommand { owner, session_id, command: secret().into() }),
             format!("{:?}", ToPtyd::Paste { tag: 0, seq: None, text: secret().into() }),
+            format!("{:?}", ToApi::Clipboard { text: secret().into() }),
+            format!("{result:?}"),
         ];
         for printed in printed {
             assert!(!printed.contains("s3cret") && !printed.contains("115, 51"), "{printed}");

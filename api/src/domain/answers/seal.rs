@@ -1,6 +1,7 @@
 //! Seals what is kept of an answer with the client's own key, which is kept as a hash alone: who reads the database does not
 //! read what programs have printed, if the key cannot be guessed. ChaCha20-Poly1305 (RFC 8439). Knows no request.
 
+use devpocket_shared::ids::UserId;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use sha2::{Digest, Sha256};
 
@@ -10,10 +11,16 @@ use crate::store::{KeptAnswer, StoreError};
 pub(super) struct Seal(LessSafeKey);
 
 impl Seal {
-    /// The seal of a client's key.
+    /// The seal of a client's key, for one user and route: who writes to the database cannot put an answer in another's place. (No
+    /// route has a NUL in it.)
     #[expect(clippy::expect_used, reason = "a hash is as long as such a key")]
-    pub(super) fn of(key: &str) -> Self {
-        let secret = Sha256::new_with_prefix("devpocket kept answer").chain_update(key).finalize();
+    pub(super) fn of(user_id: UserId, route: &str, key: &str) -> Self {
+        let secret = Sha256::new_with_prefix("devpocket kept answer")
+            .chain_update(user_id.uuid().as_bytes())
+            .chain_update(route)
+            .chain_update([0])
+            .chain_update(key)
+            .finalize();
         Self(LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, &secret).expect("32 bytes")))
     }
 
@@ -48,17 +55,25 @@ impl Seal {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]
-    fn what_is_sealed_is_opened_by_the_same_key_alone() {
+    fn what_is_sealed_is_opened_by_the_same_key_of_the_same_user_and_route_alone() {
         let answer = KeptAnswer { status: 200, body: b"what was printed".to_vec() };
-        let (seal, other) = (Seal::of("a key"), Seal::of("another key"));
+        let (ann, bob) = (UserId::new(Uuid::from_u128(1)), UserId::new(Uuid::from_u128(2)));
+        let seal = Seal::of(ann, "a route", "a key");
+        let others = [
+            Seal::of(ann, "a route", "another key"),
+            Seal::of(bob, "a route", "a key"),
+            Seal::of(ann, "another route", "a key"),
+        ];
         let (one, two) = (seal.closed(&answer).unwrap(), seal.closed(&answer).unwrap());
         assert_ne!(one.body, two.body);
         assert!(!one.body.windows(4).any(|bytes| bytes == b"what"), "{one:?}");
         assert_eq!(seal.opened(one.clone()).unwrap(), answer);
-        assert!(other.opened(one.clone()).is_err());
+        assert!(others.iter().all(|other| other.opened(one.clone()).is_err()));
         assert!(seal.opened(KeptAnswer { status: 422, ..one }).is_err());
         assert!(seal.opened(KeptAnswer { status: 200, body: vec![0; 5] }).is_err());
     }

@@ -36,7 +36,7 @@ impl CommandView {
         Self {
             id: CommandId::of(session_id, command.number).uuid(),
             duration_ms: command.duration_ms(),
-            command: command.text,
+            command: command.text.map(|text| text.0),
             truncated: command.is_truncated,
             cwd: command.cwd,
             exit_code: command.exit_code,
@@ -110,7 +110,7 @@ impl CommandResultView {
             started_at: view.started_at,
             finished_at: view.finished_at,
             duration_ms: view.duration_ms,
-            output,
+            output: output.0,
             output_truncated: is_output_truncated,
             output_range: view.output_range,
         }

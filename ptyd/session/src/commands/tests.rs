@@ -113,7 +113,7 @@ fn run(line: &str, output: &str, code: i32) -> String {
 
 /// Number, text, exit code.
 fn seen(commands: &[Command]) -> Vec<(u64, Option<&str>, Option<i32>)> {
-    commands.iter().map(|command| (command.number, command.text.as_deref(), command.exit_code)).collect()
+    commands.iter().map(|command| (command.number, command.text(), command.exit_code)).collect()
 }
 
 #[test]
@@ -291,14 +291,14 @@ fn the_oldest_go_when_there_are_many_or_they_are_long() {
         session.print(run(&format!("echo {number}"), "", 0));
     }
     assert_eq!((session.commands.kept(), session.commands.count()), (MAX_COMMANDS, MAX_COMMANDS + 5));
-    assert_eq!(session.all()[0].text.as_deref(), Some("echo 6"));
+    assert_eq!(session.all()[0].text(), Some("echo 6"));
     let long = "x".repeat(MAX_COMMAND_BYTES + 1);
     for _ in 0..300 {
         ["A", "B", &format!("E;{long}"), "C", "D;0"].into_iter().for_each(|mark| session.tell(mark));
     }
     let all = session.all();
     assert!(session.commands.kept() < 120 && all.len() as u64 == session.commands.kept());
-    assert!(all.iter().all(|command| command.is_truncated && command.text.as_deref() == Some(&long[1..])));
+    assert!(all.iter().all(|command| command.is_truncated && command.text() == Some(&long[1..])));
     assert_eq!(session.commands.since(MAX_COMMANDS + 305).len(), 1);
 }
 
@@ -372,7 +372,7 @@ proptest! {
         prop_assert_eq!(all.len(), commands.len());
         for ((command, (line, output, code)), number) in all.iter().zip(&commands).zip(1..) {
             prop_assert_eq!((command.number, command.prompt), (number, number));
-            prop_assert_eq!((command.text.as_deref(), command.exit_code), (Some(line.as_str()), Some(*code)));
+            prop_assert_eq!((command.text(), command.exit_code), (Some(line.as_str()), Some(*code)));
             prop_assert_eq!(&session.printed(command), output);
         }
     }

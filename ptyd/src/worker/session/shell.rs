@@ -90,7 +90,8 @@ impl Session {
             commands.into_iter().rev().filter(|command| before.is_none_or(|before| command.number < before));
         let mut room = MAX_TEXT_BYTES;
         let fits = |command: &Command| {
-            let texts = [&command.text, &command.cwd].into_iter().flatten().map(String::len).sum::<usize>();
+            let text = command.text().map_or(0, str::len);
+            let texts = text + command.cwd.as_ref().map_or(0, String::len);
             let left = room.checked_sub(texts + FIXED_BYTES);
             room = left.unwrap_or(0);
             left.is_some()
@@ -190,6 +191,7 @@ impl Session {
             if is_over || now() >= until {
                 let (output, is_cut) = self.printed(&first, &last).await;
                 let is_output_truncated = is_cut || !is_whole;
+                let output = output.into();
                 return Ok(CommandResult { command: last, is_over, output, is_output_truncated });
             }
             // What was typed with it is no whole command.

@@ -171,7 +171,7 @@ impl Shared {
         self.feed(FEED_BYTES);
         let last = self.region.last_on_line();
         let is_prompt = last.is_some_and(|last| PROMPTS.contains(&last));
-        let text = self.commands.running().and_then(|command| command.text.as_deref());
+        let text = self.commands.running().and_then(|command| command.text());
         let is_reshaped = text.is_some_and(may_reshape_prompt);
         if !self.picture.screen().modes().bracketed_paste || !is_prompt || !is_reshaped {
             return Err(running());
