@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use devpocket_tests::client::start::{command, raw_script, session};
 use devpocket_tests::client::{Event, Framing, Socket};
-use devpocket_tests::stack::{Stack, proc};
+use devpocket_tests::rest::Rest;
+use devpocket_tests::stack::{DatabaseKind, Options, Stack, proc};
 use devpocket_tests::wait_until;
 use devpocket_tests::witness::Witness;
 use serde_json::json;
@@ -252,4 +253,26 @@ async fn ends_that_are_too_many_at_once_are_refused_one_by_one_and_the_socket_st
     }
     assert_eq!(ended, 16, "so many at a time, as docs/protocol.md has it");
     assert_eq!(socket.ask(json!({"type": "ping", "data": 1})).await.kind, "pong");
+}
+
+/// The story: a deletion that the database did not take was answered with 503, and had killed the session, which was lost to its owner
+/// for ever after.
+#[tokio::test]
+async fn a_deletion_that_the_database_does_not_take_ends_nothing() {
+    let options = Options { database: DatabaseKind::Postgres, redis: true, ..Options::default() };
+    let stack = Stack::start_with(options).await;
+    let rest = Rest::new(stack.address(0), Some(&stack.admin.access_token));
+    let (mut socket, attached) = session(&stack, Framing::Json, command(&["cat"])).await;
+    let (id, path) = (attached.session, format!("/api/sessions/{}", attached.session));
+    wait_until("it is in the books", GRACE * 4, async || rest.get(&path).await.status == 200).await;
+    let locking = stack.postgres.as_ref().expect("it is there").lock("sessions").await;
+    rest.delete(&path).await.is_problem(503, "database_unavailable");
+    rest.post("/api/sessions/batch", &json!({"action": "delete", "session_ids": [id]})).await;
+    drop(locking);
+    socket.send_input(id, None, b"alive\n");
+    socket.read_until(id, "alive\r\nalive\r\n").await;
+    assert_eq!(rest.get(&path).await.expect(200)["status"], "active");
+    rest.delete(&path).await.expect(204);
+    rest.get(&path).await.is_problem(404, "session_not_found");
+    socket.read_to_end(id).await;
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use devpocket_tests::client::{Framing, Socket};
 use devpocket_tests::rest::Rest;
+use devpocket_tests::shell::Shell;
 use devpocket_tests::stack::account::{PASSWORD, post};
 use devpocket_tests::stack::{DatabaseKind, Options, Stack, users};
 use devpocket_tests::wait_until;
@@ -87,10 +88,30 @@ async fn health_checks_tell_of_a_full_disk_from_the_first_refused_write_until_on
         rest.get(path).await.expect(200);
     }
 
+    let shell = Shell::bash(&stack, "").await;
+    shell.says("true").await;
+
     disk.fill();
+    // What was written before has left some room in the log of writes. What is not kept is not said to be.
+    let mut hour = 0;
+    wait_until("a change is refused", SOON, async || {
+        hour += 1;
+        let change = json!({"timezone": format!("Etc/GMT+{}", hour % 12 + 1)});
+        let answer = rest.put("/api/profile/settings", &change).await;
+        if answer.status == 200 {
+            let kept = rest.get("/api/profile/settings").await.expect(200);
+            assert_eq!(kept["timezone"], change["timezone"], "the change that was answered with 200");
+        }
+        answer.status == 503
+    })
+    .await;
+    let typed = json!({"command": "echo x >> typed", "timeout": 20});
+    let keyed = [("idempotency-key", "on a full disk")];
+    for _ in 0..3 {
+        rest.post_with(&shell.path("commands"), &keyed, &typed).await.is_problem(503, "database_unavailable");
+    }
     let login = json!({"username": "owner", "password": PASSWORD});
     wait_until("a write is refused", SOON, async || {
-        // What was written before has left some room in the log of writes.
         post(api, "/api/auth/login", None, &login).await.status().as_u16() == 503
     })
     .await;
@@ -113,4 +134,6 @@ async fn health_checks_tell_of_a_full_disk_from_the_first_refused_write_until_on
     rest.get("/health").await.expect(200);
     wait_until("the numbers tell that too", SOON, async || is_up().await).await;
     assert_eq!(post(api, "/api/auth/login", None, &login).await.status().as_u16(), 200);
+    rest.post_with(&shell.path("commands"), &keyed, &typed).await.expect(200);
+    assert_eq!(fs::read_to_string(shell.home.path().join("typed")).expect("it ran"), "x\n", "once");
 }

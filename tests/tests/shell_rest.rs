@@ -79,6 +79,16 @@ async fn what_reads_a_line_in_the_shell_is_no_prompt() {
         ("bash", "PS1='b> '\n", "read -e -p 'Go on? ' answer; echo \"got $answer\""),
         ("bash", "PS1='b> '\n", "read -e -p 'Drop all? [y/N]$ ' answer; echo \"got $answer\""),
         ("bash", "PS1='b> '\nask() { read -e -p '> ' answer; }\n", "ask; echo \"got $answer\""),
+        (
+            "bash",
+            "PS1='b> '\nask() { PS1='$ '; read -e -p '> ' answer; }\n",
+            "PS1='$ '; ask; echo \"got $answer\"",
+        ),
+        (
+            "bash",
+            "PS1='b> '\n",
+            "printf '%s' 'PS1=\"c> \"; read -e -p \"Delete all? [y/N]> \" answer' >ask; . ./ask; echo \"got $answer\"",
+        ),
         ("bash", "PS1='me:'\n", "read -e -s -p 'Password:' answer; echo \"got $answer\""),
         ("bash", "PS1='b> '\n", "read -e answer; echo \"got $answer\""),
         ("bash", "PS1='b> '\nask() { read -s -n 4 -p '> ' answer; }\n", "ask; echo \"got $answer\""),

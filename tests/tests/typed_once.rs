@@ -247,6 +247,33 @@ async fn where_nobody_knows_whether_it_was_typed_it_is_not_typed_again() {
     typist.send(0, "twice", &body).await.is_problem(503, "input_uncertain");
 }
 
+/// The story: the database took note of a command, and could not say so in time; the answer was that nothing was typed, and the key
+/// was good for nothing ever after.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_not_typed_since_the_database_did_not_say_that_it_had_noted_it_is_typed_with_the_same_key() {
+    let options = Options { database: DatabaseKind::Postgres, redis: true, apis: 2, ..Options::default() };
+    let stack = Stack::start_with(options).await;
+    let postgres = stack.postgres.as_ref().expect("it is there");
+    let typist = Typist::start(&stack).await;
+    let body = json!({"command": "echo x >> stalled", "timeout": 20});
+    let synchronous = |name: &str| {
+        postgres.run(&format!("alter system set synchronous_standby_names = '{name}'"));
+        postgres.run("select pg_reload_conf()");
+    };
+    // Commits are made, and told of once there is another server that has them.
+    synchronous("nobody");
+    typist.send(0, "stalled", &body).await.is_problem(503, "database_unavailable");
+    synchronous("");
+    let answer = wait_for("it is typed", SOON, async || {
+        let answer = typist.send(1, "stalled", &body).await;
+        (answer.status == 200).then_some(answer)
+    })
+    .await;
+    assert_eq!(answer.body["exit_code"], 0, "{answer:?}");
+    assert_eq!(times(&typist.file("stalled")), 1);
+    assert!(is_replayed(&typist.send(0, "stalled", &body).await));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_long_output_the_end_is_kept_and_the_database_shows_none_of_it() {
     let options = Options { database: DatabaseKind::Sqlite, redis: false, apis: 2, ..Options::default() };

@@ -27,6 +27,8 @@ const MARGIN: Duration = Duration::seconds(5);
 /// How long a second request waits for the answer of the first, and how often it looks.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 const LOOK: std::time::Duration = std::time::Duration::from_millis(50);
+/// How often it is tried to take back an attempt of which nobody knows whether it began.
+const TAKING_BACK: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// What a client calls a request by: printable ASCII, 1 to [`MAX_KEY_BYTES`] bytes.
 #[derive(Clone)]
@@ -101,6 +103,9 @@ impl Answers {
             let now = self.clock.now();
             let attempt = once.attempt_at(now, Uuid::now_v7());
             let begun = self.store.begin_answer(once.key(), attempt, now).await?;
+            if let Begun::Done(sealed) = begun {
+                return Ok(Begun::Done(once.seal.opened(sealed)?));
+            }
             if !matches!(begun, Begun::UnderWay(_)) || Instant::now() >= given_up {
                 return Ok(begun);
             }
@@ -114,9 +119,9 @@ impl Answers {
         u64::try_from(left.whole_seconds()).unwrap_or(0) + 1
     }
 
-    /// Keeps the answer.
+    /// Keeps the answer, sealed: what it tells of may be deleted before it is.
     pub async fn keep(&self, once: &Once, answer: &KeptAnswer) -> Result<(), StoreError> {
-        self.store.keep_answer(once.key(), once.attempt, answer).await
+        self.store.keep_answer(once.key(), once.attempt, &once.seal.closed(answer)?).await
     }
 
     /// Nothing came of it, as far as is known: it may be tried again.
@@ -152,7 +157,19 @@ impl Answers {
 
     /// Nothing was typed: the same may be tried again.
     pub async fn forget_command(&self, once: &Once) -> Result<(), StoreError> {
-        self.store.forget_command(once.key(), once.attempt).await
+        self.store.forget_command(once.key(), once.attempt).await.map(|_| ())
+    }
+
+    /// The same of an attempt of which the database did not say that it began: it may have begun, and may yet, so that this is tried for as
+    /// long as an attempt may take. Until then whoever sends it again is told that it is under way.
+    pub async fn take_back(&self, once: &Once) {
+        let given_up = Instant::now() + ATTEMPT;
+        while Instant::now() < given_up {
+            sleep(TAKING_BACK).await;
+            if let Ok(true) = self.store.forget_command(once.key(), once.attempt).await {
+                return;
+            }
+        }
     }
 
     /// Keeps the answer, sealed: it holds what a program has printed. Another that is kept already is the answer.

@@ -113,8 +113,8 @@ pub trait AnswerStore: Send + Sync {
         attempt: Uuid,
         command_number: u64,
     ) -> Result<(), StoreError>;
-    /// Nothing was typed: the same may be tried again.
-    async fn forget_command(&self, key: AnswerKey<'_>, attempt: Uuid) -> Result<(), StoreError>;
+    /// Nothing was typed: the same may be tried again. False: there was nothing to forget.
+    async fn forget_command(&self, key: AnswerKey<'_>, attempt: Uuid) -> Result<bool, StoreError>;
     /// Keeps the answer about a command, unless another one is kept: then that is the answer.
     async fn keep_first_answer(
         &self,
@@ -252,12 +252,11 @@ impl AnswerStore for Database {
         Ok(())
     }
 
-    async fn forget_command(&self, key: AnswerKey<'_>, attempt: Uuid) -> Result<(), StoreError> {
+    async fn forget_command(&self, key: AnswerKey<'_>, attempt: Uuid) -> Result<bool, StoreError> {
         let delete = sql("delete from kept_answers
              where user_id = $1 and route = $2 and key_hash = $3 and attempt_id = $4 and status is null
                  and command_number is null");
-        self.execute(of(delete, key).bind(attempt)).await?;
-        Ok(())
+        Ok(self.execute(of(delete, key).bind(attempt)).await? > 0)
     }
 
     async fn keep_first_answer(

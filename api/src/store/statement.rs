@@ -106,22 +106,10 @@ impl Connection<'_> {
         .await
     }
 
-    /// The first row, if there is one.
+    /// The first row, if there is one. All are read: who drops an answer behind its first row does not hear that what the statement wrote
+    /// was not kept.
     pub(super) async fn optional<R: Row>(self, statement: Statement) -> Result<Option<R>, StoreError> {
-        let Statement { text, values } = statement;
-        answer(async {
-            match self {
-                Self::Postgres(connection) => {
-                    let arguments = Statement::arguments::<Postgres>(values)?;
-                    sqlx::query_as_with(text, arguments).fetch_optional(connection).await
-                }
-                Self::Sqlite(connection) => {
-                    let arguments = Statement::arguments::<Sqlite>(values)?;
-                    sqlx::query_as_with(text, arguments).fetch_optional(connection).await
-                }
-            }
-        })
-        .await
+        Ok(self.all(statement).await?.into_iter().next())
     }
 
     /// Every row.

@@ -76,31 +76,28 @@ impl Sessions {
 
     /// Ends a session and forgets it everywhere; at a node that cannot be reached, once it is.
     pub async fn delete(&self, caller: Caller<'_>, id: SessionId) -> Result<(), SessionError> {
-        // First where it lives: whoever fails half way may try again.
+        // First in the books: where they do not answer, nothing has happened. And what they note is done at its node later, if not now;
+        // whoever has asked the node before and enters it now sees that it was deleted.
+        let was_booked = self.store.unwant_session(caller.owner, id, self.clock.now()).await?;
         let request = Request::Discard { owner: caller.owner, session_id: id };
-        let was_there = match self.ask_now(caller, &request).await {
-            Ok(_) => true,
-            Err(SessionError::NotFound) => match self.show(caller, id).await {
-                // What is over elsewhere, or lost, may turn up again.
-                Ok(Shown { session, .. }) if !session.has_ended() || self.is_elsewhere(session.node) => {
-                    return self.delete_later(caller, id, SessionError::Elsewhere).await;
-                }
-                Ok(_) | Err(SessionError::NotFound) => false,
-                Err(err) => return Err(err),
-            },
-            Err(err @ SessionError::Link(_)) => return self.delete_later(caller, id, err).await,
-            Err(err) => return Err(err),
-        };
-        // Whoever has asked the node before and enters it now must see that it was deleted.
-        let now = self.clock.now();
-        let was_booked = self.store.unwant_session(caller.owner, id, now).await?;
-        if was_there && !was_booked {
-            let session = WantedEnd { owner: caller.owner, id, node: self.node_here() };
-            self.store.note_unwanted(session, now).await?;
-            // It may have been entered in between.
-            self.store.delete_session(caller.owner, id).await?;
+        match self.ask_now(caller, &request).await {
+            Ok(()) if was_booked => Ok(()),
+            Ok(()) => {
+                let session = WantedEnd { owner: caller.owner, id, node: self.node_here() };
+                self.store.note_unwanted(session, self.clock.now()).await?;
+                // It may have been entered in between.
+                self.store.delete_session(caller.owner, id).await?;
+                Ok(())
+            }
+            Err(_) if was_booked => Ok(()),
+            // So it may have been of another node's.
+            Err(SessionError::NotFound)
+                if self.store.unwant_session(caller.owner, id, self.clock.now()).await? =>
+            {
+                Ok(())
+            }
+            Err(err) => Err(err),
         }
-        if was_there || was_booked { Ok(()) } else { Err(SessionError::NotFound) }
     }
 
     /// Types into a session. Nobody's geometry lease is taken, and nothing is typed twice.
@@ -140,17 +137,6 @@ impl Sessions {
             }
             Err(err) => Err(err),
         }
-    }
-
-    /// Forgets a session whose node cannot be reached, and notes that it is to be ended there.
-    async fn delete_later(
-        &self,
-        caller: Caller<'_>,
-        id: SessionId,
-        otherwise: SessionError,
-    ) -> Result<(), SessionError> {
-        let was_booked = self.store.unwant_session(caller.owner, id, self.clock.now()).await?;
-        if was_booked { Ok(()) } else { Err(otherwise) }
     }
 
     /// Asks what can be noted for later if the node does not answer.

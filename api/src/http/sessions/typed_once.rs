@@ -1,6 +1,8 @@
 //! A command that is typed once by its `Idempotency-Key`. What is typed cannot be taken back: a request that comes again waits
 //! for the end of the same command, and where nobody knows whether it was typed it is told so.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::to_bytes;
 use axum::http::{HeaderValue, StatusCode};
@@ -36,7 +38,7 @@ pub(super) async fn run(
 ) -> Response {
     // Not the body as it was sent: how long somebody waits makes it no other command.
     let content = format!("{}\n{command}", id.uuid());
-    let once = Once::new(asking.identity.user_id, ROUTE, key, content.as_bytes());
+    let once = Arc::new(Once::new(asking.identity.user_id, ROUTE, key, content.as_bytes()));
     let doing = state.clone();
     let done = async move {
         let typed = Typing { state: &doing, asking: &asking, id, once: &once };
@@ -49,14 +51,15 @@ struct Typing<'a> {
     state: &'a AppState,
     asking: &'a Asking,
     id: SessionId,
-    once: &'a Once,
+    once: &'a Arc<Once>,
 }
 
 impl Typing<'_> {
     async fn run(&self, command: String, until: Instant) -> Result<Response, Problem> {
         let answers = &self.state.answers;
         let lines = u64::try_from(command.lines().count()).unwrap_or(u64::MAX);
-        let (number, is_again) = match answers.begin_command(self.once, self.id).await? {
+        let begun = answers.begin_command(self.once, self.id).await.inspect_err(|_| self.take_back())?;
+        let (number, is_again) = match begun {
             BegunCommand::Now => match self.start(command).await {
                 Ok(number) => (number, false),
                 Err(err) => return self.not_begun(err).await,
@@ -89,6 +92,13 @@ impl Typing<'_> {
             // Whoever sends it again asks for its end again.
             Err(err) => Err(err.into()),
         }
+    }
+
+    /// Nothing was typed, and nothing will be, whatever the database comes to yet.
+    fn take_back(&self) {
+        let (answers, once, stop) =
+            (Arc::clone(&self.state.answers), Arc::clone(self.once), self.state.stop.clone());
+        self.state.tasks.spawn(async move { stop.run_until_cancelled(answers.take_back(&once)).await });
     }
 
     /// Types it, and notes that its shell has begun it.

@@ -3,6 +3,8 @@
 //! just the same where a builtin reads a line with that editor (`read -e`, `vared`, fish's `read`). The terminal is looked at for whoever
 //! asks, never for itself.
 
+mod reshaping;
+
 use std::time::{Duration, Instant};
 
 use devpocket_shared::ids::Offset;
@@ -11,6 +13,7 @@ use nix::unistd::Pid;
 use ptyd_session::commands::Phase;
 use tokio::time::{sleep, timeout};
 
+use self::reshaping::may_reshape_prompt;
 use super::line::in_use;
 use super::{FEED_BYTES, Prompt, running, unseen};
 use crate::worker::create::now_ms;
@@ -23,13 +26,6 @@ const REST: Duration = Duration::from_secs(1);
 const LOOKING: Duration = Duration::from_secs(1);
 /// What the prompts of shells end with.
 const PROMPTS: [char; 4] = ['$', '#', '%', '>'];
-/// Names of bash's that make its prompt.
-const PROMPT_NAMES: [&str; 4] = ["PS0", "PS1", "PROMPT_COMMAND", "promptvars"];
-/// Commands that run what may hold those.
-const RUNNING_FILES: [&str; 3] = [".", "source", "eval"];
-/// Commands that ask for a line.
-const ASKING: [&str; 2] = ["read", "select"];
-
 /// Looks at whom keys go to, which only the session's task can take.
 #[derive(Debug, Default)]
 pub(crate) struct Looks {
@@ -178,40 +174,5 @@ impl Shared {
         }
         self.commands.take_for_prompt(&self.region, now_ms());
         Ok(())
-    }
-}
-
-/// Whether a command line has words by which a prompt loses its marks, and none by which somebody is asked for a line: what a
-/// `read -e` asks may end as prompts do.
-fn may_reshape_prompt(text: &str) -> bool {
-    let words = |is_end: fn(char) -> bool| text.split(is_end);
-    let names = || words(|c| !c.is_alphanumeric() && c != '_');
-    let reshapes = names().any(|name| PROMPT_NAMES.contains(&name))
-        || words(|c| c.is_whitespace() || "|;&(){}".contains(c)).any(|word| RUNNING_FILES.contains(&word));
-    reshapes && !names().any(|name| ASKING.contains(&name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_may_change_a_prompt_and_asks_nothing_is_followed_by_an_untold_prompt() {
-        for yes in
-            ["PROMPT_COMMAND=() PS1='y> '", ". ~/.bashrc", "source venv/bin/activate", "shopt -u promptvars"]
-        {
-            assert!(may_reshape_prompt(yes), "{yes}");
-        }
-        for no in [
-            "read -e -p '$ ' x",
-            "PS1='> '; read -e x",
-            "./install.sh",
-            "ask",
-            "cat .profile",
-            "select x in . y",
-            "",
-        ] {
-            assert!(!may_reshape_prompt(no), "{no}");
-        }
     }
 }
