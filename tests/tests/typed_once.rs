@@ -275,6 +275,29 @@ async fn what_was_not_typed_since_the_database_did_not_say_that_it_had_noted_it_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_much_is_kept_of_an_account_little_is_of_another_answer() {
+    let options = Options { database: DatabaseKind::Postgres, redis: true, apis: 2, ..Options::default() };
+    let stack = Stack::start_with(options).await;
+    let typist = Typist::start(&stack).await;
+    let body = json!({"command": "for i in {1..1000}; do echo line $i; done"});
+    for (key, bytes) in [("roomy", usize::MAX), ("crowded", 1 << 10)] {
+        if key == "crowded" {
+            stack.postgres.as_ref().expect("it is there").run(
+                "insert into kept_answers (user_id, route, key_hash, fingerprint, attempt_id, held_until, resource_id,
+                     expires_at, status, body)
+                 select id, '/x', 'key', 'body', id, 0, id, 9000000000000000, 200, decode(repeat('00', 16 << 20), 'hex')
+                 from users",
+            );
+        }
+        let first = typist.patiently(0, key, &body).await.expect(200);
+        let kept = typist.send(1, key, &body).await.expect(200);
+        let (whole, kept) = (first["output"].as_str().expect("text"), kept["output"].as_str().expect("text"));
+        assert!(whole.len() > 8000 && whole.ends_with(kept), "{whole}");
+        assert_eq!(kept.len(), bytes.min(whole.len()), "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_long_output_the_end_is_kept_and_the_database_shows_none_of_it() {
     let options = Options { database: DatabaseKind::Sqlite, redis: false, apis: 2, ..Options::default() };
     let stack = Stack::start_with(options).await;

@@ -27,6 +27,8 @@ const MARGIN: Duration = Duration::seconds(5);
 /// How long a second request waits for the answer of the first, and how often it looks.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 const LOOK: std::time::Duration = std::time::Duration::from_millis(50);
+/// Kept answers of one account take so many bytes before only a little is kept of each.
+const ACCOUNT_BYTES: i64 = 16 << 20;
 /// How often it is tried to take back an attempt of which nobody knows whether it began.
 const TAKING_BACK: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -170,6 +172,11 @@ impl Answers {
                 return;
             }
         }
+    }
+
+    /// Whether so little is kept for the account that much may be of another answer.
+    pub async fn has_room(&self, once: &Once) -> Result<bool, StoreError> {
+        Ok(self.store.kept_bytes(once.user_id).await? < ACCOUNT_BYTES)
     }
 
     /// Keeps the answer, sealed: it holds what a program has printed. Another that is kept already is the answer.

@@ -115,6 +115,8 @@ pub trait AnswerStore: Send + Sync {
     ) -> Result<(), StoreError>;
     /// Nothing was typed: the same may be tried again. False: there was nothing to forget.
     async fn forget_command(&self, key: AnswerKey<'_>, attempt: Uuid) -> Result<bool, StoreError>;
+    /// Bytes that are kept of an account's answers.
+    async fn kept_bytes(&self, user_id: UserId) -> Result<i64, StoreError>;
     /// Keeps the answer about a command, unless another one is kept: then that is the answer.
     async fn keep_first_answer(
         &self,
@@ -257,6 +259,12 @@ impl AnswerStore for Database {
              where user_id = $1 and route = $2 and key_hash = $3 and attempt_id = $4 and status is null
                  and command_number is null");
         Ok(self.execute(of(delete, key).bind(attempt)).await? > 0)
+    }
+
+    async fn kept_bytes(&self, user_id: UserId) -> Result<i64, StoreError> {
+        let sum =
+            sql("select cast(coalesce(sum(length(body)), 0) as bigint) from kept_answers where user_id = $1");
+        Ok(self.optional::<(i64,)>(sum.bind(user_id)).await?.map_or(0, |(bytes,)| bytes))
     }
 
     async fn keep_first_answer(

@@ -24,6 +24,8 @@ use crate::store::{BegunCommand, KeptAnswer, StoreError};
 const ROUTE: &str = "/api/sessions/{id}/commands";
 /// How much of what a command has printed is kept with its answer, in bytes: what fits many screens. More is for who waits.
 const KEPT_OUTPUT_BYTES: usize = 64 << 10;
+/// The same for an account of which much is kept already: an hour of commands must not fill the database's disk.
+const CROWDED_OUTPUT_BYTES: usize = 1 << 10;
 /// Longest answer that is kept: its output, where each byte is written as six, and a command with its path.
 const MAX_KEPT_BYTES: usize = 1 << 20;
 
@@ -85,12 +87,21 @@ impl Typing<'_> {
                     // Whoever sends it again waits for the end.
                     return Ok(marked(Json(answer).into_response(), is_again));
                 }
-                let kept = Json(answer.clone().shortened(KEPT_OUTPUT_BYTES)).into_response();
+                let kept = Json(answer.clone().shortened(self.output_room().await)).into_response();
                 Ok(self.answered(Json(answer).into_response(), kept, is_again).await)
             }
             Err(err) if err.typed() == Typed::Refused => self.refused(err.into(), is_again).await,
             // Whoever sends it again asks for its end again.
             Err(err) => Err(err.into()),
+        }
+    }
+
+    /// How much of what was printed is kept.
+    async fn output_room(&self) -> usize {
+        match self.state.answers.has_room(self.once).await {
+            Ok(true) => KEPT_OUTPUT_BYTES,
+            // Where the database does not answer, nothing is kept at all.
+            Ok(false) | Err(_) => CROWDED_OUTPUT_BYTES,
         }
     }
 
