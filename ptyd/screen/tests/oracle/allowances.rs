@@ -18,18 +18,22 @@
 //!   compared.
 //! - [`waiting_at_nothing`]: a cursor that waits to wrap behind a place where nothing was printed can be told on the alternate
 //!   screen only by a blank there.
+//! - [`nothing_behind_lines`], where there are resizes: wrapping a line anew, xterm.js uses its rows again, with what stood further
+//!   right in them. Of lines above the screen ours keeps their text, and no background behind it that had another width. Held to one
+//!   comparison in five hundred cuts, and of recordings in five.
 //! - [`nothing_before_wide`], where there are resizes: wrapping a line anew, xterm.js takes nothing that comes to lie before a wide
 //!   character at a row's end for a place that was too narrow for it. Above the screen ours keeps it, since it does not wrap anew what
 //!   is there. Held to one comparison in two hundred cuts.
 //! - [`lines_alike`], where there are resizes: after several of them xterm.js may have kept rows of nothing that a line once had.
-//!   Held to one comparison in five hundred cuts.
+//!   Held to one comparison in two thousand cuts.
+//! - [`as_libvterm_has`], of libvterm: it is a smaller terminal.
 //!
 //! Not compared at all: streams with left and right margins (?69), which xterm.js ignores. None of the random ones here has them,
 //! nor has a recording, since our answers offer none; `margins.rs` compares them with libvterm.
 
 use ptyd_screen::{SavedState, State};
 
-use crate::seen::{Seen, as_sgr_says, cells_of, of_cells, plain};
+use crate::seen::{Seen, as_sgr_says, cells_of, of_cells};
 use crate::story::Story;
 
 /// Without what is saved.
@@ -128,6 +132,18 @@ pub fn waiting_at_nothing(seen: &Seen) -> Seen {
     seen
 }
 
+/// Above the screen nothing, and what is blank, behind a line's text counts as nothing at all, whatever its background.
+pub fn nothing_behind_lines(seen: &Seen) -> Seen {
+    let line = |line: &String| {
+        let mut cells = cells_of(line);
+        while cells.last().is_some_and(|(character, looks)| *character == ' ' && !looks.contains(' ')) {
+            cells.pop();
+        }
+        of_cells(cells)
+    };
+    Seen { scrollback: seen.scrollback.iter().map(line).collect(), ..seen.clone() }
+}
+
 /// Above the screen nothing, and what is blank, right before a wide character counts as nothing at all.
 pub fn nothing_before_wide(seen: &Seen) -> Seen {
     let line = |line: &String| {
@@ -162,34 +178,142 @@ fn blanks_alike(row: &mut String) {
     trim(row);
 }
 
-/// Whether two terminals differ only in how lines lie in rows, above and on the primary screen.
+/// Whether two terminals differ only in how lines lie in rows, above and on the primary screen: the same characters, each with
+/// its style as SGR says it, are in the same lines, and as many of them before the cursor.
 pub fn lines_alike(got: &Seen, expected: &Seen) -> bool {
-    let lines = |seen: &Seen| {
-        let (rows, wrapped) = if seen.hidden.is_empty() {
-            (&seen.rows, &seen.wrapped)
-        } else {
-            (&seen.hidden, &seen.hidden_wrapped)
+    lines(got) == lines(expected) && beside_lines(got) == beside_lines(expected)
+}
+
+/// The lines of the primary screen and above that are not blank, without what is blank in them; and, if it is shown, how many
+/// characters are before the cursor.
+fn lines(seen: &Seen) -> (Vec<Vec<(char, String)>>, Option<usize>) {
+    let shown = seen.hidden.is_empty();
+    let (rows, wrapped) =
+        if shown { (&seen.rows, &seen.wrapped) } else { (&seen.hidden, &seen.hidden_wrapped) };
+    let blank = |character: char| matches!(character, ' ' | '␀' | '»');
+    let inked = |row: &String| -> Vec<_> {
+        cells_of(&as_sgr_says(row)).into_iter().filter(|(character, _)| !blank(*character)).collect()
+    };
+    let (x, y) = place(&seen.cursor);
+    let mut lines: Vec<Vec<(char, String)>> = seen.scrollback.iter().map(inked).collect();
+    let mut before = lines.iter().map(Vec::len).sum::<usize>();
+    for (index, (row, wrapped)) in rows.iter().zip(wrapped.chars()).enumerate() {
+        let cells = inked(row);
+        if index < y {
+            before += cells.len();
+        } else if index == y {
+            before += before_column(row, x);
+        }
+        match lines.last_mut() {
+            Some(line) if wrapped == '1' => line.extend(cells),
+            _ => lines.push(cells),
+        }
+    }
+    lines.retain(|line| !line.is_empty());
+    (lines, shown.then_some(before))
+}
+
+/// Characters of a row that are not blank, before column `x`.
+fn before_column(row: &str, x: usize) -> usize {
+    let (mut column, mut count) = (0, 0);
+    for (character, _) in cells_of(row) {
+        if column >= x {
+            break;
+        }
+        // `»` is the right half of what is before it.
+        column += usize::from(ptyd_screen::columns(character).min(1));
+        count += usize::from(!matches!(character, ' ' | '␀' | '»'));
+    }
+    count
+}
+
+/// All but those lines.
+fn beside_lines(seen: &Seen) -> Seen {
+    let mut seen = seen.clone();
+    if seen.hidden.is_empty() {
+        (seen.rows, seen.wrapped, seen.cursor) = (Vec::new(), String::new(), String::new());
+    }
+    (seen.hidden, seen.hidden_wrapped, seen.scrollback) = (Vec::new(), String::new(), Vec::new());
+    seen
+}
+
+/// Column and row of a cursor in words.
+fn place(cursor: &str) -> (usize, usize) {
+    let (x, y) = cursor.split_once(',').expect("column and row");
+    (x.parse().expect("a number"), y.parse().expect("a number"))
+}
+
+/// Modes that libvterm has and tells of. It has others without a sequence that asks for them, and cursors that blink by DECSCUSR
+/// and mode 12 alike.
+const LIBVTERM_MODES: [&str; 11] =
+    ["1", "6", "7", "25", "1000", "1002", "1003", "1004", "1006", "2004", "alternate"];
+
+/// A state as far as libvterm has it. It knows neither dim, hidden, overlined and protected text, nor links and the colour of
+/// underlines; dotted and dashed ones are straight to it. A cursor that waits to wrap it tells on the last column. What it
+/// tells of the scrollback are rows.
+pub fn as_libvterm_has(seen: &Seen, cols: usize) -> Seen {
+    let rows = |rows: &[String]| rows.iter().map(|row| of_row(cells_of(row))).collect();
+    let (x, y) = place(&seen.cursor);
+    let modes = seen.modes.split(' ').filter(|mode| LIBVTERM_MODES.contains(mode));
+    let [shown, ..] = *seen.region.split(' ').collect::<Vec<_>>() else { panic!("no region") };
+    Seen {
+        rows: rows(&seen.rows),
+        cursor: format!("{},{y}", x.min(cols - 1)),
+        pen: libvterm_style(&seen.pen),
+        modes: modes.collect::<Vec<_>>().join(" "),
+        region: shown.to_owned(),
+        shape: seen.shape.parse::<usize>().expect("a number").div_ceil(2).max(1).to_string(),
+        scrollback: seen.scrollback.iter().flat_map(|line| rows_of(line, cols)).collect(),
+        ..Seen::default()
+    }
+}
+
+fn libvterm_style(looks: &str) -> String {
+    let mut parts = looks.split(' ');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts.take_while(|part| !part.starts_with('<')) {
+        let known = match part.strip_prefix('u') {
+            Some(kind) if kind.starts_with(['4', '5']) => "u1".to_owned(),
+            Some(kind) => format!("u{}", &kind[..1]),
+            None => part.chars().filter(|flag| "bikvs".contains(*flag)).collect(),
         };
-        let mut lines: Vec<String> = seen.scrollback.iter().map(|line| plain(line, '‹', '›')).collect();
-        for (row, wrapped) in rows.iter().zip(wrapped.chars()) {
-            let text = plain(row, '‹', '›').replace('»', "");
-            match lines.last_mut() {
-                Some(line) if wrapped == '1' => line.push_str(&text),
-                _ => lines.push(text),
-            }
+        if !known.is_empty() {
+            text.push(' ');
+            text.push_str(&known);
         }
-        lines.iter_mut().for_each(|line| line.retain(|character| !matches!(character, ' ' | '␀')));
-        lines.retain(|line| !line.is_empty());
-        lines
-    };
-    let rest = |seen: &Seen| {
-        let mut seen = seen.clone();
-        if seen.hidden.is_empty() {
-            (seen.rows, seen.wrapped) = (Vec::new(), String::new());
+    }
+    if text == "/" { String::new() } else { text }
+}
+
+/// A row in the oracle's words, with nothing at its end left out.
+fn of_row(cells: Vec<(char, String)>) -> String {
+    let mut cells: Vec<_> = cells.into_iter().map(|(glyph, looks)| (glyph, libvterm_style(&looks))).collect();
+    while cells.last().is_some_and(|(glyph, looks)| *glyph == '␀' && looks.is_empty()) {
+        cells.pop();
+    }
+    let (mut text, mut now) = (String::new(), String::new());
+    for (glyph, looks) in cells {
+        if looks != now {
+            text.push_str(&format!("‹{looks}›"));
+            now = looks;
         }
-        (seen.hidden, seen.hidden_wrapped) = (Vec::new(), String::new());
-        (seen.scrollback, seen.cursor) = (Vec::new(), String::new());
-        seen
-    };
-    lines(got) == lines(expected) && rest(got) == rest(expected)
+        text.push(glyph);
+    }
+    text
+}
+
+/// A line as the rows it lies in.
+fn rows_of(line: &str, cols: usize) -> Vec<String> {
+    let (mut rows, mut row, mut used) = (Vec::new(), Vec::new(), 0);
+    for (glyph, looks) in cells_of(line) {
+        let width = usize::from(ptyd_screen::columns(glyph));
+        if used + width > cols {
+            rows.push(of_cells(std::mem::take(&mut row)));
+            used = 0;
+        }
+        used += width;
+        row.push((glyph, libvterm_style(&looks)));
+    }
+    rows.push(of_cells(row));
+    rows
 }

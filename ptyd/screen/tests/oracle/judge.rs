@@ -1,5 +1,5 @@
-//! The process that is asked what it makes of a stream: `oracle/oracle.mjs`, which wraps xterm.js. Knows its language, not
-//! what is asked.
+//! A process that is asked what it makes of a stream: `oracle/oracle.mjs`, which wraps xterm.js, or `oracle/libvterm.py`. Knows
+//! their language, not what is asked.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -9,6 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::seen::Seen;
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/oracle");
 
 pub struct Judge {
     child: Child,
@@ -51,19 +53,26 @@ impl Judge {
     }
 
     fn start_with(words: &[&str]) -> Self {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/oracle");
         assert!(
-            std::path::Path::new(folder).join("node_modules/.package-lock.json").exists(),
-            "the oracle's packages are missing: run `make test`, or `npm ci` in {folder}"
+            std::path::Path::new(FOLDER).join("node_modules/.package-lock.json").exists(),
+            "the oracle's packages are missing: run `make test`, or `npm ci` in {FOLDER}"
         );
-        let mut child = Command::new("node")
-            .arg("oracle.mjs")
+        Self::run("node", &[&["oracle.mjs"], words].concat())
+    }
+
+    /// Another one, libvterm, which is asked the same way and answers as far as it can.
+    pub fn start_libvterm() -> Self {
+        Self::run("python3", &["libvterm.py"])
+    }
+
+    fn run(command: &str, words: &[&str]) -> Self {
+        let mut child = Command::new(command)
             .args(words)
-            .current_dir(folder)
+            .current_dir(FOLDER)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("node runs");
+            .unwrap_or_else(|err| panic!("{command}: {err}"));
         let output = BufReader::new(child.stdout.take().expect("its output"));
         Self { input: child.stdin.take(), output, child }
     }

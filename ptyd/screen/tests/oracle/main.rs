@@ -10,8 +10,8 @@
 //! `allowances.rs`, by name too. Left out of the random streams is only what it does not know (kitty's and xterm's keyboard modes,
 //! XTSAVE, OSC 7, some modes): `own.rs` has them.
 //!
-//! A second judge, libvterm, sees what the recorded programs have left behind as text, and left and right margins, which
-//! xterm.js has none of (`margins.rs`).
+//! A second judge, libvterm, sees the recorded programs too (`libvterm.rs`), and left and right margins, which xterm.js has none of
+//! (`margins.rs`).
 
 #![allow(
     unreachable_pub,
@@ -34,12 +34,15 @@ mod story;
 #[path = "../common/mod.rs"]
 mod streams;
 
-use check::Checker;
+use check::{Checker, STEPS_BEFORE_KILL};
 use story::{Step, Story, blanked};
 use streams::{Options, Random, stream};
 
 /// Cuts of each recording.
 const CUTS_OF_RECORDING: usize = 60;
+
+/// Cuts of a program's recordings that libvterm has seen, at least; short ones have few.
+const MANY_SHOWN: usize = 12;
 
 /// A screen of a program at work, without scrollback: what a client waits for when it comes back.
 const LARGEST_SNAPSHOT: usize = 10_000;
@@ -85,17 +88,20 @@ fn check_random(from: u64, cases: usize, resizes: bool) {
         checker.check(&stories);
         seed += 100;
     }
+    let Checker { checked, behind_lines, before_wide, as_lines, saved_lost, unmended, went_on, .. } = checker;
     println!(
-        "{} cuts, {} compared as it is to the end; {} comparisons held without nothing before wide characters, {} for lines only; {} had what was saved off the screen",
-        checker.checked, checker.unmended, checker.before_wide, checker.as_lines, checker.saved_lost
+        "{checked} cuts, {unmended} compared as it is to the end, {went_on} restored from a checkpoint after {STEPS_BEFORE_KILL} steps; {behind_lines} comparisons held without nothing behind lines, {before_wide} without nothing before wide characters, {as_lines} for lines only; {saved_lost} had what was saved off the screen"
     );
-    let Checker { checked, before_wide, as_lines, saved_lost, unmended, .. } = checker;
     assert!(
         before_wide * 200 <= checked,
         "{before_wide} of {checked} held without nothing before wide characters"
     );
     assert!(saved_lost * 20 <= checked, "after {saved_lost} of {checked} what is saved differs");
-    assert!(as_lines * 500 <= checked, "{as_lines} of {checked} held for lines only");
+    assert!(behind_lines * 500 <= checked, "{behind_lines} of {checked} held without nothing behind lines");
+    assert!(as_lines * 2000 <= checked, "{as_lines} of {checked} held for lines only");
+    // A resize makes a checkpoint due.
+    let one_in = if resizes { 2 } else { 100 };
+    assert!((checked - went_on) * one_in <= checked, "{went_on} of {checked} went on after their checkpoint");
     let one_in = if resizes { 100 } else { 3 };
     assert!(unmended * one_in >= checked, "{unmended} of {checked} compared as it is to the end");
 }
@@ -171,18 +177,20 @@ fn check_recording(name: &str) {
     let home = tempfile::tempdir().expect("a folder");
     programs::furnish(home.path());
     let program = programs::PROGRAMS.iter().find(|program| program.name == name).expect("a program");
-    let mut checker = Checker::new();
+    let (mut checker, mut libvterm, mut second) = (Checker::new(), judge::Judge::start_libvterm(), 0);
     for (rows, cols) in [(24, 80), (12, 40)] {
         // With the resizes, and as if nobody had made any.
         for acts in [program.acts.to_vec(), without_resizes(program.acts)] {
             let recording = recording::record(program.command, home.path(), (rows, cols), &acts);
             let title = format!("{name} at {rows}x{cols}");
             let cuts = CUTS_OF_RECORDING * times();
-            if program.plain {
-                libvterm::check(&title, (rows, cols), &recording, home.path());
-            }
             let mut story = Story::of_recording(&title, rows, cols, &recording, cuts, 1);
             story.without_faults = true;
+            if let [Step::Feed(bytes)] = recording.as_slice() {
+                let told = [Step::Feed(libvterm::for_libvterm(bytes, (rows, cols)))];
+                let story = Story::of_recording(&title, rows, cols, &told, cuts, 1);
+                second += libvterm::check(&mut libvterm, &story);
+            }
             checker.snapshots.clear();
             checker.check(&[story]);
             checker.snapshots.sort_unstable();
@@ -194,6 +202,18 @@ fn check_recording(name: &str) {
             assert!(most < LARGEST_SNAPSHOT, "a snapshot of {title} has {most} bytes");
         }
     }
+    let Checker { checked, behind_lines, before_wide, as_lines, saved_lost, unmended, went_on, .. } = checker;
+    println!(
+        "{name}: {checked} cuts, {went_on} restored from a checkpoint after {STEPS_BEFORE_KILL} steps, {second} shown to libvterm; {behind_lines} comparisons held without nothing behind lines, {saved_lost} had what was saved off the screen"
+    );
+    assert_eq!((before_wide, as_lines, unmended), (0, 0, checked), "{name} is compared without allowances");
+    // Four at a cut. One program's lines have a background up to the edge.
+    assert!(
+        behind_lines * 5 <= checked,
+        "{behind_lines} held without nothing behind lines, in {checked} cuts"
+    );
+    assert!(went_on * 10 >= checked * 8, "{went_on} of {checked} went on after their checkpoint");
+    assert!(second >= MANY_SHOWN, "{second} cuts were shown to libvterm");
 }
 
 fn without_resizes(acts: &[recording::Act]) -> Vec<recording::Act> {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 /// What a terminal is. Rows are their text with each change of style in ‹›, `␀` where nothing was printed, `»` for the right
 /// half of a wide character.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 pub struct Seen {
     pub rows: Vec<String>,
     pub wrapped: String,
@@ -230,22 +230,6 @@ fn modes(state: &State) -> String {
     names.retain(|name| !name.is_empty());
     names.sort_unstable();
     names.join(" ")
-}
-
-/// Text without what stands between two signs, and without blanks at its end.
-pub fn plain(text: &str, begin: char, end: char) -> String {
-    let (mut out, mut inside) = (String::new(), false);
-    for character in text.chars() {
-        if character == begin {
-            inside = true;
-        } else if inside {
-            inside = character != end;
-        } else {
-            out.push(character);
-        }
-    }
-    out.truncate(out.trim_end_matches(' ').len());
-    out
 }
 
 /// The first difference, in words.

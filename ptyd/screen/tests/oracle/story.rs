@@ -152,6 +152,18 @@ impl Story {
         }
         text
     }
+
+    /// `cut`: steps before the place where the difference is; none: it is at the end.
+    pub fn fail(&self, cut: Option<usize>, what: &str, difference: &str) -> ! {
+        let cut = cut.unwrap_or(self.steps.len());
+        let told = self.tell(cut);
+        if told.len() < 8000 {
+            panic!("{what}: {difference}\n{told}");
+        }
+        let path = std::env::temp_dir().join(format!("ptyd-screen {}.txt", self.name));
+        std::fs::write(&path, told).expect("the failing story can be kept");
+        panic!("{what}: {difference}\n{}, cut before step {cut}, kept in {}", self.name, path.display());
+    }
 }
 
 pub fn size(rows: usize, cols: usize) -> Size {
