@@ -85,6 +85,13 @@ MICE = [None, "1000", "1002", "1003"]
 NOTHING, RIGHT_HALF = 0, 0xFFFFFFFF
 
 
+RESTORES = re.compile(rb"(\x1b8|\x1b\[u|\x1b\[\?104[89]l)")
+
+
+def one_by_one(found):
+    return b"".join(b"\x1b[?%b%b" % (mode, found[2]) for mode in found[1].split(b";"))
+
+
 class Terminal:
     def __init__(self, rows, cols):
         self.rows, self.cols = rows, cols
@@ -112,13 +119,20 @@ class Terminal:
         return 1
 
     def feed(self, data):
-        """Of several modes in one sequence it takes the first, so that each is told in one of its own."""
+        """Feeds it, with two faults mended.
 
-        def one_by_one(found):
-            return b"".join(b"\x1b[?%b%b" % (mode, found[2]) for mode in found[1].split(b";"))
+        several-modes: of several modes in one sequence it takes the first; each is told in one of its own.
 
+        restored-visibility: what brings the cursor back brings back whether it was visible, and its shape, which belong to the
+        terminal (DEC STD 070); they are put back.
+        """
         data = re.sub(rb"\x1b\[\?([0-9]+(?:;[0-9]+)+)([hl])", one_by_one, data)
-        write(self.vterm, data, len(data))
+        for piece in RESTORES.split(data):
+            visible, shape = self.properties[CURSOR_VISIBLE], self.properties[CURSOR_SHAPE]
+            write(self.vterm, piece, len(piece))
+            if RESTORES.match(piece):
+                write(self.vterm, b"\x1b[?25h" if visible else b"\x1b[?25l", 6)
+                write(self.vterm, b"\x1b[%d q" % (2 * shape - 1), 5)
 
     def ask(self, question):
         """What it answers to a sequence."""

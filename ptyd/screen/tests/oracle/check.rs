@@ -1,7 +1,7 @@
 //! What is compared with what: our screen with the judge, the judge after a snapshot with the judge that was fed everything,
 //! and our screen restored from a checkpoint with the one that went on.
 
-use ptyd_screen::Screen;
+use ptyd_screen::{Screen, State};
 
 use crate::allowances::{
     is_saved_off_screen, lines_alike, links_alike, marks_are_lost, nothing_before_wide, nothing_behind_lines,
@@ -11,6 +11,7 @@ use crate::allowances::{
 use crate::judge::{Judge, Question};
 use crate::seen::{Seen, difference, ours};
 use crate::story::{Step, Story, size};
+use crate::streams;
 
 pub const SCROLLBACK_LINES: u32 = 10_000;
 pub const SCROLLBACK_BYTES: usize = 1 << 20;
@@ -47,8 +48,8 @@ struct Cut {
     waits_at_nothing: bool,
     /// What is saved lies off the screen.
     saved_off_screen: bool,
-    /// What a restored screen is at the end.
-    restored: Seen,
+    /// What a restored screen is at the end: all of it, also what xterm.js knows nothing of.
+    restored: State,
 }
 
 /// What one judge says of a story.
@@ -102,13 +103,15 @@ impl Checker {
                 [&mut mended, &mut as_it_is].map(|answers| Answers::of(answers, cuts.len()));
             for (index, cut) in cuts.iter().enumerate() {
                 self.check_cut(story, index, cut, [&mended, &as_it_is]);
-                if let Some(difference) = difference(&cut.restored, end) {
+                if cut.restored != *end {
                     let what = "our screen restored from a checkpoint, at the end";
-                    story.fail(story.cuts.get(index).copied(), what, &difference);
+                    let found = difference(&ours(&cut.restored), &ours(end))
+                        .or_else(|| streams::difference(&cut.restored, end));
+                    story.fail(story.cuts.get(index).copied(), what, &found.unwrap_or_default());
                 }
                 self.checked += 1;
             }
-            let what = "our screen at the end beside xterm.js";
+            let (what, end) = ("our screen at the end beside xterm.js", &ours(end));
             self.compare(story, cuts.len(), what, end, &scrollback_as_sgr(mended.end()));
             if story.without_faults {
                 let expected = saved_unknown(&scrollback_as_sgr(as_it_is.end()));
@@ -151,7 +154,7 @@ impl Checker {
     }
 
     /// Feeds a story to our screen.
-    fn tell(&mut self, story: &Story) -> (Vec<Cut>, Seen) {
+    fn tell(&mut self, story: &Story) -> (Vec<Cut>, State) {
         let mut screen =
             Screen::new(size(story.rows, story.cols), vec![0; SCROLLBACK_BYTES], SCROLLBACK_LINES);
         let mut cuts = Vec::new();
@@ -169,7 +172,7 @@ impl Checker {
             }
             step.apply(&mut screen);
         }
-        (cuts, ours(&screen.inspect()))
+        (cuts, screen.inspect())
     }
 
     fn compare(&mut self, story: &Story, cut: usize, what: &str, got: &Seen, expected: &Seen) {
@@ -220,7 +223,7 @@ fn ask(story: &Story, cuts: &[Cut], questions: &mut Vec<Question>) {
 
 /// The end as a screen sees it that is restored at a cut, from memory that the killed one went on to write to; and whether that
 /// one took all the steps that it was to take: it does not where the next checkpoint would be made before.
-fn restored(story: &Story, screen: &mut Screen, cut: usize) -> (Seen, bool) {
+fn restored(story: &Story, screen: &mut Screen, cut: usize) -> (State, bool) {
     let checkpoint = screen.checkpoint();
     let memory = screen.scrollback_memory();
     let went_on = |steps: usize| {
@@ -236,7 +239,7 @@ fn restored(story: &Story, screen: &mut Screen, cut: usize) -> (Seen, bool) {
     let (memory, far) = (0..=STEPS_BEFORE_KILL).rev().find_map(went_on).expect("no step is none too far");
     let mut screen = restore(&checkpoint, memory);
     story.steps[cut..].iter().for_each(|step| step.apply(&mut screen));
-    (ours(&screen.inspect()), far)
+    (screen.inspect(), far)
 }
 
 fn restore(checkpoint: &[u8], memory: Vec<u8>) -> Screen {
