@@ -18,6 +18,9 @@
 //!   compared.
 //! - [`waiting_at_nothing`]: a cursor that waits to wrap behind a place where nothing was printed can be told on the alternate
 //!   screen only by a blank there.
+//! - [`nothing_before_screen`]: a row above the screen had ended its line, the rows between were taken out (SU, DL), and the screen's
+//!   first row goes on with it by beginning with a wide character. xterm.js cannot tell the nothing at its end from a place that was
+//!   too narrow; ours can. Held to one comparison in a thousand cuts.
 //! - [`nothing_behind_lines`], where there are resizes: wrapping a line anew, xterm.js uses its rows again, with what stood further
 //!   right in them. Of lines above the screen ours keeps their text, and no background behind it that had another width. Held to one
 //!   comparison in five hundred cuts, and of recordings in five.
@@ -132,16 +135,37 @@ pub fn waiting_at_nothing(seen: &Seen) -> Seen {
     seen
 }
 
+/// Where the screen's first row goes on with the row above by a wide character: nothing, and what is blank, at the end of that one
+/// counts as nothing at all.
+pub fn nothing_before_screen(seen: &Seen) -> Seen {
+    let (rows, wrapped) = if seen.hidden.is_empty() {
+        (&seen.rows, &seen.wrapped)
+    } else {
+        (&seen.hidden, &seen.hidden_wrapped)
+    };
+    let first = cells_of(&rows[0]).first().map_or(0, |(character, _)| ptyd_screen::columns(*character));
+    let mut seen = seen.clone();
+    if wrapped.starts_with('1')
+        && first == 2
+        && let Some(last) = seen.scrollback.last_mut()
+    {
+        *last = without_nothing_behind(last);
+    }
+    seen
+}
+
 /// Above the screen nothing, and what is blank, behind a line's text counts as nothing at all, whatever its background.
 pub fn nothing_behind_lines(seen: &Seen) -> Seen {
-    let line = |line: &String| {
-        let mut cells = cells_of(line);
-        while cells.last().is_some_and(|(character, looks)| *character == ' ' && !looks.contains(' ')) {
-            cells.pop();
-        }
-        of_cells(cells)
-    };
-    Seen { scrollback: seen.scrollback.iter().map(line).collect(), ..seen.clone() }
+    let lines = seen.scrollback.iter().map(|line| without_nothing_behind(line));
+    Seen { scrollback: lines.collect(), ..seen.clone() }
+}
+
+fn without_nothing_behind(line: &str) -> String {
+    let mut cells = cells_of(line);
+    while cells.last().is_some_and(|(character, looks)| *character == ' ' && !looks.contains(' ')) {
+        cells.pop();
+    }
+    of_cells(cells)
 }
 
 /// Above the screen nothing, and what is blank, right before a wide character counts as nothing at all.

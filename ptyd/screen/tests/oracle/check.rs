@@ -4,9 +4,9 @@
 use ptyd_screen::{Screen, State};
 
 use crate::allowances::{
-    is_saved_off_screen, lines_alike, links_alike, marks_are_lost, nothing_before_wide, nothing_behind_lines,
-    restores_earlier, saved_on_screen, saved_unknown, scrollback_as_sgr, tabs_come_back, waiting_at_nothing,
-    waits_at_nothing,
+    is_saved_off_screen, lines_alike, links_alike, marks_are_lost, nothing_before_screen,
+    nothing_before_wide, nothing_behind_lines, restores_earlier, saved_on_screen, saved_unknown,
+    scrollback_as_sgr, tabs_come_back, waiting_at_nothing, waits_at_nothing,
 };
 use crate::judge::{Judge, Question};
 use crate::seen::{Seen, difference, ours};
@@ -24,12 +24,7 @@ pub struct Checker {
     as_it_is: Judge,
     /// Cuts checked.
     pub checked: usize,
-    /// Comparisons that only held without nothing behind lines (see [`nothing_behind_lines`]).
-    pub behind_lines: usize,
-    /// Comparisons that only held without nothing before wide characters (see [`nothing_before_wide`]).
-    pub before_wide: usize,
-    /// Comparisons that only held when rows of scrollback were taken for lines (see [`lines_alike`]).
-    pub as_lines: usize,
+    pub held: Held,
     /// Cuts after which the mended xterm.js was not compared up to the end (see [`saved_on_screen`]).
     pub saved_lost: usize,
     /// Cuts after which xterm.js as it is was compared up to the end.
@@ -38,6 +33,15 @@ pub struct Checker {
     pub went_on: usize,
     /// Bytes of the snapshots, scrollback left out.
     pub snapshots: Vec<usize>,
+}
+
+/// Comparisons that only held with what may differ left out, by the names in `allowances.rs`.
+#[derive(Debug, Default, PartialEq)]
+pub struct Held {
+    pub nothing_before_screen: usize,
+    pub nothing_behind_lines: usize,
+    pub nothing_before_wide: usize,
+    pub lines_alike: usize,
 }
 
 /// What was found out about one cut.
@@ -78,9 +82,7 @@ impl Checker {
             mended,
             as_it_is,
             checked: 0,
-            behind_lines: 0,
-            before_wide: 0,
-            as_lines: 0,
+            held: Held::default(),
             saved_lost: 0,
             unmended: 0,
             went_on: 0,
@@ -177,19 +179,24 @@ impl Checker {
 
     fn compare(&mut self, story: &Story, cut: usize, what: &str, got: &Seen, expected: &Seen) {
         let Some(found) = difference(got, expected) else { return };
+        let [got, expected] = [got, expected].map(nothing_before_screen);
+        if difference(&got, &expected).is_none() {
+            self.held.nothing_before_screen += 1;
+            return;
+        }
         if story.has_resizes() {
-            let [got, expected] = [got, expected].map(nothing_behind_lines);
+            let [got, expected] = [&got, &expected].map(nothing_behind_lines);
             if difference(&got, &expected).is_none() {
-                self.behind_lines += 1;
+                self.held.nothing_behind_lines += 1;
                 return;
             }
             let [got, expected] = [&got, &expected].map(nothing_before_wide);
             if difference(&got, &expected).is_none() {
-                self.before_wide += 1;
+                self.held.nothing_before_wide += 1;
                 return;
             }
             if lines_alike(&got, &expected) {
-                self.as_lines += 1;
+                self.held.lines_alike += 1;
                 return;
             }
         }
