@@ -3,7 +3,7 @@
 # Does nothing, and needs neither root nor network, when every command is found.
 set -euo pipefail
 
-# command:package, for each purpose
+# command:package, for each purpose. With unterm comes libvterm, which the tests of the screen call.
 build="cc:build-essential"
 test="chromium:chromium vim:vim less:less perl:perl python3:python3 ps:procps top:procps stty:coreutils setsid:util-linux htop:htop tmux:tmux git:git zsh:zsh fish:fish unterm:libvterm-bin initdb:postgresql redis-server:redis-server"
 bench="ssh:openssh-client ssh-keygen:openssh-client sshd:openssh-server python3:python3"

@@ -1,4 +1,4 @@
-"""A third emulator's opinion: libvterm, fed what the tests feed ours. Reads JSON lines of cases and writes JSON lines of their
+"""Another emulator's opinion: libvterm, fed what the tests feed ours. Reads JSON lines of cases and writes JSON lines of their
 states as `oracle.mjs` does, in the words of `state.mjs`, as far as libvterm tells what it is: no wrapped rows, hidden screen,
 charsets, tab stops, titles, and nothing that DECSC saved.
 
