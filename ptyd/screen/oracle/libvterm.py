@@ -115,7 +115,7 @@ class Terminal:
         return 1
 
     def push_line(self, cols, cells, _):
-        self.scrollback.append([bytes(cells[x]) for x in range(cols)])
+        self.scrollback.append(line_in_words([bytes(cells[x]) for x in range(cols)]))
         return 1
 
     def feed(self, data):
@@ -186,7 +186,7 @@ class Terminal:
             "saved": "", "charsets": "", "tabs": "", "title": "",
             "shape": str(self.properties[CURSOR_SHAPE]),
             "colors": "",
-            "scrollback": [line_in_words(cells) for cells in self.scrollback],
+            "scrollback": self.scrollback.copy(),
         }
 
 
