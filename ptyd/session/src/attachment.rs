@@ -123,7 +123,7 @@ impl Attachment {
             holds_from_ack: attach.client_id.is_some() && attach.window.is_some(),
             snapshot: (resume == Resume::Snapshot).then_some(SnapshotReason::Attach),
             drawing: None,
-            told_size: region.follow_from(cursor, 0),
+            told_size: region.follow_from(cursor),
             stalled_since: None,
             behind_since: None,
             in_transport: false,
@@ -138,11 +138,6 @@ impl Attachment {
             wake: None,
         };
         (attachment, resume)
-    }
-
-    /// Its client was told of so many brief sizes before it came back: of those at the place where it goes on it is told the others.
-    pub fn carry_on_sizes<M: AsRef<[u8]> + AsMut<[u8]>>(&mut self, brief: u64, region: &Region<M>) {
-        self.told_size = region.follow_from(self.cursor, brief);
     }
 
     /// The size the client was told last: with the attach, at first.

@@ -9,14 +9,12 @@ use crate::region::{AT_LEDGER, Region, fence};
 /// Clients a session knows (PROTOCOL section 4); the one that acted longest ago gives way.
 pub const MAX_CLIENTS: usize = 64;
 
-const _: () = assert!(ID + ClientId::MAX_BYTES == TOLD_BRIEF + 1 && TOLD_BRIEF + 8 == APPLIED);
+// The seven bytes between are not to be used: earlier releases kept there how many sizes the client had been told of.
+const _: () = assert!(ID + ClientId::MAX_BYTES + 7 == APPLIED);
 
 const SLOT_BYTES: usize = 128;
 const ID_LEN: usize = 0;
 const ID: usize = 1;
-/// Brief sizes that the client was told of, above its lowest byte, which is the last one of the longest id; 0: none, or an earlier
-/// release had it.
-const TOLD_BRIEF: usize = 64;
 const APPLIED: usize = 72;
 const INTENT: usize = 80;
 const WRITTEN: usize = 88;
@@ -128,17 +126,6 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         self.put(position(slot, ACKED), offset.0);
         let flags = self.at(position(slot, FLAGS));
         self.put(position(slot, FLAGS), flags & !1 | u64::from(holds));
-    }
-
-    /// Brief sizes that this client was told of ([`crate::sizes::Followed`]).
-    pub fn told_brief(&self, slot: Slot) -> u64 {
-        self.at(position(slot, TOLD_BRIEF)) >> 8
-    }
-
-    /// Notes how many brief sizes this client was told of.
-    pub fn note_told_brief(&mut self, slot: Slot, brief: u64) {
-        let last_of_id = self.at(position(slot, TOLD_BRIEF)) & 0xFF;
-        self.put(position(slot, TOLD_BRIEF), brief << 8 | last_of_id);
     }
 
     /// Notes, before the write, that up to `len` more bytes of message `seq` are about to be written.
@@ -278,17 +265,21 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_was_told_of_sizes_stands_beside_the_longest_id_and_survives() {
-        let (mut region, first) = with_client();
+    fn what_an_earlier_release_kept_beside_the_longest_id_is_left_alone() {
+        let (mut region, _) = with_client();
         let longest = ClientId::try_from("x".repeat(ClientId::MAX_BYTES)).unwrap();
         let slot = region.admit_client(&longest, |_| false).unwrap();
-        assert_eq!(region.told_brief(slot), 0);
-        region.note_told_brief(slot, (1 << 56) - 1);
+        let beside = position(slot, APPLIED) - 7..position(slot, APPLIED);
+        region.bytes_mut(beside.clone()).fill(0xEE);
         let mut region = killed(region);
-        assert_eq!((region.told_brief(slot), region.told_brief(first)), ((1 << 56) - 1, 0));
         assert_eq!((region.find_client(&longest), region.applied(slot)), (Some(slot), Seq(0)));
-        region.note_told_brief(slot, 1);
-        assert_eq!((region.find_client(&longest), region.told_brief(slot)), (Some(slot), 1));
+        region.begin_write(slot, Seq(1), 1);
+        region.end_write(slot, Seq(1), b"x", true);
+        region.note_acked(slot, Offset(7), true);
+        assert_eq!(
+            (region.admit_client(&longest, |_| false), region.bytes(beside)),
+            (Some(slot), &[0xEE; 7][..])
+        );
     }
 
     fn client(n: usize) -> ClientId {

@@ -99,14 +99,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Region<M> {
         if is_told { self.follow(offset, next.brief) } else { next }
     }
 
-    /// The first size at `offset` for whom was told of `brief` brief ones: wherever that was, it knows of none further on.
-    pub fn follow_from(&self, offset: Offset, brief: u64) -> Followed {
-        let count_before = |bound: &dyn Fn(Offset) -> bool| {
-            let found = self.remembered_brief().find(|index| bound(self.brief_entry(*index).0));
-            found.unwrap_or(self.at(AT_BRIEF))
-        };
-        let (here, beyond) = (count_before(&|at| at >= offset), count_before(&|at| at > offset));
-        self.follow(offset, brief.clamp(here, beyond))
+    /// The first size at `offset`, for whom begins there. Who was there before is told of its sizes once more: what was sent is not
+    /// yet what arrived.
+    pub fn follow_from(&self, offset: Offset) -> Followed {
+        let first = self.remembered_brief().find(|index| self.brief_entry(*index).0 >= offset);
+        self.follow(offset, first.unwrap_or(self.at(AT_BRIEF)))
     }
 
     /// The size now, for whom has followed all that there were.

@@ -90,13 +90,11 @@ pub(crate) fn encode_due(
                 to.put_slice(second);
             }
             Outgoing::Resized { offset, size } => {
-                note_told_size(&mut shared, told.slot, attachment);
                 frame::put_control(to, &ToApi::Resized { offset, size })?;
             }
             Outgoing::Snapshot(reason) => match snapshot(&mut shared, attachment, told, &mut turn, reason) {
                 // One frame of it travels with what is there already.
                 Some(Next::Sends(mut parts)) => {
-                    note_told_size(&mut shared, told.slot, attachment);
                     let more = parts.put_next(to)?;
                     if more {
                         next = Next::Sends(parts);
@@ -214,20 +212,12 @@ pub(crate) fn take_drawn(
     let reason = attachment.due_snapshot()?;
     let taken = drawn.read(reason, now()).and_then(|parts| take(&shared, attachment, parts));
     shared.note_hold(number, told.slot, attachment);
-    note_told_size(&mut shared, told.slot, attachment);
     drop(shared);
     session.work.notify_one();
     session.publish();
     match taken {
         Some(Next::Sends(parts)) => Some(parts),
         Some(_) | None => None,
-    }
-}
-
-/// Notes how far the client has followed the terminal's sizes, for when it comes back.
-fn note_told_size(shared: &mut Shared, slot: Option<Slot>, attachment: &Attachment) {
-    if let Some(slot) = slot {
-        shared.region.note_told_brief(slot, attachment.told_size().brief);
     }
 }
 

@@ -293,13 +293,9 @@ impl Session {
         let number = shared.next_attachment;
         shared.next_attachment += 1;
         let (mut attachment, resume) = Attachment::new(attach, &shared.region, fresh);
-        let replayed = slot.filter(|_| resume == Resume::Replay);
-        if let Some(slot) = replayed {
-            attachment.carry_on_sizes(shared.region.told_brief(slot), &shared.region);
-            shared.region.note_told_brief(slot, attachment.told_size().brief);
-        }
-        let behind = known.and(replayed);
-        if let Some(since) = behind.and_then(|slot| shared.holds.behind_since(slot, attachment.cursor())) {
+        let comes_back = known.filter(|_| resume == Resume::Replay);
+        if let Some(since) = comes_back.and_then(|slot| shared.holds.behind_since(slot, attachment.cursor()))
+        {
             attachment.carry_on(since, now);
         }
         numbers::attached(resume);
