@@ -2,7 +2,7 @@
 //! middle of one leaves the other. Knows nothing of what is in them.
 //!
 //! ```text
-//! 0   number u64 (0 = none) | offset u64 | length u64 | brief sizes u64   little-endian
+//! 0   number u64 (0 = none) | offset u64 | length u64 | brief sizes u64 | whose these are: number u64   little-endian
 //! 64  the checkpoint
 //! ```
 
@@ -28,8 +28,12 @@ const HEADER_BYTES: usize = 64;
 const NUMBER: usize = 0;
 const OFFSET: usize = 8;
 const LEN: usize = 16;
-/// Zero in what earlier releases kept.
 const BRIEF: usize = 24;
+/// Earlier releases leave this and the word before as they are, where they keep a checkpoint in place of one of ours.
+const BRIEF_OF: usize = 32;
+/// Earlier releases count by one. So none of theirs has the number of one of ours that was all there but for its own number when a
+/// kill came: its place gets the numbers in between.
+const NUMBERS_APART: u64 = 2;
 /// What is given back begins at a multiple of it.
 const PAGE_BYTES: usize = 4096;
 
@@ -44,7 +48,7 @@ pub struct Checkpoints<M> {
 pub struct Checkpoint<'a> {
     /// The screen was this at this byte of the output.
     pub offset: Offset,
-    /// Brief sizes that it had followed ([`crate::sizes::Followed`]).
+    /// Brief sizes that it had followed ([`crate::sizes::Followed`]); 0 where an earlier release kept it.
     pub brief: u64,
     /// The screen.
     pub bytes: &'a [u8],
@@ -64,8 +68,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Checkpoints<M> {
             return false;
         }
         let (place, number) = match (self.at(0, NUMBER), self.at(1, NUMBER)) {
-            (first, second) if first <= second => (0, second + 1),
-            (first, _) => (1, first + 1),
+            (first, second) if first <= second => (0, second + NUMBERS_APART),
+            (first, _) => (1, first + NUMBERS_APART),
         };
         self.put(place, NUMBER, 0);
         fence();
@@ -74,6 +78,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Checkpoints<M> {
         self.put(place, OFFSET, offset.0);
         self.put(place, LEN, bytes.len() as u64);
         self.put(place, BRIEF, brief);
+        self.put(place, BRIEF_OF, number);
         fence();
         self.put(place, NUMBER, number);
         fence();
@@ -103,12 +108,14 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Checkpoints<M> {
     /// The newest checkpoint.
     pub fn newest(&self) -> Option<Checkpoint<'_>> {
         let place = self.newest_place();
-        if self.at(place, NUMBER) == 0 {
+        let number = self.at(place, NUMBER);
+        if number == 0 {
             return None;
         }
+        let brief = if self.at(place, BRIEF_OF) == number { self.at(place, BRIEF) } else { 0 };
         let start = place * self.place_bytes() + HEADER_BYTES;
         let bytes = self.memory.as_ref().get(start..start + self.len_at(place))?;
-        Some(Checkpoint { offset: Offset(self.at(place, OFFSET)), brief: self.at(place, BRIEF), bytes })
+        Some(Checkpoint { offset: Offset(self.at(place, OFFSET)), brief, bytes })
     }
 
     /// From one place to the other.
@@ -162,6 +169,68 @@ mod tests {
             memory[older * PLACE_BYTES..older * PLACE_BYTES + 8].fill(0);
             assert_eq!(Checkpoints::new(memory).unwrap().newest(), Some(expected));
         }
+    }
+
+    /// Who keeps a checkpoint, and whether a kill comes when all of it is there but its number.
+    #[derive(Clone, Copy, Debug)]
+    enum Keeps {
+        ThisRelease,
+        ThisReleaseKilled,
+        EarlierOne,
+        EarlierOneKilled,
+    }
+
+    /// The story: after a rollback an earlier release kept checkpoints, and left the words beside them as they were. Then a screen
+    /// that this release restored passed over sizes, as one that it had kept itself would have.
+    #[test]
+    fn a_checkpoint_of_an_earlier_release_is_never_read_with_what_stood_beside_another() {
+        use Keeps::*;
+        const STEPS: u32 = 7;
+        let mut checkpoints = Checkpoints::new(vec![0; CHECKPOINTS_BYTES]).unwrap();
+        for sequence in 0..4_usize.pow(STEPS) {
+            for place in 0..2 {
+                let start = place * checkpoints.place_bytes();
+                checkpoints.memory[start..start + HEADER_BYTES].fill(0);
+            }
+            let (mut expected, mut history) = (None, Vec::new());
+            for step in 0..STEPS {
+                let who = [ThisRelease, ThisReleaseKilled, EarlierOne, EarlierOneKilled]
+                    [sequence / 4_usize.pow(step) % 4];
+                history.push(who);
+                let number = u64::from(step) + 1;
+                // In place of the older of two.
+                let written = usize::from(checkpoints.at(0, NUMBER) > checkpoints.at(1, NUMBER));
+                let kept = match who {
+                    ThisRelease | ThisReleaseKilled => {
+                        let kept =
+                            Checkpoint { offset: Offset(number), brief: 10 * number, bytes: b"screen" };
+                        assert!(checkpoints.keep(kept));
+                        kept
+                    }
+                    EarlierOne | EarlierOneKilled => {
+                        keep_as_earlier_releases_did(&mut checkpoints, Offset(number), b"screen");
+                        Checkpoint { offset: Offset(number), brief: 0, bytes: b"screen" }
+                    }
+                };
+                match who {
+                    ThisRelease | EarlierOne => expected = Some(kept),
+                    ThisReleaseKilled | EarlierOneKilled => checkpoints.put(written, NUMBER, 0),
+                }
+                assert_eq!(checkpoints.newest(), expected, "{history:?}");
+            }
+        }
+    }
+
+    fn keep_as_earlier_releases_did(checkpoints: &mut Checkpoints<Vec<u8>>, offset: Offset, bytes: &[u8]) {
+        let (place, number) = match (checkpoints.at(0, NUMBER), checkpoints.at(1, NUMBER)) {
+            (first, second) if first <= second => (0, second + 1),
+            (first, _) => (1, first + 1),
+        };
+        let start = place * checkpoints.place_bytes() + HEADER_BYTES;
+        checkpoints.memory[start..start + bytes.len()].copy_from_slice(bytes);
+        checkpoints.put(place, OFFSET, offset.0);
+        checkpoints.put(place, LEN, bytes.len() as u64);
+        checkpoints.put(place, NUMBER, number);
     }
 
     #[test]
