@@ -334,13 +334,23 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// The screen as it is, in memory of its own: to be drawn elsewhere while this one goes on.
     pub fn copy(&self) -> Screen<Vec<u8>> {
+        self.copy_below(self.scrollback.copy())
+    }
+
+    /// The same without the lines above it.
+    pub fn copy_without_scrollback(&self) -> Screen<Vec<u8>> {
+        self.copy_below(self.scrollback.copy_without_rows())
+    }
+
+    /// The same below other lines.
+    fn copy_below(&self, scrollback: Scrollback<Vec<u8>>) -> Screen<Vec<u8>> {
         Screen {
             parser: self.parser.clone(),
             size: self.size,
             side: self.side.clone(),
             other: self.other.clone(),
             retired: None,
-            scrollback: self.scrollback.copy(),
+            scrollback,
             styles: self.styles.clone(),
             clusters: self.clusters.clone(),
             pen: self.pen,

@@ -89,6 +89,13 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Scrollback<M> {
         }
     }
 
+    /// None of the rows; line numbers go on.
+    pub(crate) fn copy_without_rows(&self) -> Scrollback<Vec<u8>> {
+        let mut copy = Scrollback::new(Vec::new(), self.max_rows);
+        copy.position = Position { start: 0, end: 0, ..self.position.without_rows() };
+        copy
+    }
+
     pub(crate) fn memory(&self) -> &[u8] {
         self.memory.as_ref()
     }

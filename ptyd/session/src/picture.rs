@@ -146,6 +146,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Picture<M> {
         self.draw(Screen::copy).map(|screen| Still { screen, at: self.fed })
     }
 
+    /// The same without the lines above it.
+    pub fn still_without_scrollback(&self) -> Option<Still> {
+        self.draw(Screen::copy_without_scrollback).map(|screen| Still { screen, at: self.fed })
+    }
+
     /// How far the screen has come.
     pub fn fed(&self) -> Offset {
         self.fed

@@ -171,7 +171,9 @@ fn snapshot(
     }
     let Some(turn) = turn.take() else { return Some(Next::Waits) };
     // Without a copy there is no picture, and an empty screen in its place.
-    let Some(still) = shared.picture.still() else {
+    let picture = &shared.picture;
+    let still = if lines > 0 { picture.still() } else { picture.still_without_scrollback() };
+    let Some(still) = still else {
         return take_all(shared, attachment, Drawn::small(Vec::new(), at, size, lines), reason);
     };
     attachment.begin_snapshot(at, size, now());
@@ -290,4 +292,49 @@ fn put_commands(shared: &Shared, told: &mut Told, to: &mut BytesMut) -> Result<(
         frame::put_control(to, &message)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use devpocket_shared::ids::TerminalSize;
+    use devpocket_shared::wire::{Attach, AttachMode};
+
+    use super::*;
+    use crate::worker::drawing::{Drawings, Outcome};
+    use crate::worker::session::sample::{attach, print, session};
+
+    #[tokio::test]
+    async fn a_large_snapshot_is_drawn_from_a_copy_of_what_was_asked_for() {
+        let (session, drawings) = (session(), Drawings::new());
+        session.lock().region.record_size(TerminalSize::new(300, 300).unwrap());
+        print(&session, "\x1b[44mx\x1b[42my".repeat(150 * 1000).as_bytes());
+        for scrollback in [0, 100] {
+            let attach = Attach { scrollback, ..attach(AttachMode::Control) };
+            let mut begun = session.attach(&attach, false, now()).unwrap();
+            let mut told = Told {
+                slot: None,
+                applied: None,
+                uncertain: None,
+                ack_by: None,
+                scrollback: begun.scrollback,
+                has_waited: false,
+                is_larger: false,
+                echo: None,
+                notices: 0,
+                commands: None,
+            };
+            let Outcome::Turn(turn) = drawings.snapshot_turn(session.owner).await else { unreachable!() };
+            let (attachment, mut to) = (&mut begun.attachment, BytesMut::new());
+            let next =
+                encode_due(&session, begun.number, attachment, &mut told, Some(turn), &mut to).unwrap();
+            let Next::Draws(sketch) = next else { panic!("{next:?}") };
+            let rows = sketch.still.draw(|screen| screen.scrollback_rows()).unwrap();
+            assert_eq!(
+                rows > 0,
+                scrollback > 0,
+                "{rows} rows above the screen, asked for {scrollback} lines"
+            );
+            session.leave(begun.number, &begun.attachment, crate::worker::session::Left::Detached, now());
+        }
+    }
 }

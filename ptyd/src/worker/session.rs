@@ -4,6 +4,8 @@
 mod history;
 mod output;
 mod render;
+#[cfg(test)]
+pub(crate) mod sample;
 mod shell;
 mod typing;
 mod unattached;

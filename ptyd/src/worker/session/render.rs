@@ -20,12 +20,11 @@ impl Session {
         }
         let gone = || Answer::Failed(failure(ErrorCode::NodeUnavailable, "the screen could not be drawn"));
         let Some(turn) = context.drawings.page_turn(self.owner).await else { return gone() };
-        let (still, size) = self.still();
-        let Some(still) = still else { return answer(None, Offset(0), size) };
+        let (still, at, size) = self.still();
         let drawing = context.tasks.spawn_blocking(move || {
-            let text = still.draw(|screen| write_down(screen, format));
+            let answer = draw(still, at, size, format);
             drop(turn);
-            answer(text, still.at(), size)
+            answer
         });
         drawing.await.unwrap_or_else(|_| gone())
     }
@@ -42,13 +41,19 @@ impl Session {
         small
     }
 
-    fn still(&self) -> (Option<Still>, TerminalSize) {
+    /// What the screen is drawn from, none if it is lost; of which byte it is, and its size.
+    fn still(&self) -> (Option<Still>, Offset, TerminalSize) {
         let mut shared = self.lock();
         shared.feed(usize::MAX);
-        let (still, size) = (shared.picture.still(), shared.region.size());
+        let still = shared.picture.still_without_scrollback();
+        let (at, size) = (shared.picture.fed(), shared.region.size());
         shared.put_away();
-        (still, size)
+        (still, at, size)
     }
+}
+
+fn draw(still: Option<Still>, at: Offset, size: TerminalSize, format: ScreenFormat) -> Answer {
+    answer(still.and_then(|still| still.draw(|screen| write_down(screen, format))), at, size)
 }
 
 fn write_down<M: AsRef<[u8]> + AsMut<[u8]>>(screen: &Screen<M>, format: ScreenFormat) -> Option<String> {
@@ -69,5 +74,38 @@ fn answer(text: Option<Option<String>>, offset: Offset, size: TerminalSize) -> A
             let message = "the screen is larger than 1 MiB in this format";
             Answer::Failed(failure(ErrorCode::ScreenTooLarge, message))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::session::sample::{print, session};
+
+    #[test]
+    fn a_large_screen_is_drawn_from_a_copy_of_itself_alone() {
+        let session = session();
+        print(&session, "a line that leaves the screen\r\n".repeat(1000).as_bytes());
+        print(&session, b"\x1b[44mshown\x1b[m");
+        let (still, at, size) = session.still();
+        assert_eq!((at, size), (Offset(31 * 1000 + 13), TerminalSize::DEFAULT));
+        let (rows, ansi) =
+            still.unwrap().draw(|still| (still.scrollback_rows(), still.render_ansi(1 << 20))).unwrap();
+        assert_eq!(rows, 0, "none of the lines above it is copied");
+        let shared = session.lock();
+        assert!(shared.picture.screen().scrollback_rows() > 900);
+        assert_eq!(ansi, shared.picture.screen().render_ansi(1 << 20));
+    }
+
+    /// The story: it was said to be of the session's first byte.
+    #[test]
+    fn a_picture_that_is_lost_is_an_empty_one_of_where_it_was_asked_for() {
+        let session = session();
+        print(&session, b"shown");
+        let (still, at, size) = session.still();
+        let shown = draw(still, at, size, ScreenFormat::Text);
+        assert!(matches!(&shown, Answer::Screen { text, .. } if text.starts_with("shown")), "{shown:?}");
+        let lost = draw(None, at, size, ScreenFormat::Text);
+        assert_eq!(lost, Answer::Screen { offset: Offset(5), size, text: String::new() });
     }
 }

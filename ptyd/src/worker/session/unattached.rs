@@ -112,54 +112,16 @@ fn cut(text: &str) -> String {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use devpocket_shared::ids::{SessionId, TerminalSize, UserId};
-    use devpocket_shared::wire::{Attach, AttachMode, Change, Delivery, EndReason, Limits};
-    use memmap2::MmapMut;
-    use ptyd_session::{Checkpoints, Commands, Cutter, Integration, Picture, Region, memory_bytes, parts};
+    use devpocket_shared::ids::TerminalSize;
+    use devpocket_shared::wire::{AttachMode, Change, EndReason, Limits};
 
     use super::*;
     use crate::handover::ExitStatus;
     use crate::worker::drive::now;
-    use crate::worker::record::Record;
-    use crate::worker::session::{Left, Memory, Wish};
+    use crate::worker::session::sample::{attach, session};
+    use crate::worker::session::{Left, Wish};
 
     const MINUTE: Duration = Duration::from_mins(1);
-
-    /// A session that may be quiet for a minute, made now.
-    fn session() -> Session {
-        let parts = parts(memory_bytes(128 << 10), None).unwrap();
-        let map = |part: std::ops::Range<u64>| {
-            MmapMut::map_anon(usize::try_from(part.end - part.start).unwrap()).unwrap()
-        };
-        let region = Region::create(map(parts.region), 1, TerminalSize::DEFAULT).unwrap();
-        let checkpoints = Checkpoints::new(map(parts.checkpoints)).unwrap();
-        let picture = Picture::new(&region, map(parts.scrollback), checkpoints);
-        let commands = Commands::create(map(parts.commands), None, Integration::Unknown).unwrap();
-        let memory = Memory { cutter: Cutter::recover(&region), region, picture, commands };
-        let record = Record {
-            name: Some("one".to_owned()),
-            created_at_ms: now_ms(),
-            key: None,
-            reason: None,
-            limits: Limits { idle_timeout_secs: Some(60), max_duration_secs: None },
-            ended_at_ms: None,
-            discarded: false,
-        };
-        let (id, owner) = (SessionId::new(uuid::Uuid::nil()), UserId::new(uuid::Uuid::nil()));
-        Session::new(id, owner, record, memory, None, now())
-    }
-
-    fn attach(mode: AttachMode) -> Attach {
-        Attach {
-            client_id: None,
-            offset: None,
-            size: TerminalSize::new(50, 150).ok(),
-            mode,
-            delivery: Delivery::Realtime,
-            window: None,
-            scrollback: 0,
-        }
-    }
 
     fn deadline(session: &Session) -> Option<Instant> {
         let shared = session.lock();
