@@ -3,10 +3,9 @@
 
 use devpocket_tests::client::start::{raw_script, session};
 use devpocket_tests::client::{Event, Framing, Socket};
-use devpocket_tests::proxy::{Plan, Proxy};
 use devpocket_tests::stack::Stack;
 use devpocket_tests::until::{wait_for, wait_until};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -267,56 +266,6 @@ async fn picture_at(stack: &Stack, id: Uuid, end: u64) -> (u64, bytes::Bytes) {
         Some(picture(stack, id).await).filter(|(offset, _)| *offset == end)
     })
     .await
-}
-
-/// The story: a phone in a tunnel, whose link was dead and not known to be, was sent the sizes of a laptop, came back at that very
-/// place and had lines of its own. What was sent has not arrived: sizes that come and go while nothing is printed are told to
-/// whoever comes back to their place, each.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_comes_back_is_told_every_size_between_two_bytes_though_they_were_sent_before() {
-    let stack = Stack::start().await;
-    let script = raw_script("printf ready; exec cat");
-    let (mut laptop, attached) = session(&stack, Framing::Binary, script).await;
-    let id = attached.session;
-    laptop.read_until(id, "ready").await;
-    let tunnel = Proxy::start(stack.address(0), || Plan::UNBROKEN).await;
-    let mut opening = stack.opening(0, Framing::Binary);
-    opening.address = tunnel.address;
-    let mut phone = Socket::must_open(&opening).await;
-    let place = phone.attach(id, json!({"client_id": "phone"})).await.offset;
-    tunnel.silence();
-    for cols in [20, 33, 80] {
-        laptop.send(&json!({"type": "resize", "session_id": id, "data": {"rows": 24, "cols": cols}}));
-        assert_eq!(laptop.wait("the size", cols_of_resized).await, cols);
-    }
-    let told = async |client: Value| {
-        let mut data = json!({"offset": place, "delivery": "lossless"});
-        data["client_id"] = client;
-        let mut phone = Socket::must_open(&stack.opening(0, Framing::Binary)).await;
-        let answer = phone.ask(json!({"type": "attach", "session_id": id, "data": data})).await;
-        let mut told = vec![answer.data()["terminal_size"]["cols"].clone()];
-        loop {
-            match phone.event("sizes, and what comes after them").await {
-                Event::Output { .. } => return told,
-                event => told.extend(cols_of_resized(&event)),
-            }
-        }
-    };
-    laptop.send_input(id, None, b"more");
-    laptop.read_until(id, "more").await;
-    assert_eq!(told(json!("phone")).await, [20, 33, 80], "who was in a tunnel");
-    assert_eq!(told(json!("phone")).await, [20, 33, 80], "who comes back once more");
-    assert_eq!(told(Value::Null).await, [20, 33, 80], "who is not known");
-    assert!(stack.kill_worker());
-    stack.worker_ready().await;
-    assert_eq!(told(json!("phone")).await, [20, 33, 80], "after a worker kill");
-}
-
-fn cols_of_resized(event: &Event) -> Option<Value> {
-    match event {
-        Event::Message(message) if message.kind == "resized" => Some(message.data()["cols"].clone()),
-        _ => None,
-    }
 }
 
 /// The session as it is shown to a new device, and where that is.

@@ -40,7 +40,11 @@ fn a_snapshot_makes_an_equal_screen_which_stays_equal() {
         let snapshot = screen.snapshot(0);
         assert_eq!(screen.copy().snapshot(0), snapshot, "seed {seed}");
         let alone = screen.copy_without_scrollback();
-        assert_eq!((alone.snapshot(0), alone.scrollback_memory().len()), (snapshot.clone(), 0), "seed {seed}");
+        assert_eq!(
+            (alone.snapshot(0), alone.scrollback_memory().len()),
+            (snapshot.clone(), 0),
+            "seed {seed}"
+        );
         assert_eq!(alone.history(None, 10).total, screen.history(None, 10).total, "seed {seed}");
         feed(&mut other, &snapshot);
         let context = || {

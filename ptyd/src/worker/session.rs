@@ -573,3 +573,6 @@ fn wire_exit(exit: ExitStatus) -> Exit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
