@@ -88,16 +88,22 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// The same, with less on it.
     pub fn checkpoint_in(&mut self, detail: Detail) -> Vec<u8> {
-        // Who is restored has no others either, and so runs out of numbers when this one does.
-        self.collect();
+        self.become_as_restored();
         let position = self.scrollback.note_position();
         self.write_down(position, detail)
     }
 
     /// What [`Screen::checkpoint_in`] would be after [`Screen::drop_scrollback`]: that is not done.
     pub fn checkpoint_without_scrollback(&mut self, detail: Detail) -> Vec<u8> {
-        self.collect();
+        self.become_as_restored();
         self.write_down(self.scrollback.position.without_rows(), detail)
+    }
+
+    /// Who is restored owes nothing, and has no styles and clusters that nothing shows: so it can pay for as much as this one, and runs
+    /// out of numbers when this one does.
+    fn become_as_restored(&mut self) {
+        self.do_owed_scrolls();
+        self.collect();
     }
 
     fn write_down(&self, position: Position, detail: Detail) -> Vec<u8> {

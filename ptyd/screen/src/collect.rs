@@ -2,6 +2,7 @@
 
 use crate::cell::{CLUSTER, Cell};
 use crate::clusters::NoCluster;
+use crate::owed::Owed;
 use crate::screen::Screen;
 use crate::style::{Color, Style};
 
@@ -69,15 +70,15 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let mut styles = vec![false; self.styles.len()];
         let mut clusters = vec![false; self.clusters.len()];
         let mut cells = 0;
-        for side in std::iter::once(&self.side).chain(self.other.as_deref()) {
-            for row in side.grid.rows() {
-                let (kept, rest) = row.parts();
-                cells += kept.len() + 1;
-                for cell in kept.iter().map(|packed| packed.cell()).chain([rest]) {
-                    styles[usize::from(cell.style)] = true;
-                    if cell.glyph & CLUSTER != 0 {
-                        clusters[(cell.glyph & !CLUSTER) as usize] = true;
-                    }
+        let sides = std::iter::once(&self.side).chain(self.other.as_deref());
+        let owed = self.owed.iter().flat_map(Owed::lines);
+        for row in sides.flat_map(|side| side.grid.rows()).chain(owed) {
+            let (kept, rest) = row.parts();
+            cells += kept.len() + 1;
+            for cell in kept.iter().map(|packed| packed.cell()).chain([rest]) {
+                styles[usize::from(cell.style)] = true;
+                if cell.glyph & CLUSTER != 0 {
+                    clusters[(cell.glyph & !CLUSTER) as usize] = true;
                 }
             }
         }

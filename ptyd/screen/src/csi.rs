@@ -29,6 +29,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         // Sub-parameters mean something in SGR alone.
         let params = csi.params.without_subs();
         let csi = &Sequence { params: params.as_ref().unwrap_or(csi.params), ..*csi };
+        self.settle_for_csi(csi);
         match (csi.prefix, csi.intermediates) {
             (None, []) => self.csi_plain(csi),
             (Some(b'?'), []) => self.csi_private(csi),

@@ -7,6 +7,7 @@ use crate::screen::{Saved, Screen};
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     pub(crate) fn control(&mut self, byte: u8, effects: &mut Vec<Effect>) {
+        self.settle_for_control(byte);
         match byte {
             // Many in a row are one.
             0x07 if effects.last() != Some(&Effect::Bell) => effects.push(Effect::Bell),
@@ -33,6 +34,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     }
 
     pub(crate) fn escape(&mut self, intermediates: &[u8], final_byte: u8) {
+        self.settle_for_escape(intermediates, final_byte);
         match (intermediates, final_byte) {
             ([], b'7') => self.save_cursor(),
             ([], b'8') => self.restore_cursor(),
@@ -185,6 +187,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// DECALN: the screen full of E, to align a tube by. As in xterm the left and right margins go.
     fn fill_with_e(&mut self) {
+        self.owed = None;
         self.forget_margins();
         let style = self.pen_style();
         self.side.grid.fill_with_e(style);

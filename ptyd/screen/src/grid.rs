@@ -243,6 +243,55 @@ impl Grid {
         }
     }
 
+    /// Takes what is on `columns` of row `y` off, as a row of its own, and leaves `fill`. From column `written_to` on `rest` is
+    /// there, and nothing else. What [`Grid::scroll_part`] does to a row it does to this one.
+    pub(crate) fn take_part(
+        &mut self,
+        y: usize,
+        columns: Range<usize>,
+        (written_to, rest): (usize, Cell),
+        fill: Cell,
+    ) -> Row {
+        for border in [columns.start, columns.end] {
+            self.cut(y, border, fill);
+        }
+        self.set_wrapped(y, false);
+        self.set_wrapped(y + 1, false);
+        let written = columns.start..written_to.clamp(columns.start, columns.end);
+        let part = self.row(y).part(written.clone(), columns.len(), rest);
+        let filled = if fill == rest { written } else { columns };
+        let (kept, behind) = self.row(y).parts();
+        if !filled.is_empty() && (!kept.is_empty() || behind != fill) {
+            self.row_mut(y).fill(filled.start, filled.end, fill);
+        }
+        part
+    }
+
+    /// Moves what is on `columns` of `rows` up by as many rows as there are `lines`, and puts these below; else as
+    /// [`Grid::scroll_part`].
+    pub(crate) fn scroll_part_in<'a>(
+        &mut self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        lines: impl ExactSizeIterator<Item = &'a Row>,
+        fill: Cell,
+    ) {
+        for y in rows.clone() {
+            self.cut(y, columns.start, fill);
+            self.cut(y, columns.end, fill);
+            self.set_wrapped(y, false);
+        }
+        let kept = rows.end - lines.len();
+        for y in rows.start..kept {
+            self.copy_part(y + lines.len(), y, columns.clone());
+        }
+        for (y, line) in (kept..).zip(lines) {
+            if line.as_ref().used() > 0 || self.row(y).used() > columns.start {
+                self.row_mut(y).put_part(line, columns.clone());
+            }
+        }
+    }
+
     /// A wide character that has a half on either side of column `x` is gone.
     fn cut(&mut self, y: usize, x: usize, blank: Cell) {
         let place = self.place(y);

@@ -33,7 +33,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let mut found = Vec::new();
         let mut rows: Vec<Record> = Vec::new();
         let screen = self.other.as_deref().unwrap_or(&self.side).grid.row(0);
-        let mut wide_follows = screen.wrapped && screen.get(0).flags == WIDE;
+        let mut wide_follows = self.goes_on_from_above() && screen.get(0).flags == WIDE;
         for record in self.rows_above() {
             let begins = !record.wrapped();
             if number <= end {

@@ -90,11 +90,11 @@ pub struct CellState {
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// The state now.
     pub fn inspect(&self) -> State {
-        let hidden = self.other.as_deref();
+        let (settled, hidden) = (self.settled_side(), self.other.as_deref());
         let dynamic =
             self.dynamic.iter().zip(256..).filter_map(|(color, number)| color.map(|color| (number, color)));
         State {
-            rows: self.row_states(&self.side),
+            rows: self.row_states(settled.as_ref().unwrap_or(&self.side)),
             hidden: hidden.map(|side| self.row_states(side)).unwrap_or_default(),
             scrollback: self.history(None, u32::MAX).lines,
             cursor: (self.side.x, self.side.y),

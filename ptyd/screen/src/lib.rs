@@ -23,6 +23,7 @@ mod links;
 mod margins;
 mod modes;
 mod osc;
+mod owed;
 pub mod parser;
 mod print;
 pub mod query;

@@ -132,23 +132,36 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     ) {
         let (left, right) = self.columns();
         let (columns, count) = (left..right + 1, count.min(rows.len()));
-        let looked_at = rows.len() * PART_ROW_IN_CELLS;
-        // Who cannot pay for whatever is there has nothing looked at either: the look would eat what is saved up for the move.
-        let most = looked_at + rows.len() * columns.len();
-        let can_pay = self.allowance.has(most / MOVED_FOR_ONE);
-        let affordable = can_pay && self.allowance.spend(looked_at / MOVED_FOR_ONE) && {
-            self.moved += looked_at as u64;
-            let filled = if fill == Cell::default() { 0 } else { count * columns.len() };
-            let cells = self.side.grid.cells_in_part(rows.clone(), columns.clone()) + filled;
-            let affordable = self.allowance.spend(cells / MOVED_FOR_ONE);
-            self.moved += if affordable { cells as u64 } else { 0 };
-            affordable
-        };
-        if affordable {
+        let filled = if fill == Cell::default() { 0 } else { count * columns.len() };
+        if self.pay_for_part(rows.clone(), columns.clone(), || filled) {
             self.side.grid.scroll_part(rows, columns, count, towards, fill);
         } else {
             let y = if towards == Towards::Top { rows.end - 1 } else { rows.start };
             self.side.grid.scroll_part(y..y + 1, columns, 1, towards, fill);
         }
+    }
+
+    /// Pays for moving what is on `columns` of `rows`, and for as many cells as `brought` says that come in. False: the stream cannot
+    /// afford it.
+    pub(crate) fn pay_for_part(
+        &mut self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        brought: impl FnOnce() -> usize,
+    ) -> bool {
+        let looked_at = rows.len() * PART_ROW_IN_CELLS;
+        let all = rows.len() * columns.len();
+        // Who cannot pay for whatever is there has nothing looked at either: the look would eat what is saved up for the move.
+        if !self.allowance.has((looked_at + all) / MOVED_FOR_ONE)
+            || !self.allowance.spend(looked_at / MOVED_FOR_ONE)
+        {
+            return false;
+        }
+        self.moved += looked_at as u64;
+        // Each place is written to once at most.
+        let cells = (self.side.grid.cells_in_part(rows, columns) + brought()).min(all);
+        let affordable = self.allowance.spend(cells / MOVED_FOR_ONE);
+        self.moved += if affordable { cells as u64 } else { 0 };
+        affordable
     }
 }

@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use crate::cell::{Cell, Packed, WIDE, ZERO};
 use crate::charset::Charset;
-use crate::grid::Towards;
 use crate::row::Row;
 use crate::screen::{NO_ROOM, Screen};
 use crate::width::columns as width;
@@ -15,6 +14,11 @@ const LONG_ASCII: usize = 12;
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// Prints text without controls.
     pub(crate) fn print(&mut self, text: &str) {
+        self.print_text(text);
+        self.note_written();
+    }
+
+    fn print_text(&mut self, text: &str) {
         let charset = self.charsets.current();
         if charset != Charset::Ascii {
             return text.chars().for_each(|character| self.print_char(charset.map(character)));
@@ -40,6 +44,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     pub(crate) fn print_ascii_text(&mut self, text: &[u8]) {
         if self.charsets.current() == Charset::Ascii {
             self.print_ascii(text);
+            self.note_written();
         } else {
             self.print(str::from_utf8(text).unwrap_or_default());
         }
@@ -56,6 +61,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         self.print_narrow(times, |row, from, part, style| {
             row.fill(from, from + part.len(), Cell::ascii(byte, style));
         });
+        self.note_written();
     }
 
     /// Prints so many characters of one column each; `write` writes a part of them to a row, from some column on.
@@ -226,6 +232,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// Goes to the beginning of the next row, which is marked as going on with this one if nothing lies between.
     pub(crate) fn wrap(&mut self) {
+        self.note_written_to(usize::MAX);
         let (left, _) = self.columns();
         let edge_to_edge = left == 0 && self.column() + 1 == self.cols();
         self.line_down(edge_to_edge);
@@ -251,7 +258,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let (top, bottom) = (self.side.top, self.side.bottom);
         if self.margins.set.is_some() {
             if self.is_between_margins() {
-                self.scroll_between_margins(top..bottom + 1, 1, Towards::Top, fill);
+                self.owe_scroll(fill);
             }
             return;
         }

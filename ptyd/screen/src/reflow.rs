@@ -54,6 +54,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         if size == self.size {
             return;
         }
+        self.do_owed_scrolls();
         self.collect();
         self.forget_margins();
         self.retired = None;

@@ -81,7 +81,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// Hands out runs of one style, and a line feed after each row, as long as more are wanted; none: they no longer were.
     fn each_run(&self, mut run: impl FnMut(&str, Style) -> bool) -> Option<()> {
-        for row in self.side.grid.rows() {
+        let settled = self.settled_side();
+        for row in settled.as_ref().unwrap_or(&self.side).grid.rows() {
             for cells in
                 row.used_cells().chunk_by(|a, b| (a.style, a.shows_nothing()) == (b.style, b.shows_nothing()))
             {

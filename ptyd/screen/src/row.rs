@@ -83,6 +83,14 @@ impl<'a> RowRef<'a> {
         self.cells.len() < self.cols
     }
 
+    /// What is on `columns`, as a row of its own of `cols` columns, which looks like `rest` behind them.
+    pub(crate) fn part(self, columns: Range<usize>, cols: usize, rest: Cell) -> Row {
+        let len = self.cells.len();
+        let cells = self.cells[columns.start.min(len)..columns.end.min(len)].to_vec();
+        // Where its cells end before, all behind them looks alike, also behind those columns.
+        Row { cells, rest: if len < columns.end { self.rest } else { rest }, cols, wrapped: false }
+    }
+
     pub(crate) fn to_row(self) -> Row {
         Row { cells: self.cells.to_vec(), rest: self.rest, cols: self.cols, wrapped: self.wrapped }
     }
@@ -181,15 +189,26 @@ impl Row {
 
     /// Makes `columns` look as they do on another row.
     pub(crate) fn copy_part(&mut self, from: &Self, columns: Range<usize>) {
+        let kept = from.cells.get(columns.start..).unwrap_or_default();
+        self.copy_cells(kept, from.rest, from.as_ref().used(), columns);
+    }
+
+    /// Puts a part that was a row of its own on `columns`.
+    pub(crate) fn put_part(&mut self, part: &Self, columns: Range<usize>) {
+        self.copy_cells(&part.cells, part.rest, columns.start + part.as_ref().used(), columns);
+    }
+
+    /// Puts `kept` on `columns`, and `rest` behind it. Nothing shows from column `used` on.
+    fn copy_cells(&mut self, kept: &[Packed], rest: Cell, used: usize, columns: Range<usize>) {
         // Behind what either has been written to there is nothing to be copied.
-        let end = self.trim().max(from.as_ref().used()).min(columns.end);
+        let end = self.trim().max(used).min(columns.end);
         if columns.start >= end {
             return;
         }
-        let kept = from.cells.get(columns.start..end.min(from.cells.len())).unwrap_or_default();
         let to = self.run(columns.start, end);
+        let kept = &kept[..kept.len().min(to.len())];
         to[..kept.len()].copy_from_slice(kept);
-        to[kept.len()..].fill(Packed::new(from.rest));
+        to[kept.len()..].fill(Packed::new(rest));
     }
 
     /// A wide character that has a half on either side of `at` is gone.

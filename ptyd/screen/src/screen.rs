@@ -11,6 +11,7 @@ use crate::grid::Grid;
 use crate::links::Links;
 use crate::margins::Margins;
 use crate::modes::Modes;
+use crate::owed::Owed;
 use crate::parser::{Event, Parser, Usual};
 use crate::row::{Row, RowRef};
 use crate::scrollback::{Record, Scrollback};
@@ -107,6 +108,8 @@ pub struct Screen<M = Vec<u8>> {
     pub(crate) charsets: Charsets,
     pub(crate) modes: Modes,
     pub(crate) margins: Margins,
+    /// Scrolls between the margins that were not done yet.
+    pub(crate) owed: Option<Owed>,
     /// Width of the character printed last, while nothing else has come since; [`NO_ROOM`] if there was none for it.
     pub(crate) joins: u16,
     /// DECSCUSR, 0 to 6.
@@ -147,6 +150,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             charsets: Charsets::default(),
             modes: Modes::default(),
             margins: Margins::default(),
+            owed: None,
             joins: 0,
             cursor_style: 0,
             title: String::new(),
@@ -313,7 +317,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             [Some(&self.side.grid), self.other.as_ref().map(|side| &side.grid), self.retired.as_ref()];
         let grids: usize = grids.into_iter().flatten().map(Grid::memory_bytes).sum();
         let titles: usize = self.titles.iter().map(String::capacity).sum();
+        let owed = self.owed.as_ref().map_or(0, Owed::memory_bytes);
         grids
+            + owed
             + self.styles.memory_bytes()
             + self.clusters.memory_bytes()
             + self.links.memory_bytes()
@@ -344,7 +350,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// The same below other lines.
     fn copy_below(&self, scrollback: Scrollback<Vec<u8>>) -> Screen<Vec<u8>> {
-        Screen {
+        let mut copy = Screen {
             parser: self.parser.clone(),
             size: self.size,
             side: self.side.clone(),
@@ -358,6 +364,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             charsets: self.charsets,
             modes: self.modes.clone(),
             margins: self.margins,
+            owed: self.owed.clone(),
             joins: self.joins,
             cursor_style: self.cursor_style,
             title: self.title.clone(),
@@ -371,7 +378,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             work: self.work,
             moved: self.moved,
             scratch: Vec::new(),
-        }
+        };
+        copy.do_owed_scrolls();
+        copy
     }
 
     /// What it takes to draw it with the newest `scrollback_lines` lines above it, about: bytes that are to be looked at and
@@ -380,7 +389,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let above = self.scrollback.newest_bytes(u64::from(scrollback_lines), most);
         let sides = [Some(&self.side), self.other.as_deref()];
         let rows = sides.into_iter().flatten().flat_map(|side| side.grid.rows());
-        let mut costs = rows.map(|row| {
+        let owed = self.owed.iter().flat_map(Owed::lines);
+        let mut costs = rows.chain(owed).map(|row| {
             let (cells, looks) = row.used_and_looks();
             (cells + looks * LOOK_BYTES) as u64
         });
@@ -408,8 +418,16 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// Rows above the screen, from the newest to the oldest.
     pub(crate) fn rows_above(&self) -> impl Iterator<Item = Record> + '_ {
-        let primary = self.other.as_deref().unwrap_or(&self.side);
-        self.scrollback.newest_first(primary.grid.row(0).wrapped)
+        self.scrollback.newest_first(self.goes_on_from_above())
+    }
+
+    /// Whether the primary screen's first row goes on with the one above.
+    pub(crate) fn goes_on_from_above(&self) -> bool {
+        match &self.other {
+            Some(primary) => primary.grid.row(0).wrapped,
+            // What moves goes on with nothing.
+            None => self.side.grid.row(0).wrapped && (self.owed.is_none() || self.side.top > 0),
+        }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -437,6 +455,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// Everything as when switched on, except scrollback and title stack (RIS).
     pub(crate) fn reset(&mut self) {
+        self.owed = None;
         self.show_primary();
         let grid = std::mem::replace(&mut self.side.grid, Grid::new(0, 0));
         self.side = Side::reusing(grid, self.size);

@@ -33,8 +33,9 @@ const MOVE_ROWS: [&str; 11] = [
 const MOST_OTHER_WORK_A_BYTE: u64 = 25;
 /// What is saved up at the beginning comes on top once.
 const MOST_WORK_SAVED: u64 = 3 << 19;
-/// The cells of both screens and of one that is kept for the next, eight bytes each, a quarter of them to spare.
-const MOST_BYTES_OF_CELLS: usize = 3 * 1000 * 1000 * 8 * 5 / 4;
+/// The cells of both screens, of one that is kept for the next, and of lines between margins that are owed, eight bytes each, a
+/// quarter of them to spare.
+const MOST_BYTES_OF_CELLS: usize = 4 * 1000 * 1000 * 8 * 5 / 4;
 /// Styles, clusters, links and titles.
 const MOST_BYTES_OF_TABLES: usize = 16 << 20;
 

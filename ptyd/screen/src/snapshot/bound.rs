@@ -35,6 +35,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// The screen, after at most `scrollback_lines` lines that have left it at the top: fewer where they would be too long.
     /// To be written to a terminal of [`Screen::size`] that was reset. At most [`MAX_SNAPSHOT_BYTES`].
     pub fn snapshot(&self, scrollback_lines: u32) -> Vec<u8> {
+        if self.owed.is_some() {
+            return self.copy().snapshot(scrollback_lines);
+        }
         let (between, end) = (self.other.as_deref().map(|primary| self.to_alternate(primary)), self.end());
         let state = end.len() + between.as_ref().map_or(0, String::len);
         let mut first = Writer::new(self, usize::MAX);
