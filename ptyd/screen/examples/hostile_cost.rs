@@ -1,5 +1,5 @@
 //! What 64 KiB of each attack cost at most: `cargo run --release -p ptyd-screen --example hostile_cost`. The largest screen,
-//! a usual one, and the smallest. Each piece counts as in its best round, since other processes disturb the others.
+//! a large one, a usual one, and the smallest. Each piece counts as in its best round, since other processes disturb the others.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "a measurement, printed")]
 
 #[path = "../tests/common/attacks.rs"]
@@ -17,7 +17,7 @@ fn main() {
     println!(
         "ms a 64 KiB piece: worst and mean of {PIECES}, the best of {ROUNDS} rounds; units of work a byte"
     );
-    for (rows, cols) in [(1000, 1000), (24, 80), (1, 2)] {
+    for (rows, cols) in [(1000, 1000), (200, 400), (24, 80), (1, 2)] {
         println!("\n| {rows}x{cols} | worst | mean | work | MiB |\n|---|---|---|---|---|");
         let (mut most, mut most_name) = (0.0, "");
         for attack in attacks(usize::from(rows), usize::from(cols), PIECE_BYTES * PIECES) {

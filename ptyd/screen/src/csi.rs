@@ -13,6 +13,8 @@ const MAX_SAVED_MODES: usize = 64;
 const REPEATED_IN_CELLS: usize = 24;
 const LETTER_IN_CELLS: usize = 4;
 const MARK_IN_CELLS: usize = 192;
+/// What going to the next row costs, which text does as often as it fills one.
+const WRAP_IN_CELLS: usize = 64;
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     #[inline]
@@ -317,14 +319,17 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let mut text = String::new();
         let glyph = self.row().get(x - joins).glyph;
         self.clusters.push_text(glyph, &mut text);
+        let (left, right) = self.columns();
+        let wraps = WRAP_IN_CELLS * joins / (right + 1 - left);
         let charsets = std::mem::take(&mut self.charsets);
         if let [letter] = text.as_bytes() {
             let free = count.min(self.cols());
-            let affordable = self.allowance.spend_times(LETTER_IN_CELLS, count - free);
+            let affordable = self.allowance.spend_times(LETTER_IN_CELLS + wraps, count - free);
             self.print_repeated(*letter, free + affordable);
         } else {
             let marks = text.chars().count().saturating_sub(1);
-            let affordable = self.allowance.spend_times(REPEATED_IN_CELLS + marks * MARK_IN_CELLS, count);
+            let price = REPEATED_IN_CELLS + marks * MARK_IN_CELLS + wraps;
+            let affordable = self.allowance.spend_times(price, count);
             self.print(&text.repeat(affordable));
         }
         self.charsets = charsets;

@@ -176,6 +176,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         if !self.is_between_margins() {
             return;
         }
+        self.note_inserted(count);
         let (x, end) = (self.side.x, self.text_end());
         self.moved += (end - x) as u64;
         if end < self.cols() {

@@ -21,7 +21,7 @@ const WRAPPED: u32 = 1 << 29;
 const NUMBER: u32 = 0xFFFF;
 
 /// What moving a part of a row costs beside its cells, in cells moved.
-pub(crate) const PART_ROW_IN_CELLS: usize = 32;
+pub(crate) const PART_ROW_IN_CELLS: usize = 96;
 
 /// Where lines move to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -218,9 +218,7 @@ impl Grid {
         fill: Cell,
     ) {
         for y in rows.clone() {
-            self.cut(y, columns.start, fill);
-            self.cut(y, columns.end, fill);
-            self.set_wrapped(y, false);
+            self.cut_part(y, columns.clone(), fill);
         }
         self.set_wrapped(rows.end, false);
         let moved = rows.len().saturating_sub(count);
@@ -236,35 +234,24 @@ impl Grid {
             Towards::Bottom => rows.start..rows.end - moved,
         };
         for y in filled {
-            let (kept, rest) = self.row(y).parts();
-            if !kept.is_empty() || rest != fill {
-                self.row_mut(y).fill(columns.start, columns.end, fill);
-            }
+            self.fill_part(y, columns.clone(), fill);
         }
     }
 
-    /// Takes what is on `columns` of row `y` off, as a row of its own, and leaves `fill`. From column `written_to` on `rest` is
-    /// there, and nothing else. What [`Grid::scroll_part`] does to a row it does to this one.
-    pub(crate) fn take_part(
-        &mut self,
-        y: usize,
-        columns: Range<usize>,
-        (written_to, rest): (usize, Cell),
-        fill: Cell,
-    ) -> Row {
+    /// No wide character reaches over the borders of `columns` in row `y` any more, and no line from the row before to it.
+    pub(crate) fn cut_part(&mut self, y: usize, columns: Range<usize>, fill: Cell) {
         for border in [columns.start, columns.end] {
             self.cut(y, border, fill);
         }
         self.set_wrapped(y, false);
-        self.set_wrapped(y + 1, false);
-        let written = columns.start..written_to.clamp(columns.start, columns.end);
-        let part = self.row(y).part(written.clone(), columns.len(), rest);
-        let filled = if fill == rest { written } else { columns };
-        let (kept, behind) = self.row(y).parts();
-        if !filled.is_empty() && (!kept.is_empty() || behind != fill) {
-            self.row_mut(y).fill(filled.start, filled.end, fill);
+    }
+
+    /// Puts `fill` on `columns` of row `y`.
+    pub(crate) fn fill_part(&mut self, y: usize, columns: Range<usize>, fill: Cell) {
+        let (kept, rest) = self.row(y).parts();
+        if !columns.is_empty() && (!kept.is_empty() || rest != fill) {
+            self.row_mut(y).fill(columns.start, columns.end, fill);
         }
-        part
     }
 
     /// Moves what is on `columns` of `rows` up by as many rows as there are `lines`, and puts these below; else as
@@ -277,9 +264,7 @@ impl Grid {
         fill: Cell,
     ) {
         for y in rows.clone() {
-            self.cut(y, columns.start, fill);
-            self.cut(y, columns.end, fill);
-            self.set_wrapped(y, false);
+            self.cut_part(y, columns.clone(), fill);
         }
         let kept = rows.end - lines.len();
         for y in rows.start..kept {

@@ -122,7 +122,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     }
 
     /// Moves what is between the margins in `rows`; `fill` comes in. It costs as much as is written there, and who has that done
-    /// over and over on a large screen has it done no more until something else comes: then a line comes in, but none move.
+    /// over and over on a large screen has it done no more until something else comes: then a line comes in at most, but none move.
     pub(crate) fn scroll_between_margins(
         &mut self,
         rows: Range<usize>,
@@ -135,7 +135,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         let filled = if fill == Cell::default() { 0 } else { count * columns.len() };
         if self.pay_for_part(rows.clone(), columns.clone(), || filled) {
             self.side.grid.scroll_part(rows, columns, count, towards, fill);
-        } else {
+        } else if self.pay_for_cells(columns.len()) {
             let y = if towards == Towards::Top { rows.end - 1 } else { rows.start };
             self.side.grid.scroll_part(y..y + 1, columns, 1, towards, fill);
         }
@@ -160,6 +160,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         self.moved += looked_at as u64;
         // Each place is written to once at most.
         let cells = (self.side.grid.cells_in_part(rows, columns) + brought()).min(all);
+        self.pay_for_cells(cells)
+    }
+
+    /// Pays for moving so many cells.
+    pub(crate) fn pay_for_cells(&mut self, cells: usize) -> bool {
         let affordable = self.allowance.spend(cells / MOVED_FOR_ONE);
         self.moved += if affordable { cells as u64 } else { 0 };
         affordable

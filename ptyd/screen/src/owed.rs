@@ -15,6 +15,11 @@ use crate::parser::Sequence;
 use crate::row::{Row, RowRef};
 use crate::screen::{Screen, Side};
 
+/// So much of a line, written and blanked, is not worth being paid for.
+const FREE_CELLS: usize = 128;
+const ALL: Range<usize> = 0..usize::MAX;
+const NONE: Range<usize> = Range { start: usize::MAX, end: 0 };
+
 /// Scrolls that are owed, one for each line, unless it would have left the region again.
 #[derive(Clone, Debug)]
 pub(crate) struct Owed {
@@ -22,9 +27,9 @@ pub(crate) struct Owed {
     lines: VecDeque<Row>,
     /// What the first of them leaves in place of wide characters that it cuts in half.
     first_fill: Cell,
-    /// What the last one left on the bottom row, of which nothing was written to from this column on.
+    /// What the last one left on the bottom row, and the columns of it that may have been written to since.
     fill: Cell,
-    written_to: usize,
+    written: Range<usize>,
 }
 
 impl Owed {
@@ -47,37 +52,84 @@ impl Owed {
 }
 
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
-    /// The cursor leaves the bottom row for the next one, between the margins: what is between them there is to move up by a row.
+    /// The cursor leaves the bottom row for the next one, between the margins: what is between them there is to move up by a row. Who
+    /// has long lines copied and blanked by a few bytes, and cannot pay for that, has none of it, or a blank one in place of each.
     pub(crate) fn owe_scroll(&mut self, fill: Cell) {
         let ((left, right), rows) = (self.columns(), self.side.bottom - self.side.top);
         if rows == 0 {
             let only = self.side.bottom..self.side.bottom + 1;
             return self.scroll_between_margins(only, 1, Towards::Top, fill);
         }
-        let none = Owed { lines: VecDeque::new(), first_fill: fill, fill, written_to: usize::MAX };
-        let owed = self.owed.get_or_insert(none);
-        let written = (owed.written_to, owed.fill);
-        let line = self.side.grid.take_part(self.side.bottom, left..right + 1, written, fill);
-        self.moved += if fill == owed.fill { line.kept() } else { right + 1 - left } as u64;
+        let (rest, Range { start, end }) =
+            self.owed.as_ref().map_or((fill, ALL), |owed| (owed.fill, owed.written.clone()));
+        let (columns, bottom) = (left..right + 1, self.side.bottom);
+        let [from, to] = [start, end].map(|x| x.clamp(left, right + 1));
+        let (written, filled) = (left..to, if fill == rest { from.min(to)..to } else { columns.clone() });
+        let cells = written.len() + filled.len();
+        let is_kept = cells <= FREE_CELLS || self.pay_for_cells(cells);
+        if !is_kept && filled.len() > FREE_CELLS {
+            return;
+        }
+        self.side.grid.cut_part(bottom, columns.clone(), fill);
+        self.side.grid.set_wrapped(bottom + 1, false);
+        let line = if is_kept { written } else { left..left };
+        let line = self.side.grid.row(bottom).part(line, columns.len(), rest);
+        self.side.grid.fill_part(bottom, filled, fill);
+        let none = || Owed { lines: VecDeque::new(), first_fill: fill, fill, written: NONE };
+        let owed = self.owed.get_or_insert_with(none);
         if owed.lines.len() == rows {
             owed.lines.pop_front();
         }
         owed.lines.push_back(line);
-        (owed.fill, owed.written_to) = (fill, 0);
+        (owed.fill, owed.written) = (fill, NONE);
     }
 
-    /// The cursor's row was written to, up to where the cursor is at most.
-    pub(crate) fn note_written(&mut self) {
-        if self.owed.is_some() {
-            // What was printed may have mended the place behind it, and insert mode moves all that is right of it.
-            let to = if self.modes.insert { usize::MAX } else { self.column_behind_text() + 1 };
-            self.note_written_to(to);
+    /// Something is printed from the cursor on: a mark may change the character before, and that mend what was before it.
+    pub(crate) fn note_print_begins(&mut self) {
+        let x = self.column_behind_text();
+        self.note_written(x.saturating_sub(3)..x);
+    }
+
+    /// It was printed up to the cursor, and may have mended the place behind it.
+    pub(crate) fn note_print_ended(&mut self) {
+        let x = self.column_behind_text();
+        self.note_written(x..x + 1);
+    }
+
+    /// Text was printed to the end of the cursor's row.
+    pub(crate) fn note_wrap_from(&mut self) {
+        self.note_written(self.column()..usize::MAX);
+    }
+
+    /// It goes on at the beginning of this one.
+    pub(crate) fn note_wrap_to(&mut self) {
+        let x = self.side.x;
+        self.note_written(x.saturating_sub(1)..x);
+    }
+
+    /// What is at the cursor and right of it on its row moves right.
+    pub(crate) fn note_inserted(&mut self, count: usize) {
+        let x = self.side.x;
+        if let Some(owed) = &mut self.owed {
+            let to = owed.written.end.max(x).saturating_add(count);
+            owed.written = owed.written.start.min(x.saturating_sub(1))..to;
         }
     }
 
-    pub(crate) fn note_written_to(&mut self, to: usize) {
+    /// All right of the cursor on its row is erased.
+    fn note_erased(&mut self) {
+        if self.owed.is_some() {
+            let (x, cell) = (self.side.x, self.erased());
+            let is_as_it_was = self.owed.as_ref().is_some_and(|owed| owed.fill == cell);
+            self.note_written(if is_as_it_was { x.saturating_sub(1)..x } else { ALL });
+        }
+    }
+
+    /// These columns of the cursor's row are written to, or nothing between them and others that were is left as it was.
+    fn note_written(&mut self, columns: Range<usize>) {
         if let Some(owed) = &mut self.owed {
-            owed.written_to = owed.written_to.max(to);
+            let Range { start, end } = owed.written;
+            owed.written = start.min(columns.start)..end.max(columns.end);
         }
     }
 
@@ -139,16 +191,17 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         }
         let params = csi.params;
         match (csi.prefix, csi.intermediates, csi.final_byte) {
+            (None, [], b'K' | b'J') if params.value(0) == 0 => self.note_erased(),
             // They do to the cursor's row what no column tells.
-            (None, [], b'@' | b'P' | b'X' | b'b' | b'K') | (Some(b'?'), [], b'K') => {
-                self.note_written_to(usize::MAX);
+            (None, [], b'P' | b'X' | b'K') | (Some(b'?'), [], b'K') => {
+                self.note_written(ALL);
             }
-            (None, [], b'J') if params.value(0) == 0 => self.note_written_to(usize::MAX),
-            // Along the row, modes, tab stops, titles and reports.
+            // What prints or inserts says how far itself. Along the row, modes, tab stops, titles and reports.
             (
                 None,
                 [],
-                b'C' | b'D' | b'G' | b'`' | b'a' | b'I' | b'Z' | b'g' | b'h' | b'l' | b't' | b'n' | b'c',
+                b'@' | b'b' | b'C' | b'D' | b'G' | b'`' | b'a' | b'I' | b'Z' | b'g' | b'h' | b'l' | b't'
+                | b'n' | b'c',
             ) => {}
             (Some(b'?'), [], b'h' | b'l') => {
                 let others = |mode| matches!(mode, 6 | 47 | 1047..=1049 | DECLRMM);

@@ -14,8 +14,9 @@ const LONG_ASCII: usize = 12;
 impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// Prints text without controls.
     pub(crate) fn print(&mut self, text: &str) {
+        self.note_print_begins();
         self.print_text(text);
-        self.note_written();
+        self.note_print_ended();
     }
 
     fn print_text(&mut self, text: &str) {
@@ -43,8 +44,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// Prints ASCII without controls.
     pub(crate) fn print_ascii_text(&mut self, text: &[u8]) {
         if self.charsets.current() == Charset::Ascii {
+            self.note_print_begins();
             self.print_ascii(text);
-            self.note_written();
+            self.note_print_ended();
         } else {
             self.print(str::from_utf8(text).unwrap_or_default());
         }
@@ -58,10 +60,11 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// Prints an ASCII character over and over.
     pub(crate) fn print_repeated(&mut self, byte: u8, times: usize) {
         self.moved += times as u64;
+        self.note_print_begins();
         self.print_narrow(times, |row, from, part, style| {
             row.fill(from, from + part.len(), Cell::ascii(byte, style));
         });
-        self.note_written();
+        self.note_print_ended();
     }
 
     /// Prints so many characters of one column each; `write` writes a part of them to a row, from some column on.
@@ -232,11 +235,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
 
     /// Goes to the beginning of the next row, which is marked as going on with this one if nothing lies between.
     pub(crate) fn wrap(&mut self) {
-        self.note_written_to(usize::MAX);
+        self.note_wrap_from();
         let (left, _) = self.columns();
         let edge_to_edge = left == 0 && self.column() + 1 == self.cols();
         self.line_down(edge_to_edge);
         self.side.x = left;
+        self.note_wrap_to();
     }
 
     /// One row down; at the bottom of the region everything in it moves up.

@@ -12,7 +12,6 @@ pub use bound::MAX_SNAPSHOT_BYTES;
 use crate::answer::push_pen;
 use crate::cell::{Cell, WIDE, ZERO};
 use crate::charset::Charsets;
-use crate::margins::DECLRMM;
 use crate::modes::{Modes, Mouse, MouseEncoding};
 use crate::row::RowRef;
 use crate::screen::{NO_ROOM, Screen, Side};
@@ -247,12 +246,18 @@ impl<'a, M: AsRef<[u8]> + AsMut<[u8]>> Writer<'a, M> {
         }
     }
 
-    /// What XTSAVE saved; the modes themselves are left as they are usually, so that margins come later.
+    /// What XTSAVE saved, before all else: on a terminal just reset nothing is changed by origin mode, margins and the other screen,
+    /// from which the cursor comes back to where it is. The modes are left as they are usually.
     fn saved_modes(&mut self) {
         for (mode, on) in &self.screen.saved_modes {
-            if *mode == DECLRMM || Modes::default().set_private(*mode, *on) {
-                let (set, back) = (end(*on), end(Modes::default().private(*mode).unwrap_or(false)));
-                let _infallible = write!(self.out, "\x1b[?{mode}{set}\x1b[?{mode}s\x1b[?{mode}{back}");
+            // 1049 would save the cursor.
+            let set_by = if matches!(mode, 1047 | 1049) { 47 } else { *mode };
+            let usual = Modes::default().private(*mode).unwrap_or(false);
+            if *on == usual {
+                let _infallible = write!(self.out, "\x1b[?{mode}s");
+            } else {
+                let (set, back) = (end(*on), end(usual));
+                let _infallible = write!(self.out, "\x1b[?{set_by}{set}\x1b[?{mode}s\x1b[?{set_by}{back}");
             }
         }
     }

@@ -229,7 +229,7 @@ fn a_flood_that_can_be_paid_for_once_is_moved_once() {
         feed(&mut screen, flood.concat().as_bytes());
         feed(&mut screen, b"\x1b[200;11H");
         for line in flood {
-            feed(&mut expected, &[line.as_bytes(), &pause(rows * cols / 90)].concat());
+            feed(&mut expected, &[line.as_bytes(), &pause(rows * cols / 60)].concat());
         }
         feed(&mut expected, b"\x1b[200;11H");
         assert_same(&screen.inspect(), &expected.inspect(), || format!("{lines} lines"));

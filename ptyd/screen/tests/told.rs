@@ -2,6 +2,9 @@
 
 #![allow(clippy::cast_possible_truncation, reason = "a test")]
 
+mod common;
+
+use common::assert_same;
 use ptyd_screen::{Effect, Screen, Size};
 
 fn fresh(rows: usize, cols: usize) -> Screen {
@@ -87,4 +90,43 @@ fn answers_say_what_the_screen_is_and_repeat_nothing_that_was_sent() {
     ] {
         check(silent, None);
     }
+}
+
+/// The story: what XTSAVE saved of origin mode and of the screen that is shown was not in a snapshot, and who had attached then did
+/// not follow XTRESTORE.
+#[test]
+fn what_xtsave_saved_comes_back_after_a_snapshot_as_without_one() {
+    let modes = [1, 5, 6, 7, 9, 12, 25, 45, 47, 66, 69, 1000, 1002, 1003, 1004, 1005, 1006, 1007];
+    let modes = modes.into_iter().chain([1015, 1016, 1047, 1049, 2004, 2026, 2027]);
+    for mode in modes {
+        for (first, then) in [("h", "l"), ("l", "h"), ("h", "h"), ("l", "l")] {
+            let mut screen = fresh(6, 10);
+            let before = "one\r\ntwo\x1b[41m\x1b[2;4r\x1b[3;5Hthree\x1b7\x1b[5;6H";
+            feed(
+                &mut screen,
+                format!("{before}\x1b[?{mode}{first}\x1b[?{mode}s\x1b[?{mode}{then}four").as_bytes(),
+            );
+            let mut drawn = fresh(6, 10);
+            feed(&mut drawn, &screen.snapshot(0));
+            let context = || format!("{mode} {first} {then}");
+            assert_same(&drawn.inspect(), &screen.inspect(), context);
+            for screen in [&mut screen, &mut drawn] {
+                feed(screen, format!("\x1b[?{mode}rfive\x1b[2;2Hsix\x1b[?{mode}sseven").as_bytes());
+            }
+            assert_same(&drawn.inspect(), &screen.inspect(), context);
+        }
+    }
+}
+
+/// Whatever terminal draws the snapshot: nothing it does for that can be seen.
+#[test]
+fn saved_modes_are_said_before_all_that_they_would_change() {
+    let mut screen = fresh(4, 10);
+    feed(&mut screen, b"\x1b[?47h\x1b[?6h\x1b[?6;7;47;1047;1049s\x1b[?6l\x1b[?47ltext");
+    let snapshot = String::from_utf8(screen.snapshot(100)).unwrap();
+    let saved = "\x1b[?6h\x1b[?6s\x1b[?6l\x1b[?7s\x1b[?47h\x1b[?47s\x1b[?47l\x1b[?47h\x1b[?1047s\x1b[?47l\x1b[?47h\x1b[?1049s\x1b[?47l";
+    assert!(snapshot.starts_with(saved), "{snapshot:?}");
+    let mut drawn = fresh(4, 10);
+    feed(&mut drawn, snapshot.as_bytes());
+    assert_eq!((drawn.inspect().saved, drawn.inspect().hidden.len()), (None, 0));
 }

@@ -39,8 +39,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
             return self.copy().snapshot(scrollback_lines);
         }
         let (between, end) = (self.other.as_deref().map(|primary| self.to_alternate(primary)), self.end());
-        let state = end.len() + between.as_ref().map_or(0, String::len);
         let mut first = Writer::new(self, usize::MAX);
+        first.saved_modes();
+        let state = first.out.len() + end.len() + between.as_ref().map_or(0, String::len);
         let primary = self.other.as_deref().unwrap_or(&self.side);
         let set_aside = if first.is_saved_first(primary) { saved::FIRST_BYTES } else { 0 };
         let mut room = MAX_SNAPSHOT_BYTES.saturating_sub(state + CROSSING_BYTES + set_aside);
@@ -84,7 +85,6 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// What comes after all rows. Nothing in it is longer than a title, a path or a link, of which there are few.
     fn end(&self) -> String {
         let mut out = Writer::new(self, usize::MAX);
-        out.saved_modes();
         out.side_state(&self.side);
         out.shared_state();
         out.cursor(&self.side);

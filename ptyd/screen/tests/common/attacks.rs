@@ -92,6 +92,32 @@ pub fn attacks(rows: usize, cols: usize, bytes: usize) -> Vec<Attack> {
     add("ICH and DCH between margins", &format!("{margins}\x1b[1;2H"), &same("\x1b[@\x1b[P"));
     add("SL and SR between margins", &format!("{margins}\x1b[1;2H"), &same("\x1b[ @\x1b[ A"));
     add("insert mode between margins", &format!("{margins}\x1b[1;2H\x1b[4h"), &same("a\r"));
+    // Whatever is owed is wanted at once, and again.
+    let bottom = format!("{margins}\x1b[9999;9H\x1b7");
+    let blank = "\x1b[?69h\x1b[2;999s\x1b[9999;9H\x1b7";
+    let narrow = format!("{filled}\x1b[?69h\x1b[2;3s\x1b[9999;2H\x1b7");
+    add("a line feed between margins and DECRC", &bottom, &same("\n\x1b8"));
+    add("a line feed between margins and DECRC, blank", blank, &same("\n\x1b8"));
+    add("a line feed between margins and DECRC, narrow", &narrow, &same("\n\x1b8"));
+    add("a line feed between margins and DECRC, coloured", &bottom, &same("\x1b[41m\n\x1b8"));
+    add("lines between margins and CUP", &bottom, &same("text\r\n\x1b[Hx\x1b[9999;9H"));
+    add("many lines between margins and CUP", &bottom, &|to, number| {
+        to.push_str(if number % 1000 == 0 { "\x1b[Hx\x1b[9999;9H" } else { "x\n" });
+    });
+    add("lines between margins, blank", blank, &same("x\r\n"));
+    add("lines between margins, narrow", &narrow, &same("x\n"));
+    add("text between margins, narrow", &narrow, &same("abcdefghijklmnopqrstuvwxyz"));
+    add("lines between margins, colours by turns", &bottom, &same("\x1b[41m\n\x1b[m\n"));
+    add("lines between margins, erased", &bottom, &same("\x1b[Kx\n"));
+    add("lines between margins, inserted", &format!("{bottom}\x1b[4h"), &same("x\n"));
+    add("lines between margins set anew", &bottom, &same("\x1b[2;9s\x1b[9999Hx\n\x1b[2s\x1b[9999Hx\n"));
+    add("reverse index between margins, blank", "\x1b[?69h\x1b[2;999s\x1b[1;9H", &same("\x1bM"));
+    add("reverse index between margins, narrow", &format!("{narrow}\x1b[1;2H"), &same("\x1bM"));
+    add("IL and DL between margins, blank", &format!("{blank}\x1b[2;9H"), &same("\x1b[L\x1b[M"));
+    add("IL and DL between margins, narrow", &format!("{narrow}\x1b[2;2H"), &same("\x1b[L\x1b[M"));
+    add("SU and SD between margins, blank", blank, &same("\x1b[41m\x1b[S\x1b[500T"));
+    add("SU and SD between margins, narrow", &narrow, &same("\x1b[S\x1b[T"));
+    add("SU and line feeds between margins", &bottom, &same("\n\x1b[S\n\x1b[T"));
     add("margins by turns, scrolled", &home, &same("\x1b[?69h\x1b[2s\x1b[S\x1b[?69l\x1b[S"));
     add("far columns, scrolled", "\x1b[999H", &same("\x1b[999Gx\ry\n"));
     add("a letter everywhere", "", &|to, number| {

@@ -82,7 +82,7 @@ const ODD: [&str; 16] = [
 ];
 
 /// What xterm.js does not know.
-const BEYOND_XTERM_JS: [&str; 17] = [
+const BEYOND_XTERM_JS: [&str; 21] = [
     "\x1b[?69h\x1b[3;7s",
     "\x1b[?69h\x1b[;5s",
     "\x1b[?69h\x1b[2s",
@@ -96,6 +96,10 @@ const BEYOND_XTERM_JS: [&str; 17] = [
     "\x1b[>4;2m",
     "\x1b[?2004s",
     "\x1b[?2004r",
+    "\x1b[?6;7;47s",
+    "\x1b[?6;7r",
+    "\x1b[?1049;1047;1047s",
+    "\x1b[?1049r\x1b[?47r",
     "\x1b]7;file:///tmp/x\x07",
     "\x1b[?5h",
     "\x1b[?1015h",
