@@ -1,6 +1,6 @@
 //! What a program tells beside its text, and what it is answered.
 
-#![allow(clippy::cast_possible_truncation, reason = "a test")]
+#![allow(clippy::panic, clippy::cast_possible_truncation, reason = "a test")]
 
 mod common;
 
