@@ -1,7 +1,6 @@
 //! What apis agree on over Redis. While it is away each goes by its own memory, and asks again once a second.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,8 +29,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest pause between two tries to connect.
 const RECONNECT: Duration = Duration::from_millis(500);
 
-/// How long Redis remembers that an api told it of all that it has revoked. Whoever watches over an api asks again every few
-/// seconds.
+/// How long Redis remembers that an api told it of all that it has revoked; then it is told again.
 const TOLD_LIFE: Duration = Duration::from_secs(3600);
 /// Devices told of in one question; so many take Redis about a millisecond.
 const TOLD_AT_ONCE: usize = 500;
@@ -80,10 +78,21 @@ pub struct RedisCoordination {
     settle: Script,
     /// Nobody asks before; none: it answers.
     away_until: Mutex<Option<Instant>>,
-    /// Redis may lack devices that this api has revoked: it was away since, and may have come back empty.
-    lacks_revocations: AtomicBool,
-    /// Where Redis remembers that this api told it of all of them: not there, it was emptied since.
+    telling: Mutex<Telling>,
+    /// Where Redis keeps the name of a telling: not there, it was emptied since that began.
     told_key: String,
+}
+
+/// How Redis stands with the devices that this api has revoked: it is told of all of them again after it was away, for it may
+/// have come back empty.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Telling {
+    /// It may lack some.
+    Due,
+    /// It is being told; if whoever does that gives up, nobody says that it is done.
+    Begun(Uuid),
+    /// It was told of all, and has not forgotten them if it still has the name.
+    Done(Uuid),
 }
 
 impl RedisCoordination {
@@ -101,7 +110,7 @@ impl RedisCoordination {
             take: Script::new(TAKE),
             settle: Script::new(SETTLE),
             away_until: Mutex::default(),
-            lacks_revocations: AtomicBool::new(false),
+            telling: Mutex::new(Telling::Due),
             told_key: format!("devpocket:told:{}", Uuid::new_v4()),
         })
     }
@@ -151,27 +160,49 @@ impl RedisCoordination {
                 asked.cmd("SET").arg(revoked_key(*device_id)).arg(1).arg("PX").arg(millis(*life)).ignore();
             }
             if self.ask(asked.query_async::<()>(&mut connection)).await.is_none() {
-                self.lacks_revocations.store(true, Ordering::Relaxed);
+                *locked(&self.telling) = Telling::Due;
                 return false;
             }
         }
         true
     }
 
+    /// Tells Redis of all devices that are remembered. Whoever asks for it may be gone before the end, so that nothing counts as
+    /// told before it is: the name is set first, and is gone again if Redis is emptied meanwhile; what is noted as lacking
+    /// meanwhile, or told by somebody else at the same time, stays so.
+    async fn tell_all(&self) {
+        let (name, mut connection) = (Uuid::new_v4(), self.connection.clone());
+        *locked(&self.telling) = Telling::Begun(name);
+        let mut asked = cmd("SET");
+        asked.arg(&self.told_key).arg(name.to_string()).arg("PX").arg(millis(TOLD_LIFE));
+        let named = self.ask(asked.query_async::<()>(&mut connection)).await.is_some();
+        if named && self.tell_revoked(&self.memory.revoked()).await {
+            let mut telling = locked(&self.telling);
+            if *telling == Telling::Begun(name) {
+                *telling = Telling::Done(name);
+            }
+        }
+    }
+
     fn note_away(&self, err: &(dyn std::error::Error + 'static)) {
-        self.lacks_revocations.store(true, Ordering::Relaxed);
+        *locked(&self.telling) = Telling::Due;
         if self.set_away(Some(Instant::now() + AWAY)).is_none() {
             warn!(error = err, "Redis does not answer, each api goes by its own memory: {err}");
         }
     }
 
     fn away(&self) -> Option<Instant> {
-        *self.away_until.lock().unwrap_or_else(PoisonError::into_inner)
+        *locked(&self.away_until)
     }
 
     fn set_away(&self, until: Option<Instant>) -> Option<Instant> {
-        std::mem::replace(&mut *self.away_until.lock().unwrap_or_else(PoisonError::into_inner), until)
+        std::mem::replace(&mut *locked(&self.away_until), until)
     }
+}
+
+/// Every section under these locks is an assignment, so a poisoned one is fine.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn client(url: &SecretString) -> Result<Client, RedisUrlError> {
@@ -266,19 +297,18 @@ impl Coordination for RedisCoordination {
 
     /// Tells Redis what it may lack, if it is back or was emptied: whoever watches over this api asks every few seconds.
     async fn reachable(&self) -> Option<bool> {
-        let (mut asked, mut connection) = (redis::pipe(), self.connection.clone());
-        asked.exists(&self.told_key);
-        asked.cmd("SET").arg(&self.told_key).arg(1).arg("PX").arg(millis(TOLD_LIFE)).ignore();
         // It decides nothing, so it is no decision of this api's own either.
-        let away = self.away().is_some_and(|until| Instant::now() < until);
-        let told = match away {
-            true => None,
-            false => self.ask_now(asked.query_async::<(bool,)>(&mut connection)).await,
+        if self.away().is_some_and(|until| Instant::now() < until) {
+            return Some(false);
+        }
+        let (mut asked, mut connection) = (cmd("GET"), self.connection.clone());
+        asked.arg(&self.told_key);
+        let Some(named) = self.ask_now(asked.query_async::<Option<String>>(&mut connection)).await else {
+            return Some(false);
         };
-        let Some((is_told,)) = told else { return Some(false) };
-        // Said to be done before it is: what is noted meanwhile is noted again.
-        if self.lacks_revocations.swap(false, Ordering::Relaxed) || !is_told {
-            self.tell_revoked(&self.memory.revoked()).await;
+        let telling = *locked(&self.telling);
+        if !matches!(telling, Telling::Done(name) if named == Some(name.to_string())) {
+            self.tell_all().await;
         }
         Some(true)
     }

@@ -1,5 +1,6 @@
 //! What apis agree on, alone and over a real Redis.
 
+use std::task::Poll;
 use std::time::Duration;
 
 use devpocket_shared::ids::DeviceId;
@@ -173,6 +174,41 @@ async fn what_was_revoked_is_told_again_by_each_api_to_a_redis_that_was_emptied(
         assert_eq!(api.reachable().await, Some(true));
     }
     assert!(c.is_revoked(by_a).await && c.is_revoked(by_b).await);
+}
+
+/// The story: whoever asked for an api's health was gone after half a millisecond, and with them what they had begun: Redis had
+/// the mark that it was told and not what it was to be told of.
+#[tokio::test]
+async fn whoever_asks_may_be_gone_at_any_moment_and_redis_is_told_all_the_same() {
+    let redis = Redis::start().await;
+    let (a, b, by_a) = (over(&redis), over(&redis), device());
+    assert!(a.revoke(&[by_a], LIFE).await, "told");
+    assert_eq!(a.reachable().await, Some(true));
+    for moment in 0.. {
+        redis.flush();
+        let gone = gone_after(moment, &a).await;
+        assert_eq!(a.reachable().await, Some(true));
+        assert!(b.is_revoked(by_a).await, "gone at moment {moment}");
+        if !gone {
+            assert!(moment >= 3, "it waited {moment} times only");
+            break;
+        }
+    }
+}
+
+/// Asks and is gone once so many waits are over; false: there was an answer before.
+async fn gone_after(waits: usize, api: &RedisCoordination) -> bool {
+    let mut asked = std::pin::pin!(api.reachable());
+    let mut waited = 0;
+    std::future::poll_fn(|context| match asked.as_mut().poll(context) {
+        Poll::Ready(_) => Poll::Ready(false),
+        Poll::Pending if waited == waits => Poll::Ready(true),
+        Poll::Pending => {
+            waited += 1;
+            Poll::Pending
+        }
+    })
+    .await
 }
 
 /// The window is short here; by the clock of whoever keeps the count nothing else is different.
