@@ -1,6 +1,7 @@
 //! The first-run link: one secret, printed where only the operator sees it, signs the owner in.
 
 use std::net::IpAddr;
+use std::sync::Mutex;
 
 use devpocket_shared::ids::UserId;
 use secrecy::SecretString;
@@ -20,6 +21,28 @@ const LIFE: Duration = Duration::hours(1);
 pub(super) struct FirstRun {
     hash: SecretHash,
     expires_at: OffsetDateTime,
+}
+
+/// A link that nobody else can use meanwhile. Unless it is used up it is put back: nothing came of it, because the database
+/// refused or whoever asked is gone, and the operator may try again.
+struct TakenLink<'a> {
+    taken: Option<FirstRun>,
+    from: &'a Mutex<Option<FirstRun>>,
+}
+
+impl TakenLink<'_> {
+    fn use_up(mut self) {
+        self.taken = None;
+    }
+}
+
+impl Drop for TakenLink<'_> {
+    fn drop(&mut self) {
+        if let Some(link) = self.taken.take() {
+            // One that was printed since stands.
+            locked(self.from).get_or_insert(link);
+        }
+    }
 }
 
 impl Accounts {
@@ -49,24 +72,19 @@ impl Accounts {
         address: IpAddr,
     ) -> Result<SignedIn, AccountError> {
         let link = self.take_link(token)?;
-        let user = match self.owner().await {
-            Ok(user) => user,
-            Err(err) => {
-                // Nothing came of it: the operator may try again.
-                *locked(&self.first_run) = Some(link);
-                return Err(err);
-            }
-        };
-        self.sign_in_device(user, device, address).await?.ok_or(AccountError::FirstRunRefused)
+        let user = self.owner().await?;
+        let signed_in =
+            self.sign_in_device(user, device, address).await?.ok_or(AccountError::FirstRunRefused)?;
+        link.use_up();
+        Ok(signed_in)
     }
 
-    fn take_link(&self, token: &str) -> Result<FirstRun, AccountError> {
+    fn take_link(&self, token: &str) -> Result<TakenLink<'_>, AccountError> {
         let mut held = locked(&self.first_run);
         let good = held.is_some_and(|link| link.hash.matches(token) && link.expires_at > self.clock.now());
-        if good {
-            held.take().ok_or(AccountError::FirstRunRefused)
-        } else {
-            Err(AccountError::FirstRunRefused)
+        match held.take_if(|_| good) {
+            Some(link) => Ok(TakenLink { taken: Some(link), from: &self.first_run }),
+            None => Err(AccountError::FirstRunRefused),
         }
     }
 

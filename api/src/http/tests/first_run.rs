@@ -1,8 +1,10 @@
 //! The link a standalone start prints.
 
+use futures_util::FutureExt;
 use secrecy::ExposeSecret;
 
 use super::*;
+use crate::domain::user::DeviceInfo;
 
 async fn token(api: &Api) -> Option<String> {
     api.accounts.first_run_token().await.unwrap().map(|token| token.expose_secret().to_owned())
@@ -59,6 +61,25 @@ async fn a_link_works_for_an_hour() {
     let api = Api::new().await;
     let link = token(&api).await.unwrap();
     api.pass(3600);
+    first_run(&api, &link).await.is_problem(401, "token_invalid");
+}
+
+/// The story: the disk was full, the answer was 503 "please try again", and the same link was refused for ever after.
+#[tokio::test]
+async fn a_link_of_which_nothing_came_works_again() {
+    let api = Api::new().await;
+    let link = token(&api).await.unwrap();
+    let info = || DeviceInfo { name: None, kind: None };
+    let asked = api.accounts.first_run(&link, info(), "192.0.2.1".parse().unwrap());
+    assert!(asked.now_or_never().is_none(), "whoever asked was gone before the answer");
+    // The account is made, and its device is not signed in.
+    api.database.run("alter table refresh_tokens rename to elsewhere").await;
+    for _ in 0..2 {
+        let failed = first_run(&api, &link).await;
+        assert!(failed.status.is_server_error(), "{failed:?}");
+    }
+    api.database.run("alter table elsewhere rename to refresh_tokens").await;
+    assert_eq!(first_run(&api, &link).await.status, StatusCode::OK);
     first_run(&api, &link).await.is_problem(401, "token_invalid");
 }
 
