@@ -12,11 +12,12 @@ mod refresh;
 mod register;
 mod sign_in;
 mod standing;
+mod tries;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use devpocket_shared::ids::{DeviceId, UserId};
+use devpocket_shared::ids::DeviceId;
 use secrecy::SecretString;
 use time::Duration;
 use uuid::Uuid;
@@ -26,14 +27,13 @@ use self::standing::Standings;
 use super::clock::Clock;
 use super::coordination::Coordination;
 use super::identity::AuthError;
-use super::limits::{BY_NAME, Class, Counted, NAME_BUCKET, Subject};
+use super::limits::Counted;
 use super::mail::Mailer;
 use super::origins::Origins;
 use super::password::{PasswordError, Passwords};
 use super::secret_token::{self, NoRandomness};
 use super::token::{SigningError, TokenKeys, Tokens};
-use super::user::{DeviceInfo, LoginName, NewDevice, User};
-use crate::counts;
+use super::user::{DeviceInfo, NewDevice, User};
 use crate::store::{DeviceStore, MailTokenStore, NewRefresh, ProfileStore, StoreError, UserStore};
 
 pub use access::IssuedTicket;
@@ -273,58 +273,12 @@ impl Accounts {
         Ok(Some(SignedIn { user, device_id, access_token, refresh_token, access_life }))
     }
 
-    /// Counts a try of a name, by whomever: so many guesses from all over the world are still only so many. Sessions and
-    /// devices that are signed in do not notice.
-    async fn count_try(&self, name: String) -> Result<(), AccountError> {
-        if !self.around.limits {
-            return Ok(());
-        }
-        let taken = self.around.coordination.take(Class::Auth, &Subject::Name(name), BY_NAME).await;
-        match taken.refused_for {
-            None => Ok(()),
-            Some(_) => {
-                counts::rate_limited(NAME_BUCKET);
-                Err(AccountError::TooMany(Counted { bucket: NAME_BUCKET, quota: BY_NAME, taken }))
-            }
-        }
-    }
-
-    /// The account of a name, once a try of it is counted.
-    async fn counted_user(&self, name: &LoginName) -> Result<Option<User>, AccountError> {
-        let (user, counted) = self.subject_of(name).await?;
-        self.count_try(counted).await?;
-        Ok(user)
-    }
-
-    /// Counts a try of a name of which no more than that is wanted: whoever asks learns from the time it takes no more than
-    /// from the answer.
-    async fn count_name(&self, name: &LoginName) -> Result<(), AccountError> {
-        let counted = match self.users.id_by_login(name).await? {
-            Some(id) => counted_names(id),
-            None => name.key().to_owned(),
-        };
-        self.count_try(counted).await
-    }
-
-    /// The account of a name, and what tries of that name are counted under: the account, if there is one, so that its two
-    /// names do not give twice the tries.
-    async fn subject_of(&self, name: &LoginName) -> Result<(Option<User>, String), AccountError> {
-        let user = self.users.user_by_login(name).await?;
-        let counted = user.as_ref().map_or_else(|| name.key().to_owned(), |user| counted_names(user.id));
-        Ok((user, counted))
-    }
-
     fn refresh_to_store(&self, token: &SecretString) -> NewRefresh {
         NewRefresh {
             hash: secret_token::hash(token),
             expires_at: self.clock.now() + self.policy.refresh_life,
         }
     }
-}
-
-/// What tries of all names of an account are counted under.
-fn counted_names(id: UserId) -> String {
-    format!("names of {id}")
 }
 
 /// The address failures are counted by: an IPv6 host has a whole /64 to itself.

@@ -121,7 +121,7 @@ impl Class {
 /// The bucket of [`BY_NAME`].
 pub const NAME_BUCKET: &str = "name";
 
-/// How often a name may be tried, by whomever.
+/// How often a name may be tried for one thing, by whomever.
 pub const BY_NAME: Quota = Quota { units: 10, per: MINUTE };
 
 impl Quota {

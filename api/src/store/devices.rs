@@ -21,6 +21,9 @@ use crate::domain::user::{Device, DeviceInfo, DeviceKind, NewDevice, Tier};
 /// How long a device is kept that cannot go on: whoever looks into what happened has a month.
 const KEPT: Duration = Duration::days(30);
 
+/// Addresses of an account that are looked at: more than a person has been at within a month or two.
+const MOST_ADDRESSES: i64 = 200;
+
 /// How long a look at a device may take: each request and each socket waits for one first, and can do without its answer
 /// (DESIGN section 9). Longer than the wait for a connection.
 const STANDING_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
@@ -210,6 +213,15 @@ impl DeviceStore for Database {
             }
         };
         Ok((rows.into_iter().map(Device::try_from).collect::<Result<_, _>>()?, total))
+    }
+
+    async fn addresses(&self, user_id: UserId) -> Result<Vec<IpAddr>, StoreError> {
+        let select = sql("select address from devices where user_id = $1 and address is not null
+             group by address
+             order by max(last_seen_at) desc
+             limit $2");
+        let rows: Vec<(String,)> = self.all(select.bind(user_id).bind(MOST_ADDRESSES)).await?;
+        Ok(rows.into_iter().filter_map(|(address,)| address.parse().ok()).collect())
     }
 
     async fn all_devices(&self, user_id: UserId) -> Result<Vec<Device>, StoreError> {

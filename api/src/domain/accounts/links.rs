@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::errands::Errand;
 use super::sign_in::Attempt;
+use super::tries::{Tried, Try};
 use super::{AccountError, Accounts};
 use crate::domain::password::weakness;
 use crate::domain::secret_token::hash;
@@ -15,13 +16,13 @@ impl Accounts {
     /// Has a link for a new password sent to whoever has this address. Does and takes the same whether anybody has.
     pub async fn forgot_password(&self, email: Email) -> Result<(), AccountError> {
         // Asked for all alike: with the database away nothing would come of it.
-        self.count_name(&LoginName::Email(email.key())).await?;
+        self.count_mail(&LoginName::Email(email.key())).await?;
         self.around.errands.put(Errand::Reset(email))
     }
 
     /// Has a link that proves an address sent to whoever has it. Does and takes the same whether anybody has.
     pub async fn request_verification(&self, email: Email) -> Result<(), AccountError> {
-        self.count_name(&LoginName::Email(email.key())).await?;
+        self.count_mail(&LoginName::Email(email.key())).await?;
         self.around.errands.put(Errand::Verify(email))
     }
 
@@ -37,7 +38,7 @@ impl Accounts {
         let owner = self.mail_tokens.mail_token_owner(token, MailPurpose::Reset, now).await?;
         let owner = owner.ok_or(AccountError::LinkRefused)?;
         // Not by the name that others may try: they must not keep its owner from the way out.
-        self.count_try(format!("reset of {owner}")).await?;
+        self.count_try(Try::Reset, &Tried::Account(owner)).await?;
         if let Some(weakness) = weakness(new.expose_secret()) {
             return Err(AccountError::WeakPassword(weakness));
         }

@@ -9,6 +9,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::errands::Errand;
+use super::tries::Try;
 use super::{AccountError, Accounts, FirstAccount, SignedIn};
 use crate::domain::identity::AuthError;
 use crate::domain::password::weakness;
@@ -40,10 +41,10 @@ impl Accounts {
         }
         let mut tried = BTreeSet::new();
         for name in [LoginName::Email(new.email.key()), LoginName::Username(new.username.key())] {
-            tried.insert(self.subject_of(&name).await?.1);
+            tried.insert(self.tried(&name).await?.1);
         }
-        for name in tried {
-            self.count_try(name).await?;
+        for tried in &tried {
+            self.count_try(Try::Register, tried).await?;
         }
         if let Some(weakness) = weakness(new.password.expose_secret()) {
             return Err(AccountError::WeakPassword(weakness));

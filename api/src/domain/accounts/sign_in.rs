@@ -53,12 +53,15 @@ enum Whose {
 impl Accounts {
     /// Signs a device in. An unknown name and a wrong password have the same answer and take the same time.
     pub async fn login(&self, credentials: Credentials) -> Result<SignedIn, AccountError> {
-        let user = self.counted_user(&credentials.name).await?;
+        let (user, tried) = self.tried(&credentials.name).await?;
         let attempt = Attempt {
             whose: user.as_ref().map_or(Whose::Nobody(credentials.name), |user| Whose::Account(user.id)),
             address: counted_address(credentials.address),
         };
-        if !self.check_password(attempt, user.as_ref(), credentials.password).await? {
+        // First: what is refused for that is no try. Else whoever goes on trying would use up what others may, too.
+        self.refuse_if_closed(&attempt).await?;
+        self.count_login(&tried, credentials.address).await?;
+        if !self.try_password(&attempt, user.as_ref(), credentials.password).await? {
             return Err(AccountError::WrongPassword);
         }
         let user = user.ok_or(AccountError::WrongPassword)?;
@@ -104,11 +107,25 @@ impl Accounts {
         user: Option<&User>,
         password: SecretString,
     ) -> Result<bool, AccountError> {
-        let (coordination, key) = (&self.around.coordination, attempt.key());
-        refuse_if_closed(coordination.failures(&key).await.closed_for)?;
+        self.refuse_if_closed(&attempt).await?;
+        self.try_password(&attempt, user, password).await
+    }
+
+    /// An error if the door is closed.
+    async fn refuse_if_closed(&self, attempt: &Attempt) -> Result<(), AccountError> {
+        refuse_if_closed(self.around.coordination.failures(&attempt.key()).await.closed_for)
+    }
+
+    /// Looks at the password; the door may have been closed meanwhile.
+    async fn try_password(
+        &self,
+        attempt: &Attempt,
+        user: Option<&User>,
+        password: SecretString,
+    ) -> Result<bool, AccountError> {
         let stored = user.and_then(|user| user.password_hash.as_ref());
         let right = self.passwords.verify(Arc::new(password), stored).await?;
-        refuse_if_closed(coordination.settle(&key, right).await)?;
+        refuse_if_closed(self.around.coordination.settle(&attempt.key(), right).await)?;
         Ok(right)
     }
 }

@@ -184,6 +184,59 @@ async fn a_name_is_tried_ten_times_a_minute_from_all_addresses_together() {
     assert_eq!(api.refresh(signed_in.refresh()).await.status, StatusCode::OK);
 }
 
+/// The story: ten wrong passwords a minute from one address, of which all but five were not even looked at, kept an account's
+/// owner out for as long as somebody liked; so did mails that were asked for, and registrations of the name.
+#[tokio::test]
+async fn nobody_keeps_an_owner_out_from_one_address() {
+    let api = limited().await;
+    api.register("ann").await;
+    let login = async |address: &str, password: &str| {
+        let body = json!({"username": "ann", "password": password});
+        api.post_from(address, "/api/auth/login", body).await
+    };
+    let mut told = Vec::new();
+    for _ in 0..12 {
+        told.push(login("198.51.100.1", "Wrong1!x").await.status.as_u16());
+    }
+    // A try costs time, in which another is earned back.
+    assert_eq!(told[..10], [401, 401, 401, 401, 401, 423, 423, 423, 423, 423], "{told:?}");
+    for _ in 0..10 {
+        let body = json!({"email": "ann@example.com"});
+        api.post_from("198.51.100.2", "/api/auth/forgot-password", body).await;
+        let body = json!({"email": "ann@example.com", "username": "ann", "password": "weak"});
+        api.post_from("198.51.100.3", "/api/auth/register", body).await;
+    }
+    assert_eq!(login("203.0.113.7", PASSWORD).await.status, StatusCode::OK, "from where she never was");
+}
+
+#[tokio::test]
+async fn an_owner_gets_in_where_they_were_signed_in_before_however_many_others_try() {
+    let api = limited().await;
+    api.register("ann").await;
+    let login = async |address: &str, name: &str, password: &str| {
+        let body = json!({"username": name, "password": password});
+        api.post_from(address, "/api/auth/login", body).await
+    };
+    let home = login("2001:db8:0:1::1", "ann", PASSWORD).await;
+    assert_eq!(home.status, StatusCode::OK);
+    let logged_out = api.post_as(home.access(), "/api/auth/logout", json!({})).await;
+    assert_eq!(logged_out.status, StatusCode::OK);
+    let mut refused = 0;
+    for n in 0..100 {
+        let answer = login(&format!("198.51.100.{n}"), "ann", "Wrong1!x").await;
+        refused += usize::from(answer.status == StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert!(refused > 50, "{refused} of 100: what is tried is counted by the name");
+    login("203.0.113.7", "ann", PASSWORD).await.is_problem(429, "rate_limited");
+    assert_eq!(login("192.0.2.1", "ann", PASSWORD).await.status, StatusCode::OK);
+    assert_eq!(login("2001:db8:0:1::2", "ann", PASSWORD).await.status, StatusCode::OK, "the same network");
+    // There too nobody guesses more often than anywhere.
+    for _ in 0..5 {
+        login("2001:db8:0:1::3", "ann", "Wrong1!x").await.is_problem(401, "invalid_credentials");
+    }
+    login("2001:db8:0:1::3", "ann", PASSWORD).await.is_problem(423, "account_locked");
+}
+
 #[tokio::test]
 async fn whatever_takes_a_name_counts_it_from_all_addresses_together() {
     let api = limited().await;
