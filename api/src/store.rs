@@ -231,6 +231,8 @@ pub struct NewMailToken {
 /// Links sent by mail.
 #[async_trait]
 pub trait MailTokenStore: Send + Sync {
+    /// An error if no link can be stored, as far as is known without asking the database.
+    fn takes_mail_tokens(&self) -> Result<(), StoreError>;
     /// Stores a link unless its account has `most` of its kind that are good, or another address by now.
     async fn add_mail_token(
         &self,

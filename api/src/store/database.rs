@@ -103,6 +103,17 @@ impl Database {
         Ok(if self.writes.are_refused() { Answering::ReadsAlone } else { Answering::Everything })
     }
 
+    /// An error if the last write that is known of was refused; whoever watches over an api asks [`Database::ping`] every few
+    /// seconds, which finds out when one is taken again.
+    pub(super) fn takes_writes(&self) -> Result<(), StoreError> {
+        if self.writes.are_refused() {
+            return Err(StoreError::Unavailable(sqlx::Error::Io(
+                std::io::ErrorKind::ReadOnlyFilesystem.into(),
+            )));
+        }
+        Ok(())
+    }
+
     /// Writes something, always in the same place.
     async fn probe(&self) -> Result<(), StoreError> {
         let mut filling = vec![0; PROBE_BYTES];

@@ -15,6 +15,10 @@ use crate::domain::user::MailPurpose;
 
 #[async_trait]
 impl MailTokenStore for Database {
+    fn takes_mail_tokens(&self) -> Result<(), StoreError> {
+        self.takes_writes()
+    }
+
     async fn add_mail_token(
         &self,
         token: &NewMailToken,

@@ -16,7 +16,7 @@ use super::{AccountError, Accounts};
 use crate::domain::mail::{Mail, MailError};
 use crate::domain::secret_token;
 use crate::domain::user::{Email, LoginName, MailPurpose, User};
-use crate::store::NewMailToken;
+use crate::store::{NewMailToken, StoreError};
 
 /// Errands that wait. Each is a mail, and one api sends a few a second; beyond it people are told to come back.
 const CAPACITY: usize = 1000;
@@ -27,8 +27,11 @@ const AT_ONCE: usize = 4;
 const LATER: StdDuration = StdDuration::from_millis(200);
 /// How long handing one mail on may take.
 const SEND: StdDuration = StdDuration::from_secs(30);
-/// Waits before each further try.
+/// Waits before each further try to hand it on.
 const RETRIES: [StdDuration; 2] = [StdDuration::from_secs(5), StdDuration::from_secs(30)];
+/// Waits before each further try to store its link, in seconds: for so many minutes may the database be away, or its disk be
+/// full, after the mail was promised. Other errands wait meanwhile, and would fail like it.
+const STORE_RETRIES: [u64; 8] = [1, 5, 15, 30, 60, 60, 60, 60];
 /// Good links of one kind an account has at most: so many mails can somebody else have sent to it within their life.
 const MOST_LINKS: i64 = 5;
 /// How long a link for a new password works.
@@ -89,14 +92,39 @@ impl Accounts {
 
     async fn run_errand(&self, errand: Errand, stop: &CancellationToken) {
         let mail = match errand {
-            Errand::Reset(email) => self.link_mail(&email, MailPurpose::Reset).await,
-            Errand::Verify(email) => self.link_mail(&email, MailPurpose::Verify).await,
+            Errand::Reset(email) => self.stored_link_mail(&email, MailPurpose::Reset, stop).await,
+            Errand::Verify(email) => self.stored_link_mail(&email, MailPurpose::Verify, stop).await,
             Errand::Moved(to) => Ok(Some(moved_mail(to, &self.policy.project))),
         };
         match mail {
             Ok(Some(mail)) => self.deliver(&mail, stop).await,
             Ok(None) => debug!("a mail was asked for that nobody gets"),
             Err(err) => error!(error = &err as &dyn std::error::Error, "a mail was not written: {err}"),
+        }
+    }
+
+    /// As [`Accounts::link_mail`]; tries again while the database may come back. The last tries are left out when the api stops.
+    async fn stored_link_mail(
+        &self,
+        email: &Email,
+        purpose: MailPurpose,
+        stop: &CancellationToken,
+    ) -> Result<Option<Mail>, AccountError> {
+        let mut retries = STORE_RETRIES.iter();
+        loop {
+            let failed = match self.link_mail(email, purpose).await {
+                Err(AccountError::Store(failed @ StoreError::Unavailable(_))) => failed,
+                done => return done,
+            };
+            let Some(wait) = retries.next().filter(|_| !stop.is_cancelled()) else {
+                return Err(failed.into());
+            };
+            warn!(
+                error = &failed as &dyn std::error::Error,
+                "a mail cannot be written: {failed}; trying again in {wait} s"
+            );
+            drop(failed);
+            rest(StdDuration::from_secs(*wait), stop).await;
         }
     }
 
@@ -152,11 +180,16 @@ impl Accounts {
             };
             warn!(error = &failed as &dyn std::error::Error, "{failed}; trying again in {wait:?}");
             drop(failed);
-            tokio::select! {
-                () = sleep(*wait) => {}
-                () = stop.cancelled() => {}
-            }
+            rest(*wait, stop).await;
         }
+    }
+}
+
+/// Waits before a further try, and no longer than until the api stops.
+async fn rest(wait: StdDuration, stop: &CancellationToken) {
+    tokio::select! {
+        () = sleep(wait) => {}
+        () = stop.cancelled() => {}
     }
 }
 

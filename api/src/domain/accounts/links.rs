@@ -15,15 +15,21 @@ use crate::domain::user::{Email, LoginName, MailPurpose};
 impl Accounts {
     /// Has a link for a new password sent to whoever has this address. Does and takes the same whether anybody has.
     pub async fn forgot_password(&self, email: Email) -> Result<(), AccountError> {
-        // Asked for all alike: with the database away nothing would come of it.
-        self.count_mail(&LoginName::Email(email.key())).await?;
+        self.promise_mail(&email).await?;
         self.around.errands.put(Errand::Reset(email))
     }
 
     /// Has a link that proves an address sent to whoever has it. Does and takes the same whether anybody has.
     pub async fn request_verification(&self, email: Email) -> Result<(), AccountError> {
-        self.count_mail(&LoginName::Email(email.key())).await?;
+        self.promise_mail(&email).await?;
         self.around.errands.put(Errand::Verify(email))
+    }
+
+    /// Whether a mail to this address can be promised, asked for all alike: with the database away, or where it is known to
+    /// take no writes, no link could be stored.
+    async fn promise_mail(&self, email: &Email) -> Result<(), AccountError> {
+        self.count_mail(&LoginName::Email(email.key())).await?;
+        Ok(self.mail_tokens.takes_mail_tokens()?)
     }
 
     /// Sets a new password by a link, which is used up, and signs every device out.
