@@ -15,8 +15,8 @@ use clap::Subcommand;
 use devpocket_shared::certificates::CertificateError;
 use devpocket_shared::ids::UserId;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
 use crate::config::{ConfigError, DatabaseArgs};
@@ -234,7 +234,9 @@ async fn find_user(database: &Database, name: &str) -> Result<User, AdminError> 
 }
 
 fn timestamp(text: &str) -> Result<OffsetDateTime, &'static str> {
-    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "must be a time like 2027-01-31T12:00:00Z")
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok();
+    // Whatever offset it is given with, as every other time is.
+    at.and_then(|at| at.checked_to_offset(UtcOffset::UTC)).ok_or("must be a time like 2027-01-31T12:00:00Z")
 }
 
 /// A time as the api writes it.
@@ -285,6 +287,14 @@ mod tests {
     fn a_table_is_as_wide_as_its_cells() {
         let rows = [["ä".to_owned(), "x".to_owned()], ["long one".to_owned(), String::new()]];
         assert_eq!(table(["NAME", "B"], &rows), "NAME      B\nä         x\nlong one");
+    }
+
+    /// The story: `set-tier` repeated the end as it was given, where all other times are written with `Z`.
+    #[test]
+    fn a_time_of_any_offset_is_written_as_every_other() {
+        let asked = timestamp("2030-01-31T12:00:00.5+02:00").unwrap();
+        assert_eq!(written(asked), "2030-01-31T10:00:00Z");
+        assert!(timestamp("9999-12-31T23:59:59-01:00").is_err(), "beyond every time there is");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use clap::ValueEnum;
 use ipnet::IpNet;
 use lettre::Address;
 use lettre::message::Mailbox;
+use nix::unistd::{Uid, geteuid};
 use secrecy::{ExposeSecret, SecretString};
 use time::Duration;
 use uuid::Uuid;
@@ -23,7 +24,7 @@ use self::values::{api_base, http_url, mailbox, network, origin, switch};
 use crate::coordination::RedisCoordination;
 use crate::domain::accounts::LocalSessions;
 use crate::domain::origins::Origin;
-use crate::domain::token::KeyAlgorithm;
+use crate::domain::token::{KeyAlgorithm, MAX_ACCESS_MINUTES};
 use crate::mail::SmtpMailer;
 use crate::store::{Location, Schema};
 
@@ -167,7 +168,7 @@ pub struct AgreementArgs {
     pub redis_url_file: Option<PathBuf>,
     /// How long an access token lives, in minutes.
     #[arg(long, env = "JWT_ACCESS_TOKEN_EXPIRE_MINUTES", default_value = "60",
-        value_parser = clap::value_parser!(u32).range(1..=525_600))]
+        value_parser = clap::value_parser!(u32).range(1..=MAX_ACCESS_MINUTES))]
     pub jwt_access_token_expire_minutes: u32,
 }
 
@@ -335,11 +336,11 @@ pub struct ConfigError {
 
 impl ServeArgs {
     /// Checks what does not depend on anything that is made at a start: for a standalone, which starts a ptyd and makes a
-    /// secret before there is a [`Config`].
-    pub fn check_standalone(&self) -> Result<(), ConfigError> {
+    /// secret before there is a [`Config`]. The api will run as the user `api`.
+    pub fn check_standalone(&self, api: Uid) -> Result<(), ConfigError> {
         let mut args = self.clone();
         args.ptyd_address = Some(PtydAddress::Unix(PathBuf::new()));
-        let keys = args.keys(false)?;
+        let keys = args.keys(false, api)?;
         if !keys.has_signing() {
             // One is made at the start.
             args.jwt_algorithm = JwtAlgorithm::Hs256;
@@ -347,7 +348,7 @@ impl ServeArgs {
                 args.jwt_secret_key = Some(Uuid::new_v4().to_string().into());
             }
         }
-        Config::new(args, Mode::Standalone).map(drop)
+        Config::of(args, Mode::Standalone, api).map(drop)
     }
 
     /// What is logged.
@@ -356,14 +357,16 @@ impl ServeArgs {
         self.log.as_deref().unwrap_or(default)
     }
 
-    /// Where the keys that sign tokens are, each checked that is given; with `strict`, one that strangers would try is refused.
-    fn keys(&self, strict: bool) -> Result<KeySource, ConfigError> {
+    /// Where the keys that sign tokens are, each checked that is given, for an api that runs as `reader`; with `strict`, one
+    /// that strangers would try is refused.
+    fn keys(&self, strict: bool, reader: Uid) -> Result<KeySource, ConfigError> {
         let source = KeySource {
             algorithm: self.jwt_algorithm,
             secret: self.jwt_secret_key.clone(),
             secret_file: self.jwt_secret_key_file.clone(),
             private_key_file: self.jwt_private_key_file.clone(),
             refuses_weak: strict,
+            reader,
         };
         source.check()?;
         Ok(source)
@@ -469,6 +472,11 @@ impl ServeArgs {
 impl Config {
     /// Checks what the command line and environment say, and reads the secret's file.
     pub fn new(args: ServeArgs, mode: Mode) -> Result<Self, ConfigError> {
+        Self::of(args, mode, geteuid())
+    }
+
+    /// The same for an api that will run as the user `api`.
+    fn of(args: ServeArgs, mode: Mode, api: Uid) -> Result<Self, ConfigError> {
         let ptyd = args.ptyd_address.clone().ok_or_else(|| wrong("PTYD_ADDRESS", "is needed"))?;
         if matches!(ptyd, PtydAddress::Quic(_)) && args.link_cert_dir.is_none() {
             return Err(wrong("LINK_CERT_DIR", "is needed with a quic: PTYD_ADDRESS"));
@@ -483,7 +491,7 @@ impl Config {
             Mode::Served => Environment::Production,
             Mode::Standalone => Environment::Development,
         });
-        let keys = args.keys(environment == Environment::Production)?;
+        let keys = args.keys(environment == Environment::Production, api)?;
         keys.keys(&keys.texts()?)?;
         if environment == Environment::Production
             && metrics_token

@@ -15,7 +15,7 @@ use devpocket::dotenv;
 use devpocket::http::openapi;
 use devpocket::logs::{self, Stream};
 use devpocket::run::{Ready, run};
-use devpocket::standalone::{ApiChild, StandaloneArgs, launch_keeper, supervise};
+use devpocket::standalone::{ApiChild, StandaloneArgs, check_as_who_runs_the_api, launch_keeper, supervise};
 use devpocket::store::Database;
 use devpocket_shared::metrics::Metrics;
 use devpocket_shared::telemetry;
@@ -88,6 +88,7 @@ fn main() -> anyhow::Result<ExitCode> {
             listener.set_nonblocking(true)?;
             serve(config, listener, |_| {})
         }
+        Command::Standalone(args) if args.check_as_api_user => Ok(check_as_who_runs_the_api(&args)?),
         Command::Standalone(args) => {
             let (log, log_dir) = (args.serve.log_filter().to_owned(), args.serve.log_dir.clone());
             match (args.api_of, args.api_of_directory.clone()) {

@@ -125,6 +125,9 @@ pub async fn run(
     let tasks = TaskTracker::new();
     let (doing, stopping) = (accounts.clone(), stop.clone());
     tasks.spawn(async move { doing.run_errands(queue, stopping).await });
+    for warning in config.keys.warnings() {
+        warn!("{warning}");
+    }
     if config.keys.can_change() {
         tasks.spawn(keys::follow(config.keys.clone(), accounts.clone(), stop.clone()));
     }

@@ -57,6 +57,9 @@ pub struct StandaloneArgs {
     /// Set by the supervisor for the api it starts: the directory in use.
     #[arg(long, hide = true)]
     pub api_of_directory: Option<PathBuf>,
+    /// Set by the supervisor, of root's, for a process that checks the configuration as the user that the api runs as, and ends.
+    #[arg(long, hide = true, conflicts_with = "api_of")]
+    pub check_as_api_user: bool,
 }
 
 /// Standalone could not start, or not end as it should.
@@ -81,6 +84,14 @@ pub enum StandaloneError {
     /// A variable is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// As root: the api, which gives root up, would not come to what its configuration names.
+    #[error("as the user {user}, as which the api runs: {said}")]
+    AsApiUser {
+        /// Its name.
+        user: String,
+        /// What is wrong then.
+        said: String,
+    },
     /// The data directory cannot be used.
     #[error("DATA_DIR")]
     Layout(#[from] layout::LayoutError),
@@ -110,12 +121,16 @@ pub enum StandaloneError {
 /// Runs until SIGINT or SIGTERM, then ends sessions, ptyd and the api in that order (`keep`: the api alone). `say` is
 /// called with what the person at the keyboard should know.
 pub async fn supervise(args: StandaloneArgs, say: &dyn Fn(&str)) -> Result<(), StandaloneError> {
-    args.serve.check_standalone()?;
+    // A user that is to be made yet has no file: root's are all there are.
+    args.serve.check_standalone(users::api_uid()?.unwrap_or(Uid::effective()))?;
     for name in not_read(&args) {
         warn!("nobody reads {name}: standalone has a ptyd of its own, with places and users of its own");
     }
     keeper::check_config().await?;
     let users = Uid::effective().is_root().then(Users::ensure).transpose()?;
+    if let Some(users) = &users {
+        check_as_api_user(&users.api.name).await?;
+    }
     let layout = Layout::prepare(args.serve.database.data_dir.as_deref(), users.as_ref(), say)?;
     let _lock = layout.lock()?;
     let address = args.serve.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8000)));
@@ -166,6 +181,27 @@ pub async fn supervise(args: StandaloneArgs, say: &dyn Fn(&str)) -> Result<(), S
         keeper.end(&mut ends).await;
     }
     end_api(&mut api).await.map_err(StandaloneError::Process)
+}
+
+/// Checks the configuration as the api's user: root may read what that user may not. In a process of its own, which can give
+/// root up. Before ptyd is started.
+async fn check_as_api_user(user: &str) -> Result<(), StandaloneError> {
+    let mut asked = Command::new(std::env::current_exe().map_err(StandaloneError::Process)?);
+    asked.args(std::env::args_os().skip(1)).arg("--check-as-api-user").stdin(Stdio::null());
+    let answer = asked.output().await.map_err(StandaloneError::Process)?;
+    if answer.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&answer.stderr).trim().trim_start_matches("Error: ").to_owned();
+    Err(StandaloneError::AsApiUser { user: user.to_owned(), said })
+}
+
+/// That process's part. Call it before any thread is started.
+pub fn check_as_who_runs_the_api(args: &StandaloneArgs) -> Result<(), ChildError> {
+    if Uid::effective().is_root() {
+        users::become_api_user()?;
+    }
+    Ok(args.serve.check_standalone(Uid::effective())?)
 }
 
 /// What an operator said that is for a ptyd which runs elsewhere.

@@ -42,7 +42,8 @@ pub enum Credential<'a> {
 pub trait Gate: Send + Sync {
     /// Who a credential speaks for.
     async fn identify(&self, credential: Credential<'_>) -> Result<Identity, AuthError>;
-    /// Whether that device is still signed in; an answer up to a second old will do. Yes while nobody can tell.
+    /// Whether that device is still signed in, by keys that are accepted still; an answer up to a second old will do. Yes
+    /// while nobody can tell.
     async fn still_signed_in(&self, identity: &Identity) -> bool;
     /// Counts a session to be made ([`Class::General`]) or attached ([`Class::Connect`]); gives how long to wait if there is
     /// no room for it now.

@@ -261,6 +261,23 @@ async fn sessions_end_for_real_and_while_no_api_runs_as_soon_as_one_does() {
     }
 }
 
+/// Sockets that a token has opened at each api, by itself and by a ticket.
+async fn let_in(stack: &Stack, account: &Account) -> Vec<Socket> {
+    let mut sockets = Vec::new();
+    for api in 0..2 {
+        let bearer = Credential::Bearer(account.access_token.clone());
+        let rest = Rest::new(stack.address(api), Some(&account.access_token));
+        let ticket = rest.post_nothing("/api/auth/ws-ticket").await.expect(200)["ticket"].clone();
+        let ticket = Credential::Ticket(ticket.as_str().expect("a ticket").to_owned());
+        for credential in [bearer, ticket] {
+            let opening = stack.opening(api, Framing::Json).with_credential(credential);
+            sockets.push(Socket::must_open(&opening).await);
+        }
+    }
+    sockets
+}
+
+/// A key that is dropped lets nobody in, and nobody stay: a socket that it had opened typed on for as long as its token said.
 #[tokio::test]
 async fn keys_are_rotated_under_load_without_a_refusal_and_dropped_within_seconds() {
     let with = |database, redis, jwt| Options { database, redis, jwt, apis: 2, ..Options::default() };
@@ -272,6 +289,7 @@ async fn keys_are_rotated_under_load_without_a_refusal_and_dropped_within_second
         let kid = |token: &str| Token::parse(token).header["kid"].clone();
         let mut account = Account::login(stack.address(0), "owner").await;
         let first = account.clone();
+        let mut sockets = let_in(&stack, &first).await;
         for round in 0..3 {
             let before = kid(&account.access_token);
             let rotated = stack.admin_command(&["rotate-keys", "--after", "4", "--json"]).json();
@@ -305,8 +323,14 @@ async fn keys_are_rotated_under_load_without_a_refusal_and_dropped_within_second
         })
         .await;
         assert_eq!(refresh().await, successor);
+        for socket in &mut sockets {
+            socket.ask(json!({"type": "ping"})).await;
+        }
 
         assert_eq!(stack.admin_command(&["rotate-keys", "--drop-old", "--json"]).json()["accepted"], 1);
+        for socket in &mut sockets {
+            assert_eq!(socket.wait_closed(SOON).await, Some(4401), "an old key opened it");
+        }
         for api in 0..2 {
             wait_until("what the old keys signed is refused", SOON, async || {
                 let me = Rest::new(stack.address(api), Some(&account.access_token)).get("/api/auth/me").await;

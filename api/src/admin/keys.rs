@@ -18,7 +18,7 @@ use time::{Duration, OffsetDateTime};
 use super::{AdminError, Outcome, written};
 use crate::config::{JwtAlgorithm, secret};
 use crate::domain::secret_token;
-use crate::domain::token::{KeyList, MAX_KEYS};
+use crate::domain::token::{KeyList, MAX_ACCESS_MINUTES, MAX_KEYS};
 
 /// Beyond an access token's life: apis' clocks may differ a little.
 const MARGIN: Duration = Duration::minutes(1);
@@ -40,7 +40,7 @@ pub struct RotateKeys {
     jwt_algorithm: Option<JwtAlgorithm>,
     /// How long an access token lives, in minutes: so long the old keys are accepted.
     #[arg(long, env = "JWT_ACCESS_TOKEN_EXPIRE_MINUTES", default_value = "60",
-        value_parser = clap::value_parser!(u32).range(1..=525_600))]
+        value_parser = clap::value_parser!(u32).range(1..=MAX_ACCESS_MINUTES))]
     jwt_access_token_expire_minutes: u32,
     /// After how many seconds the new key signs: longer than the file takes to reach every api, which reads it every two.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(i64).range(0..=2_592_000))]
@@ -132,6 +132,12 @@ pub(super) fn rotate(
         )));
     }
     // As a production api takes it or not: which of them reads the file is not known here.
+    if about.mode() & 0o022 != 0 {
+        return Err(AdminError::Refused(format!(
+            "{} is for others to write, so that no api in production takes it (chmod go-w)",
+            path.display()
+        )));
+    }
     if keys.check().is_err() {
         return Err(AdminError::Refused(format!(
             "{} holds a key that can be guessed, so that no api in production takes the file: --drop-old replaces all keys \
@@ -302,6 +308,12 @@ mod tests {
             assert!(matches!(rotate(&args, None, t0()), Err(AdminError::Refused(_))), "{mode:o}");
         }
         chmod(0o640);
+        fs::write(&secrets, FIRST).unwrap();
+        fs::set_permissions(&secrets, fs::Permissions::from_mode(0o666)).unwrap();
+        let open = super::RotateKeys { jwt_algorithm: Some(JwtAlgorithm::Hs256), ..args.clone() };
+        let refused = rotate(&open, None, t0()).unwrap_err();
+        assert!(refused.to_string().contains("chmod go-w"), "{refused}");
+        fs::remove_file(&secrets).unwrap();
         let first = fs::read_to_string(&path).unwrap();
         assert_eq!(rotate(&args, None, t0()).unwrap().json["accepted"], 2);
         let text = fs::read_to_string(&path).unwrap();

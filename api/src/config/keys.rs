@@ -3,10 +3,11 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use devpocket_shared::certificates::{Content, read_trusted};
-use nix::unistd::geteuid;
+use nix::unistd::Uid;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{ConfigError, JwtAlgorithm, wrong};
@@ -29,8 +30,10 @@ pub struct KeySource {
     pub secret_file: Option<PathBuf>,
     /// Private keys, in a file.
     pub private_key_file: Option<PathBuf>,
-    /// Keys that strangers would try are refused.
+    /// Keys that strangers would try are refused, and a file of secrets that others could write to.
     pub refuses_weak: bool,
+    /// Whose a file of private keys may be, if it is not root's: as whom the api runs.
+    pub reader: Uid,
 }
 
 /// What was read there.
@@ -69,16 +72,27 @@ impl KeySource {
         self.secret_file.is_some() || self.private_key_file.is_some()
     }
 
-    /// The same without a file of keys that do not sign which is not there any more: an operator has taken those keys away.
-    #[must_use]
-    pub fn without_what_was_taken_away(&self) -> Self {
-        let mut left = self.clone();
-        let beside = match self.algorithm {
-            JwtAlgorithm::Hs256 => &mut left.private_key_file,
-            JwtAlgorithm::EdDsa => &mut left.secret_file,
+    /// What an operator should know of that is taken all the same.
+    pub fn warnings(&self) -> Vec<String> {
+        let (variable, beside) = match self.algorithm {
+            JwtAlgorithm::Hs256 => (PRIVATE_FILE, &self.private_key_file),
+            JwtAlgorithm::EdDsa => (SECRET_FILE, &self.secret_file),
         };
-        *beside = beside.take().filter(|path| !matches!(path.try_exists(), Ok(false)));
-        left
+        let gone = beside.as_deref().filter(|path| is_gone(path)).map(|path| {
+            let path = path.display();
+            format!("{variable}: {path} is not there: tokens of the keys in it are refused until it is")
+        });
+        let open = self
+            .secret_file
+            .as_deref()
+            .filter(|path| fs::metadata(path).is_ok_and(|file| file.mode() & 0o004 != 0));
+        let open = open.map(|path| {
+            let path = path.display();
+            format!(
+                "{SECRET_FILE}: everybody on this host may read {path}, and so sign in as anybody (chmod o-r)"
+            )
+        });
+        gone.into_iter().chain(open).collect()
     }
 
     /// Checks each list that is given.
@@ -98,8 +112,8 @@ impl KeySource {
     pub fn texts_after(&self, before: &KeyTexts) -> Result<(KeyTexts, Option<ConfigError>), ConfigError> {
         let signing = self.signing_text()?;
         let accepted = self.accepted_text().and_then(|accepted| {
-            let texts = KeyTexts { signing: None, accepted };
-            self.accepted_list(&texts)?;
+            let texts = KeyTexts { signing: signing.clone(), accepted };
+            self.keys(&texts)?;
             Ok(texts.accepted)
         });
         let (accepted, problem) = match accepted {
@@ -126,7 +140,15 @@ impl KeySource {
         self.text(self.algorithm)
     }
 
+    /// None of a file that is not there: an operator has taken those keys away.
     fn accepted_text(&self) -> Result<Option<SecretString>, ConfigError> {
+        let beside = match self.algorithm {
+            JwtAlgorithm::Hs256 => &self.private_key_file,
+            JwtAlgorithm::EdDsa => &self.secret_file,
+        };
+        if beside.as_deref().is_some_and(is_gone) {
+            return Ok(None);
+        }
         self.text(self.algorithm.other())
     }
 
@@ -146,10 +168,34 @@ impl KeySource {
             }
             JwtAlgorithm::Hs256 => match &self.secret_file {
                 None => Ok(self.secret.clone()),
-                Some(path) => secrets_in(path).map(Some).map_err(|err| unread(SECRET_FILE, path, err)),
+                Some(path) => self.secrets_in(path).map(Some),
             },
-            JwtAlgorithm::EdDsa => self.private_key_file.as_deref().map(private_keys_in).transpose(),
+            JwtAlgorithm::EdDsa => {
+                self.private_key_file.as_deref().map(|path| self.private_keys_in(path)).transpose()
+            }
         }
+    }
+
+    /// Whoever can write to the file can sign in as anybody. Whose it is and who may read it is no reason to refuse it: what
+    /// orchestrators mount is root's, or of a user of the host, and often for everybody in the container to read.
+    fn secrets_in(&self, path: &Path) -> Result<SecretString, ConfigError> {
+        let failed = |problem: io::Error| unread(SECRET_FILE, path, problem);
+        let about = fs::metadata(path).map_err(failed)?;
+        if about.len() > MAX_BYTES {
+            return Err(failed(io::ErrorKind::FileTooLarge.into()));
+        }
+        if self.refuses_weak && about.mode() & 0o022 != 0 {
+            return Err(unread(SECRET_FILE, path, "others may write to it (chmod go-w)"));
+        }
+        Ok(fs::read_to_string(path).map_err(failed)?.trim_end().to_owned().into())
+    }
+
+    /// As the link's keys are read: whoever else could write to the file could sign in as anybody.
+    fn private_keys_in(&self, path: &Path) -> Result<SecretString, ConfigError> {
+        let bytes = read_trusted(path, Content::Key, self.reader.as_raw())
+            .map_err(|problem| unread(PRIVATE_FILE, path, problem))?;
+        let text = String::from_utf8(bytes).map_err(|_| unread(PRIVATE_FILE, path, "it is no text"))?;
+        Ok(text.into())
     }
 
     fn list(
@@ -182,17 +228,6 @@ fn unread(variable: &'static str, path: &Path, problem: impl std::fmt::Display) 
     wrong(variable, format!("{}: {problem}", path.display()))
 }
 
-fn secrets_in(path: &Path) -> io::Result<SecretString> {
-    if fs::metadata(path)?.len() > MAX_BYTES {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    Ok(fs::read_to_string(path)?.trim_end().to_owned().into())
-}
-
-/// As the link's keys are read: whoever else could write to the file could sign in as anybody.
-fn private_keys_in(path: &Path) -> Result<SecretString, ConfigError> {
-    let bytes = read_trusted(path, Content::Key, geteuid().as_raw())
-        .map_err(|problem| unread(PRIVATE_FILE, path, problem))?;
-    let text = String::from_utf8(bytes).map_err(|_| unread(PRIVATE_FILE, path, "it is no text"))?;
-    Ok(text.into())
+fn is_gone(path: &Path) -> bool {
+    matches!(path.try_exists(), Ok(false))
 }

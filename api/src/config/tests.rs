@@ -50,7 +50,6 @@ fn a_bad_value_names_its_variable_and_never_a_secret() {
         (["--jwt-algorithm", "EdDSA"], "JWT_PRIVATE_KEY_FILE"),
         (["--jwt-algorithm", "eddsa"], "JWT_ALGORITHM"),
         (["--jwt-algorithm", "RS256"], "JWT_ALGORITHM"),
-        (["--jwt-private-key-file", "/nonexistent"], "JWT_PRIVATE_KEY_FILE"),
         (["--jwt-algorithm", "none"], "JWT_ALGORITHM"),
         (["--ptyd-address", "tcp:x"], "PTYD_ADDRESS"),
         (["--ptyd-address", "quic:x"], "PTYD_ADDRESS"),
@@ -164,7 +163,7 @@ fn a_private_key_signs_beside_secrets_that_are_accepted_and_a_bad_one_is_told_by
         Ok(JwtAlgorithm::Hs256)
     );
     let rsa = pem.replace("PRIVATE KEY", "RSA PRIVATE KEY");
-    let public = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----";
+    let public = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAG9d1roPEqZXmE+cq6I6Bvk8cSCdRn8mP54/hbX4EH4Y=\n-----END PUBLIC KEY-----";
     for (text, mode, about) in [
         (pem, 0o644, "everybody may read it"),
         (pem, 0o620, "others may write to it"),
@@ -187,12 +186,72 @@ fn a_private_key_signs_beside_secrets_that_are_accepted_and_a_bad_one_is_told_by
         "{as_secret}"
     );
     let standalone = |flags: &[&str]| {
-        Cli::try_parse_from([&["devpocket"], flags].concat()).unwrap().serve.check_standalone()
+        Cli::try_parse_from([&["devpocket"], flags].concat()).unwrap().serve.check_standalone(geteuid())
     };
     assert!(standalone(&["--jwt-algorithm", "EdDSA"]).is_ok(), "a key is made at the start");
     assert!(standalone(&["--jwt-algorithm", "EdDSA", "--jwt-secret-key", SECRET]).is_ok());
     assert!(standalone(&["--jwt-algorithm", "EdDSA", "--jwt-secret-key", "short"]).is_err());
     assert!(standalone(&["--jwt-algorithm", "EdDSA", "--jwt-private-key-file", "/nonexistent"]).is_err());
+}
+
+/// The story: root read the files of its standalone as root, and the api, which is another user, did not take them.
+#[test]
+fn a_private_key_may_be_of_the_user_that_the_api_will_run_as() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    fs::write(path, KeyList::fresh_pem().unwrap().expose_secret()).unwrap();
+    let mut owner = geteuid();
+    if owner.is_root() {
+        owner = Uid::from_raw(4242);
+        nix::unistd::chown(path, Some(owner), None).unwrap();
+    }
+    let flags = ["devpocket", "--jwt-algorithm", "EdDSA", "--jwt-private-key-file", path];
+    let checked = |api| Cli::try_parse_from(flags).unwrap().serve.check_standalone(api);
+    assert!(checked(owner).is_ok());
+    let said = checked(Uid::from_raw(owner.as_raw() + 1)).unwrap_err().to_string();
+    assert!(said.starts_with("JWT_PRIVATE_KEY_FILE: ") && said.contains("it belongs to user"), "{said}");
+}
+
+/// The story: a file could be taken away while the api ran, and the next start failed for it.
+#[test]
+fn a_file_of_keys_that_do_not_sign_may_be_missing_and_is_warned_of() {
+    let gone = config(&["--jwt-private-key-file", "/nonexistent"]).unwrap().keys;
+    assert_eq!(gone.keys(&gone.texts().unwrap()).unwrap().count(), 1);
+    let warnings = gone.warnings();
+    assert!(
+        warnings.len() == 1 && warnings[0].starts_with("JWT_PRIVATE_KEY_FILE: /nonexistent"),
+        "{warnings:?}"
+    );
+    assert_eq!(config(&[]).unwrap().keys.warnings(), Vec::<String>::new());
+}
+
+/// The story: whoever could write to the file could sign in as anybody.
+#[test]
+fn a_file_of_secrets_is_for_nobody_else_to_write_in_production_and_warned_of_where_everybody_reads_it() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    fs::write(path, "5f1c0e9ab37d42685f1c0e9ab37d4268").unwrap();
+    let with = |mode, environment| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let flags = [
+            "devpocket",
+            "--ptyd-address=unix:/x",
+            "--jwt-secret-key-file",
+            path,
+            "--environment",
+            environment,
+        ];
+        parse(&flags).map(|config| config.keys.warnings().len())
+    };
+    // As Docker and Kubernetes mount secrets, too.
+    for (mode, warnings) in [(0o600, 0), (0o640, 0), (0o440, 0), (0o444, 1), (0o644, 1)] {
+        assert_eq!(with(mode, "production"), Ok(warnings), "{mode:o}");
+    }
+    for mode in [0o666, 0o602, 0o620, 0o660] {
+        let said = with(mode, "production").unwrap_err();
+        assert!(said.starts_with("JWT_SECRET_KEY_FILE: ") && said.contains("chmod go-w"), "{said}");
+        assert!(with(mode, "development").is_ok(), "{mode:o}");
+    }
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use devpocket_shared::ids::{DeviceId, UserId};
 use time::OffsetDateTime;
 
+use super::token::Vouchers;
 use super::user::Tier;
 
 /// A signed-in device of an account, as a credential proved it.
 ///
 /// It says who asks, and until when; whether the device is *still* signed in is asked again for as long as a socket
-/// lives (`Accounts::still_signed_in`).
+/// lives (`Accounts::still_signed_in`), and so is whether the keys that vouched are accepted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Identity {
     /// The account.
@@ -22,6 +23,8 @@ pub struct Identity {
     /// When the access token ends, which is when a socket opened with it ends too. A ticket carries that of its access
     /// token.
     pub expires_at: OffsetDateTime,
+    /// The keys that vouched for it: with one of them dropped, this is nobody's.
+    pub vouchers: Vouchers,
 }
 
 /// A credential does not sign anybody in.

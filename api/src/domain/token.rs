@@ -2,6 +2,7 @@
 //! token proves, not whether its device is still signed in.
 
 mod guess;
+mod key_id;
 mod keys;
 mod provider;
 
@@ -21,12 +22,18 @@ use super::secret_token::hex;
 
 use keys::{ListedKey, Material};
 
+pub use key_id::{KeyId, Vouchers};
 pub use keys::{BadKeys, KeyAlgorithm, KeyList, MAX_KEYS, TokenKeys};
 
 /// Fewest bytes of a signing secret (RFC 7518 section 3.2: no shorter than the hash).
 pub const MIN_SECRET_BYTES: usize = 32;
 /// How long a ticket may be used.
 pub const TICKET_LIFE: Duration = Duration::seconds(30);
+/// Longest life that access tokens may be given, in minutes.
+pub const MAX_ACCESS_MINUTES: i64 = 525_600;
+/// A token that says it lives longer was made by nobody who is configured. What this api gives its own is no bound: one that
+/// was made while that was longer stays good.
+const MAX_ACCESS_LIFE: Duration = Duration::minutes(MAX_ACCESS_MINUTES);
 /// How far another api's clock may be off.
 const LEEWAY: Duration = Duration::seconds(5);
 /// How much longer than its life an access token may be good after its device was signed out: clocks differ, and a request
@@ -46,6 +53,8 @@ pub struct AccessToken {
     pub device_id: DeviceId,
     /// When it ends.
     pub expires_at: OffsetDateTime,
+    /// The key that signed it.
+    pub key: KeyId,
 }
 
 /// What a good ticket says.
@@ -57,6 +66,8 @@ pub struct Ticket {
     pub gone_at: OffsetDateTime,
     /// What the access token it came from said.
     pub access: AccessToken,
+    /// The key that signed the ticket.
+    pub key: KeyId,
 }
 
 /// Signs tokens with the key whose turn it is, and checks them with all that are listed.
@@ -79,7 +90,7 @@ struct Signer {
 }
 
 struct Checker {
-    id: String,
+    id: KeyId,
     algorithm: Algorithm,
     key: DecodingKey,
     validation: Validation,
@@ -106,6 +117,9 @@ struct Claims {
     /// In a ticket: when its access token ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     access_exp: Option<i64>,
+    /// And the key that signed that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_kid: Option<KeyId>,
 }
 
 #[derive(Clone, Copy, Deserialize, Eq, PartialEq, Serialize)]
@@ -122,6 +136,10 @@ impl Keys {
         let checkers = keys.signing.keys().iter().chain(accepted).map(Checker::new).collect();
         Self { signers, checkers }
     }
+
+    fn accepts(&self, id: KeyId) -> bool {
+        self.checkers.iter().any(|key| key.id == id)
+    }
 }
 
 impl Signer {
@@ -132,7 +150,7 @@ impl Signer {
             Material::Ed(key) => EncodingKey::from_ed_der(key.private()?),
         };
         let mut header = Header::new(algorithm(listed));
-        header.kid = Some(id(listed));
+        header.kid = Some(id(listed).as_str().to_owned());
         Some(Self { header, key, signs_from: listed.signs_from })
     }
 }
@@ -161,8 +179,9 @@ fn algorithm(listed: &ListedKey) -> Algorithm {
     }
 }
 
-/// What tokens name a key by. It says nothing of a secret.
-fn id(listed: &ListedKey) -> String {
+/// What tokens name a key by.
+#[expect(clippy::expect_used, reason = "eight bytes are 16 digits")]
+fn id(listed: &ListedKey) -> KeyId {
     const PURPOSE: &str = "devpocket key id";
     let named = match &listed.material {
         Material::Secret(secret) => Sha256::digest(
@@ -170,7 +189,7 @@ fn id(listed: &ListedKey) -> String {
         ),
         Material::Ed(key) => Sha256::new_with_prefix(PURPOSE).chain_update(key.public()).finalize(),
     };
-    hex(&named[..8])
+    KeyId::parse(&hex(&named[..8])).expect("16 digits")
 }
 
 impl Tokens {
@@ -183,6 +202,12 @@ impl Tokens {
     /// From here on these keys are the ones.
     pub fn replace_keys(&self, keys: &TokenKeys) {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Keys::new(keys));
+    }
+
+    /// Whether the keys that vouch for somebody are accepted still.
+    pub fn accepts(&self, vouchers: Vouchers) -> bool {
+        let keys = self.keys();
+        [Some(vouchers.access), vouchers.ticket].into_iter().flatten().all(|id| keys.accepts(id))
     }
 
     fn keys(&self) -> Arc<Keys> {
@@ -211,25 +236,29 @@ impl Tokens {
 
     /// What an access token says, if it is one of ours and good now.
     pub fn check_access(&self, token: &str, now: OffsetDateTime) -> Result<AccessToken, AuthError> {
-        let claims = self.check(Kind::Access, token, now)?;
-        Ok(AccessToken { user_id: claims.sub, device_id: claims.sid, expires_at: at(claims.exp)? })
+        let (claims, key) = self.check(Kind::Access, token, now)?;
+        Ok(AccessToken { user_id: claims.sub, device_id: claims.sid, expires_at: at(claims.exp)?, key })
     }
 
     /// A ticket that stands for `access` for [`TICKET_LIFE`].
     pub fn ticket(&self, access: AccessToken, now: OffsetDateTime) -> Result<String, SigningError> {
-        let access_exp = Some(access.expires_at.unix_timestamp());
-        self.sign(Kind::Ticket, access.user_id, access.device_id, now, TICKET_LIFE, access_exp)
+        self.sign(Kind::Ticket, access.user_id, access.device_id, now, TICKET_LIFE, Some(access))
     }
 
     /// What a ticket says, if it is one of ours, good now, and its access token is too.
     pub fn check_ticket(&self, token: &str, now: OffsetDateTime) -> Result<Ticket, AuthError> {
-        let claims = self.check(Kind::Ticket, token, now)?;
+        let (claims, key) = self.check(Kind::Ticket, token, now)?;
         let expires_at = at(claims.access_exp.ok_or(AuthError::Invalid)?)?;
+        // An api of a release before this claim leaves it out, for one that runs beside it.
+        let signed_by = claims.access_kid.unwrap_or(key);
+        if expires_at > at(claims.iat)? + MAX_ACCESS_LIFE || !self.keys().accepts(signed_by) {
+            return Err(AuthError::Invalid);
+        }
         if expires_at + LEEWAY <= now {
             return Err(AuthError::Expired);
         }
-        let access = AccessToken { user_id: claims.sub, device_id: claims.sid, expires_at };
-        Ok(Ticket { id: claims.jti, gone_at: at(claims.exp)? + LEEWAY, access })
+        let access = AccessToken { user_id: claims.sub, device_id: claims.sid, expires_at, key: signed_by };
+        Ok(Ticket { id: claims.jti, gone_at: at(claims.exp)? + LEEWAY, access, key })
     }
 
     fn sign(
@@ -239,7 +268,7 @@ impl Tokens {
         sid: DeviceId,
         now: OffsetDateTime,
         life: Duration,
-        access_exp: Option<i64>,
+        access: Option<AccessToken>,
     ) -> Result<String, SigningError> {
         let claims = Claims {
             sub,
@@ -251,7 +280,8 @@ impl Tokens {
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
             kind,
-            access_exp,
+            access_exp: access.map(|access| access.expires_at.unix_timestamp()),
+            access_kid: access.map(|access| access.key),
         };
         let keys = self.keys();
         let turn = keys::signing(keys.signers.iter().map(|signer| signer.signs_from), now);
@@ -259,26 +289,30 @@ impl Tokens {
         Ok(encode(&signer.header, &claims, &signer.key)?)
     }
 
-    fn check(&self, kind: Kind, token: &str, now: OffsetDateTime) -> Result<Claims, AuthError> {
+    fn check(&self, kind: Kind, token: &str, now: OffsetDateTime) -> Result<(Claims, KeyId), AuthError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(AuthError::Invalid);
         }
         let header = decode_header(token).map_err(|_| AuthError::Invalid)?;
         let keys = self.keys();
-        let named = keys.checkers.iter().find(|key| header.kid.as_deref() == Some(&key.id));
+        let named = keys.checkers.iter().find(|key| header.kid.as_deref() == Some(key.id.as_str()));
         let key = named.filter(|key| takes(key, &header)).ok_or(AuthError::Invalid)?;
         let claims: Claims = decode(token, &key.key, &key.validation).map_err(|_| AuthError::Invalid)?.claims;
         if claims.kind != kind || claims.iss != ISSUER || claims.aud != AUDIENCE {
             return Err(AuthError::Invalid);
         }
         let starts = at(claims.nbf.unwrap_or(claims.iat).max(claims.iat))?;
-        if starts > now + LEEWAY {
+        let longest = match kind {
+            Kind::Access => MAX_ACCESS_LIFE,
+            Kind::Ticket => TICKET_LIFE,
+        };
+        if starts > now + LEEWAY || at(claims.exp)? > at(claims.iat)? + longest {
             return Err(AuthError::Invalid);
         }
         if at(claims.exp)? + LEEWAY <= now {
             return Err(AuthError::Expired);
         }
-        Ok(claims)
+        Ok((claims, key.id))
     }
 }
 

@@ -56,7 +56,6 @@ struct Reading {
 
 /// What the files hold, for who holds what was there `before`.
 fn read(source: &KeySource, before: Option<&KeyTexts>) -> Result<Reading, String> {
-    let source = &source.without_what_was_taken_away();
     let (texts, problem) = match before {
         None => (source.texts().map_err(|err| err.to_string())?, None),
         Some(before) => source.texts_after(before).map_err(|err| err.to_string())?,
@@ -69,6 +68,8 @@ fn read(source: &KeySource, before: Option<&KeyTexts>) -> Result<Reading, String
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+
+    use nix::unistd::geteuid;
 
     use super::*;
     use crate::config::JwtAlgorithm;
@@ -86,6 +87,7 @@ mod tests {
                 secret_file: Some(file.path().to_owned()),
                 private_key_file: None,
                 refuses_weak,
+                reader: geteuid(),
             };
             super::read(&source, None).map(|reading| reading.keys.count())
         };
@@ -114,6 +116,7 @@ mod tests {
             secret_file: Some(secrets.clone()),
             private_key_file: Some(pem.clone()),
             refuses_weak: true,
+            reader: geteuid(),
         };
         let read = |algorithm| super::read(&source(algorithm), None).map(|reading| reading.keys.count());
         assert_eq!(read(JwtAlgorithm::EdDsa), Ok(2));
@@ -139,6 +142,7 @@ mod tests {
             secret_file: Some(secrets.clone()),
             private_key_file: Some(pem.clone()),
             refuses_weak: true,
+            reader: geteuid(),
         };
         let before = read(&source, None).unwrap();
         assert_eq!((before.keys.count(), before.problem), (2, None));
@@ -158,6 +162,35 @@ mod tests {
         assert_eq!((now.keys.count(), now.problem), (2, None), "they were taken away");
     }
 
+    /// The story: a new key of one algorithm waited for a secret that was the public one of another.
+    #[test]
+    fn a_secret_that_is_a_public_key_holds_up_no_key_that_signs() {
+        let directory = tempfile::tempdir().unwrap();
+        let (secrets, pem) = (directory.path().join("jwt.key"), directory.path().join("jwt.pem"));
+        let public = "G9d1roPEqZXmE+cq6I6Bvk8cSCdRn8mP54/hbX4EH4Y";
+        let in_pem =
+            format!("-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA{public}=\n-----END PUBLIC KEY-----\n");
+        let text = KeyList::fresh_pem().unwrap();
+        fs::write(&pem, format!("{in_pem}{}", secrecy::ExposeSecret::expose_secret(&text))).unwrap();
+        fs::set_permissions(&pem, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&secrets, "5f1c0e9ab37d42685f1c0e9ab37d4268").unwrap();
+        let source = KeySource {
+            algorithm: JwtAlgorithm::EdDsa,
+            secret: None,
+            secret_file: Some(secrets.clone()),
+            private_key_file: Some(pem.clone()),
+            refuses_weak: true,
+            reader: geteuid(),
+        };
+        let before = read(&source, None).unwrap();
+        assert_eq!(before.keys.count(), 3);
+        fs::write(&secrets, public).unwrap();
+        assert!(read(&source, None).err().unwrap().contains("public"), "at a start");
+        let now = read(&source, Some(&before.texts)).unwrap();
+        assert_eq!(now.keys.count(), 3);
+        assert!(now.problem.unwrap().contains("public"));
+    }
+
     #[test]
     fn a_file_that_somebody_else_could_have_written_is_not_taken_either() {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -167,6 +200,7 @@ mod tests {
             secret_file: None,
             private_key_file: Some(file.path().to_owned()),
             refuses_weak: true,
+            reader: geteuid(),
         };
         let read = |text: &str, mode| {
             fs::write(file.path(), text).unwrap();

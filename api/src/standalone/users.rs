@@ -93,6 +93,12 @@ impl Users {
     }
 }
 
+/// As whom the api runs that is started by us, if that user is there already.
+pub(super) fn api_uid() -> Result<Option<Uid>, UsersError> {
+    let ours = Uid::effective();
+    if ours.is_root() { Ok(find(API)?.map(|user| user.uid)) } else { Ok(Some(ours)) }
+}
+
 /// Gives root up for good and becomes the api's user. Call it before any thread is started.
 pub(super) fn become_api_user() -> Result<(), UsersError> {
     let user = find(API)?.ok_or(UsersError::Become { name: API.to_owned(), source: Errno::ENOENT })?;

@@ -175,7 +175,8 @@ const fn violation(err: &tungstenite::Error) -> End {
     End::Left
 }
 
-/// Completes when a socket has to end whatever it is doing: its device is signed out, or the api goes away. Beside what the
+/// Completes when a socket has to end whatever it is doing: its device is signed out, the key that vouched for it was dropped,
+/// or the api goes away. Beside what the
 /// socket does, so that a database that takes its time to answer delays no key.
 async fn ended(terminal: Arc<Terminal>, identity: Identity) -> End {
     loop {

@@ -6,11 +6,11 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::Value;
 use sha2::Sha256;
 
-/// The private key of stacks that sign with EdDSA (RFC 8032 section 7.1, test 1).
-pub const PRIVATE_PEM: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
+/// The private key of stacks that sign with EdDSA: none out of a standard, which is refused.
+pub const PRIVATE_PEM: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIObA8EOkCnHFfXQeXdTFTYxVN0i0xT2+uOxERY8P708+\n-----END PRIVATE KEY-----\n";
 /// Its public key, which everybody may know.
-pub const PUBLIC_PEM: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n";
-const SEED: [u8; 32] = *b"\x9d\x61\xb1\x9d\xef\xfd\x5a\x60\xba\x84\x4a\xf4\x92\xec\x2c\xc4\x44\x49\xc5\x69\x7b\x32\x69\x19\x70\x3b\xac\x03\x1c\xae\x7f\x60";
+pub const PUBLIC_PEM: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAG9d1roPEqZXmE+cq6I6Bvk8cSCdRn8mP54/hbX4EH4Y=\n-----END PUBLIC KEY-----\n";
+const SEED: [u8; 32] = *b"\xe6\xc0\xf0\x43\xa4\x0a\x71\xc5\x7d\x74\x1e\x5d\xd4\xc5\x4d\x8c\x55\x37\x48\xb4\xc5\x3d\xbe\xb8\xec\x44\x45\x8f\x0f\xef\x4f\x3e";
 
 /// A token taken apart.
 #[derive(Clone, Debug)]

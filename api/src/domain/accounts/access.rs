@@ -11,7 +11,7 @@ use crate::counts::{self, Ticket};
 use crate::domain::identity::{AuthError, Identity};
 use crate::domain::limits::{Class, Subject};
 use crate::domain::ticket::Taken;
-use crate::domain::token::{AccessToken, TICKET_LIFE};
+use crate::domain::token::{AccessToken, TICKET_LIFE, Vouchers};
 use crate::domain::user::{Tier, User};
 use crate::store::{Standing, StoreError};
 
@@ -31,7 +31,7 @@ impl Accounts {
     /// (DESIGN section 9), as an administrator only if it was last seen as one.
     pub async fn identify_access(&self, token: &str) -> Result<Identity, AuthError> {
         let access = self.tokens.check_access(token, self.clock.now())?;
-        self.identify(access).await
+        self.identify(access, Vouchers { access: access.key, ticket: None }).await
     }
 
     /// Who a ticket speaks for, once: a second use is refused, also of two at the same moment. The identity ends with the
@@ -40,7 +40,8 @@ impl Accounts {
         let now = self.clock.now();
         let ticket =
             self.tokens.check_ticket(ticket, now).inspect_err(|_| counts::ticket(Ticket::Invalid))?;
-        let identity = self.identify(ticket.access).await?;
+        let vouchers = Vouchers { access: ticket.access.key, ticket: Some(ticket.key) };
+        let identity = self.identify(ticket.access, vouchers).await?;
         let (outcome, identified) =
             match self.around.coordination.use_ticket(ticket.id, ticket.gone_at, now).await {
                 Taken::First => (Ticket::Accepted, Ok(identity)),
@@ -58,17 +59,19 @@ impl Accounts {
             user_id: identity.user_id,
             device_id: identity.device_id,
             expires_at: identity.expires_at,
+            key: identity.vouchers.access,
         };
         Ok(IssuedTicket { ticket: self.tokens.ticket(access, self.clock.now())?.into(), life: TICKET_LIFE })
     }
 
-    /// Whether the device of an open socket may go on; the answer is at most a second old. Says nothing of
-    /// `expires_at`.
+    /// Whether the device of an open socket may go on; the answer is at most a second old. It may not once a key that vouched
+    /// for it is accepted no more: whoever holds that key may have signed for it. Says nothing of `expires_at`.
     ///
     /// # Errors
     /// The database did not answer and the device is not known to be signed out: the socket may go on (DESIGN section 9).
     pub async fn still_signed_in(&self, identity: &Identity) -> Result<bool, StoreError> {
-        Ok(self.standing(identity.user_id, identity.device_id).await? != Standing::SignedOut)
+        Ok(self.tokens.accepts(identity.vouchers)
+            && self.standing(identity.user_id, identity.device_id).await? != Standing::SignedOut)
     }
 
     /// Takes a unit of what the account of `identity` may do; gives how long to wait if there is none.
@@ -105,8 +108,8 @@ impl Accounts {
         Ok(self.users.user(identity.user_id).await?)
     }
 
-    async fn identify(&self, access: AccessToken) -> Result<Identity, AuthError> {
-        let AccessToken { user_id, device_id, expires_at } = access;
+    async fn identify(&self, access: AccessToken, vouchers: Vouchers) -> Result<Identity, AuthError> {
+        let AccessToken { user_id, device_id, expires_at, key: _ } = access;
         let standing = match self.standing(user_id, device_id).await {
             Ok(standing) => standing,
             Err(err) => {
@@ -117,7 +120,7 @@ impl Accounts {
         };
         match standing {
             Standing::SignedIn { is_admin, tier } => {
-                Ok(Identity { user_id, device_id, is_admin, tier, expires_at })
+                Ok(Identity { user_id, device_id, is_admin, tier, expires_at, vouchers })
             }
             Standing::SignedOut => Err(AuthError::SignedOut),
         }

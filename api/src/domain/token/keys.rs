@@ -1,9 +1,10 @@
 //! The keys that sign tokens: which of them signs when, and which are accepted. Knows no token and no file.
 
+mod der;
+mod known;
 mod pem;
+mod public;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
@@ -74,16 +75,32 @@ pub enum BadKeys {
         line: usize,
     },
     /// One is such as strangers try.
-    #[error("key {number} can be guessed: make one with `openssl rand -hex 32`")]
+    #[error("key {number} can be guessed: make one with `{instead}`")]
     Weak {
         /// Which, from 1.
         number: usize,
+        /// What makes a good one.
+        instead: &'static str,
     },
     /// A key of the other algorithm: as secrets, the lines of a public key would be known to everybody.
     #[error("line {line}: keys in PEM are for JWT_ALGORITHM=EdDSA, in JWT_PRIVATE_KEY_FILE")]
     Pem {
         /// Its line, from 1.
         line: usize,
+    },
+    /// A secret is a public key, in another form.
+    #[error("line {line}: a public key, which everybody may know, is no secret")]
+    Public {
+        /// Its line, from 1.
+        line: usize,
+    },
+    /// A secret is the public key of one of the other algorithm's.
+    #[error(
+        "key {number} of JWT_SECRET_KEY is the public key of one in JWT_PRIVATE_KEY_FILE, which everybody may know"
+    )]
+    PublicOfPair {
+        /// Which, from 1.
+        number: usize,
     },
     /// What stands there belongs to no key in PEM.
     #[error("line {line}: neither a key in PEM nor a time like 2027-01-31T12:00:00Z before one")]
@@ -133,8 +150,11 @@ impl KeyList {
                 Some((time, key)) => (Some(time), key),
                 None => (None, line),
             };
-            if is_key_of_a_pair(key) {
+            if public::is_key_of_a_pair(key) {
                 return Err(BadKeys::Pem { line: index + 1 });
+            }
+            if public::is_public_key(key) {
+                return Err(BadKeys::Public { line: index + 1 });
             }
             if key.len() < MIN_SECRET_BYTES {
                 return Err(BadKeys::TooShort { line: index + 1 });
@@ -174,11 +194,15 @@ impl KeyList {
     /// Refuses a key that strangers would try: one out of some documentation, a few characters over and over, runs, words.
     pub fn check(&self) -> Result<(), BadKeys> {
         let weak = |key: &ListedKey| match &key.material {
-            Material::Secret(secret) => can_be_guessed(secret.expose_secret()),
-            Material::Ed(_) => false,
+            Material::Secret(secret) => can_be_guessed(secret.expose_secret().as_bytes()),
+            Material::Ed(key) => known::is_known(key),
+        };
+        let instead = match self.algorithm {
+            KeyAlgorithm::Hs256 => "openssl rand -hex 32",
+            KeyAlgorithm::EdDsa => "openssl genpkey -algorithm ed25519",
         };
         match self.keys.iter().position(weak) {
-            Some(index) => Err(BadKeys::Weak { number: index + 1 }),
+            Some(index) => Err(BadKeys::Weak { number: index + 1, instead }),
             None => Ok(()),
         }
     }
@@ -219,7 +243,9 @@ impl KeyList {
 
     fn add_key(&mut self, material: Material, from: OffsetDateTime, kept: Duration, now: OffsetDateTime) {
         let taken_over = |key: &ListedKey| {
-            let later = self.keys.iter().filter_map(|other| other.signs_from);
+            // One that cannot sign took nothing over, whatever its time: another signs still.
+            let later =
+                self.keys.iter().filter(|other| other.material.can_sign()).filter_map(|key| key.signs_from);
             later.filter(|time| key.signs_from.is_none_or(|own| *time > own)).min()
         };
         let stale: Vec<bool> =
@@ -247,10 +273,15 @@ impl KeyList {
 }
 
 impl TokenKeys {
-    /// Keys of which `signing` sign. An error if none of them can.
+    /// Keys of which `signing` sign. An error if none of them can, or a secret is the public key of another.
     pub fn new(signing: KeyList, accepted: Option<KeyList>) -> Result<Self, BadKeys> {
         if !signing.keys.iter().any(|key| key.material.can_sign()) {
             return Err(BadKeys::NoneSigns);
+        }
+        if let Some(index) =
+            accepted.as_ref().and_then(|accepted| public::secret_of_a_pair(&signing, accepted))
+        {
+            return Err(BadKeys::PublicOfPair { number: index + 1 });
         }
         Ok(Self { signing, accepted })
     }
@@ -282,20 +313,6 @@ pub(super) fn signing(from: impl Iterator<Item = Option<OffsetDateTime>>, now: O
     let begun = from.enumerate().filter(|(_, time)| time.is_none_or(|time| time <= now));
     let last = begun.reduce(|best, next| if next.1.is_some() && next.1 >= best.1 { next } else { best });
     last.map_or(0, |(index, _)| index)
-}
-
-/// Whether this is the inside of a PEM file: of a pair's keys one is public, and whoever has it could sign.
-fn is_key_of_a_pair(text: &str) -> bool {
-    /// Object identifiers of Ed25519, RSA and elliptic curves (RFC 8410, 8017, 5480), in DER.
-    const ALGORITHMS: [&[u8]; 3] = [
-        &[0x06, 0x03, 0x2B, 0x65, 0x70],
-        &[0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x01],
-        &[0x06, 0x07, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01],
-    ];
-    const SEQUENCE: u8 = 0x30;
-    let Ok(der) = STANDARD.decode(text) else { return false };
-    let has = |id: &&[u8]| der.windows(id.len()).any(|part| part == *id);
-    der.first() == Some(&SEQUENCE) && ALGORITHMS.iter().any(has)
 }
 
 #[cfg(test)]
@@ -365,5 +382,63 @@ mod tests {
         add(&mut keys, B, t0(), kept, t0());
         add(&mut keys, C, t0(), kept, t0());
         assert_eq!(signs(&keys, t0()), C, "of two of one time the one added later");
+    }
+
+    /// The story: a new key was rolled back, its public one left in the file, and the next rotation dropped the one that signed.
+    #[test]
+    fn a_key_that_cannot_sign_takes_over_from_none() {
+        let (public, now) = ("G9d1roPEqZXmE+cq6I6Bvk8cSCdRn8mP54/hbX4EH4Y=", t0() + Duration::days(1));
+        let text = format!(
+            "{}2027-01-15T07:59:00Z\n-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA{public}\n-----END PUBLIC KEY-----\n",
+            KeyList::fresh_pem().unwrap().expose_secret()
+        );
+        let mut keys = KeyList::parse_pem(&text.as_str().into()).unwrap();
+        keys.add(now, Duration::hours(1), now).unwrap();
+        assert!(keys.to_text().expose_secret().starts_with(&text), "both are listed still");
+        keys.add(now + Duration::hours(1), Duration::hours(1), now + Duration::hours(1)).unwrap();
+        assert_eq!(keys.accepted(), 2, "once another has taken over, both go");
+    }
+
+    /// The story: a public key was taken for a secret in any form but PEM and what is in that.
+    #[test]
+    fn a_public_key_is_no_secret_in_whatever_form() {
+        let ssh = "AAAAC3NzaC1lZDI1NTE5AAAAIBvXda6DxKmV5hPnKuiOgb5PHEgnUZ/Jj+eP4W1+BB+G";
+        let spki = "MCowBQYDK2VwAyEAG9d1roPEqZXmE+cq6I6Bvk8cSCdRn8mP54/hbX4EH4Y";
+        for (key, refused) in [
+            (format!("{spki}="), BadKeys::Pem { line: 1 }),
+            (spki.to_owned(), BadKeys::Pem { line: 1 }),
+            (spki.replace('+', "-").replace('/', "_"), BadKeys::Pem { line: 1 }),
+            (ssh.to_owned(), BadKeys::Public { line: 1 }),
+            (format!("ssh-ed25519 {ssh} ann@laptop"), BadKeys::Public { line: 1 }),
+            ("ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQC7".to_owned(), BadKeys::Public { line: 1 }),
+            ("ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY".to_owned(), BadKeys::Public { line: 1 }),
+            ("sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5".to_owned(), BadKeys::Public { line: 1 }),
+            (
+                r#"{"kty":"OKP","crv":"Ed25519","x":"G9d1roPEqZXmE-cq6I6Bvk8cSCdRn8mP54_hbX4EH4Y"}"#
+                    .to_owned(),
+                BadKeys::Public { line: 1 },
+            ),
+        ] {
+            assert_eq!(list(&key).err(), Some(refused), "{key}");
+            assert_eq!(list(&format!("2027-01-31T12:00:00Z {key}")).err(), Some(refused), "{key}");
+        }
+        // These could be secrets, but for the private key that is listed.
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{spki}=\n-----END PUBLIC KEY-----\n");
+        let with_private = format!("{}{pem}", KeyList::fresh_pem().unwrap().expose_secret());
+        let pair = || KeyList::parse_pem(&with_private.as_str().into()).unwrap();
+        let bare = &spki[16..];
+        for key in [
+            bare.to_owned(),
+            format!("{bare}="),
+            bare.replace('+', "-").replace('/', "_"),
+            "1bd775ae83c4a995e613e72ae88e81be4f1c4827519fc98fe78fe16d7e041f86".to_owned(),
+            "1BD775AE83C4A995E613E72AE88E81BE4F1C4827519FC98FE78FE16D7E041F86".to_owned(),
+        ] {
+            let secrets = || list(&format!("{A}\n{key}")).unwrap();
+            let refused = Some(BadKeys::PublicOfPair { number: 2 });
+            assert_eq!(TokenKeys::new(pair(), Some(secrets())).err(), refused, "{key}");
+            assert_eq!(TokenKeys::new(secrets(), Some(pair())).err(), refused, "{key}");
+            assert!(TokenKeys::new(secrets(), None).is_ok());
+        }
     }
 }

@@ -125,12 +125,12 @@ fn what_is_signed_is_read_back() {
         let (user, device) = (UserId::new(Uuid::from_u128(1)), DeviceId::new(Uuid::from_u128(2)));
         let token = it.tokens.access(user, device, t0()).unwrap();
         let access = it.check(&token).unwrap();
-        assert_eq!(
-            access,
-            AccessToken { user_id: user, device_id: device, expires_at: t0() + Duration::minutes(60) }
-        );
+        let key = KeyId::parse(it.header["kid"].as_str().unwrap()).unwrap();
+        let expires_at = t0() + Duration::minutes(60);
+        assert_eq!(access, AccessToken { user_id: user, device_id: device, expires_at, key });
         let ticket = it.tokens.check_ticket(&it.tokens.ticket(access, t0()).unwrap(), t0()).unwrap();
         assert_eq!((ticket.access, ticket.gone_at), (access, t0() + TICKET_LIFE + LEEWAY));
+        assert!(it.tokens.accepts(Vouchers { access: key, ticket: Some(ticket.key) }));
         assert!(it.check(&it.forged(&it.header, &good_claims())).is_ok(), "the forger's base is good");
         let signed_by = decode_header(&token).unwrap();
         assert_eq!((signed_by.alg, signed_by.kid.as_deref()), (it.signing.0, it.header["kid"].as_str()));
@@ -312,6 +312,69 @@ fn a_ticket_does_not_outlive_its_access_token() {
             Err(AuthError::Expired)
         ));
     }
+}
+
+/// The story: with a key that had leaked a token was forged that was good for ten years.
+#[test]
+fn a_token_that_says_it_lives_longer_than_any_may_is_refused() {
+    for it in Attacked::each() {
+        let lives = |seconds: i64| {
+            it.forged(&it.header, &with(good_claims(), "exp", json!(t0().unix_timestamp() + seconds)))
+        };
+        let year = MAX_ACCESS_LIFE.whole_seconds();
+        assert!(it.check(&lives(year)).is_ok(), "whatever this api's own access tokens are given");
+        it.refuses(&lives(year + 1), "longer than any");
+        let ticket = |life: i64, access_life: i64| {
+            let claims = with(good_claims(), "type", json!("ticket"));
+            let claims = with(claims, "exp", json!(t0().unix_timestamp() + life));
+            it.forged(&it.header, &with(claims, "access_exp", json!(t0().unix_timestamp() + access_life)))
+        };
+        let check = |token: &str| it.tokens.check_ticket(token, t0());
+        assert!(
+            check(&ticket(30, year)).is_ok(),
+            "one without `access_kid` too, of an api of the release before"
+        );
+        assert!(matches!(check(&ticket(31, year)), Err(AuthError::Invalid)));
+        assert!(matches!(check(&ticket(30, year + 1)), Err(AuthError::Invalid)));
+    }
+}
+
+/// The story: a key that had leaked was dropped, and what it had opened stayed open: who vouched was forgotten.
+#[test]
+fn with_a_key_that_is_dropped_goes_whoever_it_vouched_for_by_a_ticket_too() {
+    let (user, device) = (UserId::new(Uuid::from_u128(1)), DeviceId::new(Uuid::from_u128(2)));
+    let keys = |text: &str| TokenKeys::new(secrets(text), None).unwrap();
+    let (leaked, fresh) = (SECRET, "5f1c0e9ab37d42685f1c0e9ab37d4268");
+    let tokens = Tokens::new(&keys(leaked), Duration::minutes(60));
+    let named = |text: &str| id(&secrets(text).keys()[0]);
+    let access = tokens.check_access(&tokens.access(user, device, t0()).unwrap(), t0()).unwrap();
+    assert_eq!(access.key, named(leaked));
+    tokens.replace_keys(&keys(&format!("{fresh}\n{leaked}")));
+    // Bought with a token of the one key, signed by the other.
+    let bought = tokens.ticket(access, t0()).unwrap();
+    let ticket = tokens.check_ticket(&bought, t0()).unwrap();
+    assert_eq!((ticket.access.key, ticket.key), (named(leaked), named(fresh)));
+    // Forged with the one, naming the other.
+    let header = json!({"alg": "HS256", "typ": "JWT", "kid": named(leaked)});
+    let claims = with(with(good_claims(), "type", json!("ticket")), "access_kid", json!(named(fresh)));
+    let claims = with(
+        with(claims, "exp", json!(t0().unix_timestamp() + 30)),
+        "access_exp",
+        good_claims()["exp"].clone(),
+    );
+    let forged = Signing::hs256(leaked.as_bytes()).forged(&header, &claims);
+    let forged_ticket = tokens.check_ticket(&forged, t0()).unwrap();
+
+    let of = |ticket: Ticket| Vouchers { access: ticket.access.key, ticket: Some(ticket.key) };
+    let let_in = [Vouchers { access: access.key, ticket: None }, of(ticket), of(forged_ticket)];
+    assert!(let_in.iter().all(|vouchers| tokens.accepts(*vouchers)));
+    tokens.replace_keys(&keys(fresh));
+    for vouchers in let_in {
+        assert!(!tokens.accepts(vouchers), "{vouchers:?}");
+    }
+    assert!(matches!(tokens.check_ticket(&bought, t0()), Err(AuthError::Invalid)));
+    assert!(matches!(tokens.check_ticket(&forged, t0()), Err(AuthError::Invalid)));
+    assert!(tokens.accepts(Vouchers { access: named(fresh), ticket: Some(named(fresh)) }));
 }
 
 #[test]

@@ -54,6 +54,26 @@ async fn a_lost_answer_is_given_again_whatever_key_signs() {
     assert_eq!(api.refresh(next.refresh()).await.status, StatusCode::OK);
 }
 
+/// The story: once a key that had leaked was dropped, its tokens were refused, but the sockets that they had opened stayed.
+#[tokio::test]
+async fn a_socket_goes_with_the_key_that_let_it_in_and_not_with_another() {
+    let api = Api::new().await;
+    let signed_in = api.register("ann").await;
+    let by_token = api.accounts.identify_access(signed_in.access()).await.unwrap();
+    let ticket = api.accounts.issue_ticket(&by_token).await.unwrap().ticket;
+    let by_ticket = api.accounts.identify_ticket(ticket.expose_secret()).await.unwrap();
+    let fresh = "5f1c0e9ab37d42685f1c0e9ab37d4268";
+    for (keys, stays) in [(format!("{fresh}\n{}", super::SECRET), true), (fresh.to_owned(), false)] {
+        api.accounts.replace_keys(&TokenKeys::of_secret(&keys));
+        for identity in [&by_token, &by_ticket] {
+            assert_eq!(api.accounts.still_signed_in(identity).await.unwrap(), stays, "{identity:?}");
+        }
+    }
+    let again = api.refresh(signed_in.refresh()).await;
+    let renewed = api.accounts.identify_access(again.access()).await.unwrap();
+    assert!(api.accounts.still_signed_in(&renewed).await.unwrap());
+}
+
 #[tokio::test]
 async fn a_copy_used_later_signs_the_device_out_and_no_other() {
     let api = Api::new().await;
