@@ -188,6 +188,7 @@ pub async fn supervise(args: StandaloneArgs, say: &dyn Fn(&str)) -> Result<(), S
 async fn check_as_api_user(user: &str) -> Result<(), StandaloneError> {
     let mut asked = Command::new(std::env::current_exe().map_err(StandaloneError::Process)?);
     asked.args(std::env::args_os().skip(1)).arg("--check-as-api-user").stdin(Stdio::null());
+    asked.env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE");
     let answer = asked.output().await.map_err(StandaloneError::Process)?;
     if answer.status.success() {
         return Ok(());

@@ -1,11 +1,14 @@
 //! `devpocket standalone`, as a person at home uses it: one command to a terminal that survives.
 
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::time::Duration;
 
 use devpocket_tests::client::start::raw_script;
 use devpocket_tests::client::{Credential, Durable, DurableOptions, Framing, Opening, Socket};
 use devpocket_tests::rest::Rest;
-use devpocket_tests::stack::{Account, Standalone, proc, users};
+use devpocket_tests::stack::token::{self, Token};
+use devpocket_tests::stack::{Account, Place, Standalone, proc, users};
 use devpocket_tests::{wait_for, wait_until};
 use serde_json::json;
 
@@ -169,6 +172,41 @@ async fn a_ptyd_that_runs_with_other_settings_is_told_of_with_those_it_has() {
     standalone.kill_api();
     standalone.start_again().await;
     assert!(!standalone.printed().contains("other settings"), "{}", standalone.printed());
+}
+
+/// The story: a key of the api's user was refused, as the docs have it, and one that the api cannot read was not, until after
+/// ptyd was started.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn roots_standalone_takes_a_key_that_its_api_can_read_and_says_before_it_starts_anything_where_it_cannot()
+ {
+    if !users::is_root() {
+        return;
+    }
+    let place = Place::make();
+    let file = place.path("signing.pem");
+    let own = |user: u32, group: u32, mode: u32| {
+        chown(&file, Some(user), Some(group)).expect("chown");
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("chmod");
+    };
+    fs::write(&file, token::PRIVATE_PEM).expect("a key file");
+    let path = file.display().to_string();
+    let variables = [("JWT_ALGORITHM", "EdDSA"), ("JWT_PRIVATE_KEY_FILE", path.as_str())];
+    let (api, shell) = (users::ensure(users::API), users::ensure(users::SHELL));
+    for (user, mode, about) in
+        [(0, 0o600, "as the user devpocket"), (shell.uid.as_raw(), 0o640, "it belongs to user")]
+    {
+        own(user, 0, mode);
+        let said = Standalone::refused_with(&place, &variables).await;
+        assert!(said.contains("JWT_PRIVATE_KEY_FILE") && said.contains(about), "{said}");
+        assert!(!place.path("data").exists(), "nothing was made");
+    }
+    own(api.uid.as_raw(), 0, 0o600);
+    let (mut standalone, link) = Standalone::start_in(place, &variables).await;
+    let token = Account::first_run(standalone.address, Standalone::token_of(&link)).await.access_token;
+    assert_eq!(Token::parse(&token).header["alg"], "EdDSA");
+    assert!(standalone.end());
+    own(0, api.gid.as_raw(), 0o640);
+    standalone.start_again_with(&variables).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

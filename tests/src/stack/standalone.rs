@@ -41,6 +41,25 @@ impl Standalone {
         (standalone, link)
     }
 
+    /// What it says where it does not start with these variables, in a place of its own.
+    ///
+    /// # Panics
+    /// It starts, or is not done with it in time.
+    pub async fn refused_with(place: &Place, variables: &[(&str, &str)]) -> String {
+        let mut process = launch(place, place::free_address(), 0, &[], variables);
+        wait_for("standalone has ended", START_LIMIT, async || process.ended()).await;
+        process.logged()
+    }
+
+    /// As [`Standalone::start`], in a place that was made before, with more variables.
+    pub async fn start_in(place: Place, variables: &[(&str, &str)]) -> (Self, String) {
+        let address = place::free_address();
+        let process = launch(&place, address, 1, &[], variables);
+        let mut standalone = Self { address, process, starts: 1, place };
+        let link = standalone.first_run_link().await;
+        (standalone, link)
+    }
+
     /// Starts it as a newcomer does: `make run`, which builds first what is not built.
     pub async fn make_run() -> (Self, String) {
         let place = Place::make();
