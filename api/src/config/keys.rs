@@ -74,11 +74,7 @@ impl KeySource {
 
     /// What an operator should know of that is taken all the same.
     pub fn warnings(&self) -> Vec<String> {
-        let (variable, beside) = match self.algorithm {
-            JwtAlgorithm::Hs256 => (PRIVATE_FILE, &self.private_key_file),
-            JwtAlgorithm::EdDsa => (SECRET_FILE, &self.secret_file),
-        };
-        let gone = beside.as_deref().filter(|path| is_gone(path)).map(|path| {
+        let gone = self.gone().map(|(variable, path)| {
             let path = path.display();
             format!("{variable}: {path} is not there: tokens of the keys in it are refused until it is")
         });
@@ -142,14 +138,21 @@ impl KeySource {
 
     /// None of a file that is not there: an operator has taken those keys away.
     fn accepted_text(&self) -> Result<Option<SecretString>, ConfigError> {
-        let beside = match self.algorithm {
-            JwtAlgorithm::Hs256 => &self.private_key_file,
-            JwtAlgorithm::EdDsa => &self.secret_file,
-        };
-        if beside.as_deref().is_some_and(is_gone) {
+        if self.gone().is_some() {
             return Ok(None);
         }
         self.text(self.algorithm.other())
+    }
+
+    /// The file of keys that do not sign, if one is named and there is none, and the variable that names it.
+    fn gone(&self) -> Option<(&'static str, &Path)> {
+        let (variable, path) = match self.algorithm {
+            JwtAlgorithm::Hs256 => (PRIVATE_FILE, self.private_key_file.as_deref()?),
+            // With secrets in the environment too it is one too many.
+            JwtAlgorithm::EdDsa if self.secret.is_some() => return None,
+            JwtAlgorithm::EdDsa => (SECRET_FILE, self.secret_file.as_deref()?),
+        };
+        matches!(path.try_exists(), Ok(false)).then_some((variable, path))
     }
 
     fn signing_list(&self, texts: &KeyTexts) -> Result<Option<KeyList>, ConfigError> {
@@ -226,8 +229,4 @@ impl KeySource {
 
 fn unread(variable: &'static str, path: &Path, problem: impl std::fmt::Display) -> ConfigError {
     wrong(variable, format!("{}: {problem}", path.display()))
-}
-
-fn is_gone(path: &Path) -> bool {
-    matches!(path.try_exists(), Ok(false))
 }

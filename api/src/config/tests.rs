@@ -223,6 +223,14 @@ fn a_file_of_keys_that_do_not_sign_may_be_missing_and_is_warned_of() {
         "{warnings:?}"
     );
     assert_eq!(config(&[]).unwrap().keys.warnings(), Vec::<String>::new());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    fs::write(path, KeyList::fresh_pem().unwrap().expose_secret()).unwrap();
+    let eddsa =
+        ["--jwt-algorithm=EdDSA", "--jwt-private-key-file", path, "--jwt-secret-key-file=/nonexistent"];
+    assert!(config(&eddsa).unwrap_err().contains("one of them is needed"), "secrets by two variables");
+    let signs_alone = parse(&[&["devpocket", "--ptyd-address=unix:/x"][..], &eddsa].concat()).unwrap().keys;
+    assert!(signs_alone.warnings()[0].starts_with("JWT_SECRET_KEY_FILE: /nonexistent"));
 }
 
 /// The story: whoever could write to the file could sign in as anybody.

@@ -422,6 +422,11 @@ mod tests {
             assert_eq!(list(&key).err(), Some(refused), "{key}");
             assert_eq!(list(&format!("2027-01-31T12:00:00Z {key}")).err(), Some(refused), "{key}");
         }
+        for key in
+            ["ssh-is-how-this-secret-begins-0123", r#"{"kty":"oct","k":"0123456789abcdef0123456789abcdef"}"#]
+        {
+            assert!(list(key).is_ok(), "{key}");
+        }
         // These could be secrets, but for the private key that is listed.
         let pem = format!("-----BEGIN PUBLIC KEY-----\n{spki}=\n-----END PUBLIC KEY-----\n");
         let with_private = format!("{}{pem}", KeyList::fresh_pem().unwrap().expose_secret());

@@ -30,15 +30,22 @@ pub(super) fn is_key_of_a_pair(text: &str) -> bool {
 /// Whether this is a public key as OpenSSH writes it (RFC 4253 section 6.6), or a JSON Web Key (RFC 7517).
 pub(super) fn is_public_key(text: &str) -> bool {
     const KINDS: [&str; 4] = ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-sha2-"];
-    let text = text.trim_start();
     // The bytes begin with the length of the kind's name, and that.
-    let names_its_kind = |bytes: Vec<u8>| {
+    let names_its_kind = |text: &str| {
+        let bytes = decoded(text).unwrap_or_default();
         let Some((length, name)) = bytes.split_first_chunk::<4>() else { return false };
         u32::from_be_bytes(*length) < 64 && KINDS.iter().any(|kind| name.starts_with(kind.as_bytes()))
     };
-    KINDS.iter().any(|kind| text.starts_with(kind))
-        || (text.starts_with('{') && text.contains("\"kty\""))
-        || decoded(text).is_some_and(names_its_kind)
+    let mut words = text.split_whitespace();
+    let first = words.next().unwrap_or_default();
+    let openssh = KINDS.iter().any(|kind| first.starts_with(kind))
+        && words.next().is_some_and(|word| word.starts_with("AAAA"));
+    // A key for HMAC, and a private one, has these members (RFC 7518 section 6).
+    let web_key = first.starts_with('{') && text.contains("\"kty\"");
+    let secret_members = ["\"oct\"", "\"d\""];
+    openssh
+        || names_its_kind(first)
+        || (web_key && !secret_members.iter().any(|member| text.contains(member)))
 }
 
 /// Which secret of two lists is the public key of a key in the other, from 0.
