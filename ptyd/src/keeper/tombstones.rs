@@ -136,7 +136,7 @@ mod tests {
             assert_eq!(Tombstone::from_bytes(&bytes[..bytes.len() - 1]), None);
         }
         let small = Tombstone { owner, record: b"r".to_vec(), exit: ExitStatus::Code(3) };
-        let expected = [&[VERSION][..], owner.uuid().as_bytes(), &[1, b'r', 0, 6]].concat();
+        let expected = [&[VERSION, 16][..], owner.uuid().as_bytes(), &[1, b'r', 0, 6]].concat();
         assert_eq!(small.to_bytes().unwrap(), expected);
         assert_eq!(Tombstone::from_bytes(&[]), None);
     }
