@@ -118,10 +118,12 @@ async fn its_end_tells_clients_and_leaves_no_process_behind() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_that_went_with_its_end_have_ended_after_the_next_start() {
     let (mut standalone, link) = Standalone::start().await;
-    let mut socket = Socket::must_open(&opening(&standalone, &link).await).await;
-    for script in ["echo ready; exec cat", "trap '' HUP TERM; echo ready; while :; do sleep 1; done"] {
-        let session = socket.connect(raw_script(script)).await.session;
-        socket.read_until(session, "ready").await;
+    let account = Account::first_run(standalone.address, Standalone::token_of(&link)).await;
+    let rest = Rest::new(standalone.address, Some(&account.access_token));
+    let stubborn =
+        json!({"command": ["sh", "-c", "trap '' HUP TERM; echo ready; while :; do sleep 1; done"]});
+    for body in [json!({}), json!({"command": ["cat"]}), stubborn] {
+        rest.post("/api/sessions", &body).await.expect(201);
     }
     assert!(standalone.end(), "SIGTERM ends it");
 
@@ -141,7 +143,7 @@ async fn sessions_that_went_with_its_end_have_ended_after_the_next_start() {
         signals.extend(session["exit_signal"].as_str());
     }
     signals.sort_unstable();
-    assert_eq!(signals, ["SIGHUP", "SIGKILL"], "{shown:?}");
+    assert_eq!(signals, ["SIGHUP", "SIGHUP", "SIGKILL"], "{shown:?}");
 }
 
 /// Whoever changed a setting for a ptyd that was running was told that it counted, and it did not.

@@ -168,13 +168,12 @@ impl StateDir {
         Ok(path)
     }
 
-    /// Keeps something under a name; a host that goes down within seconds may lose it.
+    /// Keeps something under a name.
     pub(super) fn keep(&self, kept: Kept, name: &str, content: &[u8]) -> Result<(), StateDirError> {
         let path = self.path.join(kept.directory);
         let io = |source| StateDirError::Io { path: path.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(io)?;
-        // Not waited for on its way to the disk: they may be a thousand, and are written when there is little time left.
-        replace_once(&path.join(name), 0o600, content, |_| Ok(()))
+        replace(&path.join(name), 0o600, content)
     }
 
     /// Up to `most` that are kept, by their names. What cannot be read, or is longer than any can be, is empty.
@@ -223,16 +222,6 @@ impl StateDir {
 
 /// Replaces a file as a whole: whoever reads it sees the old or the new content.
 fn replace(path: &Path, mode: u32, content: &[u8]) -> Result<(), StateDirError> {
-    replace_once(path, mode, content, File::sync_all)
-}
-
-/// As [`replace`], once the new content is `settled`.
-fn replace_once(
-    path: &Path,
-    mode: u32,
-    content: &[u8],
-    settled: impl FnOnce(&File) -> io::Result<()>,
-) -> Result<(), StateDirError> {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(".new");
@@ -241,7 +230,7 @@ fn replace_once(
         let mut file = open_private(OpenOptions::new().write(true).create(true).truncate(true), &new)?;
         file.set_permissions(Permissions::from_mode(mode))?;
         file.write_all(content)?;
-        settled(&file)?;
+        file.sync_all()?;
         fs::rename(&new, path)
     })();
     written.map_err(|source| StateDirError::Io { path: path.to_owned(), source })
