@@ -20,7 +20,6 @@ mod spawn;
 mod start;
 mod state_dir;
 mod sys;
-mod tombstones;
 mod users;
 mod worker;
 
@@ -297,7 +296,6 @@ impl Keeper {
             let _reaped = waitpid(pid, None);
         }
         self.reap(sys::monotonic());
-        self.leave_tombstones();
         if let Some(cgroups) = &self.cgroups {
             // What was killed is reaped by others where it was not our child.
             for _ in 0..CGROUP_TRIES {

@@ -6,8 +6,8 @@ use devpocket_tests::client::start::{command, raw_script, session};
 use devpocket_tests::client::{Event, Framing, Socket};
 use devpocket_tests::rest::Rest;
 use devpocket_tests::stack::{DatabaseKind, Options, Stack, proc};
+use devpocket_tests::wait_until;
 use devpocket_tests::witness::Witness;
-use devpocket_tests::{wait_for, wait_until};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -27,50 +27,6 @@ async fn an_exit_code_is_reported_with_the_final_offset_after_the_last_byte() {
         assert!(exited.data()["reason"].is_null(), "{}", exited.body);
         assert_eq!(exited.offset(), Some(10), "{}", exited.body);
     }
-}
-
-/// The story: ptyd was told to end, and what it had to kill for that was `lost` in the books of the api that went on.
-#[tokio::test]
-async fn what_ends_with_its_node_has_ended_in_the_books_when_the_node_is_back() {
-    let mut stack = Stack::start().await;
-    let rest = Rest::new(stack.address(0), Some(&stack.admin.access_token));
-    let (mut stubborn, killed) =
-        session(&stack, Framing::Json, raw_script("trap '' HUP TERM; echo ready; while :; do sleep 1; done"))
-            .await;
-    stubborn.read_until(killed.session, "ready").await;
-    let (_socket, hung_up) = session(&stack, Framing::Json, command(&["cat"])).await;
-    let (mut over, by_itself) = session(&stack, Framing::Json, raw_script("exit 7")).await;
-    over.read_to_end(by_itself.session).await;
-    assert!(stack.end_keeper());
-    let tombstone = |id: &dyn std::fmt::Display| stack.place.path(&format!("ptyd/tombstones/{id}"));
-    let paths = [tombstone(&killed.session), tombstone(&hung_up.session), tombstone(&by_itself.session)];
-    assert!(paths.iter().all(|path| path.is_file()), "{paths:?}");
-
-    stack.start_keeper().await;
-    let expected = [
-        (killed.session, json!(null), json!("SIGKILL")),
-        (hung_up.session, json!(null), json!("SIGHUP")),
-        (by_itself.session, json!(7), json!(null)),
-    ];
-    for (id, code, signal) in &expected {
-        let path = format!("/api/sessions/{id}");
-        let booked = wait_for("its end is in the books", Duration::from_secs(30), async || {
-            let booked = rest.get(&path).await.expect(200);
-            (!booked["ended_at"].is_null()).then_some(booked)
-        })
-        .await;
-        assert_eq!(
-            (&booked["status"], &booked["exit_code"], &booked["exit_signal"]),
-            (&json!("exited"), code, signal),
-            "{booked}"
-        );
-        let (mut late, _) = Socket::attach_patiently(&stack.opening(0, Framing::Json), *id, &json!({})).await;
-        late.wait_status(*id, "exited").await;
-    }
-    // Nothing is left of what its owner deletes.
-    assert_eq!(rest.delete(&format!("/api/sessions/{}", killed.session)).await.status, 204);
-    wait_until("its tombstone is gone", Duration::from_secs(30), async || !paths[0].exists()).await;
-    assert!(paths[1].is_file() && paths[2].is_file());
 }
 
 #[tokio::test]

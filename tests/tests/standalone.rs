@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use devpocket_tests::client::start::raw_script;
 use devpocket_tests::client::{Credential, Durable, DurableOptions, Framing, Opening, Socket};
-use devpocket_tests::rest::Rest;
 use devpocket_tests::stack::token::{self, Token};
 use devpocket_tests::stack::{Account, Place, Standalone, proc, users};
-use devpocket_tests::{wait_for, wait_until};
+use devpocket_tests::wait_until;
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -112,38 +111,6 @@ async fn its_end_tells_clients_and_leaves_no_process_behind() {
         let gone = async || proc::facts(pid).is_none_or(|left| left.state == 'Z');
         wait_until(&format!("the {name} is gone"), LIMIT, gone).await;
     }
-}
-
-/// The story: README says that Ctrl-C ends the sessions, and after the next start all of them were `lost`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_that_went_with_its_end_have_ended_after_the_next_start() {
-    let (mut standalone, link) = Standalone::start().await;
-    let account = Account::first_run(standalone.address, Standalone::token_of(&link)).await;
-    let rest = Rest::new(standalone.address, Some(&account.access_token));
-    let stubborn =
-        json!({"command": ["sh", "-c", "trap '' HUP TERM; echo ready; while :; do sleep 1; done"]});
-    for body in [json!({}), json!({"command": ["cat"]}), stubborn] {
-        rest.post("/api/sessions", &body).await.expect(201);
-    }
-    assert!(standalone.end(), "SIGTERM ends it");
-
-    let link = standalone.start_again().await;
-    let account = Account::first_run(standalone.address, Standalone::token_of(&link)).await;
-    let rest = Rest::new(standalone.address, Some(&account.access_token));
-    let shown = wait_for("none is taken for a live one", LIMIT, async || {
-        let listed = rest.get("/api/sessions").await.expect(200);
-        let sessions = listed["sessions"].as_array()?.clone();
-        sessions.iter().all(|session| !session["ended_at"].is_null()).then_some(sessions)
-    })
-    .await;
-    let mut signals = Vec::new();
-    for session in &shown {
-        assert_eq!(session["status"], "exited", "{session}");
-        assert!(session["error_message"].is_null(), "{session}");
-        signals.extend(session["exit_signal"].as_str());
-    }
-    signals.sort_unstable();
-    assert_eq!(signals, ["SIGHUP", "SIGHUP", "SIGKILL"], "{shown:?}");
 }
 
 /// Whoever changed a setting for a ptyd that was running was told that it counted, and it did not.

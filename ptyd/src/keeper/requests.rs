@@ -48,10 +48,7 @@ impl Keeper {
                 Some(session) if session.is_live() => {
                     self.log.warn("a live session cannot be forgotten", &[("session.id", &session_id)]);
                 }
-                Some(_) => {
-                    drop(self.sessions.remove(session_id));
-                    self.remove_tombstone(session_id);
-                }
+                Some(_) => drop(self.sessions.remove(session_id)),
                 None => self.unknown(session_id),
             },
         }
@@ -145,7 +142,6 @@ impl Keeper {
     /// Drops ended sessions that nobody will ask for any more.
     pub(super) fn drop_old(&mut self, now: Millis) {
         for session_id in self.sessions.drop_old(self.limits.tombstones(MAX_TOMBSTONES), now) {
-            self.remove_tombstone(session_id);
             self.log.warn(
                 "an ended session is dropped although it was not confirmed",
                 &[("session.id", &session_id)],

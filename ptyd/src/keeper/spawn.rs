@@ -279,7 +279,7 @@ fn open_master(spec: &Spec) -> Result<OwnedFd, Errno> {
 }
 
 /// Makes a memfd that whoever maps it can rely on: its size never changes, and nobody can allow that again.
-pub(super) fn make_ring(bytes: u64) -> Result<OwnedFd, Errno> {
+fn make_ring(bytes: u64) -> Result<OwnedFd, Errno> {
     let ring = memfd_create(c"ptyd-ring", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
     ftruncate(&ring, i64::try_from(bytes).map_err(|_| Errno::EFBIG)?)?;
     let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;

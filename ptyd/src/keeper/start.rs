@@ -120,7 +120,7 @@ impl Keeper {
             .map_err(|source| KeeperError::Os { what: "raising the open-files limit", source })?;
         let now = sys::monotonic();
         let scripts = scripts(&state_dir, log);
-        let mut keeper = Self {
+        let keeper = Self {
             log,
             executable,
             state_dir,
@@ -151,7 +151,6 @@ impl Keeper {
             config,
         };
         keeper.begin();
-        keeper.take_up_tombstones(now);
         let left = keeper.cgroups.as_ref().map_or(0, Cgroups::kill_lost);
         if left > 0 {
             keeper.log.warn(format_args!("ended {left} processes of sessions that were lost"), &[]);

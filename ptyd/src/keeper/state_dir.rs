@@ -44,15 +44,6 @@ pub enum StateDirError {
     Damaged { path: PathBuf, what: &'static str },
 }
 
-/// Small files of one kind in a directory of their own, for the keeper's eyes alone.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Kept {
-    /// Its name in the state directory.
-    pub(super) directory: &'static str,
-    /// The most that one holds.
-    pub(super) most_bytes: u64,
-}
-
 /// An open and locked state directory.
 #[derive(Debug)]
 pub(super) struct StateDir {
@@ -166,41 +157,6 @@ impl StateDir {
             replace(&path.join(file), 0o644, content.as_bytes())?;
         }
         Ok(path)
-    }
-
-    /// Keeps something under a name.
-    pub(super) fn keep(&self, kept: Kept, name: &str, content: &[u8]) -> Result<(), StateDirError> {
-        let path = self.path.join(kept.directory);
-        let io = |source| StateDirError::Io { path: path.clone(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(io)?;
-        replace(&path.join(name), 0o600, content)
-    }
-
-    /// Up to `most` that are kept, by their names. What cannot be read, or is longer than any can be, is empty.
-    pub(super) fn all_kept(&self, kept: Kept, most: usize) -> Result<Vec<(String, Vec<u8>)>, StateDirError> {
-        let path = self.path.join(kept.directory);
-        let entries = match fs::read_dir(&path) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(StateDirError::Io { path, source }),
-        };
-        let read = |path: &Path| {
-            let mut content = Vec::new();
-            open_plain(path)?.take(kept.most_bytes + 1).read_to_end(&mut content)?;
-            io::Result::Ok(content)
-        };
-        let files = entries.flatten().take(most).map(|entry| {
-            let content = read(&entry.path()).unwrap_or_default();
-            let content = if content.len() as u64 > kept.most_bytes { Vec::new() } else { content };
-            (entry.file_name().to_string_lossy().into_owned(), content)
-        });
-        Ok(files.collect())
-    }
-
-    /// Keeps it no longer.
-    pub(super) fn forget_kept(&self, kept: Kept, name: &str) {
-        // Most were never kept. One that is left is found again, and forgotten again.
-        let _not_kept = fs::remove_file(self.path.join(kept.directory).join(name));
     }
 
     fn read_id<T: FromStr>(&self, name: &str, what: &'static str) -> Result<Option<T>, StateDirError> {
@@ -340,26 +296,6 @@ mod tests {
         StateDir::open(dir.path()).unwrap().node_id().unwrap();
         fs::write(dir.path().join("a note"), "").unwrap();
         StateDir::open(dir.path()).unwrap();
-    }
-
-    #[test]
-    fn what_is_kept_is_the_keepers_alone_and_read_within_bounds() {
-        const KEPT: Kept = Kept { directory: "some", most_bytes: 8 };
-        let dir = tempfile::tempdir().unwrap();
-        let state = StateDir::open(dir.path()).unwrap();
-        assert_eq!(state.all_kept(KEPT, 9).unwrap(), []);
-        state.forget_kept(KEPT, "never kept");
-        state.keep(KEPT, "a", b"before").unwrap();
-        state.keep(KEPT, "a", b"12345678").unwrap();
-        let mode = |path: &str| fs::metadata(dir.path().join(path)).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode("some"), mode("some/a")), (0o700, 0o600));
-        assert_eq!(state.all_kept(KEPT, 9).unwrap(), [("a".to_owned(), b"12345678".to_vec())]);
-        state.keep(KEPT, "a", b"too long!").unwrap();
-        assert_eq!(state.all_kept(KEPT, 9).unwrap(), [("a".to_owned(), Vec::new())]);
-        state.keep(KEPT, "b", b"").unwrap();
-        assert_eq!(state.all_kept(KEPT, 1).unwrap().len(), 1);
-        state.forget_kept(KEPT, "a");
-        assert_eq!(state.all_kept(KEPT, 9).unwrap(), [("b".to_owned(), Vec::new())]);
     }
 
     #[test]
