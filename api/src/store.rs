@@ -198,8 +198,12 @@ pub trait DeviceStore: Send + Sync {
         part: Part,
         now: OffsetDateTime,
     ) -> Result<(Vec<Device>, i64), StoreError>;
-    /// Where devices of an account were last seen, signed-out ones included: the latest addresses, each once.
-    async fn addresses(&self, user_id: UserId) -> Result<Vec<IpAddr>, StoreError>;
+    /// Where devices of an account that were there before a time were last seen, signed-out ones included: the latest addresses, each once.
+    async fn addresses(
+        &self,
+        user_id: UserId,
+        since_before: OffsetDateTime,
+    ) -> Result<Vec<IpAddr>, StoreError>;
     /// Every device of an account that there is a row of, last seen first, signed-out ones included.
     async fn all_devices(&self, user_id: UserId) -> Result<Vec<Device>, StoreError>;
 }

@@ -215,12 +215,18 @@ impl DeviceStore for Database {
         Ok((rows.into_iter().map(Device::try_from).collect::<Result<_, _>>()?, total))
     }
 
-    async fn addresses(&self, user_id: UserId) -> Result<Vec<IpAddr>, StoreError> {
-        let select = sql("select address from devices where user_id = $1 and address is not null
+    async fn addresses(
+        &self,
+        user_id: UserId,
+        since_before: OffsetDateTime,
+    ) -> Result<Vec<IpAddr>, StoreError> {
+        let select = sql("select address from devices
+             where user_id = $1 and address is not null and created_at < $2
              group by address
              order by max(last_seen_at) desc
-             limit $2");
-        let rows: Vec<(String,)> = self.all(select.bind(user_id).bind(MOST_ADDRESSES)).await?;
+             limit $3");
+        let select = select.bind(user_id).bind(since_before).bind(MOST_ADDRESSES);
+        let rows: Vec<(String,)> = self.all(select).await?;
         Ok(rows.into_iter().filter_map(|(address,)| address.parse().ok()).collect())
     }
 

@@ -20,8 +20,9 @@ const FULL_OF_E: u32 = 1 << 31;
 const WRAPPED: u32 = 1 << 29;
 const NUMBER: u32 = 0xFFFF;
 
-/// What moving a part of a row costs beside its cells, in cells moved.
+/// What moving a part of a row costs, in cells moved, with so many cells of it: further cells cost themselves.
 pub(crate) const PART_ROW_IN_CELLS: usize = 96;
+pub(crate) const CELLS_OF_PART_ROW: usize = 64;
 
 /// Where lines move to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use crate::cell::Cell;
-use crate::grid::{PART_ROW_IN_CELLS, Towards};
+use crate::grid::{CELLS_OF_PART_ROW, PART_ROW_IN_CELLS, Towards};
 use crate::screen::Screen;
 
 /// The private mode in which DECSLRM sets margins. It is not known to [`crate::Modes`], since clients of ours draw with xterm.js, which
@@ -150,9 +150,9 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         brought: impl FnOnce() -> usize,
     ) -> bool {
         let looked_at = rows.len() * PART_ROW_IN_CELLS;
-        let all = rows.len() * columns.len();
+        let (all, paid) = (rows.len() * columns.len(), rows.len() * CELLS_OF_PART_ROW);
         // Who cannot pay for whatever is there has nothing looked at either: the look would eat what is saved up for the move.
-        if !self.allowance.has((looked_at + all) / MOVED_FOR_ONE)
+        if !self.allowance.has((looked_at + all.saturating_sub(paid)) / MOVED_FOR_ONE)
             || !self.allowance.spend(looked_at / MOVED_FOR_ONE)
         {
             return false;
@@ -160,7 +160,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
         self.moved += looked_at as u64;
         // Each place is written to once at most.
         let cells = (self.side.grid.cells_in_part(rows, columns) + brought()).min(all);
-        self.pay_for_cells(cells)
+        self.pay_for_cells(cells.saturating_sub(paid))
     }
 
     /// Pays for moving so many cells.

@@ -259,3 +259,25 @@ fn a_flood_of_more_colours_than_are_kept_ends_in_the_colours_it_had() {
         feed(&mut screen, b"\x1b[H");
     }
 }
+
+/// The story: a log beside a counter below it lost lines, in windows as they usually are: each line was paid for more dearly than it costs.
+#[test]
+fn lines_beside_something_that_changes_below_them_are_all_there() {
+    for (rows, cols, right) in [(24, 80, 40), (50, 200, 100), (50, 132, 90), (60, 240, 120)] {
+        let mut screen = fresh(rows, cols);
+        for row in 1..=rows {
+            feed(&mut screen, format!("\x1b[{row};{}H|beside", right + 1).as_bytes());
+        }
+        feed(&mut screen, format!("\x1b[1;{}r\x1b[?69h\x1b[1;{right}s", rows - 1).as_bytes());
+        let text = |step: usize| format!("{step:5} {}", &"words of a log ".repeat(4)[..right.min(58) - 18]);
+        for step in 0..6000 {
+            let counted = format!("\x1b[{rows};1H\x1b[K{step}\x1b[{};1H\r\n{}", rows - 1, text(step));
+            feed(&mut screen, counted.as_bytes());
+        }
+        let shown = screen.inspect();
+        for (row, step) in (0..rows - 1).rev().zip((0..6000).rev()) {
+            let line: String = shown.rows[row].cells[..right].iter().map(|cell| cell.text.as_str()).collect();
+            assert_eq!(line.trim_end(), text(step).trim_end(), "row {row} of {rows}x{cols}");
+        }
+    }
+}

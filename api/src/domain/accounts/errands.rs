@@ -7,7 +7,7 @@ use std::time::Duration as StdDuration;
 use futures_util::StreamExt;
 use secrecy::ExposeSecret;
 use time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
@@ -20,7 +20,8 @@ use crate::store::{NewMailToken, StoreError};
 
 /// Errands that wait. Each is a mail, and one api sends a few a second; beyond it people are told to come back.
 const CAPACITY: usize = 1000;
-/// Errands done side by side: one slow mail server connection does not hold up all others.
+/// Errands done side by side: one slow mail server connection does not hold up all others. Those that wait for a further try are none
+/// of them.
 const AT_ONCE: usize = 4;
 /// How long an errand rests, at least: the answer is on its way meanwhile, and would take a little longer where there is an
 /// account and so more to do.
@@ -30,7 +31,7 @@ const SEND: StdDuration = StdDuration::from_secs(30);
 /// Waits before each further try to hand it on.
 const RETRIES: [StdDuration; 2] = [StdDuration::from_secs(5), StdDuration::from_secs(30)];
 /// Waits before each further try to store its link, in seconds: for so many minutes may the database be away, or its disk be
-/// full, after the mail was promised. Other errands wait meanwhile, and would fail like it.
+/// full, after the mail was promised.
 const STORE_RETRIES: [u64; 8] = [1, 5, 15, 30, 60, 60, 60, 60];
 /// Good links of one kind an account has at most: so many mails can somebody else have sent to it within their life.
 const MOST_LINKS: i64 = 5;
@@ -81,23 +82,24 @@ impl Accounts {
             }
             queue.poll_recv(context)
         });
-        let stop = &stop;
-        let errands = errands.for_each_concurrent(AT_ONCE, async |(put, errand)| {
+        let doing = Doing { turns: Semaphore::new(AT_ONCE), stop: stop.clone() };
+        let doing = &doing;
+        let errands = errands.for_each_concurrent(CAPACITY, async |(put, errand)| {
             // That the api stops is no reason for more haste: it waits longer than this.
             sleep_until(put + LATER).await;
-            self.run_errand(errand, stop).await;
+            self.run_errand(errand, doing).await;
         });
         errands.await;
     }
 
-    async fn run_errand(&self, errand: Errand, stop: &CancellationToken) {
+    async fn run_errand(&self, errand: Errand, doing: &Doing) {
         let mail = match errand {
-            Errand::Reset(email) => self.stored_link_mail(&email, MailPurpose::Reset, stop).await,
-            Errand::Verify(email) => self.stored_link_mail(&email, MailPurpose::Verify, stop).await,
+            Errand::Reset(email) => self.stored_link_mail(&email, MailPurpose::Reset, doing).await,
+            Errand::Verify(email) => self.stored_link_mail(&email, MailPurpose::Verify, doing).await,
             Errand::Moved(to) => Ok(Some(moved_mail(to, &self.policy.project))),
         };
         match mail {
-            Ok(Some(mail)) => self.deliver(&mail, stop).await,
+            Ok(Some(mail)) => self.deliver(&mail, doing).await,
             Ok(None) => debug!("a mail was asked for that nobody gets"),
             Err(err) => error!(error = &err as &dyn std::error::Error, "a mail was not written: {err}"),
         }
@@ -108,15 +110,15 @@ impl Accounts {
         &self,
         email: &Email,
         purpose: MailPurpose,
-        stop: &CancellationToken,
+        doing: &Doing,
     ) -> Result<Option<Mail>, AccountError> {
         let mut retries = STORE_RETRIES.iter();
         loop {
-            let failed = match self.link_mail(email, purpose).await {
+            let failed = match doing.in_turn(self.link_mail(email, purpose)).await {
                 Err(AccountError::Store(failed @ StoreError::Unavailable(_))) => failed,
                 done => return done,
             };
-            let Some(wait) = retries.next().filter(|_| !stop.is_cancelled()) else {
+            let Some(wait) = retries.next().filter(|_| !doing.stop.is_cancelled()) else {
                 return Err(failed.into());
             };
             warn!(
@@ -124,7 +126,7 @@ impl Accounts {
                 "a mail cannot be written: {failed}; trying again in {wait} s"
             );
             drop(failed);
-            rest(StdDuration::from_secs(*wait), stop).await;
+            doing.rest(StdDuration::from_secs(*wait)).await;
         }
     }
 
@@ -162,16 +164,16 @@ impl Accounts {
     }
 
     /// Tries three times; the last tries are left out when the api stops.
-    async fn deliver(&self, mail: &Mail, stop: &CancellationToken) {
+    async fn deliver(&self, mail: &Mail, doing: &Doing) {
         let mut retries = RETRIES.iter();
         loop {
-            let failed = match timeout(SEND, self.around.mailer.send(mail)).await {
+            let failed = match doing.in_turn(timeout(SEND, self.around.mailer.send(mail))).await {
                 Ok(Ok(())) => return,
                 Ok(Err(failed)) => failed,
                 Err(elapsed) => MailError::Failed(elapsed.into()),
             };
             let wait = match failed {
-                MailError::Failed(_) => retries.next().filter(|_| !stop.is_cancelled()),
+                MailError::Failed(_) => retries.next().filter(|_| !doing.stop.is_cancelled()),
                 MailError::Refused(_) => None,
             };
             let Some(wait) = wait else {
@@ -180,16 +182,27 @@ impl Accounts {
             };
             warn!(error = &failed as &dyn std::error::Error, "{failed}; trying again in {wait:?}");
             drop(failed);
-            rest(*wait, stop).await;
+            doing.rest(*wait).await;
         }
     }
 }
 
-/// Waits before a further try, and no longer than until the api stops.
-async fn rest(wait: StdDuration, stop: &CancellationToken) {
-    tokio::select! {
-        () = sleep(wait) => {}
-        () = stop.cancelled() => {}
+/// What errands have in common while they are done.
+struct Doing {
+    turns: Semaphore,
+    stop: CancellationToken,
+}
+
+impl Doing {
+    /// Does what takes a turn.
+    async fn in_turn<T>(&self, work: impl Future<Output = T>) -> T {
+        let _turn = self.turns.acquire().await;
+        work.await
+    }
+
+    /// Waits before a further try, and no longer than until the api stops.
+    async fn rest(&self, wait: StdDuration) {
+        self.stop.run_until_cancelled(sleep(wait)).await;
     }
 }
 

@@ -48,7 +48,8 @@ impl Accounts {
             Tried::Nobody(_) => UserId::new(Uuid::nil()),
         };
         let address = counted_address(address);
-        let known = self.devices.addresses(user_id).await?;
+        // Who has just signed in with the right password has opened no further tries by that.
+        let known = self.devices.addresses(user_id, self.clock.now() - BY_NAME.per).await?;
         if !known.into_iter().any(|known| counted_address(known) == address) {
             return Err(refused);
         }

@@ -36,7 +36,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>> Screen<M> {
     /// To be written to a terminal of [`Screen::size`] that was reset. At most [`MAX_SNAPSHOT_BYTES`].
     pub fn snapshot(&self, scrollback_lines: u32) -> Vec<u8> {
         if self.owed.is_some() {
-            return self.copy().snapshot(scrollback_lines);
+            let copy = if scrollback_lines == 0 { self.copy_without_scrollback() } else { self.copy() };
+            return copy.snapshot(scrollback_lines);
         }
         let (between, end) = (self.other.as_deref().map(|primary| self.to_alternate(primary)), self.end());
         let mut first = Writer::new(self, usize::MAX);

@@ -14,7 +14,17 @@ const MUTE: [&str; 12] = [
 pub(super) fn may_reshape_prompt(text: &str) -> bool {
     let mut names = text.split(|c: char| !c.is_alphanumeric() && c != '_');
     names.any(|name| PROMPT_NAMES.contains(&name))
+        && has_no_prompt_command(text)
         && without_quoted(text).is_some_and(|bare| bare.split([';', '\n', '&', '|']).all(asks_nobody))
+}
+
+/// Whether nothing is given that runs before the next prompt: there PROMPT_COMMAND is emptied, if it is set at all.
+fn has_no_prompt_command(text: &str) -> bool {
+    text.match_indices("PROMPT_COMMAND").all(|(at, name)| {
+        let value = text[at + name.len()..].strip_prefix(['=', '+', '[']);
+        let value = value.map(|value| value.strip_prefix("()").unwrap_or(value));
+        value.is_none_or(|value| value.is_empty() || value.starts_with([' ', ';', '\n', '&']))
+    })
 }
 
 /// Whether a simple command is assignments, or one that asks nobody.
@@ -85,7 +95,9 @@ mod tests {
             "echo set; unset PROMPT_COMMAND; PS1='\\w\\$ '",
             "unset PROMPT_COMMAND PS0; PS1='$ '",
             "shopt -u promptvars",
-            "export PS1=\"a; read \\\" > \" PROMPT_COMMAND+=(date) && true",
+            "export PS1=\"a; read \\\" > \" && true",
+            "PROMPT_COMMAND= PS1=x",
+            "unset PROMPT_COMMAND[0]; PS1='$ '",
             "PS1=it\\'s\\;",
         ] {
             assert!(may_reshape_prompt(yes), "{yes}");
@@ -99,6 +111,13 @@ mod tests {
             "source PS1",
             "eval \"$PS1\"",
             "PS1='> '; ask",
+            "PROMPT_COMMAND=ask",
+            "PROMPT_COMMAND=(ask) PS1='x> '",
+            "PROMPT_COMMAND='read -e -p \"> \" x'",
+            "PROMPT_COMMAND+=(ask)",
+            "PROMPT_COMMAND[0]=ask PS1=x",
+            "PROMPT_COMMAND=\"ask\"",
+            "PROMPT_COMMAND=()(ask)",
             "PS1='> ' && ask",
             "PS1='> '\nask",
             "PS1='> ' | ask",
