@@ -13,7 +13,7 @@ ON_POSTGRES := package(devpocket-tests) and kind(test) and not (binary(postgres)
 # Arguments for `make run`, such as ARGS=--keep, and for `make bench`.
 ARGS ?=
 
-.PHONY: help build run test test-web test-long fuzz check fmt bench clean
+.PHONY: help build run test test-web test-long fuzz check fmt bench bench-screen clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,10 @@ bench: build ## Measure, each figure beside a baseline (a few minutes)
 	@scripts/install-packages.sh bench
 	@scripts/install-node-pty.sh
 	cargo run --release --locked -p devpocket-bench -- $(ARGS)
+
+bench-screen: ## Measure the terminal emulator alone: its speed, and what attacks cost
+	cargo run --release --locked -p ptyd-screen --example feed_speed
+	cargo run --release --locked -p ptyd-screen --example hostile_cost
 
 clean: ## Remove everything that was built; ./data stays
 	cargo clean

@@ -269,7 +269,7 @@ fn lines_beside_something_that_changes_below_them_are_all_there() {
             feed(&mut screen, format!("\x1b[{row};{}H|beside", right + 1).as_bytes());
         }
         feed(&mut screen, format!("\x1b[1;{}r\x1b[?69h\x1b[1;{right}s", rows - 1).as_bytes());
-        let text = |step: usize| format!("{step:5} {}", &"words of a log ".repeat(4)[..right.min(58) - 18]);
+        let text = |step: usize| format!("{step:5} {}", &"words of a log ".repeat(4)[..right.min(70) - 18]);
         for step in 0..6000 {
             let counted = format!("\x1b[{rows};1H\x1b[K{step}\x1b[{};1H\r\n{}", rows - 1, text(step));
             feed(&mut screen, counted.as_bytes());

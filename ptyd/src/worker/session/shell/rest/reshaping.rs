@@ -97,7 +97,6 @@ mod tests {
             "shopt -u promptvars",
             "export PS1=\"a; read \\\" > \" && true",
             "PROMPT_COMMAND= PS1=x",
-            "unset PROMPT_COMMAND[0]; PS1='$ '",
             "PS1=it\\'s\\;",
         ] {
             assert!(may_reshape_prompt(yes), "{yes}");
