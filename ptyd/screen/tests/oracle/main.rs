@@ -253,6 +253,7 @@ recordings! {
     a_recording_of_git_log_is_the_same: "git log without a pager",
     a_recording_of_ls_is_the_same: "ls",
     a_recording_of_a_progress_bar_is_the_same: "progress",
+    a_recording_of_apt_is_the_same: "apt",
     a_recording_of_emoji_and_asian_text_is_the_same: "text",
     a_recording_of_python_is_the_same: "python",
 }

@@ -35,6 +35,28 @@ done
 printf '\0337\033[0;%sr\0338\033[1A\033[J\ndone\n' "$rows"
 "#;
 
+/// apt itself, with packages made here and a system of their own below this directory. Who may not install only has it say what it
+/// would do.
+const APT: &str = r#"
+mkdir -p root/var/lib/dpkg/updates root/var/lib/dpkg/info root/var/lib/apt/lists/partial root/var/cache/apt/archives/partial root/var/log/apt
+mkdir -p root/etc/apt/apt.conf.d root/etc/apt/sources.list.d root/etc/apt/preferences.d
+touch root/var/lib/dpkg/status root/etc/apt/sources.list
+printf 'Dir "%s/root"; Dir::Bin::dpkg "/usr/bin/dpkg"; Dir::State::status "%s/root/var/lib/dpkg/status"; APT::Sandbox::User "root";
+Dpkg::Progress-Fancy "1"; Dpkg::Options { "--root=%s/root"; "--force-script-chrootless"; };\n' "$PWD" "$PWD" "$PWD" >apt.conf
+for i in 1 2 3 4 5 6; do
+  mkdir -p p/DEBIAN p/usr/share/demo
+  printf 'Package: demo-%s\nVersion: 1.%s-2\nArchitecture: all\nMaintainer: A <a@b.c>\nDescription: nothing\n' $i $i >p/DEBIAN/control
+  printf '#!/bin/sh\necho "demo: one of six is set up"; sleep 0.2\n' >p/DEBIAN/postinst
+  chmod 755 p p/DEBIAN p/DEBIAN/postinst
+  seq 1000 >p/usr/share/demo/$i
+  dpkg-deb --build p demo-$i.deb >/dev/null
+  rm -r p
+done
+export APT_CONFIG="$PWD/apt.conf"
+[ "$(id -u)" = 0 ] || set -- -s
+exec apt-get -y "$@" install ./demo-*.deb
+"#;
+
 const REPOSITORY: &str = r#"
 git init -q -b main r && cd r || exit 1
 for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
@@ -233,6 +255,7 @@ pub const PROGRAMS: &[Program] = &[
         ],
         acts: &[Resize(10, 40), Resize(24, 80)],
     },
+    Program { name: "apt", command: &["sh", "-c", APT], acts: &[Resize(20, 70), Resize(24, 80)] },
     Program { name: "progress", command: &["sh", "-c", PROGRESS], acts: &[Resize(20, 70)] },
     Program {
         name: "text",
