@@ -68,12 +68,25 @@ fn read(source: &KeySource, before: Option<&KeyTexts>) -> Result<Reading, String
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
 
     use nix::unistd::geteuid;
 
     use super::*;
     use crate::config::JwtAlgorithm;
     use crate::domain::token::KeyList;
+
+    /// Keys of both algorithms, in files, as in production.
+    fn of_files(algorithm: JwtAlgorithm, secrets: &Path, pem: &Path) -> KeySource {
+        KeySource {
+            algorithm,
+            secret: None,
+            secret_file: Some(secrets.to_owned()),
+            private_key_file: Some(pem.to_owned()),
+            refuses_weak: true,
+            reader: geteuid(),
+        }
+    }
 
     /// The story: a key out of some documentation was refused at start, and taken when it came into the file later.
     #[test]
@@ -110,15 +123,9 @@ mod tests {
         let text = KeyList::fresh_pem().unwrap();
         fs::write(&pem, secrecy::ExposeSecret::expose_secret(&text)).unwrap();
         fs::set_permissions(&pem, fs::Permissions::from_mode(0o600)).unwrap();
-        let source = |algorithm| KeySource {
-            algorithm,
-            secret: None,
-            secret_file: Some(secrets.clone()),
-            private_key_file: Some(pem.clone()),
-            refuses_weak: true,
-            reader: geteuid(),
+        let read = |algorithm| {
+            super::read(&of_files(algorithm, &secrets, &pem), None).map(|reading| reading.keys.count())
         };
-        let read = |algorithm| super::read(&source(algorithm), None).map(|reading| reading.keys.count());
         assert_eq!(read(JwtAlgorithm::EdDsa), Ok(2));
         fs::remove_file(&secrets).unwrap();
         assert_eq!(read(JwtAlgorithm::EdDsa), Ok(1));
@@ -136,14 +143,7 @@ mod tests {
         let one = "5f1c0e9ab37d42685f1c0e9ab37d4268\n";
         let two = format!("{one}2027-01-31T12:00:10Z 0e9ab37d42685f1c0e9ab37d42685f1c\n");
         fs::write(&secrets, one).unwrap();
-        let source = KeySource {
-            algorithm: JwtAlgorithm::Hs256,
-            secret: None,
-            secret_file: Some(secrets.clone()),
-            private_key_file: Some(pem.clone()),
-            refuses_weak: true,
-            reader: geteuid(),
-        };
+        let source = of_files(JwtAlgorithm::Hs256, &secrets, &pem);
         let before = read(&source, None).unwrap();
         assert_eq!((before.keys.count(), before.problem), (2, None));
         for damage in ["", "no key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
@@ -174,14 +174,7 @@ mod tests {
         fs::write(&pem, format!("{in_pem}{}", secrecy::ExposeSecret::expose_secret(&text))).unwrap();
         fs::set_permissions(&pem, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&secrets, "5f1c0e9ab37d42685f1c0e9ab37d4268").unwrap();
-        let source = KeySource {
-            algorithm: JwtAlgorithm::EdDsa,
-            secret: None,
-            secret_file: Some(secrets.clone()),
-            private_key_file: Some(pem.clone()),
-            refuses_weak: true,
-            reader: geteuid(),
-        };
+        let source = of_files(JwtAlgorithm::EdDsa, &secrets, &pem);
         let before = read(&source, None).unwrap();
         assert_eq!(before.keys.count(), 3);
         fs::write(&secrets, public).unwrap();
