@@ -3,11 +3,9 @@
 
 /// Names of bash's that make its prompt.
 const PROMPT_NAMES: [&str; 4] = ["PS0", "PS1", "PROMPT_COMMAND", "promptvars"];
-/// Commands that ask nobody.
-const MUTE: [&str; 12] = [
-    ":", "declare", "echo", "export", "false", "printf", "readonly", "set", "shopt", "true", "typeset",
-    "unset",
-];
+/// Commands that ask nobody, and set no variable otherwise than by an assignment (`printf -v` does).
+const MUTE: [&str; 11] =
+    [":", "declare", "echo", "export", "false", "readonly", "set", "shopt", "true", "typeset", "unset"];
 
 /// Whether a command line has names by which a prompt loses its marks, and nothing by which somebody is asked for a line: what a
 /// `read -e` asks may end as prompts do.
@@ -111,6 +109,7 @@ mod tests {
             "eval \"$PS1\"",
             "PS1='> '; ask",
             "PROMPT_COMMAND=ask",
+            "printf -v PROMPT_COMMAND ask; PS1='> '",
             "PROMPT_COMMAND=(ask) PS1='x> '",
             "PROMPT_COMMAND='read -e -p \"> \" x'",
             "PROMPT_COMMAND+=(ask)",
