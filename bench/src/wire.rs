@@ -31,8 +31,8 @@ const WORK: [(&str, &[(&str, usize)]); 4] = [
             ("\r", 1),
             ("less {}/text.rs", 1),
             ("\r", 1),
-            (" ", 40),
-            ("b", 30),
+            (" ", 20),
+            ("b", 10),
             ("q", 1),
         ],
     ),
@@ -41,8 +41,8 @@ const WORK: [(&str, &[(&str, usize)]); 4] = [
         &[
             ("vim -u {}/vimrc {}/text.rs", 1),
             ("\r", 1),
-            ("\x06", 40),
-            ("\x02", 40),
+            ("\x06", 20),
+            ("\x02", 20),
             ("10jdd5jddp", 1),
             ("GO", 1),
             ("The quick brown fox jumps over the lazy dog.", 1),
@@ -65,7 +65,7 @@ const WORK: [(&str, &[(&str, usize)]); 4] = [
             ("\x1b[A", 1),
             ("\x1b[6~", 3),
             ("\x1b[5~", 3),
-            ("", 160),
+            ("", 80),
             ("q", 1),
         ],
     ),
@@ -79,9 +79,8 @@ const FILES: [(&str, &str); 2] = [
          $((i * 7919 % 9000)); i=$((i + 1)); sleep 0.02; done; echo\n",
     ),
 ];
-/// Read in less and vim: source code of more than 40 screens.
-const TEXT: &str =
-    concat!(include_str!("../../ptyd/screen/src/parser.rs"), include_str!("../../ptyd/screen/src/screen.rs"));
+/// Read in less and vim: source code of more than 20 screens.
+const TEXT: &str = include_str!("../../ptyd/screen/src/parser.rs");
 
 /// Per cent of the payload: ours plain and compressed, ssh's too, and a web terminal's plain.
 pub async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
